@@ -8,7 +8,7 @@ from PIL import Image
 
 from dina_lrm.data.comparison import Comparison, image_key, image_name, shuffle_sides
 
-PAIR = Comparison("a red circle", "a.png", "b.png", 0.8, pair_id="p1")
+PAIR = Comparison("a red bar", "a.png", "b.png", 0.8, pair_id="p1")
 
 
 @pytest.mark.parametrize(

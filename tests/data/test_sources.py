@@ -15,7 +15,7 @@ from dina_lrm.data.sources import SOURCES, read_comparisons, write_comparisons
 def pairs(tmp_path):
     images = [tmp_path / "images" / f"{i}.png" for i in range(3)]
     return [
-        Comparison('a "red", circle\nbelow', images[0], images[1], 1.0),
+        Comparison('a "red", bar\nbelow', images[0], images[1], 1.0),
         Comparison("ein grüner Stern", images[1], images[2], 0.5, 2.5, "mine", "pair-1", "prompt-1"),
     ]
 

@@ -81,8 +81,9 @@ def _train(
 
     result = train(config, data, arguments.out, held_out, resume=arguments.resume, quiet=arguments.quiet)
     state = PartialState()
+    shown = console(arguments.quiet or not state.is_main_process)
     if result.validation is not None:  # an early stop has said so, and why
-        console(arguments.quiet or not state.is_main_process).print(
+        shown.print(
             f"{result.steps} steps in {result.seconds:.0f} s ({result.pairs_per_second:.0f} pairs/s), "
             f"accuracy {result.validation.accuracy:.3f}; the reward model is {result.model_folder}",
             markup=False,

@@ -16,18 +16,18 @@ _SQRT3: Final = np.float32(np.sqrt(3.0))
 
 def signed_distance(shape: str, x: Floats, y: Floats, r: Floats | np.floating) -> Floats:
     """Distance in pixels to the outline, negative inside; x, y relative to the centre, r the radius; they broadcast."""
-    if shape == "circle":
-        return np.hypot(x, y) - r
+    if shape == "bar":
+        return np.maximum(np.abs(x) - r, np.abs(y) - 0.36 * r)
     if shape == "square":
-        return np.maximum(np.abs(x), np.abs(y)) - 0.88 * r
+        return np.maximum(np.abs(x), np.abs(y)) - 0.9 * r
     if shape == "triangle":
         return np.maximum(y - 0.72 * r, (_SQRT3 * np.abs(x) - y) / 2 - 0.55 * r)
     if shape == "cross":
         ax, ay = np.abs(x), np.abs(y)
-        bar = 0.34 * r
-        return np.minimum(np.maximum(ax - bar, ay - r), np.maximum(ay - bar, ax - r))
+        arm = 0.3 * r
+        return np.minimum(np.maximum(ax - arm, ay - r), np.maximum(ay - arm, ax - r))
     if shape == "ring":
-        return np.abs(np.hypot(x, y) - 0.74 * r) - 0.26 * r
+        return np.abs(np.hypot(x, y) - 0.78 * r) - 0.22 * r
     raise ValueError(f"signed_distance: shape {shape!r}; accepted: {', '.join(SHAPES)}")
 
 

@@ -1,7 +1,7 @@
 """Prompts and the scenes that realise them, rightly or with one thing wrong.
 
 A `Prompt` is what the caption says; a `Scene` is what stands in the picture. A prompt is either a group of equal
-objects ("two small red circles on gray") or a relation ("a large red ring above a small blue cross on white").
+objects ("two small red bars on gray") or a relation ("a large red ring above a small blue cross on white").
 """
 
 from collections.abc import Callable

@@ -5,9 +5,9 @@ from typing import Final
 IMAGE_SIZE: Final = 32
 """Side of every image, in pixels."""
 
-SHAPES: Final = ("circle", "square", "triangle", "cross", "ring")
+SHAPES: Final = ("bar", "square", "triangle", "cross", "ring")
 PLURALS: Final = {
-    "circle": "circles",
+    "bar": "bars",
     "square": "squares",
     "triangle": "triangles",
     "cross": "crosses",
@@ -28,7 +28,7 @@ BACKGROUNDS: Final[dict[str, tuple[float, float, float]]] = {
     "black": (0.05, 0.05, 0.05),
     "brown": (0.42, 0.27, 0.14),
 }
-SIZES: Final = {"small": 4.4, "large": 6.8}
+SIZES: Final = {"small": 5.0, "large": 6.8}
 """Radius of a shape in pixels."""
 
 COUNTS: Final = {1: "a", 2: "two", 3: "three"}
@@ -38,7 +38,7 @@ RELATIONS: Final = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "b
 HELD_OUT: Final = frozenset(
     {
         ("red", "ring"),
-        ("green", "circle"),
+        ("green", "bar"),
         ("blue", "triangle"),
         ("yellow", "cross"),
         ("pink", "square"),

@@ -18,16 +18,16 @@ class VaeConfig:
 class GeneratorConfig:
     """Rectified flow with logit-normal times; prompts are dropped for classifier-free guidance."""
 
-    images: int = 80_000
-    steps: int = 5_000
+    images: int = 160_000
+    steps: int = 12_000
     batch_size: int = 64
     learning_rate: float = 1.2e-3
     warmup: int = 200
     ema: float = 0.999
     prompt_dropout: float = 0.1
-    mismatched: float = 0.12
+    mismatched: float = 0.0
     """Share of training pictures that disagree with their caption in one way."""
-    damaged: float = 0.18
+    damaged: float = 0.1
     """Share of training pictures with a defect."""
 
 

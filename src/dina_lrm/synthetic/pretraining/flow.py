@@ -1,13 +1,17 @@
 """Second stage: transformer and text encoders by flow matching (SD3, arXiv 2403.03206, section 3.1)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dina_lrm.diffusion.process import RectifiedFlow
+from dina_lrm.precision import preferred_dtype
 from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import set_latent_scale, unscaled_latents
 from dina_lrm.synthetic.pretraining.config import GeneratorConfig
@@ -47,22 +51,41 @@ def train_flow(
     latents = (latents - pipeline.vae.config.shift_factor) * pipeline.vae.config.scaling_factor
     ids = pipeline.tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
     tokens, empty = ids[:-1], ids[-1]
+    _norms_keep_type(pipeline.transformer)
     trained = nn.ModuleList([pipeline.transformer, pipeline.text_encoder, pipeline.text_encoder_2])
 
     def loss_of(rows: Tensor, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         dropped = torch.rand(len(rows), generator=generator) < config.prompt_dropout
-        return flow_matching_loss(
-            pipeline, latents[rows], torch.where(dropped[:, None], empty, tokens[rows]), generator
-        )
+        prompts = torch.where(dropped[:, None], empty, tokens[rows])
+        with _fast_arithmetic():
+            return flow_matching_loss(pipeline, latents[rows], prompts, generator)
 
     schedule = Schedule(config.steps, config.batch_size, config.learning_rate, config.warmup, config.ema)
     stage = Stage("generator", trained, _optimizer(trained, config.learning_rate), schedule, folder)
     return stage.run(len(latents), seed, loss_of, every, report)
 
 
+@contextmanager
+def _fast_arithmetic() -> Iterator[None]:
+    """Bfloat16 where the processor has it, and plain attention: the fused kernel's backward is slow at 32 tokens."""
+    half = preferred_dtype("cpu")
+    with torch.autocast("cpu", half, enabled=half is torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def _norms_keep_type(transformer: nn.Module) -> None:
+    """Under autocast the query and key norms answer in float32, and attention with them; make them keep their input's.
+
+    The weights stay float32; only what leaves the norm is rounded.
+    """
+    for name, module in transformer.named_modules():
+        if name.endswith(("norm_q", "norm_k", "norm_added_q", "norm_added_k")):
+            module.register_forward_hook(lambda _, given, out: out.to(given[0].dtype))
+
+
 def _optimizer(modules: nn.Module, rate: float) -> torch.optim.AdamW:
     matrices = [p for p in modules.parameters() if p.ndim >= 2]
     rest = [p for p in modules.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)

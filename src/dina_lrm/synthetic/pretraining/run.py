@@ -33,8 +33,8 @@ def pretrain(config: PretrainConfig, folder: Path, report: Report) -> Path:
     decibels = train_autoencoder(pipeline.vae, config.vae, config.seed, folder / "autoencoder", every, report)
     pipeline.vae.requires_grad_(False)
     if config.compile:
-        for block in pipeline.transformer.transformer_blocks:
-            block.compile()
+        for module in (*pipeline.transformer.transformer_blocks, pipeline.text_encoder, pipeline.text_encoder_2):
+            module.compile()
     loss = train_flow(pipeline, config.generator, config.seed, folder / "flow", every, report)
     facts = {"config": asdict(config), "vae_psnr_db": decibels, "flow_loss": loss, "seconds": time.monotonic() - began}
     return save_generator(pipeline, facts, folder / "generator")
