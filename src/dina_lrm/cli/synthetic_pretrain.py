@@ -13,8 +13,8 @@ from dina_lrm.synthetic.pretraining.config import PretrainConfig
 class Arguments(CommonArguments):
     """Train the generator of the synthetic world: autoencoder, then transformer and text encoders.
 
-    Goes on from what `--out` holds. About 90 minutes on two cores; the result is `OUT/generator`, which every command
-    accepts as `--backbone`.
+    Goes on from what `--out` holds. About an hour on two cores with bfloat16 instructions; the result is
+    `OUT/generator`, which every command accepts as `--backbone`.
 
     Example:
         dina-lrm synthetic pretrain --out pretraining

@@ -19,7 +19,7 @@ def model_card(facts: Mapping[str, Any], captions: Sequence[str]) -> str:
         f"{facts['samples_right']:.0%} as exactly right",
         "mean alignment, quality": f"{facts['samples_alignment']:.2f}, {facts['samples_quality']:.2f} (0 = perfect)",
         "seed": config["seed"],
-        "time": f"{facts['seconds'] / 60:.0f} minutes",
+        "time since the last resume": f"{facts['seconds'] / 60:.0f} minutes",
         "command": f"`dina-lrm synthetic pretrain --config.seed {config['seed']} --out FOLDER`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
