@@ -53,8 +53,9 @@ def image_strips(
 ) -> Figure:
     """Rows of images, each with a short text under it; the keys stand over the rows. Images are (h, w, 3) arrays."""
     columns = max(len(images) for images in rows.values())
+    lines = max(text.count("\n") + 1 for images in rows.values() for _, text in images)
     with drawing(theme):
-        figure = Figure(figsize=(columns * size + 0.4, len(rows) * (size + 0.55)))
+        figure = Figure(figsize=(columns * size + 0.4, len(rows) * (size + 0.16 + 0.17 * lines)))
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for axes_row, (title, images) in zip(grid, rows.items(), strict=True):
             for axes in axes_row:
