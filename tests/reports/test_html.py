@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,17 @@ def test_the_evaluation_report_and_its_plots_are_written(tmp_path: Path) -> None
     for path in save_evaluation_plots(tmp_path / "plots", results):
         with Image.open(path) as image:
             assert image.size[0] > 300
+
+
+def test_an_evaluation_on_the_faults_alone_has_a_report(tmp_path: Path) -> None:
+    whole = simulated_result(pairs=80)
+    faults = tuple(replace(measured, diagnostic_only=True) for measured in whole.sets if measured.diagnostics)
+    result = replace(whole, sets=faults)
+    assert faults and not result.tests
+    page = write_evaluation_report(tmp_path / "report.html", [result]).read_text()
+    assert "Faults seen and missed" in page and "Calibration" not in page
+    drawn = [path.name for path in save_evaluation_plots(tmp_path / "plots", [result])]
+    assert drawn == [f"faults_{measured.name}.png" for measured in faults]
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -38,7 +38,9 @@ def evaluation_sections(results: Sequence[EvaluationResult], images: PairImages 
     The first result is the one looked at closely. Without `images`, disagreements are listed without pictures.
     """
     main = results[0]
-    sections = [_summary(main), _accuracy(results), _calibration(results), _scores(main)]
+    sections = []
+    if main.tests:  # none where only the diagnostic was asked for
+        sections = [_summary(main), _accuracy(results), _calibration(results), _scores(main)]
     if any(measured.diagnostics for measured in main.sets):
         sections.append(_faults(main))
     if any(measured.disagreements for measured in main.sets):
@@ -57,20 +59,24 @@ def write_evaluation_report(
 def save_evaluation_plots(folder: Path, results: Sequence[EvaluationResult]) -> list[Path]:
     """The plots of the report as PNG files."""
     main = results[0]
-    drawn = {
-        "accuracy_over_noise": plots.accuracy_over_noise(results, LIGHT),
-        "models": plots.model_bars(results, LIGHT),
-        "score_histograms": plots.score_histograms(main, theme=LIGHT),
-        "reliability": plots.reliability_diagram(main, theme=LIGHT),
-    } | {f"faults_{s.name}": plots.diagnostic_plot(s, LIGHT) for s in main.sets if s.diagnostics}
+    drawn = {f"faults_{s.name}": plots.diagnostic_plot(s, LIGHT) for s in main.sets if s.diagnostics}
+    if main.tests:
+        drawn |= {
+            "accuracy_over_noise": plots.accuracy_over_noise(results, LIGHT),
+            "models": plots.model_bars(results, LIGHT),
+            "score_histograms": plots.score_histograms(main, theme=LIGHT),
+            "reliability": plots.reliability_diagram(main, theme=LIGHT),
+        }
     for name, figure in drawn.items():
         save_figure(figure, folder / f"{name}.png")
     return [folder / f"{name}.png" for name in drawn]
 
 
 def _subtitle(result: EvaluationResult) -> str:
-    pairs = sum(measured.pairs for measured in result.tests)
-    return f"{pairs:,} pairs in {len(result.tests)} sets, {result.convention}, seed {result.seed}"
+    sets = result.tests or result.sets
+    pairs = sum(measured.pairs for measured in sets)
+    counted = f"{len(sets)} set" + "s" * (len(sets) > 1)
+    return f"{pairs:,} pairs in {counted}, {result.convention}, seed {result.seed}"
 
 
 def _summary(result: EvaluationResult) -> Section:
