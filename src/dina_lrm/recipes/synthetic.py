@@ -54,13 +54,15 @@ def synthetic() -> TrainConfig:
 
 
 def synthetic_long() -> TrainConfig:
-    """The recipe of the bundled reward model: the same for more steps, on more prompts.
+    """The recipe of the bundled reward model: the same for more steps, and no prompt twice.
 
-    `dina-lrm train synthetic-long --data synthetic --synthetic-prompts 6000 --out runs/long`
+    `dina-lrm train synthetic-long --data synthetic --synthetic-prompts 24000 --out runs/long --compute.compile`
 
-    Expected: 20 minutes on one core (`--compute.compile` is half as fast again); its model card has what it reaches.
+    Three prompts a step: 24,000 of them are read once. On 6,000 prompts read three times it learned them by heart (81 %
+    in training, 77 % in domain). Expected: half an hour on one core, five minutes of it for encoding; its model card
+    has what it reaches.
     """
-    return replace(synthetic(), name="synthetic-long", steps=6_000)
+    return replace(synthetic(), name="synthetic-long", steps=8_000)
 
 
 def synthetic_frozen() -> TrainConfig:
