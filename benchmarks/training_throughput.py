@@ -9,6 +9,7 @@ Both train the same LoRA and head, from the same start, on the same batches with
 | prompts | encoded in every forward, twice for each pair | encoded once, before training |
 | precision | float32 | what the hardware multiplies fastest: bfloat16 or float32 |
 | optimiser, average | a loop over tensors | fused AdamW, one call for all tensors |
+| `--compute.compile` | no | no, and once more with it: the blocks compiled, after the warm-up |
 
 The plain side is what a short training script does; it is not slowed down otherwise (the same truncated depth, nothing
 computed that is not used). One workload has all pairs of eight images a prompt, as the bundled recipe trains on; in the
@@ -23,6 +24,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -91,52 +93,62 @@ class PlainTraining:
 
 @dataclass(frozen=True)
 class Measured:
-    """Rates in pairs a second, the speed-up, and how far the losses of the two are apart."""
+    """Rates in pairs a second of each competitor, its speed-up over the plain one, and how far the losses are apart."""
 
     workload: str
     pairs_per_step: float
     images_per_step: float
-    plain: float
-    ours: float
-    ratio: str
-    cpu_ratio: str
+    pairs_per_second: dict[str, float]
+    ratio: dict[str, str]
+    cpu_ratio: dict[str, str]
     largest_loss_difference: float
     tolerance: float
 
 
 def measure(name: str, config: TrainConfig, data: EncodedComparisons, steps: int, rounds: int) -> Measured:
-    """Train both for `rounds` rounds of `steps` steps after a first one that warms up."""
+    """Train all competitors for `rounds` rounds of `steps` steps after two that warm up and compile."""
+    warm_up = 2
     with tempfile.TemporaryDirectory() as place:
-        trainer = Trainer(config, data, Path(place), make_accelerator((), Path(place)), quiet=True)
+        trainers = {
+            label: Trainer(changed, data, Path(place), make_accelerator((), Path(place)), quiet=True)
+            for label, changed in {
+                "ours": config,
+                "ours, compiled": replace(config, compute=replace(config.compute, compile=True)),
+            }.items()
+        }
         plain = PlainTraining(config, data)
-        losses: dict[str, list[float]] = {"plain": [], "ours": []}
+        source = trainers["ours"].source
+        losses: dict[str, list[float]] = {label: [] for label in ("plain", *trainers)}
         rates: list[float] = []
 
-        def ours() -> None:
+        def ours(label: str) -> None:
             for _ in range(steps):
-                outcome = trainer.stepper(trainer.source(len(losses["ours"])))
-                losses["ours"].append(outcome.totals[0] / outcome.totals[1])
-                rates.append(outcome.learning_rate)
+                outcome = trainers[label].stepper(source(len(losses[label])))
+                losses[label].append(outcome.totals[0] / outcome.totals[1])
+                if label == "ours":
+                    rates.append(outcome.learning_rate)
 
         def baseline() -> None:
             for _ in range(steps):
                 number = len(losses["plain"])
-                losses["plain"].append(plain.step(trainer.source(number), rates[number]))
+                losses["plain"].append(plain.step(source(number), rates[number]))
 
-        times = timed_in_turn({"ours": ours, "plain": baseline}, rounds)
-        inputs = [trainer.source(number).micro_batches[0].batch for number in range(len(rates))]
-    timed = inputs[steps:]
+        jobs = {label: partial(ours, label) for label in trainers} | {"plain": baseline}
+        times = timed_in_turn(jobs, rounds, warm_up)
+        inputs = [source(number).micro_batches[0].batch for number in range(len(rates))]
+    timed = inputs[warm_up * steps :]
     pairs = sum(len(batch) for batch in timed) / len(timed)
     low = compute_dtype(config.compute.precision, torch.device("cpu")) != torch.float32
     return Measured(
         workload=name,
         pairs_per_step=pairs,
         images_per_step=sum(len(batch.latents) for batch in timed) / len(timed),
-        plain=pairs * steps / times["plain"].median,
-        ours=pairs * steps / times["ours"].median,
-        ratio=str(speed_up(times["plain"], times["ours"])),
-        cpu_ratio=str(cpu_saving(times["plain"], times["ours"])),
-        largest_loss_difference=max(abs(a - b) for a, b in zip(losses["plain"], losses["ours"], strict=True)),
+        pairs_per_second={label: pairs * steps / timing.median for label, timing in times.items()},
+        ratio={label: str(speed_up(times["plain"], times[label])) for label in trainers},
+        cpu_ratio={label: str(cpu_saving(times["plain"], times[label])) for label in trainers},
+        largest_loss_difference=max(
+            abs(a - b) for label in trainers for a, b in zip(losses["plain"], losses[label], strict=True)
+        ),
         tolerance=0.02 if low else 1e-3,
     )
 
@@ -201,8 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def _print(row: Measured) -> None:
     print(f"\n{row.workload}: {row.pairs_per_step:.0f} pairs and {row.images_per_step:.0f} images a step")
-    print(f"  plain {row.plain:8.1f} pairs/s")
-    print(f"  ours  {row.ours:8.1f} pairs/s   {row.ratio} as fast, CPU {row.cpu_ratio} less")
+    for label, rate in sorted(row.pairs_per_second.items(), reverse=True):
+        gain = f"   {row.ratio[label]} as fast, CPU {row.cpu_ratio[label]} less" if label in row.ratio else ""
+        print(f"  {label:<14} {rate:8.1f} pairs/s{gain}")
     verdict = "as it should" if row.largest_loss_difference < row.tolerance else "TOO FAR APART"
     print(f"  losses differ by at most {row.largest_loss_difference:.1e} (accepted {row.tolerance:g}): {verdict}")
 

@@ -1,6 +1,6 @@
 """Turn a trained reward model of the synthetic world into the one inside the package.
 
-    dina-lrm train synthetic-long --data synthetic --synthetic-prompts 24000 --out runs/long --compute.compile
+    dina-lrm train synthetic-long --data synthetic --synthetic-prompts 36000 --out runs/long --compute.compile
     python scripts/bundle_reward_model.py runs/long/model
 
 Weights are stored in float16 to keep the package small; what is measured, and written into the model card, is the

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.demo.settings import DemoSettings
 
 
 @dataclass
@@ -20,13 +21,13 @@ class Arguments(CommonArguments):
 
     out: Path = Path("demo")
     """Folder for report.html, results.json, the images and the runs; what an earlier demo left there is replaced."""
-    seed: int = 0
+    seed: int = DemoSettings.seed
     """Of the data, the models and the scores."""
-    prompts: int = 2_000
+    prompts: int = DemoSettings.prompts
     """Training prompts, eight pictures each."""
-    pairs: int = 2_000
+    pairs: int = DemoSettings.pairs
     """Pairs of each test set."""
-    steps: int = 400
+    steps: int = DemoSettings.steps
     """Training steps of each model."""
 
 

@@ -20,5 +20,5 @@ class DemoSettings:
     """Training prompts, eight pictures each, all 28 pairs judged."""
     pairs: int = 2_000
     """Pairs of each test set."""
-    steps: int = 400
+    steps: int = 600
     """Training steps of each model."""
