@@ -68,7 +68,7 @@ def test_check_lists_problems_and_fails_only_when_strict(folder, capsys):
     add_bad_pair(folder)
     assert run("data", "check", folder / "pairs.jsonl") == 0
     assert run("data", "check", folder / "pairs.jsonl", "--strict", json_file=folder / "r.json") == 1
-    assert "1 problems (1 x image), listed in" in capsys.readouterr().err
+    assert "1 problems (1 x missing image), listed in" in capsys.readouterr().err
     listed = json.loads((folder / "pairs.jsonl.problems.jsonl").read_text())
     assert (listed["fault"], listed["reason"]) == ("image", "no such image file")
     assert json.loads((folder / "r.json").read_text())["problems"] == {"image": 1}

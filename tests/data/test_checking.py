@@ -3,9 +3,14 @@ import json
 import pytest
 from PIL import Image
 
-from dina_lrm.data.checking import Problem, check_comparisons
+from dina_lrm.data.checking import Problem
+from dina_lrm.data.checking import check_comparisons as check_rows
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources import write_comparisons
+from dina_lrm.data.sources import source_rows, write_comparisons
+
+
+def check_comparisons(path, **more):
+    return check_rows(lambda: source_rows("ours", path), **more)
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def test_a_clean_file_is_described(folder):
     write_comparisons(path, pairs)
     seen = []
     report = check_comparisons(path, progress=lambda *done: seen.append(done))
-    assert (report.rows, report.comparisons, report.ties, report.soft) == (3, 3, 1, 1)
+    assert (report.rows, report.pairs, report.ties, report.soft) == (3, 3, 1, 1)
     assert (report.images, report.sizes) == (3, {"32x32": 2, "48x32": 1})
     assert (report.prompts, report.words, report.comparisons_per_prompt) == (2, (1, 2.0, 3), (1, 1.5, 2))
     assert (report.first_preferred, report.sources, report.problems) == (0.5, {"mine": 1}, ())
@@ -53,22 +58,22 @@ def test_everything_that_is_wrong_is_listed_and_reading_goes_on(folder):
     with path.open("a") as file:
         file.write("not json\n" + json.dumps({"prompt": "p"}) + "\n")
     report = check_comparisons(path)
-    assert (report.rows, report.comparisons) == (9, 7)
+    assert (report.rows, report.pairs) == (9, 7)
     found = {(problem.fault, problem.where.removeprefix(str(path))) for problem in report.problems}
     assert found == {
         ("duplicate", ", line 2"),
         ("contradiction", ", line 3"),
         ("same image", ", line 4"),
-        ("image", str(folder / "absent.png")),
-        ("image", str(folder / "corrupt.png")),
+        ("missing image", str(folder / "absent.png")),
+        ("corrupt image", str(folder / "corrupt.png")),
         ("row", ", line 8"),
         ("row", ", line 9"),
     }
-    assert Problem("image", str(folder / "absent.png"), "no such image file") in report.problems
+    assert Problem("missing image", str(folder / "absent.png"), "no such image file") in report.problems
     assert [problem.reason for problem in report.problems if problem.where.endswith("line 9")] == [
         "no column image_a, image_b, preference; found: prompt; required: prompt, image_a, image_b, preference"
     ]
-    assert report.count("image") == 2
+    assert (report.missing_images, report.corrupt_images) == (1, 1)
 
 
 def test_the_same_picture_under_two_names_is_counted(folder):
@@ -81,7 +86,7 @@ def test_nothing_but_bad_rows(folder):
     path = folder / "pairs.jsonl"
     path.write_text("{}\n")
     report = check_comparisons(path)
-    assert (report.rows, report.comparisons, report.words, report.first_preferred) == (1, 0, None, None)
+    assert (report.rows, report.pairs, report.words, report.first_preferred) == (1, 0, None, None)
 
 
 def test_what_is_no_table_is_refused(folder):

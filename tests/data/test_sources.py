@@ -16,7 +16,7 @@ def pairs(tmp_path):
     images = [tmp_path / "images" / f"{i}.png" for i in range(3)]
     return [
         Comparison('a "red", bar\nbelow', images[0], images[1], 1.0),
-        Comparison("ein grüner Stern", images[1], images[2], 0.5, 2.5, "mine", "pair-1", "prompt-1"),
+        Comparison("ein grüner Stern", images[1], images[2], 0.5, 2.5, "mine", "pair-1", "prompt-1", 5, 0.75),
     ]
 
 
@@ -107,7 +107,10 @@ def test_image_structs_of_the_datasets_library_are_read(tmp_path):
         ({"image_b": 4}, "line 2: image_b is 4; give the path"),
         ({"weight": -2}, r"line 2: weight is -2\.0"),
         ({"pair_id": 1.5}, r"line 2: pair_id is 1\.5"),
-        ({"label": 1, "votes": 2}, "line 2: unknown column label, votes; accepted: prompt, image_a"),
+        ({"label": 1, "model": 2}, "line 2: unknown column label, model; accepted: prompt, image_a"),
+        ({"votes": 0}, "line 2: votes is 0"),
+        ({"votes": 1.5}, r"line 2: votes is 1\.5"),
+        ({"confidence": 2}, r"line 2: confidence is 2\.0"),
     ],
 )
 def test_an_error_names_file_row_value_and_what_is_accepted(tmp_path, change, message):
@@ -181,7 +184,7 @@ def test_a_folder_stands_for_its_table_or_its_parquet_files(tmp_path, pairs):
 def test_an_absent_file_and_an_unknown_source_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         list(read_comparisons(tmp_path / "absent.jsonl"))
-    with pytest.raises(ValueError, match=r"unknown data source 'hpd9'; known sources: .*ours"):
+    with pytest.raises(ValueError, match=r"unknown data source 'hpd9'; .*known sources: ours"):
         list(read_comparisons(tmp_path / "absent.jsonl", source="hpd9"))
 
 

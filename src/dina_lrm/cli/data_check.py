@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dina_lrm.cli.common import CommandFailed, CommonArguments, console, progress
+from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,22 +22,31 @@ SHOWN_SIZES = 5
 
 @dataclass
 class Arguments(CommonArguments):
-    """Read a comparison file to its end, decode every image, and report what it holds.
+    """Read a comparison file or a published data set to its end, decode every image, and report what it holds.
 
-    Rows that are not accepted, images that cannot be read, repeated and contradicting judgements are listed in a file.
+    Rows that are not accepted, missing and corrupt images, repeated and contradicting judgements are listed in a file.
 
-    Example:
+    Examples:
         dina-lrm data check comparisons.jsonl --strict
+        dina-lrm data check imagereward --path DIR --split test --json found.json
     """
 
-    file: Positional[Path]
-    """Comparisons: JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference."""
-    source: str = "ours"
-    """Which data set's columns the file has."""
+    source: Positional[str]
+    """A file of comparisons (JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference), or a data set:
+    hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings."""
+    path: Path | None = None
+    """Where the data set is: its folder, or a table. Without it, genai-bench and pick-a-pic are streamed."""
+    split: str | None = None
+    """Which split of the data set is read; by default its test split."""
+    images: Path | None = None
+    """Folder that image paths are relative to, when it is not that of the table."""
+    seed: int = 0
+    """Of the coin that decides which image of a published pair is called the first."""
     ignore_columns: list[str] = field(default_factory=list)
-    """Columns of the file to leave out."""
+    """Columns of a file of ours to leave out."""
     problems: Path | None = None
-    """Where problems are listed, one JSON object a line; by default FILE.problems.jsonl, written when there are any."""
+    """Where problems are listed, one JSON object a line; by default FILE.problems.jsonl beside the file, or
+    SOURCE.problems.jsonl in this folder; written when there are any."""
     strict: FlagCreatePairsOff[bool] = False
     """Exit with code 1 when there is a problem."""
 
@@ -45,48 +54,81 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, list the problems, show a table."""
     from dina_lrm.data.checking import check_comparisons
+    from dina_lrm.data.sources import chosen_split, read_options, source_rows
 
+    source, path = _named(arguments)
+    split = chosen_split(source, arguments.split)
+    options = read_options(path, arguments.ignore_columns, arguments.images, arguments.seed)
     with progress("checking", arguments.quiet) as show:
-        report = check_comparisons(arguments.file, arguments.source, arguments.ignore_columns, show)
-    target = arguments.problems or arguments.file.with_name(f"{arguments.file.name}.problems.jsonl")
+        # A stream is not read twice only to know its length
+        known = show if path is not None else None
+        report = check_comparisons(lambda: source_rows(source, path, arguments.split), source, options, known)
+    target = arguments.problems or _problems_file(source, path)
     if report.problems or arguments.problems is not None:
         lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in report.problems]
         target.write_text("".join(lines), encoding="utf-8")
     shown = console(arguments.quiet)
-    shown.print(_table(arguments.file, report))
+    title = str(path) if source == "ours" else f"{source}, split {split}"
+    shown.print(_table(title, report))
     counts = dict(Counter(problem.fault for problem in report.problems))
     result = asdict(report) | {
-        "file": arguments.file,
+        "source": source,
+        "split": split,
+        "path": path,
         "problems": counts,
         "problems_file": target if report.problems else None,
     }
     if report.problems:
         told = ", ".join(f"{count} x {fault}" for fault, count in counts.items())
-        message = f"{arguments.file}: {len(report.problems)} problems ({told}), listed in {target}"
+        message = f"{title}: {len(report.problems)} problems ({told}), listed in {target}"
         if arguments.strict:
             raise CommandFailed(message, result)
         shown.print(message, markup=False)
     return result
 
 
-def _table(file: Path, report: CheckReport) -> Table:
+def _named(arguments: Arguments) -> tuple[str, Path | None]:
+    """The source and the path that were meant: a file of our own may stand in the place of a source."""
+    from dina_lrm.data.sources import SOURCES
+
+    if arguments.source in SOURCES:
+        return arguments.source, arguments.path
+    path = Path(arguments.source)
+    if not path.exists():
+        raise UserError(
+            f"{arguments.source}: no such file or folder, nor a data set; known data sets: {', '.join(SOURCES)}"
+        )
+    if arguments.path is not None:
+        raise UserError(f"{arguments.source} is a file and --path {arguments.path} was given too; give one of them")
+    return "ours", path
+
+
+def _problems_file(source: str, path: Path | None) -> Path:
+    if path is not None and path.is_file():
+        return path.with_name(f"{path.name}.problems.jsonl")
+    return Path(f"{source if path is None or source != 'ours' else path.name}.problems.jsonl")
+
+
+def _table(title: str, report: CheckReport) -> Table:
     from rich.table import Table
 
-    table = Table(title=str(file), show_header=False)
+    table = Table(title=title, show_header=False)
     first = "-" if report.first_preferred is None else f"{report.first_preferred:.1%} of the decided"
     sizes = [f"{size} ({count})" for size, count in report.sizes.items()]
     more = [f"and {len(sizes) - SHOWN_SIZES} more"] if len(sizes) > SHOWN_SIZES else []
     rows = {
-        "rows": report.rows,
-        "comparisons": report.comparisons,
+        "rows": f"{report.rows}, {report.unlabelled_rows} without a judgement",
+        "pairs": report.pairs,
         "ties": report.ties,
         "soft labels": report.soft,
         "first image preferred": first,
-        "images": f"{report.images}, {report.count('image')} unreadable, {report.same_content} shown by another file",
+        "images": f"{report.images}, {report.same_content} shown by another file",
+        "missing images": report.missing_images,
+        "corrupt images": report.corrupt_images,
         "sizes": ", ".join(sizes[:SHOWN_SIZES] + more) or "-",
         "prompts": report.prompts,
         "words of a prompt": _range(report.words),
-        "comparisons of a prompt": _range(report.comparisons_per_prompt),
+        "pairs of a prompt": _range(report.comparisons_per_prompt),
         "sources": ", ".join(f"{name} ({count})" for name, count in report.sources.items()) or "-",
         "rows not accepted": report.count("row"),
         "repeated": report.count("duplicate"),

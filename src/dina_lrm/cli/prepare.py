@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,28 +20,34 @@ if TYPE_CHECKING:
 
 @dataclass
 class Arguments(CommonArguments):
-    """Encode every image and prompt of a comparison file once, for training and evaluation.
+    """Encode every image and prompt of a comparison file or a published data set once, for training and evaluation.
 
     All rows are checked before anything is encoded. A run that was stopped goes on when the same command is given.
 
-    Example:
+    Examples:
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache
+        dina-lrm prepare HPDv3 --source hpdv3 --split train --backbone SD35 --out cache
     """
 
     comparisons: Positional[Path]
-    """What to encode: JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference."""
+    """What to encode: JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference; the folder of a data
+    set."""
     backbone: str
     """The generator: "synthetic", a folder, or a Hugging Face Hub id."""
     out: Path
     """The cache's folder; it must not exist."""
     source: str = "ours"
-    """Which data set's columns the file has."""
+    """Which data set it is: ours, hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic or rankings."""
+    split: str | None = None
+    """Which split of a data set; by default its test split."""
+    images: Path | None = None
+    """Folder that image paths are relative to, when it is not that of the table."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of the file to leave out."""
     shuffle_sides: FlagCreatePairsOff[bool] = False
     """Swap the two images of each comparison on a fair coin: for files that list the preferred image first."""
     seed: int = 0
-    """Of that coin."""
+    """Of that coin, and of the sides of published pairs."""
     resolution: int | None = None
     """Side of the square image bucket in pixels; by default that of the generator."""
     prompt_length: int | None = None
@@ -64,11 +70,14 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"--out {arguments.out}: exists already; give another folder, or remove it first")
     from dina_lrm.data.sources import read_comparisons
 
-    given = (arguments.comparisons, arguments.source, arguments.ignore_columns)
-    total = sum(1 for _ in read_comparisons(*given))
+    def comparisons() -> Iterator[Comparison]:
+        given = (arguments.comparisons, arguments.source, arguments.ignore_columns)
+        return read_comparisons(*given, arguments.split, arguments.images, arguments.seed)
+
+    total = sum(1 for _ in comparisons())
     if total == 0:
         raise UserError(f"{arguments.comparisons}: holds no comparisons")
-    data = _encode(arguments, read_comparisons(*given), total)
+    data = _encode(arguments, comparisons(), total)
     header = data.header
     assert header is not None
     shown = console(arguments.quiet)

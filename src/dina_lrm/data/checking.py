@@ -1,4 +1,4 @@
-"""What a comparison file holds and what is wrong with it, every image looked at."""
+"""What comparisons a source holds and what is wrong with them, every image looked at."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from PIL import Image
 
 from dina_lrm.data.comparison import Comparison, ImageSource, image_name
 from dina_lrm.data.loading import Task, load_ahead, load_or_fault
-from dina_lrm.data.sources import Source, source_named
+from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 
-Fault = Literal["row", "image", "duplicate", "contradiction", "same image"]
+Fault = Literal["row", "missing image", "corrupt image", "duplicate", "contradiction", "same image"]
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something wrong: a row that is not accepted, an image that cannot be read, or a judgement that says nothing.
 
-    `where` is the file and row, or the image; `fault` is "duplicate" for a judgement given before, "contradiction" for
+    `where` is the file and row, or the image; a "missing image" does not exist, a "corrupt image" exists and cannot be
+    decoded; `fault` is "duplicate" for a judgement given before, "contradiction" for
     one that prefers the other image than before, "same image" for an image judged against itself.
     """
 
@@ -43,10 +44,12 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a comparison file holds. Numbers of images and prompts count distinct ones."""
+    """What a source holds. Numbers of images and prompts count distinct ones; a ranking has a prompt of its own."""
 
     rows: int
-    comparisons: int
+    unlabelled_rows: int
+    """Rows that hold no judgement."""
+    pairs: int
     """Judgements in rows that are accepted."""
     ties: int
     soft: int
@@ -54,6 +57,8 @@ class CheckReport:
     first_preferred: float | None
     """Share of the decided ones that prefer the first image; far from a half, sides must be shuffled."""
     images: int
+    missing_images: int
+    corrupt_images: int
     sizes: dict[str, int]
     """Images of each size, most frequent first."""
     prompts: int
@@ -71,25 +76,25 @@ class CheckReport:
 
 
 def check_comparisons(
-    path: Path,
+    rows: Callable[[], Iterator[Row]],
     source: str = "ours",
-    ignore_columns: Sequence[str] = (),
+    options: ReadOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 8,
 ) -> CheckReport:
-    """Read a comparison file to its end, whatever is wrong with its rows, and decode every image once.
+    """Read all rows, whatever is wrong with them, and decode every image once.
 
-    `progress` is called with (rows done, rows).
+    `rows` starts the reading, and is called twice where `progress` wants to know how many there are; that is called
+    with (rows done, rows).
 
     Raises:
         ValueError: an unknown source, or a file that is no table at all.
         FileNotFoundError: when there is no such file.
     """
-    reader = source_named(source)
-    total = sum(1 for _ in reader.rows(path)) if progress is not None else 0
-    check = _Check(reader, ignore_columns)
+    check = _Check(source_named(source), options or ReadOptions())
+    total = sum(1 for _ in rows()) if progress is not None else 0
     with ThreadPoolExecutor(workers) as pool:
-        for task, images in load_ahead(check.accepted(path), _look_at, pool, check.sizes.__contains__, chunk=64):
+        for task, images in load_ahead(check.accepted(rows()), _look_at, pool, check.sizes.__contains__, chunk=64):
             check.add(task, {key: future.result() for key, future in images.items() if key in task.keys})
             if progress is not None:
                 progress(check.rows, total)
@@ -103,22 +108,32 @@ class _Seen(NamedTuple):
     pixels: str
 
 
-def _look_at(source: ImageSource) -> _Seen | str:
+class _Unseen(NamedTuple):
+    """Why an image was not decoded."""
+
+    fault: Fault
+    reason: str
+
+
+def _look_at(source: ImageSource) -> _Seen | _Unseen:
+    if isinstance(source, str | Path) and not Path(source).exists():
+        return _Unseen("missing image", "no such image file")
     image = load_or_fault(source)
     if isinstance(image, Image.Image):
         return _Seen(f"{image.width}x{image.height}", hashlib.sha256(image.tobytes()).hexdigest())
-    return image
+    return _Unseen("corrupt image", image)
 
 
 class _Check:
     """What is known of the rows read so far."""
 
-    def __init__(self, reader: Source, ignore_columns: Sequence[str]) -> None:
-        self.reader, self.ignore_columns = reader, ignore_columns
-        self.rows = self.same_content = 0
+    def __init__(self, reader: Source, options: ReadOptions) -> None:
+        self.reader, self.options = reader, options
+        self.rows = self.unlabelled = self.same_content = 0
         self.sizes: dict[str, str | None] = {}
         self.preferences: list[float] = []
         self.prompts: Counter[str] = Counter()
+        self.words: dict[str, int] = {}
         self.sources: Counter[str] = Counter()
         self.problems: list[Problem] = []
         self._where: dict[int, str] = {}
@@ -126,35 +141,38 @@ class _Check:
         self._contents: set[str] = set()
         self._judged: dict[tuple[str, str, str], float] = {}
 
-    def accepted(self, path: Path) -> Iterator[Comparison]:
+    def accepted(self, rows: Iterator[Row]) -> Iterator[Comparison]:
         """The comparisons of all rows that are accepted; the others become problems."""
-        for row in self.reader.rows(path):
+        for row in rows:
             self.rows += 1
             try:
-                found = self.reader.comparisons(row, self.ignore_columns)
+                found = self.reader.comparisons(row, self.options)
             except ValueError as error:
                 self.problems.append(Problem("row", row.where, str(error).removeprefix(f"{row.where}: ")))
                 continue
+            self.unlabelled += not found
             for comparison in found:
                 self._where[self._read] = row.where
                 self._read += 1
                 yield comparison
 
-    def add(self, task: Task, images: Mapping[str, _Seen | str]) -> None:
+    def add(self, task: Task, images: Mapping[str, _Seen | _Unseen]) -> None:
         """Take an accepted comparison and those of its images that were not looked at before."""
         for key, source in zip(task.keys, task.sources, strict=True):
             if key not in self.sizes:
                 self._add_image(key, image_name(source), images[key])
         self.preferences.append(task.comparison.preference)
-        self.prompts[task.comparison.prompt] += 1
+        prompt = task.comparison.prompt_id or task.comparison.prompt
+        self.prompts[prompt] += 1
+        self.words[prompt] = len(task.comparison.prompt.split())
         if task.comparison.source is not None:
             self.sources[task.comparison.source] += 1
         self._add_judgement(task, self._where.pop(task.number))
 
-    def _add_image(self, key: str, name: str, seen: _Seen | str) -> None:
-        if isinstance(seen, str):
+    def _add_image(self, key: str, name: str, seen: _Seen | _Unseen) -> None:
+        if isinstance(seen, _Unseen):
             self.sizes[key] = None
-            self.problems.append(Problem("image", name, seen.removeprefix(f"{name}: ")))
+            self.problems.append(Problem(seen.fault, name, seen.reason.removeprefix(f"{name}: ")))
             return
         self.sizes[key] = seen.size
         self.same_content += seen.pixels in self._contents
@@ -182,17 +200,21 @@ class _Check:
     def report(self) -> CheckReport:
         """The whole, when all rows are read."""
         decided = [preference > 0.5 for preference in self.preferences if preference != 0.5]
+        faults = Counter(problem.fault for problem in self.problems)
         sizes = Counter(size for size in self.sizes.values() if size is not None)
         return CheckReport(
             rows=self.rows,
-            comparisons=len(self.preferences),
+            unlabelled_rows=self.unlabelled,
+            pairs=len(self.preferences),
             ties=self.preferences.count(0.5),
             soft=sum(preference not in (0.0, 0.5, 1.0) for preference in self.preferences),
             first_preferred=statistics.fmean(decided) if decided else None,
             images=len(self.sizes),
+            missing_images=faults["missing image"],
+            corrupt_images=faults["corrupt image"],
             sizes=dict(sizes.most_common()),
             prompts=len(self.prompts),
-            words=_spread([len(prompt.split()) for prompt in self.prompts]),
+            words=_spread(list(self.words.values())),
             comparisons_per_prompt=_spread(list(self.prompts.values())),
             sources=dict(self.sources.most_common()),
             same_content=self.same_content,

@@ -26,11 +26,12 @@ class Comparison:
     """One judgement of two images for a prompt.
 
     `preference` is P(a preferred to b) in [0, 1], 0.5 a tie; `weight` scales its loss and is at least 0. `source` says
-    which data set it is from, `pair_id` names the judgement, `prompt_id` the group of judgements it belongs to.
+    which data set it is from, `pair_id` names the judgement, `prompt_id` the group of judgements it belongs to. `votes`
+    is how many people judged, `confidence` what the data set says of its own label, in [0, 1].
 
     Raises:
-        ValueError: an empty prompt, a preference outside [0, 1], a negative or non-finite weight, an unreadable image
-            source.
+        ValueError: an empty prompt, a preference or confidence outside [0, 1], a negative or non-finite weight, less
+            than one vote, an unreadable image source.
     """
 
     prompt: str
@@ -41,6 +42,8 @@ class Comparison:
     source: str | None = None
     pair_id: str | None = None
     prompt_id: str | None = None
+    votes: int | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -49,6 +52,10 @@ class Comparison:
             raise ValueError(f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]")
         if not (self.weight >= 0.0 and math.isfinite(self.weight)):
             raise ValueError(f"weight is {self.weight!r}; give a finite number that is at least 0")
+        if self.votes is not None and self.votes < 1:
+            raise ValueError(f"votes is {self.votes!r}; give how many people judged, at least 1, or leave it out")
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence is {self.confidence!r}; give a number in [0, 1], or leave it out")
         for name, image in (("image_a", self.image_a), ("image_b", self.image_b)):
             if isinstance(image, str | bytes) and not image:
                 raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
@@ -71,6 +78,14 @@ def shuffle_sides(comparisons: Iterable[Comparison], seed: int) -> Iterator[Comp
     coin = random.Random(seed)
     for comparison in comparisons:
         yield comparison.swapped() if coin.random() < 0.5 else comparison
+
+
+def with_random_side(comparison: Comparison, seed: int, name: str) -> Comparison:
+    """The comparison or its swapped form, by a fair coin that is a function of (seed, name): the order of reading, and
+    what else is read, do not matter.
+    """
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return comparison.swapped() if digest[0] & 1 else comparison
 
 
 def image_key(image: ImageSource) -> str:

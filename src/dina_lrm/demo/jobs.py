@@ -15,44 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
-from jaxtyping import Float
 
-from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.demo.settings import ENSEMBLES, MODELS, DemoSettings
-from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.evaluation.sets import EvaluationSet
+from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.recipes import recipe
 from dina_lrm.training.trainer import train
 
 _POLL_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class StoredSet:
-    """An evaluation set whose encoded pairs lie in a folder, so that any process can open it."""
-
-    name: str
-    folder: Path
-    ceiling: float | None
-    true_probability: Float[np.ndarray, " pairs"] | None
-    groups: PairGroups | None
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, chosen: EvaluationSet, folder: Path, backbone: BackboneConfig) -> StoredSet:
-        """Save the pairs of the set as `folder`."""
-        chosen.data.save(folder, backbone)
-        return cls(chosen.name, folder, chosen.ceiling, chosen.true_probability, chosen.groups, chosen.notes)
-
-    def open(self) -> EvaluationSet:
-        """The set, its tensors memory-mapped."""
-        data = EncodedComparisons.load(self.folder)
-        return EvaluationSet(self.name, data, self.ceiling, self.true_probability, self.groups, self.notes)
 
 
 @dataclass(frozen=True)

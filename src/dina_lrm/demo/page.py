@@ -45,8 +45,8 @@ def _opening(demonstration: Demonstration) -> Section:
     assert measured.ceiling is not None
     text = (
         "Simulated people compared pictures of coloured shapes for a prompt. Three reward models learned from the same "
-        f"{demonstration.pairs:,} comparisons for {run.steps} steps: **ours** adapts the first blocks of a pretrained "
-        "generator with LoRA, **frozen** leaves them as they are, **random_backbone** starts from random weights. "
+        f"{demonstration.pairs:,} comparisons for {run.steps} steps: **ours** adapts a pretrained generator with "
+        "LoRA, **frozen** leaves it as it is, **random_backbone** starts from random weights. "
         "The true utility of every picture is known, so is the ceiling: the accuracy of a judge who knows it, which "
         "the annotators' noise keeps below 100 %."
     )

@@ -19,13 +19,14 @@ import torch
 
 from dina_lrm.assembly import backbone_of
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
-from dina_lrm.demo.jobs import Job, Outcome, StoredSet, run_jobs, workers_and_threads
+from dina_lrm.demo.jobs import Job, Outcome, run_jobs, workers_and_threads
 from dina_lrm.demo.page import write_demo_page
 from dina_lrm.demo.settings import MODELS, DemoSettings
 from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.sets import EvaluationSet
+from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes import recipe

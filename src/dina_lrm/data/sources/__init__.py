@@ -1,57 +1,150 @@
 """Where comparisons come from: one file for each source, one row of `SOURCES` for each file.
 
-A source is two functions: `rows` walks the file and says where each row stands; `comparisons` turns one row into one
-or more comparisons. Keeping them apart lets a check go on after a bad row, while reading stops at it.
+A source says which tables a path stands for, and turns one row into comparisons. Keeping rows and comparisons apart
+lets a check go on after a bad row, while reading stops at it.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources import ours
-from dina_lrm.data.sources.tables import Row, scan_rows
+from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, ours, pick_a_pic, rankings
+from dina_lrm.data.sources.fields import ReadOptions
+from dina_lrm.data.sources.hub import HubDataset, hub_rows
+from dina_lrm.data.sources.tables import Row, own_tables, scan_rows, split_tables
 from dina_lrm.data.sources.writing import write_comparisons
 
 
 @dataclass(frozen=True)
 class Source:
-    """How the files of one origin are read.
+    """How the data of one origin are read.
 
-    `comparisons(row, ignore_columns)` raises ValueError, naming file and row, for a row that it does not accept.
+    `comparisons(row, options)` raises ValueError, naming file and row, for a row that it does not accept. `tables`
+    gives the files of a path and split; `splits` are the published ones, the first is read unless another is named.
+    `hub` says where rows can be streamed from where there is no local copy.
     """
 
     about: str
-    rows: Callable[[Path], Iterator[Row]]
-    comparisons: Callable[[Row, Sequence[str]], list[Comparison]]
+    comparisons: Callable[[Row, ReadOptions], list[Comparison]]
+    tables: Callable[[Path, str | None], list[Path]]
+    splits: tuple[str, ...] = ()
+    hub: HubDataset | None = None
 
 
 SOURCES: dict[str, Source] = {
-    "ours": Source("JSONL, JSON, CSV or Parquet with the columns of docs/data.md", scan_rows, ours.comparisons_of_row),
+    "ours": Source("JSONL, JSON, CSV or Parquet with the columns of docs/data.md", ours.comparisons, own_tables),
+    "rankings": Source(
+        "JSONL, JSON or Parquet with prompt, images, ranks",
+        rankings.comparisons,
+        partial(split_tables, folders=(".",)),
+        ("rankings",),
+    ),
+    "hpdv3": Source("MizzenAI/HPDv3", hpdv3.comparisons, split_tables, ("test", "train")),
+    "hpdv2": Source("ymhao/HPDv2", hpdv2.comparisons, split_tables, ("test", "train")),
+    "imagereward": Source(
+        "zai-org/ImageRewardDB", image_reward.comparisons, split_tables, ("test", "validation", "train")
+    ),
+    "genai-bench": Source(
+        "TIGER-Lab/GenAI-Bench, arena votes on images",
+        genai_bench.comparisons,
+        partial(split_tables, folders=("image_generation", ".", "data")),
+        ("test_v1", "test"),
+        HubDataset("TIGER-Lab/GenAI-Bench", "image_generation", ("left_image", "right_image")),
+    ),
+    "pick-a-pic": Source(
+        "yuvalkirstain/pickapic_v2 (or pickapic_v1)",
+        pick_a_pic.comparisons,
+        split_tables,
+        ("test_unique", "validation_unique", "test", "validation", "train"),
+        HubDataset("yuvalkirstain/pickapic_v2"),
+    ),
 }
 
 
 def source_named(name: str) -> Source:
     """The row of `SOURCES` with this name; raises ValueError naming the known ones."""
     if name not in SOURCES:
-        raise ValueError(f"unknown data source {name!r}; known sources: {', '.join(sorted(SOURCES))}")
+        close = difflib.get_close_matches(name, SOURCES, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown data source {name!r}; {hint}known sources: {', '.join(SOURCES)}")
     return SOURCES[name]
 
 
+def chosen_split(name: str, split: str | None) -> str | None:
+    """The split that is read: the one asked for, or the first that the source has; None where it has none.
+
+    Raises ValueError for a split that the source does not have.
+    """
+    source = source_named(name)
+    if split is not None and split not in source.splits:
+        accepted = ", ".join(source.splits) or "none, give the file that is meant"
+        raise ValueError(f"source {name!r}: split {split!r}; accepted: {accepted}")
+    return split or (source.splits[0] if source.splits else None)
+
+
+def source_rows(name: str, path: str | Path | None, split: str | None = None) -> Iterator[Row]:
+    """Every row of a source: of the files at `path`, or streamed from the Hugging Face Hub where it is None.
+
+    Raises:
+        ValueError: an unknown source or split; no path, for a source that cannot be streamed.
+        FileNotFoundError: when there is no such file, or no table of the split.
+    """
+    source, chosen = source_named(name), chosen_split(name, split)
+    if path is not None:
+        for table in source.tables(Path(path), chosen):
+            yield from scan_rows(table)
+    elif source.hub is not None and chosen is not None:
+        yield from hub_rows(source.hub, chosen)
+    else:
+        raise ValueError(f"source {name!r} is read from local files; give the path of its folder, or of a table in it")
+
+
 def read_comparisons(
-    path: str | Path, source: str = "ours", ignore_columns: Sequence[str] = ()
+    path: str | Path | None,
+    source: str = "ours",
+    ignore_columns: Sequence[str] = (),
+    split: str | None = None,
+    images: str | Path | None = None,
+    seed: int = 0,
 ) -> Iterator[Comparison]:
-    """Stream the comparisons of a file, row by row.
+    """Stream the comparisons of a file, a folder of a published data set, or (path None) the hub, row by row.
+
+    `images` is the folder that image paths are relative to, when it is not that of the table. Published pairs get their
+    sides by a coin of (seed, pair id).
 
     Raises:
         ValueError: at the first row that is not accepted, naming file, row, value and what is accepted.
         FileNotFoundError: when there is no such file.
     """
     reader = source_named(source)
-    for row in reader.rows(Path(path)):
-        yield from reader.comparisons(row, ignore_columns)
+    options = read_options(path, ignore_columns, images, seed)
+    for row in source_rows(source, path, split):
+        yield from reader.comparisons(row, options)
 
 
-__all__ = ["SOURCES", "Row", "Source", "read_comparisons", "scan_rows", "source_named", "write_comparisons"]
+def read_options(
+    path: str | Path | None, ignore_columns: Sequence[str] = (), images: str | Path | None = None, seed: int = 0
+) -> ReadOptions:
+    """The options of reading `path`."""
+    root = Path() if path is None else Path(path)
+    return ReadOptions(root, None if images is None else Path(images), seed, tuple(ignore_columns))
+
+
+__all__ = [
+    "SOURCES",
+    "ReadOptions",
+    "Row",
+    "Source",
+    "chosen_split",
+    "read_comparisons",
+    "read_options",
+    "scan_rows",
+    "source_named",
+    "source_rows",
+    "write_comparisons",
+]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison, ImageSource
+from dina_lrm.data.sources.fields import ReadOptions
 from dina_lrm.data.sources.tables import Row
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Comparison))
@@ -20,21 +21,24 @@ REQUIRED = ("prompt", "image_a", "image_b", "preference")
 TEXT_COLUMNS = ("source", "pair_id", "prompt_id")
 
 
-def comparisons_of_row(row: Row, ignore_columns: Sequence[str] = ()) -> list[Comparison]:
+def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
     """The one comparison that a row of our own format holds.
 
     Raises:
         ValueError: naming file, row, the value given and the values accepted.
     """
     values = row.parsed()
-    _check_columns(row.where, values, ignore_columns)
+    _check_columns(row.where, values, options.ignore_columns)
+    folder = options.images or row.path.parent
     try:
         comparison = Comparison(
             prompt=_text(values["prompt"], "prompt"),
-            image_a=_image(values["image_a"], "image_a", row.path.parent),
-            image_b=_image(values["image_b"], "image_b", row.path.parent),
+            image_a=_image(values["image_a"], "image_a", folder),
+            image_b=_image(values["image_b"], "image_b", folder),
             preference=_number(values["preference"], "preference", "P(image_a preferred), a number in [0, 1]"),
             weight=_weight(values.get("weight")),
+            votes=_votes(values.get("votes")),
+            confidence=_optional_number(values.get("confidence"), "confidence"),
             **{name: _optional_text(values.get(name), name) for name in TEXT_COLUMNS},
         )
     except ValueError as error:
@@ -79,11 +83,26 @@ def _number(value: object, name: str, accepted: str) -> float:
         raise ValueError(f"{name} is {value!r}; give {accepted}") from error
 
 
+def _is_absent(value: object) -> bool:
+    # NaN is how a missing number comes out of a table written by pandas.
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
 def _weight(value: object) -> float:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        # NaN is how a missing number comes out of a table written by pandas.
-        return 1.0
-    return _number(value, "weight", "a finite number that is at least 0")
+    return 1.0 if _is_absent(value) else _number(value, "weight", "a finite number that is at least 0")
+
+
+def _optional_number(value: object, name: str) -> float | None:
+    return None if _is_absent(value) else _number(value, name, "a number in [0, 1]")
+
+
+def _votes(value: object) -> int | None:
+    if _is_absent(value):
+        return None
+    number = _number(value, "votes", "a whole number of at least 1")
+    if number != int(number):
+        raise ValueError(f"votes is {value!r}; give a whole number of at least 1")
+    return int(number)
 
 
 def _image(value: object, name: str, folder: Path) -> ImageSource:

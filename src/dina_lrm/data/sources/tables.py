@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ class Row:
     def where(self) -> str:
         """File and place, as errors name them."""
         return f"{self.path}, {self.place}"
+
+    @property
+    def name(self) -> str:
+        """File and row number: what identifiers of its comparisons are made of."""
+        return f"{self.path.stem}-{self.place.rsplit(' ', 1)[-1]}"
 
     def parsed(self) -> dict[str, Any]:
         """The values; raises ValueError, naming the place, when the row could not be parsed."""
@@ -109,28 +114,52 @@ FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
 def scan_rows(path: Path) -> Iterator[Row]:
     """Stream the rows of a table file, whose suffix says the format; a row that cannot be parsed carries its fault.
 
-    A folder stands for the one `comparisons.*` table in it or, without one, for all its Parquet files in order of name.
-
     Raises:
         ValueError: an unknown suffix, or a file that is no such table at all.
-        FileNotFoundError: when there is no such file, or no table in the folder.
+        FileNotFoundError: when there is no such file.
     """
-    for table in _tables_in(path) if path.is_dir() else [path]:
-        if not table.is_file():
-            raise FileNotFoundError(f"{table}: no such file")
-        reader = FORMATS.get(table.suffix.lower())
-        if reader is None:
-            raise ValueError(f"{table}: unknown format {table.suffix!r}; accepted: {', '.join(FORMATS)}")
-        yield from reader(table)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
+    yield from reader(path)
 
 
-def _tables_in(folder: Path) -> list[Path]:
+def own_tables(path: Path, split: str | None = None) -> list[Path]:
+    """The tables of our own format: a file, the one `comparisons.*` of a folder or, without it, its Parquet files."""
+    if split is not None:
+        raise ValueError(
+            f"{path}: our own tables have no splits, and {split!r} was asked for; give the file that is meant"
+        )
+    if not path.is_dir():
+        return [path]
     # By stem: a check leaves comparisons.jsonl.problems.jsonl beside its table.
-    named = sorted(path for path in folder.iterdir() if path.stem == "comparisons" and path.suffix.lower() in FORMATS)
+    named = sorted(p for p in path.iterdir() if p.stem == "comparisons" and p.suffix.lower() in FORMATS)
     if len(named) > 1:
-        raise ValueError(f"{folder}: holds {', '.join(path.name for path in named)}; give the one that is meant")
-    found = named or sorted(folder.glob("*.parquet"))
+        raise ValueError(f"{path}: holds {', '.join(p.name for p in named)}; give the one that is meant")
+    found = named or sorted(path.glob("*.parquet"))
     if not found:
         accepted = ", ".join(f"comparisons{suffix}" for suffix in FORMATS)
-        raise FileNotFoundError(f"{folder}: holds no comparisons; expected in a folder: {accepted}, or Parquet files")
+        raise FileNotFoundError(f"{path}: holds no comparisons; expected in a folder: {accepted}, or Parquet files")
     return found
+
+
+def split_tables(path: Path, split: str | None, folders: Sequence[str] = (".", "data")) -> list[Path]:
+    """The tables of a published data set: a file, or the files of a split below its folder.
+
+    A split is `SPLIT.json` (or another format), or the Parquet shards `SPLIT-*.parquet`, in the first of `folders`
+    that has any.
+    """
+    if not path.is_dir():
+        return [path]
+    assert split is not None
+    for folder in (path / name for name in folders):
+        whole = [folder / f"{split}{suffix}" for suffix in FORMATS if (folder / f"{split}{suffix}").is_file()]
+        found = whole[:1] or sorted(folder.glob(f"{split}-*.parquet"))
+        if found:
+            return found
+    looked = " or ".join(str(path / name) for name in folders)
+    raise FileNotFoundError(
+        f"{path}: no table of split {split!r}; expected {split}.json or {split}-*.parquet in {looked}"
+    )

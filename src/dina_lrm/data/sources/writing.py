@@ -92,7 +92,8 @@ def _write_parquet(path: Path, rows: Iterator[Values]) -> int:
 
     first = next(rows, None)
     kind = pa.binary() if first is not None and isinstance(first["image_a"], bytes) else pa.string()
-    kinds = {"image_a": kind, "image_b": kind, "preference": pa.float64(), "weight": pa.float64()}
+    numbers = {"preference": pa.float64(), "weight": pa.float64(), "confidence": pa.float64(), "votes": pa.int64()}
+    kinds = {"image_a": kind, "image_b": kind, **numbers}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:

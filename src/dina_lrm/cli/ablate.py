@@ -1,0 +1,69 @@
+"""`dina-lrm ablate`: the paper's tables and figures in miniature, on the synthetic world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.recipes.ablations import ABLATIONS, PROMPTS, STEPS, ablation, variants_of
+
+
+@dataclass
+class Arguments(CommonArguments):
+    """Train and measure the models of an ablation, three seeds each; go on where an earlier run stopped.
+
+    A model takes about two minutes on one core, so that the whole set is about three hours of one core; what OUT/cells
+    holds is not trained again, and two ablations share the models they have in common. Names: adaptation, noise,
+    noise-level, depth, taps, beyond, or all.
+
+    Example:
+        dina-lrm ablate depth --seeds 0 1 2 --out ablations
+    """
+
+    names: Positional[tuple[str, ...]]
+    """Ablations, or "all"."""
+    out: Path = Path("ablations")
+    """Folder for cells/, results.json, plots and the page results.md."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each decides training pairs, start and noise; the test pairs are the same for all."""
+    steps: int = STEPS
+    """Training steps of each model."""
+    prompts: int = PROMPTS
+    """Training prompts, eight pictures each."""
+    pairs: int = 2_000
+    """Pairs of each test set."""
+    workers: int | None = None
+    """Models trained at a time, one thread each; by default one a core."""
+
+
+def run(arguments: Arguments) -> dict[str, object]:
+    """Train what is missing, then write the tables."""
+    names = tuple(ABLATIONS) if arguments.names == ("all",) else arguments.names
+    if not names:
+        raise UserError(f"no ablation was named; accepted: {', '.join(ABLATIONS)}, all")
+    for name in names:
+        ablation(name)
+    for option, given in (("steps", arguments.steps), ("prompts", arguments.prompts), ("pairs", arguments.pairs)):
+        if given < 1:
+            raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
+    if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds):
+        raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are one or more different numbers")
+    from dina_lrm.experiments.run import Budget, default_workers, run_cells
+
+    shown = console(arguments.quiet)
+    budget = Budget(arguments.steps, arguments.prompts, arguments.pairs)
+    with progress("models", arguments.quiet) as report:
+        trained = run_cells(
+            variants_of(names),
+            arguments.seeds,
+            budget,
+            arguments.out / "cells",
+            arguments.workers or default_workers(),
+            1,
+            lambda line: shown.print(line, markup=False),
+            report,
+        )
+    return {"trained": trained, "out": arguments.out}

@@ -1,0 +1,203 @@
+"""Every published layout is read as what its field means; a wrong field, label or side names file and row."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dina_lrm.cli.main import main
+from dina_lrm.data.sources import SOURCES, read_comparisons, source_rows
+from dina_lrm.data.sources.hub import HubDataset, hub_rows
+from tests.data.published import LAYOUTS, PICTURES
+
+
+@pytest.fixture(params=LAYOUTS)
+def source(request):
+    return request.param
+
+
+@pytest.fixture
+def root(source, tmp_path):
+    LAYOUTS[source](tmp_path)
+    return tmp_path
+
+
+def name_of(image):
+    return getattr(image, "name", None) or image
+
+
+def preferences(root, source, **more):
+    """P(first in published order preferred) by the names of both images."""
+    found = {}
+    for pair in read_comparisons(root, source, **more):
+        a, b = name_of(pair.image_a), name_of(pair.image_b)
+        found[a, b] = pair.preference
+        found[b, a] = 1 - pair.preference
+    return found
+
+
+def test_every_published_source_has_a_layout_here():
+    assert set(LAYOUTS) == set(SOURCES) - {"ours"}
+
+
+def test_every_comparison_is_named_and_sides_are_a_function_of_the_seed(source, root):
+    pairs = list(read_comparisons(root, source))
+    assert pairs
+    assert all(pair.source == source and pair.prompt_id for pair in pairs)
+    assert len({pair.pair_id for pair in pairs}) == len(pairs)
+    assert list(read_comparisons(root, source)) == pairs
+    seen = set()
+    for seed in range(8):
+        again = list(read_comparisons(root, source, seed=seed))
+        for pair, other in zip(pairs, again, strict=True):
+            assert other in (pair, pair.swapped())
+            seen.add(other == pair)
+    assert seen == {True, False}
+
+
+def test_hpdv3_votes_are_soft_labels_and_path1_is_preferred(tmp_path):
+    LAYOUTS["hpdv3"](tmp_path)
+    found = preferences(tmp_path, "hpdv3")
+    assert found["0.png", "1.png"] == pytest.approx(12 / 19)
+    assert found["2.png", "1.png"] == 1.0
+    pairs = list(read_comparisons(tmp_path, "hpdv3"))
+    assert [(pair.votes, pair.confidence) for pair in pairs] == [(19, 0.97), (None, None), (9, 1.0)]
+    assert pairs[0].prompt_id == pairs[1].prompt_id != pairs[2].prompt_id
+
+
+def test_hpdv2_rankings_and_pairs(tmp_path):
+    LAYOUTS["hpdv2"](tmp_path)
+    found = preferences(tmp_path, "hpdv2")
+    assert (found["0.png", "1.png"], found["0.png", "2.png"], found["1.png", "2.png"]) == (1.0, 1.0, 0.5)
+    found = preferences(tmp_path, "hpdv2", split="train")
+    assert (found["0.png", "1.png"], found["1.png", "2.png"]) == (1.0, 1.0)
+
+
+def test_imagereward_rankings_keep_their_ties_and_prompts(tmp_path):
+    LAYOUTS["imagereward"](tmp_path)
+    pairs = list(read_comparisons(tmp_path, "imagereward"))
+    assert len(pairs) == 7
+    assert sum(pair.is_tie for pair in pairs) == 1
+    assert len({pair.prompt_id for pair in pairs}) == 2
+    found = preferences(tmp_path, "imagereward")
+    assert (found["0.png", "3.png"], found["1.png", "2.png"], found["none.webp", "4.png"]) == (1.0, 0.5, 1.0)
+
+
+def test_genai_bench_votes(tmp_path):
+    LAYOUTS["genai-bench"](tmp_path)
+    by_prompt = {pair.prompt: pair for pair in read_comparisons(tmp_path, "genai-bench")}
+    left = next(source_rows("genai-bench", tmp_path)).values["left_image"]["bytes"]
+    first = by_prompt["p0"] if by_prompt["p0"].image_a == left else by_prompt["p0"].swapped()
+    assert first.preference == 1.0
+    assert (by_prompt["p2"].is_tie, by_prompt["p3"].is_tie) == (True, True)
+
+
+def test_pick_a_pic_rows_without_a_label_hold_no_judgement(tmp_path):
+    LAYOUTS["pick-a-pic"](tmp_path)
+    pairs = list(read_comparisons(tmp_path, "pick-a-pic"))
+    assert [pair.prompt for pair in pairs] == ["p0", "p1"]
+    assert pairs[1].is_tie
+
+
+def test_parquet_data_sets_stream_as_from_the_hub(tmp_path):
+    for source, config in (("genai-bench", None), ("pick-a-pic", None)):
+        folder = tmp_path / source
+        folder.mkdir()
+        LAYOUTS[source](folder)
+        data = HubDataset(str(next(folder.iterdir())), config, ("left_image", "right_image"))
+        splits = {"genai-bench": "test_v1", "pick-a-pic": "test_unique"}
+        streamed = [row.values for row in hub_rows(data, splits[source])]
+        assert streamed == [row.values for row in source_rows(source, folder)]
+
+
+BAD = [
+    ("hpdv3", "test.json", {"choice_dist": [3, 5]}, "row 1: choice_dist is .3, 5."),
+    ("hpdv3", "test.json", {"choice_dist": "12-7"}, "row 1: choice_dist is '12-7'"),
+    ("hpdv3", "test.json", {"confidence": 3}, "row 1: confidence is 3"),
+    ("hpdv3", "test.json", {"path1": None}, "row 1: path1 is None; accepted: text"),
+    ("hpdv3", "test.json", {"prompt": " "}, "row 1: prompt is empty"),
+    ("hpdv2", "train.json", {"human_preference": [1, 1]}, r"row 1: 2 images with human_preference \[1, 1\]"),
+    ("hpdv2", "test.json", {"rank": [1, 2]}, "row 1: 3 images and 2 ranks"),
+    ("imagereward", "data/test.json", {"ranking": ["1", "2"]}, "row 1: ranking is .*accepted: a list of ranks"),
+    ("imagereward", "data/test.json", {"generations": ["a"], "ranking": [1]}, "row 1: 1 images; accepted: at least"),
+]
+
+
+@pytest.mark.parametrize(("source", "file", "change", "message"), BAD)
+def test_a_wrong_value_names_file_and_row(tmp_path, source, file, change, message):
+    LAYOUTS[source](tmp_path)
+    rows = json.loads((tmp_path / file).read_text())
+    (tmp_path / file).write_text(json.dumps([rows[0] | change, *rows[1:]]))
+    split = "train" if "train" in file else None
+    with pytest.raises(ValueError, match=rf"{file.rsplit('/')[-1]}, {message}"):
+        list(read_comparisons(tmp_path, source, split=split))
+
+
+@pytest.mark.parametrize("source", ["hpdv3", "hpdv2", "imagereward"])
+def test_a_missing_field_is_named(tmp_path, source):
+    LAYOUTS[source](tmp_path)
+    file = next(tmp_path.rglob("test.json"))
+    file.write_text(json.dumps([{"prompt": "p"}]))
+    with pytest.raises(ValueError, match=r"row 1: no field \w+; found: prompt"):
+        list(read_comparisons(tmp_path, source))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("vote_type", "upvote", "row 1: vote_type is 'upvote'; accepted: 'leftvote'"), ("left_image", None, "left_image")],
+)
+def test_a_wrong_vote_names_the_row(tmp_path, column, value, message):
+    LAYOUTS["genai-bench"](tmp_path)
+    row = next(source_rows("genai-bench", tmp_path))
+    changed = dataclasses.replace(row, values=row.values | {column: value})
+    from dina_lrm.data.sources import ReadOptions
+
+    with pytest.raises(ValueError, match=message):
+        SOURCES["genai-bench"].comparisons(changed, ReadOptions())
+
+
+def test_an_unknown_split_or_source_is_answered_with_those_there_are(tmp_path):
+    with pytest.raises(ValueError, match="split 'val'; accepted: test, train"):
+        list(read_comparisons(tmp_path, "hpdv3", split="val"))
+    with pytest.raises(ValueError, match="did you mean 'hpdv3'"):
+        list(read_comparisons(tmp_path, "hpdv33"))
+    with pytest.raises(FileNotFoundError, match=r"no table of split 'test'; expected test.json"):
+        list(read_comparisons(tmp_path, "hpdv3"))
+    with pytest.raises(ValueError, match="read from local files"):
+        list(read_comparisons(None, "hpdv3"))
+
+
+def test_data_check_counts_what_a_published_set_holds(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["imagereward"](tmp_path)
+    (tmp_path / "images" / "3.png").write_bytes(b"cut off")
+    found = tmp_path / "found.json"
+    words = ["data", "check", "imagereward", "--path", str(tmp_path), "--split", "test", "--json", str(found)]
+    assert main(words) == 0
+    result = json.loads(found.read_text())
+    assert (result["prompts"], result["pairs"], result["ties"]) == (2, 7, 1)
+    assert (result["missing_images"], result["corrupt_images"], result["images"]) == (1, 1, 6)
+    listed = [json.loads(line) for line in (tmp_path / "imagereward.problems.jsonl").read_text().splitlines()]
+    assert sorted(problem["fault"] for problem in listed) == ["corrupt image", "missing image"]
+    assert main([*words, "--strict"]) == 1
+    assert "missing image" in capsys.readouterr().err
+
+
+def test_data_check_counts_rows_without_a_judgement(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["pick-a-pic"](tmp_path)
+    found = tmp_path / "found.json"
+    assert main(["data", "check", "pick-a-pic", "--path", str(tmp_path), "--json", str(found), "--quiet"]) == 0
+    result = json.loads(found.read_text())
+    assert (result["rows"], result["unlabelled_rows"], result["pairs"], result["images"]) == (3, 1, 2, 3)
+    assert result["sizes"] == {f"{PICTURES[0].width}x{PICTURES[0].height}": 3}
+
+
+def test_a_published_set_is_prepared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["hpdv3"](tmp_path)
+    words = ["prepare", str(tmp_path), "--source", "hpdv3", "--split", "test", "--backbone", "synthetic"]
+    found = tmp_path / "found.json"
+    assert main([*words, "--out", str(tmp_path / "cache"), "--quiet", "--json", str(found)]) == 0
+    result = json.loads(found.read_text())
+    assert (result["pairs"], result["missing_pairs"], result["missing_images"]) == (2, 1, 1)
