@@ -70,7 +70,7 @@ def test_check_lists_problems_and_fails_only_when_strict(folder, capsys):
     assert run("data", "check", folder / "pairs.jsonl", "--strict", json_file=folder / "r.json") == 1
     assert "1 problems (1 x missing image), listed in" in capsys.readouterr().err
     listed = json.loads((folder / "pairs.jsonl.problems.jsonl").read_text())
-    assert (listed["fault"], listed["reason"]) == ("image", "no such image file")
+    assert (listed["fault"], listed["reason"]) == ("missing image", "no such image file")
     assert json.loads((folder / "r.json").read_text())["problems"] == {"image": 1}
 
 

@@ -100,13 +100,17 @@ def test_pick_a_pic_rows_without_a_label_hold_no_judgement(tmp_path):
 
 
 def test_parquet_data_sets_stream_as_from_the_hub(tmp_path):
-    for source, config in (("genai-bench", None), ("pick-a-pic", None)):
+    card = "---\nconfigs:\n- config_name: {}\n  data_files:\n  - split: {}\n    path: {}\n---\n"
+    for source, config, split, files in (
+        ("genai-bench", "image_generation", "test_v1", "image_generation/test_v1-*"),
+        ("pick-a-pic", "default", "test_unique", "data/test_unique-*"),
+    ):
         folder = tmp_path / source
         folder.mkdir()
         LAYOUTS[source](folder)
-        data = HubDataset(str(next(folder.iterdir())), config, ("left_image", "right_image"))
-        splits = {"genai-bench": "test_v1", "pick-a-pic": "test_unique"}
-        streamed = [row.values for row in hub_rows(data, splits[source])]
+        (folder / "README.md").write_text(card.format(config, split, files))
+        data = HubDataset(str(folder), config, ("left_image", "right_image"))
+        streamed = [row.values for row in hub_rows(data, split)]
         assert streamed == [row.values for row in source_rows(source, folder)]
 
 
