@@ -71,7 +71,7 @@ def test_check_lists_problems_and_fails_only_when_strict(folder, capsys):
     assert "1 problems (1 x missing image), listed in" in capsys.readouterr().err
     listed = json.loads((folder / "pairs.jsonl.problems.jsonl").read_text())
     assert (listed["fault"], listed["reason"]) == ("missing image", "no such image file")
-    assert json.loads((folder / "r.json").read_text())["problems"] == {"image": 1}
+    assert json.loads((folder / "r.json").read_text())["problems"] == {"missing image": 1}
 
 
 def test_prepare_makes_a_cache_of_the_generators_resolution(folder, tiny_folder, capsys):

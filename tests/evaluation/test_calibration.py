@@ -85,3 +85,24 @@ def test_missing_probabilities_are_left_out_and_nonsense_is_refused() -> None:
         calibration(np.array([np.nan]), np.ones(1))
     with pytest.raises(ValueError, match="bins is 0"):
         reliability_bins(np.array([0.5]), np.ones(1), bins=0)
+
+
+def test_the_interval_covers_what_more_pairs_would_show() -> None:
+    inside = 0
+    for seed in range(20):
+        truth, labels = simulate(1500, seed)
+        odds = (truth / (1 - truth)) ** 2
+        loud = odds / (1 + odds)
+        exact = truth_distance(loud, truth).ece
+        found = calibration(loud, labels, prompts=np.arange(1500) // 3)
+        assert 0 <= found.ece_low <= found.ece <= found.ece_high
+        inside += found.ece_low <= exact <= found.ece_high
+    assert inside >= 16
+
+
+def test_pairs_that_are_copies_of_one_another_widen_the_interval() -> None:
+    truth, labels = simulate(300)
+    loud = np.clip(truth + 0.3 * np.sign(truth - 0.5), 0.01, 0.99)
+    four = [np.repeat(values, 4) for values in (loud, labels)]
+    apart, together = calibration(*four), calibration(*four, prompts=np.repeat(np.arange(300), 4))
+    assert together.ece_high - together.ece_low > 1.5 * (apart.ece_high - apart.ece_low)

@@ -31,8 +31,9 @@ def simulated_set(name: str, error: float, pairs: int, seed: int) -> SetResult:
     preference = (generator.random(pairs) < truth).astype(np.float64)
     spread = [error * (1 + 3 * (np.mean(reading.levels) - 0.3) ** 2) for reading in READINGS]
     scores = utility[:, :, None] + np.array(spread) * generator.normal(size=(2, pairs, len(READINGS)))
-    probability = norm.cdf((scores[0] - scores[1]) / np.hypot(0.3, np.array(spread)))
-    read = PairScores(READINGS, scores[0], scores[1], probability)
+    widths = np.hypot(0.3, np.array(spread))
+    probability = norm.cdf((scores[0] - scores[1]) / widths)
+    read = PairScores(READINGS, scores[0], scores[1], probability, lambda m, column: norm.cdf(m / widths[column]))
     known = KnownAnswers(preference, np.arange(pairs) // 2, truth)
     kind = generator.integers(0, len(KINDS), pairs)
     severity = np.where(kind < 4, generator.uniform(0.05, 1, pairs), np.nan)

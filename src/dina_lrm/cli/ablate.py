@@ -8,16 +8,16 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.recipes.ablations import ABLATIONS, PROMPTS, STEPS, ablation, variants_of
+from dina_lrm.recipes.ablations import ABLATIONS, PAIRS, PROMPTS, STEPS, ablation, variants_of
 
 
 @dataclass
 class Arguments(CommonArguments):
     """Train and measure the models of an ablation, three seeds each; go on where an earlier run stopped.
 
-    A model takes about two minutes on one core, so that the whole set is about three hours of one core; what OUT/cells
-    holds is not trained again, and two ablations share the models they have in common. Names: adaptation, noise,
-    noise-level, depth, taps, beyond, or all.
+    A model takes three to four minutes on one core, so that the whole set is about four hours of one core; what
+    OUT/cells holds is not trained again, and two ablations share the models they have in common. Names: adaptation,
+    noise, noise-level, depth, taps, beyond, or all.
 
     Example:
         dina-lrm ablate depth --seeds 0 1 2 --out ablations
@@ -33,7 +33,7 @@ class Arguments(CommonArguments):
     """Training steps of each model."""
     prompts: int = PROMPTS
     """Training prompts, eight pictures each."""
-    pairs: int = 2_000
+    pairs: int = PAIRS
     """Pairs of each test set."""
     workers: int | None = None
     """Models trained at a time, one thread each; by default one a core."""

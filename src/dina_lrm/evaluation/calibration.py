@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 _SMALLEST_PROBABILITY: Final = 1e-12
 """Floor of p in the log score: one pair can cost at most 27.6 nats."""
 _FLOOR_DRAWS: Final = 100
+_INTERVAL_DRAWS: Final = 400
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,15 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Agreement of predicted probabilities with labels. Bins without pairs are left out."""
+    """Agreement of predicted probabilities with labels. Bins without pairs are left out.
+
+    `ece_low` and `ece_high` are the 95 % interval of ECE, prompts drawn together.
+    """
 
     pairs: int
     ece: float
+    ece_low: float
+    ece_high: float
     ece_floor: float
     brier: float
     log_score: float
@@ -60,13 +66,21 @@ def calibration(
     target: Float[np.ndarray, " pairs"],
     bins: int = 10,
     seed: int = 0,
+    prompts: Int[np.ndarray, " pairs"] | None = None,
 ) -> Calibration:
-    """Calibration of P(first preferred) against labels in [0, 1]; pairs with a NaN probability are left out."""
+    """Calibration of P(first preferred) against labels in [0, 1]; pairs with a NaN probability are left out.
+
+    `prompts` are prompt ids: pairs of one prompt are resampled together for the interval of ECE.
+    """
     p, y = _usable(probability, target)
     table = reliability_bins(p, y, bins)
+    ece = _expected_error(table)
+    low, high = _error_interval(p, y, None if prompts is None else prompts[~np.isnan(probability)], ece, bins, seed)
     return Calibration(
         pairs=p.size,
-        ece=_expected_error(table),
+        ece=ece,
+        ece_low=low,
+        ece_high=high,
         ece_floor=_error_of_a_perfect_model(p, bins, seed),
         brier=float(np.mean((p - y) ** 2)),
         log_score=_cross_entropy(y, p),
@@ -141,6 +155,28 @@ def _bin_index(confidence: Float[np.ndarray, " pairs"], bins: int) -> np.ndarray
 def _expected_error(table: tuple[ReliabilityBin, ...]) -> float:
     total = sum(row.pairs for row in table)
     return sum(row.pairs * abs(row.outcome - row.confidence) for row in table) / total
+
+
+def _error_interval(
+    p: Float[np.ndarray, " pairs"],
+    y: Float[np.ndarray, " pairs"],
+    prompts: Int[np.ndarray, " pairs"] | None,
+    ece: float,
+    bins: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Basic bootstrap interval: resampled ECEs are biased upwards as ECE itself is, so they are mirrored at it."""
+    confidence, outcome = _fold(p, y)
+    _, cluster = np.unique(np.arange(p.size) if prompts is None else prompts, return_inverse=True)
+    clusters = int(cluster.max()) + 1
+    gap = np.zeros((clusters, bins))
+    np.add.at(gap, (cluster, _bin_index(confidence, bins)), outcome - confidence)
+    count = np.bincount(cluster, minlength=clusters).astype(np.float64)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=_INTERVAL_DRAWS).astype(np.float64)
+    resampled = np.abs(drawn @ gap).sum(axis=1) / (drawn @ count)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return max(0.0, 2 * ece - float(high)), max(0.0, 2 * ece - float(low))
 
 
 def _error_of_a_perfect_model(p: Float[np.ndarray, " pairs"], bins: int, seed: int) -> float:

@@ -36,11 +36,13 @@ def evaluate(
     convention: str = "micro_strict",
     name: str = "model",
     command: str = "",
+    draws: int = 1,
 ) -> EvaluationResult:
     """Accuracy, calibration and faults of `model` on every set at every noise level and ensemble.
 
-    `levels` and `ensembles` default to the one level and the one ensemble stored with the model. Scores are kept, so
-    memory grows by 16 bytes a pair and reading; latents are read `batch_size` pairs at a time.
+    `levels` and `ensembles` default to the one level and the one ensemble stored with the model. With several
+    `draws`, scores are means over the noise of as many seeds, and the uncertainty of single draws is measured. Scores
+    are kept, so memory grows by 16 bytes a pair, reading and draw; latents are read `batch_size` pairs at a time.
     """
     if not sets:
         raise ValueError("evaluate: no sets were given; accepted: at least one")

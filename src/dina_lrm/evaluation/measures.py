@@ -13,7 +13,8 @@ from dina_lrm.evaluation.accuracy import labels, pairwise_accuracy
 from dina_lrm.evaluation.calibration import calibration, truth_distance
 from dina_lrm.evaluation.diagnostics import DiagnosticRow, PairGroups, diagnose
 from dina_lrm.evaluation.readings import PairScores
-from dina_lrm.evaluation.results import Disagreement, ReadingResult, ScoreHistogram
+from dina_lrm.evaluation.results import Disagreement, ReadingResult, ScoreHistogram, TemperatureScaling
+from dina_lrm.evaluation.temperature import cross_fitted, fitted_temperature
 
 _HISTOGRAM_BINS: Final = 40
 
@@ -80,10 +81,25 @@ def _measure_reading(scores: PairScores, column: int, known: KnownAnswers, conve
     return ReadingResult(
         reading=scores.readings[column],
         accuracy=pairwise_accuracy(scores.margins[:, column], known.preference, known.prompts, convention, seed=seed),
-        calibration=calibration(probability, known.preference, seed=seed),
+        calibration=calibration(probability, known.preference, seed=seed, prompts=known.prompts),
         truth=None if truth is None else truth_distance(probability, truth),
+        scaled=_temperature_scaled(scores, column, known, seed),
         histogram=_histogram(scores.first[:, column], scores.second[:, column], known.preference),
     )
+
+
+def _temperature_scaled(scores: PairScores, column: int, known: KnownAnswers, seed: int) -> TemperatureScaling:
+    def link(margins: np.ndarray) -> np.ndarray:
+        return scores.link(margins, column)
+
+    margins = scores.margins[:, column]
+    probability = cross_fitted(link, margins, known.preference, known.prompts, seed)
+    met = truth = None
+    if probability is not None:
+        met = calibration(probability, known.preference, seed=seed, prompts=known.prompts)
+        if known.true_probability is not None:
+            truth = truth_distance(probability, known.true_probability)
+    return TemperatureScaling(fitted_temperature(link, margins, known.preference), met, truth)
 
 
 def _histogram(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,16 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """Raw scores of both images of every pair and P(first preferred), one column a reading; NaN where missing."""
+    """Raw scores of both images of every pair and P(first preferred), one column a reading; NaN where missing.
+
+    `link(margins, column)` is P(first preferred) of any margins at a reading: what a temperature is fitted with.
+    """
 
     readings: tuple[Reading, ...]
     first: Float[np.ndarray, "pairs readings"]
     second: Float[np.ndarray, "pairs readings"]
     probability: Float[np.ndarray, "pairs readings"]
+    link: Callable[[np.ndarray, int], np.ndarray]
 
     @property
     def margins(self) -> Float[np.ndarray, "pairs readings"]:

@@ -11,6 +11,7 @@ from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.calibration import Calibration, TruthDistance
 from dina_lrm.evaluation.diagnostics import DiagnosticRow
 from dina_lrm.evaluation.readings import Reading
+from dina_lrm.evaluation.uncertainty import UncertaintyRow
 from dina_lrm.typed import from_plain, to_plain
 
 
@@ -37,6 +38,17 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
+class TemperatureScaling:
+    """What one temperature makes of the probabilities, fitted on these pairs; `calibration` is that of a temperature
+    fitted on the other half of the prompts, None where there are too few of them.
+    """
+
+    temperature: float
+    calibration: Calibration | None
+    truth: TruthDistance | None
+
+
+@dataclass(frozen=True)
 class ReadingResult:
     """What a model reaches on one set at one noise level or with one ensemble."""
 
@@ -44,6 +56,7 @@ class ReadingResult:
     accuracy: PairwiseAccuracy
     calibration: Calibration
     truth: TruthDistance | None
+    scaled: TemperatureScaling
     histogram: ScoreHistogram
 
 
@@ -67,6 +80,8 @@ class SetResult:
     disagreements: tuple[Disagreement, ...]
     seconds: float
     diagnostic_only: bool = False
+    uncertainty: tuple[UncertaintyRow, ...] = ()
+    """What single noise draws differ by, where several were asked for."""
 
     def at(self, reading: Reading) -> ReadingResult:
         """The result of that reading. Raises ValueError naming those measured."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.model import LatentRewardModel
 
@@ -39,8 +39,8 @@ def score_comparisons(
     """Raw scores and win probabilities of every pair, in the order of `data`.
 
     Each image is noised and read once for each distinct level, whatever the number of readings; the head runs once for
-    each reading. Both images of a pair, like all of a shape, see the noise of `seed`. `batch_size` pairs are in memory
-    at a time and change no score. Pairs of one prompt share a batch, so that images they share are read once.
+    each reading. Both images of a pair, like all of a shape, see the noise of `seed`; `batch_size` pairs are in memory at a
+    time and change no score. Pairs of one prompt share a batch, so that images they share are read once.
     """
     single = [reading for reading in readings if not reading.is_ensemble]
     ensembles = [reading for reading in readings if reading.is_ensemble]
@@ -50,31 +50,45 @@ def score_comparisons(
     done = 0
     for indices in _batches(data, batch_size):
         batch = data.batch(indices).to(model.device)
-        with torch.no_grad():
-            found = model.score_levels(
-                batch.latents,
-                batch.conditioning,
-                [reading.levels[0] for reading in single],
-                [reading.levels for reading in ensembles],
-                seed=seed,
-            )
-        scores = torch.cat([found.single, found.ensembles], dim=1)
+        scores = _scores(model, batch, single, ensembles, seed)
         sides[:, indices] = torch.stack([scores[batch.first], scores[batch.second]]).float().cpu()
         done += len(indices)
         if progress is not None:
             progress(done, len(data))
-    return _pair_scores(model, readings, sides[:, :, columns])
+    return pair_scores(model, readings, sides[:, :, columns])
 
 
-def _pair_scores(model: LatentRewardModel, readings: Sequence[Reading], sides: Tensor) -> PairScores:
+@torch.no_grad()
+def _scores(
+    model: LatentRewardModel, batch: ComparisonBatch, single: Sequence[Reading], ensembles: Sequence[Reading], seed: int
+) -> Tensor:
+    found = model.score_levels(
+        batch.latents,
+        batch.conditioning,
+        [reading.levels[0] for reading in single],
+        [reading.levels for reading in ensembles],
+        seed=seed,
+    )
+    return torch.cat([found.single, found.ensembles], dim=1)
+
+
+def pair_scores(
+    model: LatentRewardModel, readings: Sequence[Reading], sides: Float[Tensor, "2 pairs readings"]
+) -> PairScores:
+    """Raw scores of both images of every pair with the model's own win probabilities."""
     sides = sides.double()
     margins = sides[0] - sides[1]
-    probability = [model.margin_probability(margins[:, i], reading.levels) for i, reading in enumerate(readings)]
+
+    def link(margins: np.ndarray, column: int) -> np.ndarray:
+        return model.margin_probability(torch.from_numpy(margins).double(), readings[column].levels).numpy()
+
+    probability = [link(margins[:, column].numpy(), column) for column in range(len(readings))]
     return PairScores(
         readings=tuple(readings),
         first=sides[0].numpy(),
         second=sides[1].numpy(),
-        probability=torch.stack(probability, dim=1).double().numpy(),
+        probability=np.stack(probability, axis=1),
+        link=link,
     )
 
 

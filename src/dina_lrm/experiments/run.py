@@ -26,7 +26,7 @@ from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
 from dina_lrm.experiments.cells import Cell, CellReading, CellSet, cell_name, packed
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.recipes.ablations import ENSEMBLES, LEVELS, VARIANTS, Variant
+from dina_lrm.recipes.ablations import ENSEMBLES, LEVELS, SWEEP, VARIANTS, Variant
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.synthetic import synthetic
 from dina_lrm.synthetic.comparisons import TEST_IMAGES, Labelling, training_comparisons
@@ -155,12 +155,13 @@ def reading_key(reading: Reading) -> str:
 
 def measured(cell: Cell, model: LatentRewardModel, sets: Sequence[EvaluationSet]) -> Cell:
     """The cell with what its model reaches on every set."""
-    readings = readings_of(LEVELS, ENSEMBLES)
+    variant = VARIANTS[cell.variant]
+    readings = readings_of(SWEEP if variant.sweep else LEVELS, ENSEMBLES)
     found, faults = {}, {}
     for item in sets:
         scores = score_comparisons(model, item.data, readings, seed=TEST_SEED)
         if item.name == DIAGNOSTIC:
-            column = [reading_key(reading) for reading in readings].index(own_reading(VARIANTS[cell.variant]))
+            column = [reading_key(reading) for reading in readings].index(own_reading(variant))
             faults = _faults(item, scores, column)
         else:
             found[item.name] = _cell_set(item, scores)

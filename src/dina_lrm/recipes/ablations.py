@@ -27,9 +27,13 @@ STEPS: Final = 600
 PROMPTS: Final = 2_000
 """Training prompts of every variant, eight pictures each."""
 ENSEMBLE: Final = "0.1+0.2+0.4"
-LEVELS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+PAIRS: Final = 1_200
+"""Pairs of each test set: three pictures for each of 400 prompts."""
+LEVELS: Final = (0.1, 0.2, 0.4)
 """Noise levels at which every variant is read."""
-ENSEMBLES: Final = ((0.1, 0.2, 0.4), (0.2, 0.5, 0.7))
+SWEEP: Final = (0.0, 0.1, 0.2, 0.4, 0.6, 0.7, 0.8)
+"""Noise levels at which variants are read that differ in the noise they were trained with."""
+ENSEMBLES: Final = ((0.1, 0.2, 0.4),)
 
 Judge = Literal["latent"]
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
@@ -44,6 +48,8 @@ class Variant:
     votes: int = 1
     """Annotators of each training pair; their share is a soft label."""
     judge: Judge = "latent"
+    sweep: bool = False
+    """Whether it is read at many noise levels."""
 
 
 @dataclass(frozen=True)
@@ -117,20 +123,24 @@ def _full() -> TrainConfig:
 UNIFORM: Final = NoiseLevelSettings("uniform", low=0.0, high=1.0)
 
 VARIANTS: Final[dict[str, Variant]] = {
-    "base": Variant("LoRA, t uniform in [0, 0.5], noise-calibrated", synthetic),
+    "base": Variant("LoRA, t uniform in [0, 0.5], noise-calibrated", synthetic, sweep=True),
     "frozen": Variant("frozen backbone", synthetic_frozen),
     "full": Variant("all weights trained", _full),
     "random": Variant("random backbone, LoRA", synthetic_random),
-    "constant-0": Variant("constant t = 0, fixed variance", _constant(0.0)),
-    "constant-0.2": Variant("constant t = 0.2, fixed variance", _constant(0.2)),
-    "constant-0.7": Variant("constant t = 0.7, fixed variance", _constant(0.7)),
-    "uniform-fixed": Variant("t uniform in [0, 1], fixed variance", _with("fixed", UNIFORM)),
-    "uniform": Variant("t uniform in [0, 1], noise-calibrated", _with("paper", UNIFORM)),
+    "constant-0": Variant("constant t = 0, fixed variance", _constant(0.0), sweep=True),
+    "constant-0.2": Variant("constant t = 0.2, fixed variance", _constant(0.2), sweep=True),
+    "constant-0.7": Variant("constant t = 0.7, fixed variance", _constant(0.7), sweep=True),
+    "uniform-fixed": Variant("t uniform in [0, 1], fixed variance", _with("fixed", UNIFORM), sweep=True),
+    "uniform": Variant("t uniform in [0, 1], noise-calibrated", _with("paper", UNIFORM), sweep=True),
     "logit-normal-high": Variant(
-        "t logit-normal(0.8, 1), noise-calibrated", _with("paper", NoiseLevelSettings("logit_normal", mu=0.8, s=1.0))
+        "t logit-normal(0.8, 1), noise-calibrated",
+        _with("paper", NoiseLevelSettings("logit_normal", mu=0.8, s=1.0)),
+        sweep=True,
     ),
     "logit-normal-low": Variant(
-        "t logit-normal(-0.8, 1), noise-calibrated", _with("paper", NoiseLevelSettings("logit_normal", mu=-0.8, s=1.0))
+        "t logit-normal(-0.8, 1), noise-calibrated",
+        _with("paper", NoiseLevelSettings("logit_normal", mu=-0.8, s=1.0)),
+        sweep=True,
     ),
     "bradley-terry": Variant("Bradley-Terry on the same head", _with("bradley-terry")),
     "depth-2": Variant("2 blocks", _depth(2, (1, 2))),

@@ -1,0 +1,68 @@
+"""Two judges on the same pairs, and whether one is ahead beyond chance.
+
+Accuracies of two judges on the same pairs share most of their noise: only the pairs on which exactly one is right say
+anything. McNemar's exact test counts those; the bootstrap of the difference also knows that pairs of a prompt belong
+together, and is the one to quote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import binomtest
+
+from dina_lrm.evaluation.accuracy import convention_named, pair_credits
+from dina_lrm.evaluation.bootstrap import bootstrap_interval
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Accuracy of the first judge minus that of the second, its 95 % interval, and McNemar's p-value.
+
+    `pairs` are those that both judges scored and the convention counts; `only_first` and `only_second` are right with
+    one judge only.
+    """
+
+    difference: float
+    low: float
+    high: float
+    pairs: int
+    only_first: int
+    only_second: int
+    p_value: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_difference(
+    first: Float[np.ndarray, " pairs"],
+    second: Float[np.ndarray, " pairs"],
+    preference: Float[np.ndarray, " labels"],
+    prompts: Int[np.ndarray, " pairs"] | None = None,
+    convention: str = "micro_strict",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> PairedDifference:
+    """Compare two judges by their margins on the same pairs, both read without a tie threshold.
+
+    Raises ValueError for different numbers of pairs, or when no pair can be counted.
+    """
+    if first.shape != second.shape or first.shape != preference.shape:
+        raise ValueError(
+            f"margins {first.shape} and {second.shape}, preference {preference.shape}: one length is needed"
+        )
+    rule = convention_named(convention)
+    credits = [pair_credits(margins, preference, rule) for margins in (first, second)]
+    gap = credits[0] - credits[1]
+    counted = ~np.isnan(gap)
+    if not counted.any():
+        raise ValueError(f"none of {gap.size} pairs is counted for both judges")
+    low, high = bootstrap_interval(gap, prompts, resamples=resamples, seed=seed)
+    ahead, behind = int((gap[counted] > 0).sum()), int((gap[counted] < 0).sum())
+    p = 1.0 if ahead + behind == 0 else float(binomtest(ahead, ahead + behind).pvalue)
+    return PairedDifference(float(np.nanmean(gap)), low, high, int(counted.sum()), ahead, behind, p)
