@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Kind = Literal["generator", "reward_model"]
+Kind = Literal["generator", "reward_model", "judge"]
 
 ASSETS: Final = Path(__file__).parent / "assets"
 """Data that ships inside the package."""
@@ -23,6 +23,7 @@ GENERATOR_FILES: Final = (
 )
 """Components of a diffusers pipeline; single-file copies of the same weights beside them stay on the hub."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
+JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
 IGNORED_FILES: Final = ("*.fp16.*", "*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx*", "*.gguf")
 """Second copies of weights in other precisions and formats."""
 
@@ -37,6 +38,7 @@ class _Wanted:
 
 _GENERATOR = _Wanted("generator", "generator", "model_index.json")
 _REWARD_MODEL = _Wanted("reward_model", "reward model", "config.json")
+_JUDGE = _Wanted("judge", "judge", "config.json")
 
 
 def locate_generator(
@@ -59,9 +61,14 @@ def locate_reward_model(
     return _locate(_REWARD_MODEL, name, revision, allow_patterns)
 
 
+def locate_judge(name: str | Path, revision: str | None = None) -> Path:
+    """Folder of a transformers model that judges images, with `config.json`; else as a generator's."""
+    return _locate(_JUDGE, name, revision, JUDGE_FILES)
+
+
 def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patterns: Sequence[str]) -> Path:
-    bundled = BUNDLED.get(str(name))
-    path = bundled[wanted.kind] if bundled else Path(name).expanduser()
+    bundled = BUNDLED.get(str(name), {}).get(wanted.kind)
+    path = bundled or Path(name).expanduser()
     if bundled and not path.is_dir():
         raise ValueError(f"The bundled {wanted.label} {name!r} is not in this installation: there is no {path}")
     if path.exists():
@@ -86,10 +93,9 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
 
 
 def _accepted(wanted: _Wanted) -> str:
-    return (
-        f"accepted are {', '.join(map(repr, BUNDLED))} (bundled), a local folder with {wanted.marker}, "
-        "or a Hugging Face hub id owner/name"
-    )
+    bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds]
+    first = f"{', '.join(bundled)} (bundled), " if bundled else ""
+    return f"accepted are {first}a local folder with {wanted.marker}, or a Hugging Face hub id owner/name"
 
 
 def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: Sequence[str]) -> Path:

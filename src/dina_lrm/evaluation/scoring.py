@@ -39,8 +39,8 @@ def score_comparisons(
     """Raw scores and win probabilities of every pair, in the order of `data`.
 
     Each image is noised and read once for each distinct level, whatever the number of readings; the head runs once for
-    each reading. Both images of a pair, like all of a shape, see the noise of `seed`; `batch_size` pairs are in memory at a
-    time and change no score. Pairs of one prompt share a batch, so that images they share are read once.
+    each reading. Both images of a pair, like all of a shape, see the noise of `seed`; `batch_size` pairs are in memory
+    at a time and change no score. Pairs of one prompt share a batch, so that images they share are read once.
     """
     single = [reading for reading in readings if not reading.is_ensemble]
     ensembles = [reading for reading in readings if reading.is_ensemble]

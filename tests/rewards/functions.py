@@ -1,0 +1,16 @@
+"""Functions that stand for a user's own rewards."""
+
+
+def brightness(images, prompts):
+    return images.mean(dim=(1, 2, 3)).tolist()
+
+
+def sometimes(images, prompts):
+    return [None if prompt == "hard" else 1.0 for prompt in prompts]
+
+
+def too_few(images, prompts):
+    return [0.0]
+
+
+number = 7
