@@ -102,7 +102,7 @@ def test_a_table_is_printed_and_a_cache_gives_the_same(
         (("synthetic", "--on", "nowhere.jsonl"), "--on nowhere.jsonl: no such file or folder; accepted: "),
         (("synthetic", "--on", ","), "--on names no set"),
         (("synthetic", "--levels", "0.2,x"), "--levels '0.2,x': accepted are numbers with commas"),
-        (("synthetic", "--levels", "1.2"), "accepted: one or more numbers in [0, 1]"),
+        (("synthetic", "--levels", "1.2"), "accepted: numbers in [0, 1]"),
         (("synthetic", "--ensemble", "0.2"), "accepted: two or more noise levels"),
         (("synthetic", "--convention", "strict"), "convention is 'strict'; accepted: micro_strict"),
         (("synthetic", "synthetic"), "a model was given twice"),
@@ -113,3 +113,81 @@ def test_bad_input_is_refused_before_a_model_is_loaded(
 ) -> None:
     assert run(*words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_all_subsets_of_the_levels_are_ensembles_of_one_pass(folder: Path) -> None:
+    target = folder / "subsets.json"
+    words = (folder / "model", "--on", folder / "pairs.jsonl", "--levels", "0.1,0.4,0.7", "--ensemble", "all")
+    assert run(*words, "--json", target, "--quiet") == 0
+    (summary,) = json.loads(target.read_text())["summary"].values()
+    assert list(summary)[3:] == ["0.1 + 0.4", "0.1 + 0.7", "0.4 + 0.7", "0.1 + 0.4 + 0.7"]
+
+
+def test_rewards_stand_beside_latent_models_and_are_compared_with_the_first(folder: Path) -> None:
+    target, out = folder / "rewards.json", folder / "rewards"
+    words = (folder / "model", "sharpness", "jpeg-size", "--on", folder / "pairs.jsonl", "--draws", "2", "--out", out)
+    assert run(*words, "--json", target, "--quiet") == 0
+    found = json.loads(target.read_text())
+    assert [row["model"] for row in found["differences"]] == ["sharpness", "jpeg-size"]
+    latent, sharpness, _ = (EvaluationResult.from_dict(values) for values in found["results"])
+    # The latent model misses the pair whose picture is gone when it encodes, the other when it reads
+    assert [r.of("pairs").at(r.reference).accuracy.missing for r in (latent, sharpness)] == [1, 1]
+    assert latent.of("pairs").uncertainty[0].draws == 2 and sharpness.of("pairs").uncertainty == ()
+    page = (out / "leaderboard.html").read_text()
+    assert page.count("<tr>") == 1 + 4 + 1 - 1 and "jpeg-size" in page
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
+    assert len(before) == 6
+    assert run(*words, "--json", target, "--quiet") == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()} == before
+    again = json.loads(target.read_text())
+    assert (again["summary"], again["differences"]) == (found["summary"], found["differences"])
+
+
+def test_rewards_alone_are_measured_and_the_scores_are_theirs(folder: Path) -> None:
+    from dina_lrm.images import load_pixels
+    from dina_lrm.rewards.heuristics import Sharpness
+
+    target = folder / "alone.json"
+    assert run("sharpness", "--on", folder / "pairs.jsonl", "--json", target, "--quiet") == 0
+    (result,) = json.loads(target.read_text())["results"]
+    scores = [Sharpness()(load_pixels(folder / "images" / f"{n}.png")[None], ["p"]).item() for n in (0, 1, 2, 3, 4)]
+    right = [scores[0] > scores[1], scores[1] < scores[2], scores[0] > scores[4]]
+    assert result["sets"][0]["readings"][0]["accuracy"]["accuracy"] == pytest.approx(sum(right) / 3)
+
+
+def test_a_failing_set_or_judge_does_not_lose_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.jsonl").write_text('{"prompt": "p"}\n')
+    target = folder / "partial.json"
+    words = (
+        "sharpness",
+        "python:tests.rewards.functions.too_few",
+        "--on",
+        f"{folder / 'pairs.jsonl'},{folder / 'bad.jsonl'}",
+    )
+    assert run(*words, "--json", target, "--quiet") == 1
+    found = json.loads(target.read_text())
+    assert "3 of the measurements failed" in capsys.readouterr().err
+    assert {(row["model"], row["set"]) for row in found["failures"]} == {
+        ("sharpness", "bad"),
+        ("python:tests.rewards.functions.too_few", "pairs"),
+        ("python:tests.rewards.functions.too_few", "bad"),
+    }
+    assert list(found["summary"]["sharpness"]["no noise"]) == ["pairs"]
+
+
+def test_published_sets_are_found_by_name_or_path(tmp_path: Path, folder: Path) -> None:
+    from tests.data.published import LAYOUTS
+
+    for name in ("imagereward", "hpdv3"):
+        (tmp_path / name).mkdir()
+        LAYOUTS[name](tmp_path / name)
+    target = tmp_path / "found.json"
+    on = f"imagereward,hpdv3={tmp_path / 'hpdv3'}"
+    assert run(folder / "model", "sharpness", "--on", on, "--data", tmp_path, "--json", target, "--quiet") == 0
+    result = EvaluationResult.from_dict(json.loads(target.read_text())["results"][1])
+    assert [(s.name, s.pairs, s.notes) for s in result.sets] == [
+        ("imagereward", 7, ("source imagereward, split test",)),
+        ("hpdv3", 3, ("source hpdv3, split test",)),
+    ]
+    counted = result.sets[0].at(result.reference).accuracy
+    assert (counted.label_ties, counted.missing, counted.prompts) == (1, 1, 2)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
-from dina_lrm.cli.evaluation_sets import SYNTHETIC, SyntheticSize, named_sets, pictures_of, set_words
+from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.evaluation_sets import SYNTHETIC, NamedSet, SyntheticSize, made_set, named_sets, pictures_of
 
 if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
+    from dina_lrm.evaluation.differences import JudgeDifference
+    from dina_lrm.evaluation.evaluate import JudgedSet
+    from dina_lrm.evaluation.judges import EncodedSets, Judge
     from dina_lrm.evaluation.results import EvaluationResult
     from dina_lrm.evaluation.sets import EvaluationSet
-    from dina_lrm.reports.evaluation import PairImages
+    from dina_lrm.model import LatentRewardModel
 
 
 @dataclass
@@ -22,30 +29,37 @@ class Arguments(CommonArguments):
     """Measure reward models on comparison sets: accuracy, calibration, and the faults they miss.
 
     Every number comes with its 95 % interval, its number of pairs, ties and missing, and the Bayes ceiling where it is
-    known. All noise levels and ensembles are read in one pass over the data.
+    known. All noise levels and ensembles are read in one pass over the data. What was measured is kept in OUT: the same
+    command goes on where it was stopped, and a set that fails does not lose the others (exit code 1).
 
-    Example:
-        dina-lrm evaluate synthetic runs/first/model --on synthetic --levels 0.2,0.4,0.6 --out evaluation
+    Examples:
+        dina-lrm evaluate synthetic runs/first/model sharpness --on synthetic --levels 0.2,0.4,0.6 --out evaluation
+        dina-lrm evaluate MODEL pickscore clip --on imagereward,hpdv2,genai-bench --data sets --out table1
     """
 
     models: Positional[tuple[str, ...]]
-    """Reward models: "synthetic", folders, or Hugging Face Hub ids."""
+    """Latent reward models: "synthetic", folders, or Hugging Face Hub ids; and other rewards by family: clip[:MODEL],
+    pickscore[:MODEL], hpsv2:MODEL, vlm:MODEL, sharpness, colourfulness, jpeg-size, mixture:FILE, python:FUNCTION."""
     on: str = SYNTHETIC
     """Sets, with commas between them: "synthetic" (all its sets) or one of them as "synthetic:in_domain"; a file of
-    comparisons; a cache folder made by `prepare`."""
+    comparisons; a cache folder made by `prepare`; a data set such as hpdv3, hpdv2:test or imagereward=PATH."""
+    data: Path | None = None
+    """Folder that holds data sets, each in a folder of its name."""
     levels: str | None = None
     """Noise levels in [0, 1], such as 0.2,0.4,0.6; by default the one stored with each model."""
     ensemble: tuple[str, ...] | None = None
     """Noise levels read together, such as 0.2,0.5,0.7, or several such ensembles; by default the one stored with each
-    model; "none" for none."""
+    model; "none" for none, "all" for every subset of two or more of --levels."""
+    draws: int = 1
+    """Noise draws that scores are averaged over; with several, how much single draws differ is measured too."""
     out: Path | None = None
-    """Folder for report.html, evaluation.json and plots."""
+    """Folder for report.html, leaderboard.html, evaluation.json and plots."""
     convention: str = "micro_strict"
     """How pairs and ties are counted; docs/evaluation.md has the table."""
     pairs: int = 2_000
     """Pairs of each synthetic set."""
     seed: int = 0
-    """Of the noise, the synthetic sets and the bootstrap."""
+    """Of the noise, the synthetic sets, the sides of published pairs, and the bootstrap."""
     batch_size: int = 64
     """Pairs scored at once; changes no score."""
     backbone: str | None = None
@@ -57,45 +71,156 @@ class Arguments(CommonArguments):
 
 
 def run(arguments: Arguments) -> dict[str, object]:
-    """Evaluate every model, print the table, write the report."""
+    """Evaluate every judge on every set, print the table, write the report."""
     asked = _checked(arguments)
-    from dina_lrm.evaluation.environment import command_line
-    from dina_lrm.evaluation.evaluate import evaluate
-    from dina_lrm.model import LatentRewardModel
-
-    device, results = chosen_device(arguments.device), []
-    encoded: dict[object, dict[str, EvaluationSet]] = {}
+    run = _Run(arguments, asked)
     for name in arguments.models:
-        model = LatentRewardModel.from_pretrained(name, backbone=arguments.backbone, device=device)
-        # Models on one generator share its latents and conditioning.
-        key = (model.config.backbone.pretrained, model.config.backbone.prompt_length, model.config.resolution)
-        if key not in encoded:
-            wanted = SyntheticSize(arguments.pairs, arguments.seed)
-            encoded[key] = named_sets(arguments.on, model, wanted, arguments.source, arguments.quiet)
-        with progress(f"evaluating {name}", arguments.quiet) as report:
-            result = evaluate(
-                model,
-                encoded[key],
-                asked.levels,
-                asked.ensembles,
-                batch_size=arguments.batch_size,
-                seed=arguments.seed,
-                progress=report,
-                convention=arguments.convention,
-                name=name,
-                command=command_line(),
-            )
-        results.append(result)
-        if len(results) == 1:
-            pictures = pictures_of(model, encoded[key])
-    _show(arguments, results)
-    if arguments.out is not None:
-        _write(arguments, results, pictures)
-    return {"summary": _summary(results), "results": [result.to_dict() for result in results]}
+        run.judge(name)
+    results = run.results()
+    differences = run.differences()
+    if results:
+        _show(arguments, results)
+    if arguments.out is not None and results:
+        _write(arguments, results, differences, run)
+    summary: dict[str, object] = {
+        "summary": _summary(results),
+        "results": [result.to_dict() for result in results],
+        "differences": [difference.to_dict() for difference in differences],
+        "failures": run.failures,
+    }
+    if run.failures:
+        told = "; ".join(f"{row['model']} on {row['set']}: {row['error']}" for row in run.failures)
+        raise CommandFailed(f"{len(run.failures)} of the measurements failed: {told}", summary)
+    return summary
+
+
+class _Run:
+    """What has been measured so far, and what is shared between judges: sets, encodings, parts on disk."""
+
+    def __init__(self, arguments: Arguments, asked: _Asked) -> None:
+        from dina_lrm.evaluation.parts import Parts
+
+        self.arguments, self.asked = arguments, asked
+        self.parts = Parts(None if arguments.out is None else arguments.out / "parts")
+        self.found: dict[str, tuple[Judge, list[JudgedSet], float]] = {}
+        self.failures: list[dict[str, str]] = []
+        self.model: LatentRewardModel | None = None
+        self.sets: dict[str, EvaluationSet] = {}
+        self._made: dict[tuple[object, ...], EvaluationSet] = {}
+        self._encoded: EncodedSets = {}
+        self._weights: dict[str, str] = {}
+        self._bundled: Backbone | None = None
+
+    def judge(self, name: str) -> None:
+        """Measure one judge on every set; what fails is noted and the rest goes on."""
+        began = time.perf_counter()
+        try:
+            judge, model = self._judge(name)
+        except ValueError as error:
+            if len(self.arguments.models) == 1:
+                raise
+            self.failures.append({"model": name, "set": "all", "error": str(error)})
+            return
+        judged: list[JudgedSet] = []
+        for named in self.asked.sets:
+            try:
+                judged.append(self._judged(judge, model, named))
+            except Exception as error:
+                if len(self.asked.sets) == len(self.arguments.models) == 1:
+                    raise
+                self.failures.append({"model": name, "set": named.name, "error": str(error) or repr(error)})
+        self.found[name] = (judge, judged, time.perf_counter() - began)
+
+    def _judge(self, name: str) -> tuple[Judge, LatentRewardModel | None]:
+        from dina_lrm.cli.judges import is_reward, picture_judge
+        from dina_lrm.evaluation.judges import LatentJudge
+        from dina_lrm.locate import locate_reward_model
+        from dina_lrm.model import LatentRewardModel
+        from dina_lrm.rewards.score_files import weights_hash
+
+        arguments, asked = self.arguments, self.asked
+        if is_reward(name):
+            return picture_judge(name, min(arguments.batch_size, 16)), None
+        folder, device = locate_reward_model(name), chosen_device(arguments.device)
+        self._weights[name] = weights_hash(folder)
+        model = LatentRewardModel.from_pretrained(folder, backbone=arguments.backbone, device=device)
+        self.model = self.model or model
+        judge = LatentJudge(
+            model, name, asked.levels, asked.ensembles, arguments.batch_size, arguments.draws, self._encoded
+        )
+        return judge, model
+
+    def _judged(self, judge: Judge, model: LatentRewardModel | None, named: NamedSet) -> JudgedSet:
+        from dina_lrm.evaluation.evaluate import judge_set
+
+        arguments = self.arguments
+        with progress(f"reading {named.word}", arguments.quiet) as report:
+            item = self._set(named, model, report)
+        key = self.parts.key(
+            judge=judge.describe(),
+            name=judge.name,
+            weights=None if model is None else self._weights[judge.name],
+            readings=judge.readings,
+            draws=arguments.draws,
+            set=(item.name, item.data.content_hash, len(item.data)),
+            seed=arguments.seed,
+            convention=arguments.convention,
+        )
+        known = self.parts.load(key)
+        if known is not None:
+            return known
+        with progress(f"{judge.name} on {item.name}", arguments.quiet) as report:
+            judged = judge_set(judge, item, arguments.seed, report, arguments.convention)
+        self.parts.save(key, judged)
+        return judged
+
+    def _set(
+        self, named: NamedSet, model: LatentRewardModel | None, report: Callable[[int, int], None]
+    ) -> EvaluationSet:
+        """The set; encoded ones once for each generator, which models on it share."""
+        key: tuple[object, ...] = (named.word,)
+        if model is not None and named.source is None:
+            config = model.config
+            key += (config.backbone.pretrained, config.backbone.prompt_length, config.resolution)
+        if key not in self._made:
+            size = SyntheticSize(self.arguments.pairs, self.arguments.seed)
+            backbone = self._bundled_backbone if model is None else lambda: model.backbone
+            self._made[key] = made_set(named, size, backbone, report)
+        self.sets.setdefault(named.name, self._made[key])
+        return self._made[key]
+
+    def _bundled_backbone(self) -> Backbone:
+        """What synthetic sets are encoded with where no latent reward model asks for another generator."""
+        from dina_lrm.data.encoders import encoding_backbone
+
+        if self._bundled is None:
+            self._bundled = encoding_backbone(SYNTHETIC)
+        return self._bundled
+
+    def results(self) -> list[EvaluationResult]:
+        """One result for each judge that was measured on any set."""
+        from dina_lrm.evaluation.environment import command_line
+        from dina_lrm.evaluation.evaluate import result_of
+
+        given, command = self.arguments, command_line()
+        return [
+            result_of(judge, [part.result for part in judged], given.seed, given.convention, command, seconds)
+            for judge, judged, seconds in self.found.values()
+            if judged
+        ]
+
+    def differences(self) -> list[JudgeDifference]:
+        """Every later judge against the first, on every set that both were measured on."""
+        from dina_lrm.evaluation.differences import judge_differences
+
+        judged = {name: {part.result.name: part for part in parts} for name, (_, parts, _) in self.found.items()}
+        tested = {named.name: self.sets[named.name] for named in self.asked.sets if named.name in self.sets}
+        return judge_differences(judged, tested, self.arguments.convention, self.arguments.seed)
 
 
 @dataclass(frozen=True)
 class _Asked:
+    sets: tuple[NamedSet, ...]
     levels: tuple[float, ...] | None
     ensembles: tuple[tuple[float, ...], ...] | None
 
@@ -110,13 +235,21 @@ def _checked(arguments: Arguments) -> _Asked:
     from dina_lrm.evaluation.scoring import readings_of
 
     convention_named(arguments.convention)
+    if arguments.draws < 1 or arguments.batch_size < 1:
+        given = f"--draws {arguments.draws}, --batch-size {arguments.batch_size}"
+        raise UserError(f"{given}: accepted are whole numbers of at least 1")
     levels = None if arguments.levels is None else _numbers("--levels", arguments.levels)
-    ensembles = None
-    if arguments.ensemble is not None:
-        ensembles = tuple(_numbers("--ensemble", text) for text in arguments.ensemble if text != "none")
+    ensembles = None if arguments.ensemble is None else _ensembles(arguments.ensemble, levels)
     readings_of(levels or (0.0,), ensembles or ())
-    set_words(arguments.on)
-    return _Asked(levels, ensembles)
+    return _Asked(tuple(named_sets(arguments.on, arguments.data, arguments.source)), levels, ensembles)
+
+
+def _ensembles(given: tuple[str, ...], levels: tuple[float, ...] | None) -> tuple[tuple[float, ...], ...]:
+    if given == ("all",):
+        if levels is None or not 2 <= len(levels) <= 6:
+            raise UserError("--ensemble all: give --levels with two to six noise levels, whose subsets are read")
+        return tuple(subset for size in range(2, len(levels) + 1) for subset in itertools.combinations(levels, size))
+    return tuple(_numbers("--ensemble", text) for text in given if text != "none")
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
@@ -144,16 +277,26 @@ def _show(arguments: Arguments, results: list[EvaluationResult]) -> None:
             shown.print(f"{measured.name}: {note}", markup=False)
 
 
-def _write(arguments: Arguments, results: list[EvaluationResult], pictures: PairImages) -> None:
+def _write(
+    arguments: Arguments, results: list[EvaluationResult], differences: list[JudgeDifference], run: _Run
+) -> None:
     from dina_lrm.cli.result import write_json
     from dina_lrm.reports.evaluation import save_evaluation_plots, write_evaluation_report
+    from dina_lrm.reports.leaderboard import write_leaderboard
 
     assert arguments.out is not None
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.out / "evaluation.json", {"results": [result.to_dict() for result in results]})
+    found = {
+        "results": [result.to_dict() for result in results],
+        "differences": [difference.to_dict() for difference in differences],
+        "failures": run.failures,
+    }
+    write_json(arguments.out / "evaluation.json", found)
     save_evaluation_plots(arguments.out / "plots", results)
-    page = write_evaluation_report(arguments.out / "report.html", results, pictures)
-    console(arguments.quiet).print(f"report: {page}", markup=False)
+    images = pictures_of(run.model, run.sets)
+    page = write_evaluation_report(arguments.out / "report.html", results, images, differences)
+    board = write_leaderboard(arguments.out / "leaderboard.html", results)
+    console(arguments.quiet).print(f"report: {page}\nleaderboard: {board}", markup=False)
 
 
 def _summary(results: list[EvaluationResult]) -> dict[str, object]:

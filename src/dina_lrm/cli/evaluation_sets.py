@@ -1,23 +1,24 @@
-"""The comparison sets that a command line names, encoded for a model."""
+"""The comparison sets that a command line names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dina_lrm.cli.common import UserError, progress
+from dina_lrm.cli.common import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from dina_lrm.backbones.base import Backbone
     from dina_lrm.evaluation.sets import EvaluationSet
     from dina_lrm.model import LatentRewardModel
     from dina_lrm.reports.evaluation import PairImages
 
 SYNTHETIC: Final = "synthetic"
-_ACCEPTED: Final = '"synthetic", a comparison file, a cache folder'
+_ACCEPTED: Final = '"synthetic", a comparison file, a cache folder, or a data set with --data'
 
 
 @dataclass(frozen=True)
@@ -28,63 +29,112 @@ class SyntheticSize:
     seed: int
 
 
-def set_words(on: str) -> list[str]:
-    """What `--on` names, one by one. Raises UserError where there is nothing of that name."""
+@dataclass(frozen=True)
+class NamedSet:
+    """A set that was asked for: `word` as it was given, `name` in results.
+
+    `source`, `path` and `split` say where comparisons are read; a synthetic set has none of them, a cache folder no
+    source.
+    """
+
+    word: str
+    name: str
+    source: str | None = None
+    path: Path | None = None
+    split: str | None = None
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the renderer makes it."""
+        return self.path is None
+
+
+def named_sets(on: str, data: Path | None, source: str) -> list[NamedSet]:
+    """What `--on` names, one by one: each set once. Raises UserError where there is nothing of that name.
+
+    A data set is SOURCE, SOURCE:SPLIT, or SOURCE=PATH; without a path it lies in the folder of its name under `data`.
+    """
     words = [word.strip() for word in on.split(",") if word.strip()]
     if not words:
         raise UserError(f"--on names no set; accepted: {_ACCEPTED}")
-    for word in words:
-        if not _is_synthetic(word) and not Path(word).exists():
-            raise UserError(f"--on {word}: no such file or folder; accepted: {_ACCEPTED}")
-    return words
+    found = [named for word in words for named in _named(word, data, source)]
+    names = [named.name for named in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"--on {on}: two sets are called {twice[0]!r}")
+    return found
 
 
-def named_sets(
-    on: str, model: LatentRewardModel, size: SyntheticSize, source: str, quiet: bool
-) -> dict[str, EvaluationSet]:
-    """Every set that `--on` names, encoded for the model's generator."""
-    sets: dict[str, EvaluationSet] = {}
-    for word in set_words(on):
-        with progress(f"encoding {word}", quiet) as report:
-            for name, item in _sets_of(word, model, size, source, report).items():
-                if name in sets:
-                    raise UserError(f"--on {on}: two sets are called {name!r}")
-                sets[name] = item
-    return sets
+def _named(word: str, data: Path | None, source: str) -> list[NamedSet]:
+    from dina_lrm.data.sources import SOURCES, chosen_split
+
+    if word == SYNTHETIC:
+        from dina_lrm.synthetic.sets import TEST_SETS
+
+        return [NamedSet(f"{SYNTHETIC}:{name}", name) for name in TEST_SETS]
+    if word.startswith(f"{SYNTHETIC}:"):
+        return [NamedSet(word, word.split(":", 1)[1])]
+    head, _, path = word.partition("=")
+    known, _, split = head.partition(":")
+    if known in SOURCES and known != "ours":
+        place = Path(path) if path else None if data is None else data / known
+        if place is None:
+            raise UserError(f"--on {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/")
+        if not place.exists():
+            raise UserError(f"--on {word}: there is no {place}")
+        return [
+            NamedSet(word, f"{known}-{split}" if split else known, known, place, chosen_split(known, split or None))
+        ]
+    file = Path(word)
+    if not file.exists():
+        raise UserError(f"--on {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}")
+    if file.is_dir() and source == "ours" and (file / "cache.json").is_file():
+        return [NamedSet(word, file.name, None, file)]
+    return [NamedSet(word, file.name if file.is_dir() else file.stem, source, file)]
 
 
-def pictures_of(model: LatentRewardModel, sets: Mapping[str, EvaluationSet]) -> PairImages:
+def made_set(
+    named: NamedSet,
+    size: SyntheticSize,
+    backbone: Callable[[], Backbone],
+    report: Callable[[int, int], None],
+) -> EvaluationSet:
+    """The set: a synthetic one or a cache for the generator of `backbone`, comparisons as they are read."""
+    from dina_lrm.data.cache import EncodedComparisons
+    from dina_lrm.data.plain import PlainComparisons
+    from dina_lrm.data.sources import read_comparisons
+    from dina_lrm.evaluation.sets import EvaluationSet
+
+    if named.is_synthetic:
+        from dina_lrm.evaluation.synthetic import synthetic_sets
+
+        return synthetic_sets(backbone(), (named.name,), size.pairs, size.seed, report)[named.name]
+    assert named.path is not None
+    if named.source is None:
+        return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))
+    data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=size.seed))
+    notes = () if named.split is None else (f"source {named.source}, split {named.split}",)
+
+    def pictures(pair: int) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        from dina_lrm.images import load_image
+
+        comparison = data.comparisons[pair]
+        return np.asarray(load_image(comparison.image_a)), np.asarray(load_image(comparison.image_b))
+
+    return EvaluationSet(named.name, data, notes=notes, pictures=pictures)
+
+
+def pictures_of(model: LatentRewardModel | None, sets: dict[str, EvaluationSet]) -> PairImages:
     """Both images of a pair: the originals where the set has them, else what the decoder makes of the latents."""
     from dina_lrm.evaluation.pictures import decoded_pair
 
     def pictures(name: str, pair: int) -> tuple[np.ndarray, np.ndarray]:
         own = sets[name].pictures
-        return decoded_pair(model, sets[name].data, pair) if own is None else own(pair)
+        if own is not None:
+            return own(pair)
+        assert model is not None  # a judge of pictures cannot have judged a set without them
+        return decoded_pair(model, sets[name].encoded, pair)
 
     return pictures
-
-
-def _is_synthetic(word: str) -> bool:
-    return word == SYNTHETIC or word.startswith(f"{SYNTHETIC}:")
-
-
-def _sets_of(
-    word: str, model: LatentRewardModel, size: SyntheticSize, source: str, report: Callable[[int, int], None]
-) -> dict[str, EvaluationSet]:
-    from dina_lrm.data.cache import EncodedComparisons
-    from dina_lrm.evaluation.sets import EvaluationSet
-
-    if _is_synthetic(word):
-        from dina_lrm.evaluation.synthetic import SYNTHETIC_SETS, synthetic_sets
-
-        names = SYNTHETIC_SETS if word == SYNTHETIC else (word.split(":", 1)[1],)
-        return synthetic_sets(model.backbone, names, size.pairs, size.seed, report)
-    path = Path(word)
-    if path.is_dir():
-        return {path.name: EvaluationSet(path.name, EncodedComparisons.load(path, model.backbone))}
-    from dina_lrm.data.encoding import encode_comparisons
-    from dina_lrm.data.sources import read_comparisons
-
-    comparisons = read_comparisons(path, source)
-    data = encode_comparisons(comparisons, model.backbone, resolution=model.config.resolution, progress=report)
-    return {path.stem: EvaluationSet(path.stem, data)}

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.environment import environment
+from dina_lrm.evaluation.judges import Judge, LatentJudge
 from dina_lrm.evaluation.measures import KnownAnswers, diagnostics_of, measure_readings, worst_disagreements
-from dina_lrm.evaluation.readings import PairScores, Reading
+from dina_lrm.evaluation.readings import PairScores
 from dina_lrm.evaluation.results import EvaluationResult, SetResult
-from dina_lrm.evaluation.scoring import readings_of, score_comparisons
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.model import LatentRewardModel
 
@@ -44,39 +46,69 @@ def evaluate(
     `draws`, scores are means over the noise of as many seeds, and the uncertainty of single draws is measured. Scores
     are kept, so memory grows by 16 bytes a pair, reading and draw; latents are read `batch_size` pairs at a time.
     """
+    judge = LatentJudge(model, name, levels, ensembles, batch_size, draws)
+    return evaluate_judge(judge, sets, seed, progress, convention, command)
+
+
+def evaluate_judge(
+    judge: Judge,
+    sets: Mapping[str, EvaluationSet],
+    seed: int = 0,
+    progress: ReportProgress | None = None,
+    convention: str = "micro_strict",
+    command: str = "",
+) -> EvaluationResult:
+    """Accuracy, calibration and faults of any judge on every set."""
     if not sets:
         raise ValueError("evaluate: no sets were given; accepted: at least one")
-    chosen = readings_of(
-        [model.config.noise_level] if levels is None else levels,
-        [model.config.ensemble_levels] if ensembles is None else ensembles,
-    )
-    reference = reference_reading(chosen, model.config.noise_level)
     total, start = sum(len(item.data) for item in sets.values()), time.perf_counter()
     found: list[SetResult] = []
     for item in sets.values():
         before = sum(result.pairs for result in found)
-        began = time.perf_counter()
         report = None if progress is None else _shifted(progress, before, total)
-        scores = score_comparisons(model, item.data, chosen, batch_size, seed, report)
-        seconds = time.perf_counter() - began
-        found.append(measure_set(scores, item, chosen.index(reference), convention, seed, seconds))
+        found.append(judge_set(judge, item, seed, report, convention).result)
+    return result_of(judge, found, seed, convention, command, time.perf_counter() - start)
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedSet:
+    """The result of a judge on a set, and its margins at the reference reading, for comparing judges pair by pair."""
+
+    result: SetResult
+    margins: Float[np.ndarray, " pairs"]
+
+
+def judge_set(
+    judge: Judge,
+    item: EvaluationSet,
+    seed: int = 0,
+    progress: ReportProgress | None = None,
+    convention: str = "micro_strict",
+) -> JudgedSet:
+    """Score one set and measure the scores."""
+    began = time.perf_counter()
+    judged = judge.scores(item, seed, progress)
+    seconds = time.perf_counter() - began
+    column = judge.readings.index(judge.reference)
+    measured = measure_set(judged.scores, item, column, convention, seed, seconds)
+    return JudgedSet(replace(measured, uncertainty=judged.uncertainty), judged.scores.margins[:, column])
+
+
+def result_of(
+    judge: Judge, found: Sequence[SetResult], seed: int, convention: str, command: str, seconds: float
+) -> EvaluationResult:
+    """The results of a judge on some sets as one, with what is needed to repeat it."""
     return EvaluationResult(
-        model=name,
-        description=model.describe(),
-        reference=reference,
+        model=judge.name,
+        description=judge.describe(),
+        reference=judge.reference,
         sets=tuple(found),
         convention=convention,
         seed=seed,
         environment=environment(),
         command=command,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
     )
-
-
-def reference_reading(readings: Sequence[Reading], own_level: float) -> Reading:
-    """The reading that stands for the model: its own noise level if it was read there, else the first of them."""
-    own = Reading((float(own_level),))
-    return own if own in readings else readings[0]
 
 
 def measure_set(
@@ -104,7 +136,7 @@ def measure_set(
     )
 
 
-def prompt_ids(data: EncodedComparisons) -> Int[np.ndarray, " pairs"]:
+def prompt_ids(data: EncodedComparisons | PlainComparisons) -> Int[np.ndarray, " pairs"]:
     """A number for the prompt of each pair: that of its `prompt_id` where it has one, else of its text."""
     rows = data.pairs.prompt.tolist()
     keys = [
@@ -114,7 +146,7 @@ def prompt_ids(data: EncodedComparisons) -> Int[np.ndarray, " pairs"]:
     return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
-def _prompt_of_pair(data: EncodedComparisons) -> Callable[[int], str]:
+def _prompt_of_pair(data: EncodedComparisons | PlainComparisons) -> Callable[[int], str]:
     return lambda pair: data.prompts[int(data.pairs.prompt[pair])]
 
 

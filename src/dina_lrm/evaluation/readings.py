@@ -11,14 +11,14 @@ from jaxtyping import Float
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a score off a model: a noise level, or several for a token-level ensemble."""
+    """One way to read a score off a judge: a noise level, several for an ensemble, none where it has none."""
 
     levels: tuple[float, ...]
 
     def __post_init__(self) -> None:
         outside = [level for level in self.levels if not 0 <= level <= 1]
-        if not self.levels or outside:
-            raise ValueError(f"noise levels {self.levels}; accepted: one or more numbers in [0, 1]")
+        if outside:
+            raise ValueError(f"noise levels {self.levels}; accepted: numbers in [0, 1]")
 
     @property
     def is_ensemble(self) -> bool:
@@ -26,8 +26,15 @@ class Reading:
         return len(self.levels) > 1
 
     @property
+    def is_level(self) -> bool:
+        """Whether it is a single noise level."""
+        return len(self.levels) == 1
+
+    @property
     def name(self) -> str:
-        """Short text for tables: `t = 0.4`, or `0.2 + 0.5 + 0.7` for an ensemble."""
+        """Short text for tables: `t = 0.4`, `0.2 + 0.5 + 0.7` for an ensemble, `no noise` for a judge of pictures."""
+        if not self.levels:
+            return "no noise"
         text = " + ".join(f"{level:g}" for level in self.levels)
         return text if self.is_ensemble else f"t = {text}"
 

@@ -120,6 +120,10 @@ class EvaluationResult:
         """The sets whose accuracy is a result; the others only name faults."""
         return tuple(result for result in self.sets if not result.diagnostic_only)
 
+    def find(self, name: str) -> SetResult | None:
+        """The result of that set, None where it was not measured."""
+        return next((result for result in self.sets if result.name == name), None)
+
     def of(self, name: str) -> SetResult:
         """The result of that set. Raises ValueError naming those measured."""
         for result in self.sets:

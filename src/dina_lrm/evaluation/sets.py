@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Encoded comparisons and what is known about them.
+    """Comparisons, encoded for a generator or plain, and what is known about them.
 
     `ceiling` is the accuracy of a judge that knows the true utility (Bayes), `true_probability` P(first preferred) of
     each pair; both are known on the synthetic world only. `notes` are sentences that every report of the set must
@@ -23,7 +24,7 @@ class EvaluationSet:
     """
 
     name: str
-    data: EncodedComparisons
+    data: EncodedComparisons | PlainComparisons
     ceiling: float | None = None
     true_probability: Float[np.ndarray, " pairs"] | None = None
     groups: PairGroups | None = None
@@ -39,6 +40,13 @@ class EvaluationSet:
             raise ValueError(f"evaluation set {self.name!r}: {given} true probabilities for {pairs} pairs")
         if self.groups is not None and len(self.groups.kind) != pairs:
             raise ValueError(f"evaluation set {self.name!r}: groups of {len(self.groups.kind)} pairs for {pairs} pairs")
+
+    @property
+    def encoded(self) -> EncodedComparisons:
+        """The comparisons encoded for a generator. Raises ValueError for a plain set."""
+        if isinstance(self.data, EncodedComparisons):
+            return self.data
+        raise ValueError(f"evaluation set {self.name!r} is not encoded; latent reward models encode it when they judge")
 
     @property
     def diagnostic_only(self) -> bool:

@@ -28,7 +28,7 @@ class StoredSet:
     @classmethod
     def of(cls, chosen: EvaluationSet, folder: Path, backbone: BackboneConfig) -> StoredSet:
         """Save the pairs of the set as `folder`."""
-        chosen.data.save(folder, backbone)
+        chosen.encoded.save(folder, backbone)
         return cls(chosen.name, folder, chosen.ceiling, chosen.true_probability, chosen.groups, chosen.notes)
 
     def open(self) -> EvaluationSet:

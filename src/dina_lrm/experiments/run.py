@@ -159,7 +159,7 @@ def measured(cell: Cell, model: LatentRewardModel, sets: Sequence[EvaluationSet]
     readings = readings_of(SWEEP if variant.sweep else LEVELS, ENSEMBLES)
     found, faults = {}, {}
     for item in sets:
-        scores = score_comparisons(model, item.data, readings, seed=TEST_SEED)
+        scores = score_comparisons(model, item.encoded, readings, seed=TEST_SEED)
         if item.name == DIAGNOSTIC:
             column = [reading_key(reading) for reading in readings].index(own_reading(variant))
             faults = _faults(item, scores, column)

@@ -20,12 +20,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Share:
-    """A share in [0, 1], shown in percent, with its interval where known. `best` sets it in bold."""
+    """A share in [0, 1], shown in percent, with its interval where known. `best` sets it in bold; `signed` is for
+    differences of shares.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     best: bool = False
+    signed: bool = False
 
 
 Cell = str | int | float | Share | None

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.accuracy import convention_named
+from dina_lrm.evaluation.differences import JudgeDifference
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
 from dina_lrm.reports.axes import title_of
@@ -32,7 +33,11 @@ PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | I
 """(name of the set, row of the pair) -> its two images."""
 
 
-def evaluation_sections(results: Sequence[EvaluationResult], images: PairImages | None = None) -> list[Section]:
+def evaluation_sections(
+    results: Sequence[EvaluationResult],
+    images: PairImages | None = None,
+    differences: Sequence[JudgeDifference] = (),
+) -> list[Section]:
     """Sections on accuracy, calibration, faults, disagreements and how it was measured.
 
     The first result is the one looked at closely. Without `images`, disagreements are listed without pictures.
@@ -40,7 +45,9 @@ def evaluation_sections(results: Sequence[EvaluationResult], images: PairImages 
     main = results[0]
     sections = []
     if main.tests:  # none where only the diagnostic was asked for
-        sections = [_summary(main), _accuracy(results), _calibration(results), _scores(main)]
+        sections = [_summary(main), _accuracy(results, differences), _calibration(results), _scores(main)]
+    if any(measured.uncertainty for measured in main.tests):
+        sections.append(_uncertainty(main))
     if any(measured.diagnostics for measured in main.sets):
         sections.append(_faults(main))
     if any(measured.disagreements for measured in main.sets):
@@ -49,11 +56,15 @@ def evaluation_sections(results: Sequence[EvaluationResult], images: PairImages 
 
 
 def write_evaluation_report(
-    path: Path | str, results: Sequence[EvaluationResult], images: PairImages | None = None
+    path: Path | str,
+    results: Sequence[EvaluationResult],
+    images: PairImages | None = None,
+    differences: Sequence[JudgeDifference] = (),
 ) -> Path:
     """The page of one or several models evaluated on the same sets."""
     names = ", ".join(result.model for result in results)
-    return write_report(path, "Evaluation of " + names, evaluation_sections(results, images), _subtitle(results[0]))
+    sections = evaluation_sections(results, images, differences)
+    return write_report(path, "Evaluation of " + names, sections, _subtitle(results[0]))
 
 
 def save_evaluation_plots(folder: Path, results: Sequence[EvaluationResult]) -> list[Path]:
@@ -91,11 +102,13 @@ def _summary(result: EvaluationResult) -> Section:
     return Section("Summary", [Text(text), Headlines(items)])
 
 
-def _accuracy(results: Sequence[EvaluationResult]) -> Section:
+def _accuracy(results: Sequence[EvaluationResult], differences: Sequence[JudgeDifference]) -> Section:
     rule = convention_named(results[0].convention)
     notes = [f"- {title_of(s.name)}: {note}" for s in results[0].tests for note in s.notes]
     blocks: list[Block] = [tables.accuracy_table(results)]
-    if sum(not reading.is_ensemble for reading in results[0].readings) > 1:
+    if differences:
+        blocks.append(tables.difference_table(differences))
+    if sum(reading.is_level for reading in results[0].readings) > 1:
         caption = "Accuracy against the noise level at which the model is read."
         blocks.append(Figure(plots.accuracy_over_noise(results), caption))
     if len(results) > 1:
@@ -118,6 +131,12 @@ def _calibration(results: Sequence[EvaluationResult]) -> Section:
     )
     figure = Figure(plots.reliability_diagram(results[0]), caption)
     return Section("Calibration", [tables.calibration_table(results), figure])
+
+
+def _uncertainty(result: EvaluationResult) -> Section:
+    text = "Scores above are means over several noise draws; here is what single draws differ by."
+    found = [tables.uncertainty_table(measured) for measured in result.tests if measured.uncertainty]
+    return Section("Uncertainty of a noise draw", [Text(text), *found])
 
 
 def _scores(result: EvaluationResult) -> Section:

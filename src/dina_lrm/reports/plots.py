@@ -28,7 +28,9 @@ def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAP
         for panel, measured in zip(panels, results[0].tests, strict=True):
             panel.set_title(title_of(measured.name))
             for index, result in enumerate(results):
-                _accuracy_line(panel, result.of(measured.name).readings, result.model, index, theme)
+                found = result.find(measured.name)
+                if found is not None:
+                    _accuracy_line(panel, found.readings, result.model, index, theme)
             mark_ceiling(panel, measured.ceiling, theme)
             percent_axis(panel)
         _noise_axes(panels, results[0])
@@ -153,7 +155,7 @@ def _interval(result: ReadingResult) -> tuple[float, float, float]:
 
 def _accuracy_line(axes: Axes, readings: Sequence[ReadingResult], label: str, index: int, theme: Theme) -> None:
     colour = theme.colour(index)
-    single = sorted((r for r in readings if not r.reading.is_ensemble), key=lambda r: r.reading.levels)
+    single = sorted((r for r in readings if r.reading.is_level), key=lambda r: r.reading.levels)
     if single:
         t = [r.reading.levels[0] for r in single]
         value, low, high = np.array([_interval(r) for r in single]).T

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
-from dina_lrm.evaluation.results import EvaluationResult, SetResult
+from dina_lrm.evaluation.differences import JudgeDifference
+from dina_lrm.evaluation.readings import Reading
+from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import Cell, Share, Table
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
     """Models and readings down, sets across, with the ceiling last and the best of each set in bold."""
-    sets = results[0].tests
+    sets = tested_sets(results)
     lines = [(result, reading) for result in results for reading in result.readings]
-    found = [[result.of(s.name).at(reading).accuracy for s in sets] for result, reading in lines]
-    best = [max(row[i].accuracy for row in found) for i in range(len(sets))]
+    found = [[_accuracy(result, s.name, reading) for s in sets] for result, reading in lines]
+    best = [max(a.accuracy for a in column if a is not None) for column in zip(*found, strict=True)]
     rows: list[list[Cell]] = []
     for (result, reading), row in zip(lines, found, strict=True):
-        shares = [Share(a.accuracy, a.low, a.high, best=a.accuracy == best[i]) for i, a in enumerate(row)]
+        shares = [
+            None if a is None else Share(a.accuracy, a.low, a.high, best=a.accuracy == best[i])
+            for i, a in enumerate(row)
+        ]
         rows.append([result.model if reading == result.readings[0] else "", reading.name, *shares])
     if any(s.ceiling is not None for s in sets):
         ceilings = [None if s.ceiling is None else Share(s.ceiling) for s in sets]
@@ -31,6 +37,50 @@ def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
             caption="Pairwise accuracy in percent, 95 % bootstrap interval below it, best of each set in bold.",
         ),
     )
+
+
+def tested_sets(results: Sequence[EvaluationResult]) -> list[SetResult]:
+    """The sets that any of the results is about, each as the first judge that was measured on it saw it."""
+    sets: dict[str, SetResult] = {}
+    for result in results:
+        for measured in result.tests:
+            sets.setdefault(measured.name, measured)
+    return list(sets.values())
+
+
+def _accuracy(result: EvaluationResult, name: str, reading: Reading) -> PairwiseAccuracy | None:
+    measured = result.find(name)
+    return None if measured is None else measured.at(reading).accuracy
+
+
+def difference_table(differences: Sequence[JudgeDifference]) -> Table:
+    """Later judges against the first: difference in accuracy with its interval, and McNemar's test."""
+    rows: list[list[Cell]] = []
+    for row in differences:
+        d = row.found
+        gap = Share(d.difference, d.low, d.high, signed=True)
+        verdict = "ahead" if d.low > 0 else "behind" if d.high < 0 else "not decided"
+        p = "< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}"
+        rows.append([row.model, title_of(row.set), gap, verdict, p, d.only_first, d.only_second, d.pairs])
+    columns = ["Model", "Set", "Points", "", "McNemar p", "Only it right", "Only the first right", "Pairs"]
+    note = (
+        f"Accuracy minus that of {differences[0].against} on the same pairs, in points; 95 % bootstrap interval, pairs "
+        "of a prompt drawn together."
+    )
+    return Table(columns, rows, caption=f"Against {differences[0].against}, pair by pair.", note=note)
+
+
+def uncertainty_table(measured: SetResult) -> Table:
+    """Table 4 of the paper: how much a decision depends on the noise that was drawn."""
+    rows: list[list[Cell]] = [
+        [row.reading.name, row.vr_common, row.vr_independent, row.margin, row.variance] for row in measured.uncertainty
+    ]
+    columns = ["Noise level", "VR, common noise", "VR, independent noise", "Mean margin", "Variance of a score"]
+    note = (
+        f"{measured.uncertainty[0].draws} noise draws. VR: mean over pairs of min(p, 1 \u2212 p), p the share of draws "
+        "in which the first image is ahead. Common noise: both images of a pair see the same draw."
+    )
+    return Table(columns, rows, caption=title_of(measured.name), note=note)
 
 
 def counts_table(result: EvaluationResult) -> Table:
@@ -54,14 +104,25 @@ def calibration_table(results: Sequence[EvaluationResult]) -> Table:
             c, truth = reading.calibration, reading.truth
             to_truth: list[Cell] = [None, None] if truth is None else [Share(truth.ece), truth.kl]
             name = result.model if measured is result.tests[0] else ""
-            shares = [Share(c.ece), Share(c.ece_floor)]
-            rows.append([name, title_of(measured.name), *shares, c.brier, c.log_score, *to_truth])
+            shares = [Share(c.ece, c.ece_low, c.ece_high), Share(c.ece_floor)]
+            rows.append([name, title_of(measured.name), *shares, c.brier, c.log_score, *to_truth, *_scaled(reading)])
     columns = ["Model", "Set", "ECE %", "of a perfect model", "Brier", "Log score", "ECE to truth %", "KL to truth"]
+    columns += ["Temperature", "ECE with it %", "to truth %"]
     note = (
         "ECE is biased upwards: a perfectly calibrated model shows the value beside it at this number of pairs. "
-        "Lower is better in every column."
+        "Lower is better in every column but the temperature, which margins are divided by; the columns after it are "
+        "measured with that of the other half of the prompts."
     )
     return _named_by_model(results, Table(columns, rows, note=note))
+
+
+def _scaled(reading: ReadingResult) -> list[Cell]:
+    scaled = reading.scaled
+    if scaled.calibration is None:
+        return [scaled.temperature, None, None]
+    met = scaled.calibration
+    truth = None if scaled.truth is None else Share(scaled.truth.ece)
+    return [scaled.temperature, Share(met.ece, met.ece_low, met.ece_high), truth]
 
 
 def fault_table(measured: SetResult) -> Table:

@@ -1,0 +1,69 @@
+"""Comparisons whose images are read when they are needed: what judges of pictures are measured on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from jaxtyping import Float32
+from torch import Tensor
+
+from dina_lrm.data.cache_format import Missing
+from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.pairs import PairTable
+
+
+class PlainComparisons:
+    """A set of comparisons in order; each distinct image and prompt has a number, and no image is decoded.
+
+    Paths cost a few hundred bytes a comparison; images held in memory stay there. Nothing is missing before it is read.
+    """
+
+    def __init__(self, comparisons: Iterable[Comparison]) -> None:
+        self.comparisons = tuple(comparisons)
+        prompts: dict[str, int] = {}
+        images: dict[str, int] = {}
+        self.sources: list[ImageSource] = []
+        rows = []
+        for number, comparison in enumerate(self.comparisons):
+            sides = []
+            for source in (comparison.image_a, comparison.image_b):
+                key = image_key(source)
+                if key not in images:
+                    images[key] = len(images)
+                    self.sources.append(source)
+                sides.append(images[key])
+            prompt = prompts.setdefault(comparison.prompt, len(prompts))
+            text = (comparison.pair_id, comparison.prompt_id, comparison.source)
+            rows.append((number, prompt, 0, *sides, comparison.preference, comparison.weight, *text))
+        self.pairs = PairTable.of_rows(rows)
+        self.prompts = tuple(prompts)
+        self.missing: tuple[Missing, ...] = ()
+        self._keys = tuple(images)
+
+    def __len__(self) -> int:
+        return len(self.comparisons)
+
+    def __iter__(self) -> Iterator[Comparison]:
+        return iter(self.comparisons)
+
+    @property
+    def preference(self) -> Float32[Tensor, " pairs"]:
+        """P(first image preferred) of each comparison."""
+        return self.pairs.preference
+
+    @property
+    def images(self) -> int:
+        """Number of distinct images."""
+        return len(self.sources)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """One hash of prompts, labels and the names of the images (the content of those in memory)."""
+        digest = hashlib.sha256()
+        for row in self.pairs.rows():
+            digest.update(repr(row).encode())
+        for name in (*self.prompts, *self._keys):
+            digest.update(name.encode())
+        return digest.hexdigest()

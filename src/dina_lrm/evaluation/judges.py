@@ -1,0 +1,207 @@
+"""Whatever is measured: latent reward models at their noise levels, and rewards that look at pictures.
+
+A judge gives scores for the pairs of a set. A new kind of judge is a class that fits `Judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Protocol, final, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.special import expit
+from torch import Tensor
+
+from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.encoding import encode_comparisons
+from dina_lrm.data.loading import load_or_fault
+from dina_lrm.data.plain import PlainComparisons
+from dina_lrm.evaluation.readings import PairScores, Reading
+from dina_lrm.evaluation.scoring import ReportProgress, pair_scores, readings_of, score_comparisons
+from dina_lrm.evaluation.sets import EvaluationSet
+from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
+from dina_lrm.images import load_pixels
+from dina_lrm.model import LatentRewardModel
+from dina_lrm.rewards.base import Reward
+
+PLAIN: Final = Reading(())
+"""The reading of a judge that has no noise level."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Scores of all pairs of a set, and what single noise draws differ by where several were asked for."""
+
+    scores: PairScores
+    uncertainty: tuple[UncertaintyRow, ...] = ()
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Something that scores both images of every pair of a set."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The ways in which a score is read off it."""
+
+    @property
+    def reference(self) -> Reading:
+        """The reading that stands for it."""
+
+    def describe(self) -> dict[str, Any]:
+        """All that its scores depend on, as plain values."""
+
+    def scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None = None) -> Judged:
+        """Scores of every pair, NaN where an image could not be read or judged."""
+
+
+EncodedSets = dict[tuple[object, ...], EncodedComparisons]
+"""Sets that were encoded for a generator, so that several models on it share them."""
+
+
+@final
+@dataclass(eq=False)
+class LatentJudge:
+    """A latent reward model at several noise levels and ensembles, in one pass; None = those stored with it."""
+
+    model: LatentRewardModel
+    name: str = "model"
+    levels: Sequence[float] | None = None
+    ensembles: Sequence[Sequence[float]] | None = None
+    batch_size: int = 64
+    draws: int = 1
+    encoded: EncodedSets = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError(f"draws is {self.draws}; accepted: at least 1")
+        config = self.model.config
+        self.readings = readings_of(
+            [config.noise_level] if self.levels is None else self.levels,
+            [config.ensemble_levels] if self.ensembles is None else self.ensembles,
+        )
+        own = Reading((float(config.noise_level),))
+        self.reference = own if own in self.readings else self.readings[0]
+
+    def describe(self) -> dict[str, Any]:
+        """The model's own description."""
+        return self.model.describe()
+
+    def scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None = None) -> Judged:
+        """Scores in one pass over the data for each draw; a plain set is encoded first, once for each generator."""
+        if isinstance(item.data, EncodedComparisons):
+            return self._judged(item.data, seed, progress)
+        data = self._encode(item.name, item.data, progress)
+        found = self._judged(data, seed, progress)
+        return Judged(_spread(found.scores, data.pairs.number.numpy(), len(item.data)), found.uncertainty)
+
+    def _judged(self, data: EncodedComparisons, seed: int, progress: ReportProgress | None) -> Judged:
+        if self.draws == 1:
+            return Judged(score_comparisons(self.model, data, self.readings, self.batch_size, seed, progress))
+        drawn = score_draws(self.model, data, self.readings, self.draws, self.batch_size, seed, progress)
+        mean = torch.from_numpy(drawn.mean(axis=0))
+        return Judged(pair_scores(self.model, self.readings, mean), uncertainty_of(drawn, self.readings))
+
+    def _encode(self, name: str, data: PlainComparisons, progress: ReportProgress | None) -> EncodedComparisons:
+        backbone, resolution = self.model.backbone, self.model.config.resolution
+        key = (name, data.content_hash, backbone.config.pretrained, backbone.config.prompt_length, resolution)
+        if key not in self.encoded:
+            self.encoded[key] = encode_comparisons(data, backbone, resolution=resolution, progress=progress)
+        return self.encoded[key]
+
+
+def _spread(scores: PairScores, rows: np.ndarray, pairs: int) -> PairScores:
+    """Scores of some rows as scores of all pairs, NaN elsewhere."""
+
+    def whole(values: np.ndarray) -> np.ndarray:
+        out = np.full((pairs, values.shape[1]), np.nan)
+        out[rows] = values
+        return out
+
+    first, second, probability = (whole(values) for values in (scores.first, scores.second, scores.probability))
+    return PairScores(scores.readings, first, second, probability, scores.link)
+
+
+@final
+@dataclass(eq=False)
+class PictureJudge:
+    """A reward that reads pixels. Its win probability is the logistic function of the score difference."""
+
+    reward: Reward
+    name: str = ""
+    batch_size: int = 16
+    workers: int = 4
+
+    def __post_init__(self) -> None:
+        if self.reward.kind != "pixel":
+            raise ValueError(f"{self.reward.name} reads latents; accepted here: rewards that read pixels")
+        self.name = self.name or self.reward.name
+        self.readings = (PLAIN,)
+        self.reference = PLAIN
+
+    def describe(self) -> dict[str, Any]:
+        """Name and kind."""
+        return {"reward": self.reward.name, "kind": "pixel", "differentiable": self.reward.differentiable}
+
+    def scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None = None) -> Judged:
+        """Scores of every pair; each image is read and judged once for each prompt of a batch."""
+        sides = np.full((2, len(item.data), 1), np.nan)
+        done = 0
+        with ThreadPoolExecutor(self.workers) as pool:
+            for rows in _prompt_batches(item, self.batch_size):
+                sides[:, rows, 0] = self._batch(item, rows, pool)
+                done += len(rows)
+                if progress is not None:
+                    progress(done, len(item.data))
+        margins = sides[0] - sides[1]
+        return Judged(PairScores(self.readings, sides[0], sides[1], expit(margins), lambda m, column: expit(m)))
+
+    def _batch(self, item: EvaluationSet, rows: np.ndarray, pool: ThreadPoolExecutor) -> Float[np.ndarray, "2 pairs"]:
+        pairs = item.data.pairs
+        prompts = pairs.prompt[rows].tolist()
+        wanted: dict[tuple[int, int], Callable[[], Tensor | str]] = {}
+        for number, (row, prompt) in enumerate(zip(rows.tolist(), prompts, strict=True)):
+            for side, image in enumerate((int(pairs.image_a[rows[number]]), int(pairs.image_b[rows[number]]))):
+                wanted.setdefault((image, prompt), partial(_pixels, item, row, side, image))
+        loaded = dict(zip(wanted, pool.map(lambda load: load(), wanted.values()), strict=True))
+        scores = self._scores({key: pixels for key, pixels in loaded.items() if isinstance(pixels, Tensor)}, item)
+        keys = zip(pairs.image_a[rows].tolist(), pairs.image_b[rows].tolist(), prompts, strict=True)
+        return np.array([[scores.get((a, p), np.nan), scores.get((b, p), np.nan)] for a, b, p in keys]).T
+
+    @torch.no_grad()
+    def _scores(self, loaded: dict[tuple[int, int], Tensor], item: EvaluationSet) -> dict[tuple[int, int], float]:
+        by_size: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for key, pixels in loaded.items():
+            by_size.setdefault(tuple(pixels.shape), []).append(key)
+        scores: dict[tuple[int, int], float] = {}
+        for keys in by_size.values():
+            prompts = [item.data.prompts[prompt] for _, prompt in keys]
+            found = self.reward(torch.stack([loaded[key] for key in keys]), prompts)
+            scores.update(zip(keys, found.tolist(), strict=True))
+        return scores
+
+
+def _prompt_batches(item: EvaluationSet, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of pairs, those of a prompt side by side."""
+    order = np.argsort(item.data.pairs.prompt.numpy(), kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _pixels(item: EvaluationSet, row: int, side: int, image: int) -> Tensor | str:
+    """The image in [0, 1], (3, h, w), or why it cannot be read."""
+    if isinstance(item.data, PlainComparisons):
+        found = load_or_fault(item.data.sources[image])
+        return found if isinstance(found, str) else load_pixels(found)
+    if item.pictures is None:
+        raise ValueError(f"set {item.name!r} holds latents only; a judge of pictures needs the images: give its file")
+    return load_pixels(item.pictures(row)[side])

@@ -1,0 +1,78 @@
+"""A leaderboard: judges down, sets across, sorted by any column and filtered as one types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from dina_lrm import __version__
+from dina_lrm.evaluation.results import EvaluationResult
+from dina_lrm.reports.axes import title_of
+from dina_lrm.reports.tables import tested_sets
+from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Accuracy and interval in percent, and what stands behind them."""
+
+    accuracy: float
+    low: float
+    high: float
+    told: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    model: str
+    reading: str
+    cells: Sequence[_Cell | None]
+    mean: float | None
+
+
+def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> Path:
+    """Write the page to `path` and return the path. The mean is over the sets, where a judge was measured on all."""
+    path = Path(path)
+    sets = {measured.name: measured for measured in tested_sets(results)}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dina_lrm.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("leaderboard.html.jinja").render(
+        columns=[(title_of(name), None if s.ceiling is None else 100 * s.ceiling) for name, s in sets.items()],
+        lines=[line for result in results for line in _lines(result, list(sets))],
+        convention=results[0].convention,
+        seed=results[0].seed,
+        command=results[0].command,
+        version=__version__,
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _lines(result: EvaluationResult, sets: Sequence[str]) -> list[_Line]:
+    lines = []
+    for reading in result.readings:
+        cells: list[_Cell | None] = []
+        for name in sets:
+            measured = result.find(name)
+            if measured is None:
+                cells.append(None)
+                continue
+            a = measured.at(reading).accuracy
+            missing = a.missing + measured.missing
+            told = f"{a.counted} of {a.pairs} pairs, {a.label_ties} ties, {missing} missing"
+            cells.append(_Cell(100 * a.accuracy, 100 * a.low, 100 * a.high, told))
+        known = [cell.accuracy for cell in cells if cell is not None]
+        mean = sum(known) / len(known) if len(known) == len(cells) and known else None
+        lines.append(_Line(result.model, reading.name, cells, mean))
+    return lines
