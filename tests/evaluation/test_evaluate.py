@@ -107,7 +107,7 @@ class TestReadings:
         ("levels", "ensembles", "message"),
         [
             ([], [], "neither noise levels nor ensembles"),
-            ([1.5], [], r"noise levels \(1.5,\); accepted: one or more numbers in \[0, 1\]"),
+            ([1.5], [], r"noise levels \(1.5,\); accepted: numbers in \[0, 1\]"),
             ([], [(0.2,)], r"ensemble \[0.2\]; accepted: two or more"),
         ],
     )
