@@ -23,10 +23,12 @@ from safetensors.torch import load_file, save_file
 from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.synthetic import synthetic_sets
+from dina_lrm.evaluation.temperature import model_temperature
 from dina_lrm.locate import BUNDLED
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.synthetic.draws import Draw, Flaw, draw_mismatch, render_draws
 from dina_lrm.synthetic.scene import realise, sample_prompt, seen
+from dina_lrm.synthetic.sets import VALIDATION
 
 LEVELS = (0.1, 0.2, 0.4)
 
@@ -40,6 +42,12 @@ def main() -> None:
     model = LatentRewardModel.from_pretrained(source, device="cpu", trainable=True)
     rounded = target.with_name("reward_model.rounding")
     shutil.rmtree(rounded, ignore_errors=True)
+    model.save_pretrained(rounded)
+    halve(rounded)
+    model.config = replace(
+        model.config, temperature=temperature(LatentRewardModel.from_pretrained(rounded, device="cpu"))
+    )
+    shutil.rmtree(rounded)
     model.save_pretrained(rounded)
     halve(rounded)
     measured = measure(LatentRewardModel.from_pretrained(rounded, device="cpu"))
@@ -56,6 +64,11 @@ def halve(folder: Path) -> None:
     """Store every tensor of the folder in float16."""
     for path in folder.rglob("*.safetensors"):
         save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path)
+
+
+def temperature(model: LatentRewardModel) -> float:
+    """Fitted on held-out pairs of the training distribution, which no test set shares."""
+    return model_temperature(model, synthetic_sets(model.backbone, (VALIDATION,), pairs=6_000)[VALIDATION].encoded)
 
 
 def measure(model: LatentRewardModel) -> EvaluationResult:

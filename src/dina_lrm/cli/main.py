@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("dina_lrm.cli.prepare", "Encode comparisons into a cache of latents and conditioning."),
     "train": ("dina_lrm.cli.train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),
+    "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),
     "compare": ("dina_lrm.cli.compare", "Say which of two images is preferred for a prompt."),

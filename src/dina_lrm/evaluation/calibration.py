@@ -165,7 +165,7 @@ def _error_interval(
     bins: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Basic bootstrap interval: resampled ECEs are biased upwards as ECE itself is, so they are mirrored at it."""
+    """Bootstrap interval, moved to ECE: resampled ECEs are biased upwards once more, as far as they lie above it."""
     confidence, outcome = _fold(p, y)
     _, cluster = np.unique(np.arange(p.size) if prompts is None else prompts, return_inverse=True)
     clusters = int(cluster.max()) + 1
@@ -175,8 +175,8 @@ def _error_interval(
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=_INTERVAL_DRAWS).astype(np.float64)
     resampled = np.abs(drawn @ gap).sum(axis=1) / (drawn @ count)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return max(0.0, 2 * ece - float(high)), max(0.0, 2 * ece - float(low))
+    low, high = np.quantile(resampled - resampled.mean(), [0.025, 0.975])
+    return max(0.0, ece + float(low)), ece + float(high)
 
 
 def _error_of_a_perfect_model(p: Float[np.ndarray, " pairs"], bins: int, seed: int) -> float:

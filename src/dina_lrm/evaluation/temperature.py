@@ -15,6 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 
+from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.evaluation.readings import Reading
+from dina_lrm.evaluation.scoring import score_comparisons
+from dina_lrm.model import LatentRewardModel
+
 _LOWEST, _HIGHEST = 1e-2, 1e2
 _FLOOR: Final = 1e-12
 
@@ -41,6 +46,20 @@ def fitted_temperature(
 
     bounds = (np.log(_LOWEST), np.log(_HIGHEST))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x))
+
+
+def model_temperature(model: LatentRewardModel, data: EncodedComparisons, batch_size: int = 64, seed: int = 0) -> float:
+    """The temperature that a model should be stored with, fitted on pairs it was not trained on, at its own level.
+
+    It takes the place of the one that the model has.
+    """
+    reading = Reading((float(model.config.noise_level),))
+    scores = score_comparisons(model, data, (reading,), batch_size, seed)
+    # The link divides by the temperature that the model has already
+    factor = fitted_temperature(
+        lambda margins: scores.link(margins, 0), scores.margins[:, 0], data.preference.double().numpy()
+    )
+    return factor * model.config.temperature
 
 
 def cross_fitted(

@@ -167,6 +167,11 @@ def in_domain(pairs: int = 2_000, seed: int = 0) -> SyntheticComparisons:
     return _test_pairs(pairs, sample_comparisons(_prompts(pairs), TEST_IMAGES, 2_000_000 + seed, "in_domain"))
 
 
+def validation(pairs: int = 2_000, seed: int = 0) -> SyntheticComparisons:
+    """Pairs of the training distribution for choices that test sets must not make, such as a temperature."""
+    return _test_pairs(pairs, sample_comparisons(_prompts(pairs), TEST_IMAGES, 6_000_000 + seed, "validation"))
+
+
 def unseen_compositions(pairs: int = 2_000, seed: int = 0) -> SyntheticComparisons:
     """Test pairs whose prompts name only (colour, shape) combinations that training comparisons never show."""
     made = sample_comparisons(

@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from dina_lrm.synthetic.comparisons import RENDERED_SETS, SyntheticComparisons, diagnostic
+from dina_lrm.synthetic.comparisons import RENDERED_SETS, SyntheticComparisons, diagnostic, validation
 from dina_lrm.synthetic.generated import generated
 
 GENERATED: Final = "generated"
 DIAGNOSTIC: Final = "diagnostic"
+VALIDATION: Final = "validation"
 TEST_SETS: Final = (*RENDERED_SETS, GENERATED, DIAGNOSTIC)
-"""Names of the sets, in the order in which they are reported."""
+"""Names of the test sets, in the order in which they are reported; `validation` is for choices made before."""
 
 
 def synthetic_comparisons(name: str, pairs: int = 2_000, seed: int = 0) -> SyntheticComparisons:
@@ -20,6 +21,8 @@ def synthetic_comparisons(name: str, pairs: int = 2_000, seed: int = 0) -> Synth
         return RENDERED_SETS[name](pairs, seed)
     if name == GENERATED:
         return generated(pairs, seed)
+    if name == VALIDATION:
+        return validation(pairs, seed)
     if name == DIAGNOSTIC:
         return diagnostic(max(1, pairs // 40), seed)
-    raise ValueError(f"synthetic set {name!r}; accepted: {', '.join(TEST_SETS)}")
+    raise ValueError(f"synthetic set {name!r}; accepted: {', '.join((*TEST_SETS, VALIDATION))}")
