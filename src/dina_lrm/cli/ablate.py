@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Arguments(CommonArguments):
     names: Positional[tuple[str, ...]]
     """Ablations, or "all"."""
     out: Path = Path("ablations")
-    """Folder for cells/, results.json, plots and the page results.md."""
+    """Folder for cells/, results.json and plots/; the page beside it has its name, OUT.md."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each decides training pairs, start and noise; the test pairs are the same for all."""
     steps: int = STEPS
@@ -51,6 +52,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
     if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds):
         raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are one or more different numbers")
+    from dina_lrm.experiments.page import write_results
     from dina_lrm.experiments.run import Budget, default_workers, run_cells
 
     shown = console(arguments.quiet)
@@ -66,4 +68,6 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    return {"trained": trained, "out": arguments.out}
+    page = write_results(arguments.out, names, arguments.seeds, f"dina-lrm ablate {' '.join(arguments.names)}")
+    shown.print(f"page: {page}", markup=False)
+    return {"trained": trained, "page": page, "results": json.loads((arguments.out / "results.json").read_text())}

@@ -198,7 +198,9 @@ ABLATIONS: Final[dict[str, Ablation]] = {
         "Figure 2: noise level of scoring",
         "Accuracy over the noise level at which a model is read, for models trained at different noise levels.",
         tuple(
-            Row(name, reading) for name in ("constant-0", "uniform", "base") for reading in ("0", "0.2", "0.4", "0.7")
+            Row(name, reading)
+            for name in ("constant-0", "constant-0.7", "uniform-fixed", "uniform", "logit-normal-high", "base")
+            for reading in ("0", "0.2", "0.4", "0.8")
         ),
         (
             Claim("Intermediate noise (t = 0.4) is ahead of none.", Row("uniform", "0.4"), Row("uniform", "0")),

@@ -1,0 +1,115 @@
+r"""From cells to numbers: accuracy over seeds with an interval, and differences on the same pairs and seeds.
+
+Two things vary: which pairs are in a test set, and which seed a model was trained with. With x_{si} = 1 where seed s
+ranks pair i right, and pairs of one prompt drawn together,
+
+    var = var_prompts(mean_s x_{si}) + s^2 / n,      s^2 the variance of the seeds' accuracies, n their number
+
+and the interval is t-distributed with Satterthwaite's degrees of freedom. A difference is the same with
+x_{si} = right_{si} - right'_{si}: whatever both models share cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t as student
+
+from dina_lrm.experiments.cells import Cell, CellSet, cell_name, unpacked
+from dina_lrm.recipes.ablations import Row
+
+SETS = ("in_domain", "unseen_compositions", "unseen_defects", "generated")
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % interval; with one seed, the interval knows nothing of seeds."""
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def sign(self) -> int:
+        """1 where the interval is above 0, -1 where it is below, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def accuracy(cells: Mapping[str, Cell], row: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
+    """Accuracy of a table's row on a set, or its mean over the four sets; None where no seed was trained."""
+    present = [seed for seed in seeds if cell_name(row.variant, seed) in cells]
+    return _estimate([_right(cells, row, name, present) for name in _sets(column)]) if present else None
+
+
+def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
+    """Accuracy of `row` minus that of `other`, over the seeds that both were trained with; None without one."""
+    names = [(cell_name(row.variant, seed), cell_name(other.variant, seed)) for seed in seeds]
+    both = [seed for seed, (a, b) in zip(seeds, names, strict=True) if a in cells and b in cells]
+    if not both:
+        return None
+    parts = []
+    for name in _sets(column):
+        (first, per_prompt), (second, _) = (_right(cells, chosen, name, both) for chosen in (row, other))
+        parts.append((first - second, per_prompt))
+    return _estimate(parts)
+
+
+def measure(cells: Mapping[str, Cell], row: Row, name: str, measure: str, seeds: Sequence[int]) -> float | None:
+    """Mean over seeds of another measure of a reading, such as "ece"; None where no seed was trained."""
+    found = [
+        getattr(cells[cell].sets[name].readings[row.reading], measure)
+        for cell in (cell_name(row.variant, seed) for seed in seeds)
+        if cell in cells
+    ]
+    return float(np.mean(found)) if found else None
+
+
+def check_comparable(cells: Mapping[str, Cell]) -> None:
+    """Raise ValueError unless all cells had one budget and were measured on the same pairs."""
+    for what in ("steps", "prompts"):
+        values = {getattr(cell, what): cell.name for cell in cells.values()}
+        if len(values) > 1:
+            raise ValueError(f"cells differ in their {what}: {values}; give another --out, or remove some")
+    for name in SETS:
+        hashes = {cell.sets[name].data_hash: cell.name for cell in cells.values()}
+        if len(hashes) > 1:
+            raise ValueError(f"cells were measured on different pairs of {name}: {', '.join(hashes.values())}")
+
+
+def _sets(column: str) -> tuple[str, ...]:
+    return SETS if column == MEAN else (column,)
+
+
+def _right(
+    cells: Mapping[str, Cell], row: Row, name: str, seeds: Sequence[int]
+) -> tuple[Float[np.ndarray, "seeds pairs"], int]:
+    found: list[CellSet] = [cells[cell_name(row.variant, seed)].sets[name] for seed in seeds]
+    if row.reading not in found[0].readings:
+        known = ", ".join(found[0].readings)
+        raise ValueError(f"{row.variant} was not read at {row.reading!r}; its readings: {known}")
+    return np.stack([unpacked(s.readings[row.reading].right, s.pairs) for s in found]), found[0].per_prompt
+
+
+def _estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> Estimate:
+    seeds = len(parts[0][0])
+    by_seed = np.mean([x.mean(axis=1) for x, _ in parts], axis=0)
+    prompts = sum(_prompt_variance(x.mean(axis=0), per_prompt) for x, per_prompt in parts) / len(parts) ** 2
+    trained = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    value, variance = float(by_seed.mean()), prompts + trained
+    freedom = math.inf if trained == 0 else variance**2 / (trained**2 / (seeds - 1))
+    half = float(student.ppf(0.975, freedom)) * math.sqrt(variance)
+    return Estimate(value, value - half, value + half, seeds)
+
+
+def _prompt_variance(x: Float[np.ndarray, " pairs"], per_prompt: int) -> float:
+    """Variance of the mean of x when prompts, each with its pairs, are drawn."""
+    prompt = np.arange(x.size) // per_prompt
+    sums = np.bincount(prompt, weights=x - x.mean())
+    clusters = sums.size
+    return float((sums**2).sum()) / x.size**2 * clusters / max(clusters - 1, 1)

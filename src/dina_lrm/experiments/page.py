@@ -1,0 +1,189 @@
+"""The page of results: tables, plots and verdicts, all from cells; nothing on it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.experiments.cells import Cell, load_cells
+from dina_lrm.experiments.estimates import MEAN, SETS, Estimate, accuracy, check_comparable, difference, measure
+from dina_lrm.recipes.ablations import ABLATIONS, VARIANTS, Ablation, Claim, Row
+from dina_lrm.reports.axes import percent_axis, title_of
+from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
+
+REFERENCE = Row("base")
+VERDICTS = {1: "holds", -1: "does not hold", 0: "not decided"}
+
+
+def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command: str) -> Path:
+    """Write OUT/results.json, OUT/plots and the page OUT.md about the ablations that have cells; returns the page.
+
+    Raises ValueError for cells of different budgets, or measured on different pairs.
+    """
+    cells = load_cells(out / "cells")
+    check_comparable(cells)
+    shown = {
+        name: ABLATIONS[name] for name in names if any(_trained(cells, row, seeds) for row in ABLATIONS[name].rows)
+    }
+    if not shown:
+        raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
+    for name, chosen in shown.items():
+        save_figure(row_plot(chosen, cells, seeds), out / "plots" / f"{name}.png")
+        if chosen.sweep:
+            save_figure(sweep_plot(chosen, cells, seeds), out / "plots" / f"{name}-sweep.png")
+    found = {name: _as_json(chosen, cells, seeds) for name, chosen in shown.items()}
+    with replaced_when_complete(out / "results.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = out.with_name(f"{out.name}.md")
+    with replaced_when_complete(page) as temporary:
+        temporary.write_text(_page(out.name, shown, cells, seeds, command), encoding="utf-8")
+    return page
+
+
+def _trained(cells: Mapping[str, Cell], row: Row, seeds: Sequence[int]) -> bool:
+    return accuracy(cells, row, "in_domain", seeds) is not None
+
+
+def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> dict[str, object]:
+    rows = []
+    for row in chosen.rows:
+        numbers = {column: accuracy(cells, row, column, seeds) for column in (*SETS, MEAN)}
+        plain = {column: None if e is None else asdict(e) for column, e in numbers.items()}
+        rows.append({"variant": row.variant, "label": VARIANTS[row.variant].label, "reading": row.reading, **plain})
+    claims = []
+    for claim in chosen.claims:
+        gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
+        verdict = None if gap is None else VERDICTS[gap.sign]
+        claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else asdict(gap)})
+    return {"title": chosen.title, "rows": rows, "claims": claims}
+
+
+def _page(
+    folder: str, shown: Mapping[str, Ablation], cells: Mapping[str, Cell], seeds: Sequence[int], command: str
+) -> str:
+    any_cell = next(iter(cells.values()))
+    seconds = sum(cell.seconds for cell in cells.values())
+    ceilings = ", ".join(f"{title_of(name).lower()} {100 * any_cell.sets[name].ceiling:.1f}" for name in SETS)
+    counts = Counter(cell.variant for cell in cells.values()).values()
+    some = f"{min(counts)} to {max(counts)} seeds" if min(counts) < max(counts) else f"{max(counts)} seeds"
+    parts = [
+        "# Results",
+        "",
+        "The paper's tables and figures in miniature, on the synthetic world. This page is written by "
+        f"`{command}` from the cells in `{folder}/cells`; nothing on it is typed by hand.",
+        "",
+        f"{len(cells)} models, {some} each, {any_cell.steps} steps on {any_cell.prompts:,} prompts of eight pictures: "
+        f"{seconds / 3600:.1f} hours of training on one core. {any_cell.sets['in_domain'].pairs:,} pairs a test set; "
+        f"Bayes ceilings in per cent: {ceilings}. Accuracies are in per cent, with 95 % intervals that know of the "
+        "drawing of prompts and of the spread of seeds; differences are taken on the same pairs and seeds, against "
+        f"*{VARIANTS[REFERENCE.variant].label}* read at t = {REFERENCE.reading}. How a finding fares here says how it "
+        "fares in a small world: a hypothesis about the large one, not a proof.",
+        "",
+        "## Findings of the paper",
+        "",
+        "| finding | in | difference in points | here |",
+        "|---|---|---|---|",
+    ]
+    for chosen in shown.values():
+        parts += [_claim_line(chosen, claim, cells, seeds) for claim in chosen.claims]
+    for name, chosen in shown.items():
+        parts += ["", f"## {chosen.title}", "", chosen.about, "", *_table(chosen, cells, seeds), ""]
+        parts.append(f"![{chosen.title}: accuracy of each row with its interval]({folder}/plots/{name}.png)")
+        if chosen.sweep:
+            parts += ["", f"![{chosen.title}: accuracy over noise level]({folder}/plots/{name}-sweep.png)"]
+    machine = ", ".join(f"{key} {value}" for key, value in any_cell.environment.items())
+    parts += ["", "## Where it was measured", "", machine + ".", ""]
+    return "\n".join(parts)
+
+
+def _claim_line(chosen: Ablation, claim: Claim, cells: Mapping[str, Cell], seeds: Sequence[int]) -> str:
+    gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
+    where = chosen.title.split(":")[0]
+    if gap is None:
+        return f"| {claim.text} | {where} | | not measured |"
+    return f"| {claim.text} | {where} | {_signed(gap)} | {VERDICTS[gap.sign]} |"
+
+
+def _table(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[str]:
+    columns = ["model", "read at", *(title_of(name).lower() for name in SETS), "mean", "against base", "ECE", "seeds"]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for row in chosen.rows:
+        values = [accuracy(cells, row, column, seeds) for column in (*SETS, MEAN)]
+        known = [value for value in values if value is not None]
+        if not known:
+            continue
+        gap = None if row == REFERENCE else difference(cells, row, REFERENCE, MEAN, seeds)
+        ece = measure(cells, row, "in_domain", "ece", seeds)
+        shown = [VARIANTS[row.variant].label, row.reading.replace("+", " + "), *map(_plain, known)]
+        shown += ["" if gap is None else _signed(gap), "" if ece is None else f"{100 * ece:.1f}", str(known[0].seeds)]
+        lines.append(f"| {' | '.join(shown)} |")
+    return lines
+
+
+def _plain(value: Estimate) -> str:
+    return f"{100 * value.value:.1f} ± {50 * (value.high - value.low):.1f}"
+
+
+def _signed(value: Estimate) -> str:
+    text = f"{100 * value.value:+.1f} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
+    return text.replace("-", "\u2212")
+
+
+def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
+    """One panel a set: the rows of the table as points with their intervals, the ceiling dotted."""
+    rows = [row for row in chosen.rows if _trained(cells, row, seeds)]
+    names = [f"{VARIANTS[row.variant].label}; t = {row.reading.replace('+', ' + ')}" for row in rows]
+    with drawing(LIGHT):
+        figure = Figure(figsize=(11.5, 1.1 + 0.34 * len(rows)))
+        panels = figure.subplots(1, len(SETS) + 1, sharey=True)
+        for panel, column in zip(panels, (*SETS, MEAN), strict=True):
+            for place, row in enumerate(rows):
+                value = accuracy(cells, row, column, seeds)
+                assert value is not None
+                colour = LIGHT.colour(0 if row != REFERENCE else 1)
+                panel.hlines(place, 100 * value.low, 100 * value.high, color=colour, linewidth=1.8)
+                panel.plot([100 * value.value], [place], "o", color=colour, markersize=5)
+            panel.set_title(title_of(column), fontsize=9)
+            panel.grid(True, axis="x")
+            panel.grid(False, axis="y")
+        panels[0].set_yticks(range(len(rows)), names)
+        panels[0].tick_params(axis="y", labelcolor=LIGHT.ink)
+        panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        figure.supxlabel("pairwise accuracy in per cent", fontsize=9, color=LIGHT.quiet)
+        return figure
+
+
+def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
+    """Mean accuracy over the noise level at which the models of an ablation are read, with intervals."""
+    variants = dict.fromkeys(row.variant for row in chosen.rows if _trained(cells, row, seeds))
+    with drawing(LIGHT):
+        figure = Figure(figsize=(7.2, 4.0))
+        axes = figure.add_subplot()
+        for index, variant in enumerate(variants):
+            some = next(cell for cell in cells.values() if cell.variant == variant)
+            levels = [key for key in some.sets["in_domain"].readings if "+" not in key]
+            found = [accuracy(cells, Row(variant, level), MEAN, seeds) for level in levels]
+            values = np.array([(e.value, e.low, e.high) for e in found if e is not None]).T
+            t, colour = [float(level) for level in levels], LIGHT.colour(index)
+            axes.fill_between(t, values[1], values[2], color=colour, alpha=0.15, linewidth=0)
+            axes.plot(
+                t,
+                values[0],
+                color=colour,
+                marker=MARKERS[index % len(MARKERS)],
+                linestyle=DASHES[index % len(DASHES)],
+                markersize=5,
+                label=VARIANTS[variant].label,
+            )
+        axes.set_xlabel("noise level of scoring")
+        axes.set_ylabel("mean accuracy of four sets")
+        percent_axis(axes)
+        axes.legend(loc="lower left")
+        return figure

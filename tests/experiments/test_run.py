@@ -1,0 +1,55 @@
+"""A cell is trained, measured, kept, and not trained again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dina_lrm.cli.main import main
+from dina_lrm.experiments.cells import load_cells
+from dina_lrm.recipes.ablations import VARIANTS
+
+pytestmark = pytest.mark.slow
+
+
+def ablate(out: Path, *words: str) -> tuple[int, dict]:
+    target = out.parent / "result.json"
+    small = ["--steps", "2", "--prompts", "30", "--pairs", "30", "--workers", "1", "--quiet", "--json", str(target)]
+    code = main(["ablate", *words, "--out", str(out), *small])
+    return code, json.loads(target.read_text())
+
+
+def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
+    out = tmp_path / "ablations"
+    code, found = ablate(out, "taps", "--seeds", "0")
+    assert (code, found["trained"]) == (0, 3)
+    cells = load_cells(out / "cells")
+    assert set(cells) == {"base.seed-0", "no-text.seed-0", "one-tap.seed-0"}
+    assert cells["base.seed-0"].parameters > cells["no-text.seed-0"].parameters
+    assert set(cells["base.seed-0"].sets["in_domain"].readings) > {"0", "0.2", "0.8", "0.1+0.2+0.4"}
+    assert "wrong shape" in cells["base.seed-0"].faults
+    before = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    code, found = ablate(out, "taps", "--seeds", "0")
+    assert (code, found["trained"]) == (0, 0)
+    assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
+    assert (tmp_path / "ablations.md").is_file()
+
+
+def test_a_bad_name_or_number_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (["dept"], "ablation 'dept'"),
+        (["depth", "--seeds", "1", "1"], "different numbers"),
+        ([], "no ablation was named"),
+    ):
+        assert main(["ablate", *words, "--out", str(tmp_path), "--quiet"]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_a_complete_config(name: str) -> None:
+    from dina_lrm.training.assemble import noise_level_sampler, preference_objective, reward_model_config
+
+    config = VARIANTS[name].config()
+    assert reward_model_config(config).backbone.pretrained == "synthetic"
+    preference_objective(config.objective.preference)
+    noise_level_sampler(config.objective.noise_levels)
