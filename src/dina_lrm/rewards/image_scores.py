@@ -1,0 +1,48 @@
+"""Scores of every image of some comparisons, by image and prompt: what filters are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.loading import load_or_fault
+from dina_lrm.images import load_pixels
+from dina_lrm.rewards.base import Reward
+
+
+@torch.no_grad()
+def score_images(
+    comparisons: Iterable[Comparison], reward: Reward, batch_size: int = 16
+) -> dict[tuple[str, str], float]:
+    """Score of each distinct (image, prompt) by (`image_key`, prompt); images that cannot be read have none.
+
+    Images of one size share a batch. Raises ValueError for a reward that does not read pixels.
+    """
+    if reward.kind != "pixel":
+        raise ValueError(f"{reward.name} reads latents; accepted here: rewards that read pixels")
+    wanted: dict[tuple[str, str], ImageSource] = {}
+    for comparison in comparisons:
+        for image in (comparison.image_a, comparison.image_b):
+            wanted.setdefault((image_key(image), comparison.prompt), image)
+    scores: dict[tuple[str, str], float] = {}
+    waiting: dict[tuple[int, ...], list[tuple[tuple[str, str], torch.Tensor]]] = {}
+    for key, source in wanted.items():
+        found = load_or_fault(source)
+        if isinstance(found, str):
+            continue
+        pixels = load_pixels(found)
+        batch = waiting.setdefault(tuple(pixels.shape), [])
+        batch.append((key, pixels))
+        if len(batch) == batch_size:
+            scores.update(_scored(waiting.pop(tuple(pixels.shape)), reward))
+    for batch in waiting.values():
+        scores.update(_scored(batch, reward))
+    return scores
+
+
+def _scored(batch: list[tuple[tuple[str, str], torch.Tensor]], reward: Reward) -> dict[tuple[str, str], float]:
+    keys = [key for key, _ in batch]
+    found = reward(torch.stack([pixels for _, pixels in batch]), [prompt for _, prompt in keys])
+    return dict(zip(keys, found.tolist(), strict=True))
