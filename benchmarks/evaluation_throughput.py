@@ -1,8 +1,9 @@
 """Evaluating pairs at five noise levels and an ensemble, against the bare forwards that it cannot do without.
 
-The plain side runs the backbone and the head once for each (image, level), in batches of the same size, and nothing else: no ensemble, no noise levels shared between readings, no accuracy, calibration, temperature or intervals. Ours is
-the whole `evaluate`. Memory is the growth of the process while it evaluates, for two numbers of pairs: latents are read
-a batch at a time, so that it must not grow with them.
+The plain side runs the backbone and the head once for each (image, level), in batches of the same size, and nothing
+else: no ensemble, no accuracy, calibration, temperature or intervals. Ours is the whole `evaluate`. Memory is how much
+the process grows while it evaluates, for two numbers of pairs: latents are read a batch at a time, so that it must not
+grow with them.
 """
 
 from __future__ import annotations

@@ -15,13 +15,12 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, final
+from typing import Final, final
 
 from dina_lrm.data.comparison import Comparison, image_key
 
 Scores = Mapping[tuple[str, str], float]
 """Score of an image for a prompt, by (`image_key`, prompt)."""
-Strength = Literal["loose", "default", "strict"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ class Criterion:
     tie: float = 0.0
 
 
-AESTHETIC_GAPS: Final[dict[Strength, float]] = {"strict": 0.0, "default": -0.5, "loose": -1.0}
+AESTHETIC_GAPS: Final[dict[str, float]] = {"strict": 0.0, "default": -0.5, "loose": -1.0}
 """How far behind on aesthetics a winner may be, by strength of the filter."""
 TIES: Final = {"aesthetic": 0.2, "clip": 0.03, "vqa": 0.07}
 """Differences below which a labelled tie is one (arXiv 2502.01051)."""
@@ -225,7 +224,7 @@ class ConsistentPreference(Filter):
         self.criteria = tuple(criteria)
 
     @classmethod
-    def of(cls, aesthetic: Scores, clip: Scores, vqa: Scores, strength: Strength = "default") -> ConsistentPreference:
+    def of(cls, aesthetic: Scores, clip: Scores, vqa: Scores, strength: str = "default") -> ConsistentPreference:
         """The published three criteria: aesthetics in one of three strengths, CLIP score, VQA score."""
         if strength not in AESTHETIC_GAPS:
             raise ValueError(f"MPCF: strength {strength!r}; accepted: {', '.join(AESTHETIC_GAPS)}")

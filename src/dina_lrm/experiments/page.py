@@ -19,7 +19,6 @@ from dina_lrm.reports.axes import percent_axis, title_of
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
 
 REFERENCE = Row("base")
-VERDICTS = {1: "holds", -1: "does not hold", 0: "not decided"}
 
 
 def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command: str) -> Path:
@@ -47,6 +46,13 @@ def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command
     return page
 
 
+def verdict_of(gap: Estimate) -> str:
+    """What a difference says about a claim; one seed says nothing, since seeds differ too."""
+    if gap.seeds < 2:
+        return "one seed only"
+    return {1: "holds", -1: "does not hold", 0: "not decided"}[gap.sign]
+
+
 def _trained(cells: Mapping[str, Cell], row: Row, seeds: Sequence[int]) -> bool:
     return accuracy(cells, row, "in_domain", seeds) is not None
 
@@ -60,7 +66,7 @@ def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
     claims = []
     for claim in chosen.claims:
         gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
-        verdict = None if gap is None else VERDICTS[gap.sign]
+        verdict = None if gap is None else verdict_of(gap)
         claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else asdict(gap)})
     return {"title": chosen.title, "rows": rows, "claims": claims}
 
@@ -108,7 +114,7 @@ def _claim_line(chosen: Ablation, claim: Claim, cells: Mapping[str, Cell], seeds
     where = chosen.title.split(":")[0]
     if gap is None:
         return f"| {claim.text} | {where} | | not measured |"
-    return f"| {claim.text} | {where} | {_signed(gap)} | {VERDICTS[gap.sign]} |"
+    return f"| {claim.text} | {where} | {_signed(gap)} | {verdict_of(gap)} |"
 
 
 def _table(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[str]:
