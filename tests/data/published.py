@@ -1,7 +1,9 @@
 """Small data sets in the layouts in which they are published, with pictures of the synthetic world."""
 
+import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -94,6 +96,30 @@ def rankings(root):
     (root / "rankings.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
+def released_latents(root):
+    def stored(latents):
+        buffer = io.BytesIO()
+        np.save(buffer, latents)
+        return buffer.getvalue()
+
+    generator = np.random.default_rng(0)
+    latents = [generator.normal(size=(16, 4, 4)).astype(np.float32) for _ in range(3)]
+    columns = {
+        "prompt": ["p0", "p1"],
+        "model1": ["a", "a"],
+        "model2": ["b", "b"],
+        "detailed_results": ["{'confidence': 0.9, 'choice_dist': [8, 2]}", "{}"],
+        "image1_path": ["x/0.png", "x/1.png"],
+        "image2_path": ["x/1.png", "x/2.png"],
+        "latent1": [stored(latents[0]), stored(latents[1])],
+        "latent2": [stored(latents[1]), stored(latents[2])],
+        "latent1_shape": [[16, 4, 4]] * 2,
+        "latent2_shape": [[16, 4, 4]] * 2,
+    }
+    pq.write_table(pa.table(columns), root / "part-0.parquet", compression="zstd")
+    (root / "bucket_index.csv").write_text("global_id,parquet_path,row_group,row_index,width,height,bucket_id\n")
+
+
 LAYOUTS = {
     "hpdv3": hpdv3,
     "hpdv2": hpdv2,
@@ -101,4 +127,5 @@ LAYOUTS = {
     "genai-bench": genai_bench,
     "pick-a-pic": pick_a_pic,
     "rankings": rankings,
+    "released-latents": released_latents,
 }

@@ -205,3 +205,55 @@ def test_a_published_set_is_prepared(tmp_path, monkeypatch):
     assert main([*words, "--out", str(tmp_path / "cache"), "--quiet", "--json", str(found)]) == 0
     result = json.loads(found.read_text())
     assert (result["pairs"], result["missing_pairs"], result["missing_images"]) == (2, 1, 1)
+
+
+def test_released_latents_are_taken_as_they_are(tmp_path, tiny_folder):
+    import torch
+
+    from dina_lrm.data.encoders import encoding_backbone
+    from dina_lrm.data.encoding import encode_comparisons
+
+    LAYOUTS["released-latents"](tmp_path)
+    pairs = list(read_comparisons(tmp_path, "released-latents"))
+    assert [(p.preference, p.votes, p.confidence) for p in map(_preferred_first, pairs)] == [
+        (0.8, 10, 0.9),
+        (1.0, None, None),
+    ]
+    backbone = encoding_backbone(str(tiny_folder), 0)
+    # This generator has 4 pixels a latent where the released ones have 8: its bucket of 32 pixels is 8 latents wide
+    data = encode_comparisons(pairs, backbone, resolution=32)
+    assert (len(data), data.images, len(data.prompts)) == (2, 3, 2)
+    batch = data.batch(torch.tensor([0]))
+    for side, row in ((pairs[0].image_a, batch.first), (pairs[0].image_b, batch.second)):
+        assert torch.equal(batch.latents[row][0], torch.from_numpy(side.latents))
+
+
+def _preferred_first(pair):
+    return pair if pair.preference > 0.5 else pair.swapped()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("latent1", b"no array", "latent1: not the bytes of an .npy array"),
+        ("latent1_shape", [16, 8, 8], r"latent1 has the shape \(16, 4, 4\), latent1_shape says"),
+        ("detailed_results", "__import__('os')", "detailed_results is .* accepted: the text of a dictionary"),
+    ],
+)
+def test_released_latents_that_are_none_name_the_row(tmp_path, column, value, message):
+    from dina_lrm.data.sources import ReadOptions
+
+    LAYOUTS["released-latents"](tmp_path)
+    row = next(source_rows("released-latents", tmp_path))
+    changed = dataclasses.replace(row, values=row.values | {column: value})
+    with pytest.raises(ValueError, match=rf"row 1: {message}"):
+        SOURCES["released-latents"].comparisons(changed, ReadOptions())
+
+
+def test_latents_of_another_size_are_missing_and_counted(tmp_path):
+    found = tmp_path / "found.json"
+    (tmp_path / "data").mkdir()
+    LAYOUTS["released-latents"](tmp_path / "data")
+    words = ["prepare", str(tmp_path / "data"), "--source", "released-latents", "--backbone", "synthetic"]
+    assert main([*words, "--resolution", "64", "--out", str(tmp_path / "c"), "--quiet", "--json", str(found)]) != 0
+    assert "latents of 32x32 pixels do not fit the bucket 64x64" in json.loads(found.read_text())["error"]

@@ -117,11 +117,14 @@ def made_set(
 
     def pictures(pair: int) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
+        from PIL import Image
 
-        from dina_lrm.images import load_image
+        from dina_lrm.data.loading import load_or_fault
 
         comparison = data.comparisons[pair]
-        return np.asarray(load_image(comparison.image_a)), np.asarray(load_image(comparison.image_b))
+        loaded = [load_or_fault(image) for image in (comparison.image_a, comparison.image_b)]
+        first, second = (Image.new("RGB", (32, 32), "grey") if isinstance(found, str) else found for found in loaded)
+        return np.asarray(first), np.asarray(second)
 
     return EvaluationSet(named.name, data, notes=notes, pictures=pictures)
 

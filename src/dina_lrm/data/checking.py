@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, ImageSource, image_name
-from dina_lrm.data.loading import Task, load_ahead, load_or_fault
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
+from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
 from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 
 Fault = Literal["row", "missing image", "corrupt image", "duplicate", "contradiction", "same image"]
@@ -118,7 +118,10 @@ class _Unseen(NamedTuple):
 def _look_at(source: ImageSource) -> _Seen | _Unseen:
     if isinstance(source, str | Path) and not Path(source).exists():
         return _Unseen("missing image", "no such image file")
-    image = load_or_fault(source)
+    image = ready_or_fault(source)
+    if isinstance(image, EncodedImage):
+        width, height = image.size
+        return _Seen(f"{width}x{height}", hashlib.sha256(image.latents.tobytes()).hexdigest())
     if isinstance(image, Image.Image):
         return _Seen(f"{image.width}x{image.height}", hashlib.sha256(image.tobytes()).hexdigest())
     return _Unseen("corrupt image", image)

@@ -15,10 +15,37 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float32
 from PIL import Image
 
-ImageSource = str | Path | bytes | Image.Image
-"""Where an image is: a path, the bytes of an image file, or an image in memory."""
+
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """An image that is known by its latents alone, (channels, height, width) in the generator's scaled space."""
+
+    latents: Float32[np.ndarray, "channels height width"]
+    name: str
+    pixels_per_latent: int = 8
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        _, height, width = self.latents.shape
+        return width * self.pixels_per_latent, height * self.pixels_per_latent
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EncodedImage):
+            return NotImplemented
+        same = (self.name, self.pixels_per_latent) == (other.name, other.pixels_per_latent)
+        return same and np.array_equal(self.latents, other.latents)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.latents.shape, self.latents.tobytes()))
+
+
+ImageSource = str | Path | bytes | Image.Image | EncodedImage
+"""Where an image is: a path, the bytes of an image file, an image in memory, or its latents."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +121,8 @@ def image_key(image: ImageSource) -> str:
         return f"path:{os.path.abspath(image)}"
     if isinstance(image, bytes):
         return f"bytes:{hashlib.sha256(image).hexdigest()}"
+    if isinstance(image, EncodedImage):
+        return f"latents:{hashlib.sha256(image.latents.tobytes()).hexdigest()}"
     content = hashlib.sha256(f"{image.mode} {image.size}".encode())
     content.update(image.tobytes())
     return f"pixels:{content.hexdigest()}"
@@ -101,4 +130,6 @@ def image_key(image: ImageSource) -> str:
 
 def image_name(image: ImageSource) -> str:
     """How an image is called in reports: its path as given, or the first digits of its content hash."""
+    if isinstance(image, EncodedImage):
+        return image.name
     return os.fspath(image) if isinstance(image, str | Path) else image_key(image)[:19]

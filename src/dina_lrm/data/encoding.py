@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dina_lrm.backbones.base import Backbone
@@ -27,13 +29,13 @@ from dina_lrm.data import cache_format as layout
 from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
 from dina_lrm.data.cache import EncodedComparisons, conditioning_tensors
 from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.comparison import Comparison, ImageSource, image_name
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
 from dina_lrm.data.encoding_index import EncodingIndex
-from dina_lrm.data.loading import LoadingImages, Task, load_ahead, load_or_fault
+from dina_lrm.data.loading import LoadingImages, Task, load_ahead, ready_or_fault
 from dina_lrm.data.pairs import PairTable
 from dina_lrm.data.shards import ShardedRows, ShardInfo, Tensors, row_count, shard_name, tensors_hash, write_shard
 from dina_lrm.data.shelf import Item, Shelf
-from dina_lrm.images import load_image, to_pixels
+from dina_lrm.images import to_pixels
 
 OnBad = Literal["raise", "skip"]
 INDEX = "index.sqlite"
@@ -125,7 +127,7 @@ class _Encoding:
     def encode(self, comparisons: Iterable[Comparison]) -> Iterator[int]:
         """Go through all comparisons; yields how many are done."""
         chunk = min(64, 2 * self.settings.batch_size)
-        for task, images in load_ahead(comparisons, load_or_fault, self.pool, self._is_known, chunk):
+        for task, images in load_ahead(comparisons, ready_or_fault, self.pool, self._is_known, chunk):
             self._encode_one(task, images)
             yield task.number + 1
 
@@ -138,7 +140,14 @@ class _Encoding:
         for source, size in zip(task.sources, sizes, strict=True):
             if isinstance(size, str):
                 return self._leave_out(task, source, size)
-        bucket = self.buckets.index(_pair_bucket([size for size in sizes if not isinstance(size, str)], self.buckets))
+        chosen = _pair_bucket([size for size in sizes if not isinstance(size, str)], self.buckets)
+        for source in task.sources:
+            if isinstance(source, EncodedImage) and source.size != (chosen.width, chosen.height):
+                given = "x".join(map(str, source.size))
+                return self._leave_out(
+                    task, source, f"latents of {given} pixels do not fit the bucket {chosen.width}x{chosen.height}"
+                )
+        bucket = self.buckets.index(chosen)
         image_a, image_b = (self._image_row(bucket, task, side, images) for side in (0, 1))
         prompt = self._prompt_row(task.comparison.prompt)
         return self.index.add_pair(task.number, task.comparison, prompt, bucket, image_a, image_b)
@@ -162,8 +171,9 @@ class _Encoding:
         if row is None:
             row = self.index.add_row(prefix, key, image_name(source))
             # Loaded already, unless it was known from another bucket or from before a resumed encoding was stopped.
-            image = images[key].result() if key in images else load_image(source)
-            self.images[bucket].add(self.pool.submit(to_pixels, [image], self.buckets[bucket]))
+            image = images[key].result() if key in images else ready_or_fault(source)
+            assert not isinstance(image, str)  # an image at fault was left out
+            self.images[bucket].add(self.pool.submit(_readied, image, self.buckets[bucket]))
         return row
 
     def _prompt_row(self, prompt: str) -> int:
@@ -173,10 +183,16 @@ class _Encoding:
             self.prompts.add(prompt)
         return row
 
-    def _encode_pixels(self, pixels: Sequence[Future[Tensor]]) -> Tensors:
-        with torch.no_grad():
-            latents = self.backbone.encode_images(torch.cat([image.result() for image in pixels]))
-        return {"latents": latents.to("cpu", self.settings.dtype)}
+    def _encode_pixels(self, pixels: Sequence[Future[Readied]]) -> Tensors:
+        ready = [image.result() for image in pixels]
+        rows = [image.latents for image in ready]
+        unknown = [number for number, latents in enumerate(rows) if latents is None]
+        if unknown:
+            with torch.no_grad():
+                found = self.backbone.encode_images(torch.cat([ready[number].pixels for number in unknown])).cpu()
+            for number, latents in zip(unknown, found, strict=True):
+                rows[number] = latents
+        return {"latents": torch.stack([row for row in rows if row is not None]).to(self.settings.dtype)}
 
     def _encode_prompts(self, prompts: Sequence[str]) -> Tensors:
         with torch.no_grad():
@@ -258,6 +274,19 @@ class _Encoding:
         """Stop loading and let go of the index."""
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.index.close()
+
+
+class Readied(NamedTuple):
+    """An image of a bucket: its pixels, or its latents where those are what is known."""
+
+    pixels: Tensor
+    latents: Tensor | None = None
+
+
+def _readied(image: Image.Image | EncodedImage, bucket: Bucket) -> Readied:
+    if isinstance(image, EncodedImage):
+        return Readied(torch.empty(0), torch.from_numpy(np.array(image.latents)))
+    return Readied(to_pixels([image], bucket))
 
 
 def _begun(out: Path) -> Path:

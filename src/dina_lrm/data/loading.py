@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_key
 from dina_lrm.images import load_image
 
 Loaded = TypeVar("Loaded")
-LoadingImages = dict[str, "Future[Image.Image | str]"]
+LoadingImages = dict[str, "Future[Image.Image | EncodedImage | str]"]
 """Images by their key, or what is wrong with them, as they load."""
 
 
@@ -80,8 +80,15 @@ def _started(
 
 
 def load_or_fault(source: ImageSource) -> Image.Image | str:
-    """The image, or a sentence saying why it cannot be read."""
+    """The picture, or a sentence saying why there is none to be read."""
+    if isinstance(source, EncodedImage):
+        return f"{source.name}: known by its latents alone, and a picture is needed"
     try:
         return load_image(source)
     except (ValueError, OSError) as error:
         return str(error)
+
+
+def ready_or_fault(source: ImageSource) -> Image.Image | EncodedImage | str:
+    """What can be encoded: the picture, latents as they are, or a sentence saying why there is neither."""
+    return source if isinstance(source, EncodedImage) else load_or_fault(source)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, ours, pick_a_pic, rankings
+from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, ours, pick_a_pic, rankings, released_latents
 from dina_lrm.data.sources.fields import ReadOptions
 from dina_lrm.data.sources.hub import HubDataset, hub_rows
 from dina_lrm.data.sources.tables import Row, own_tables, scan_rows, split_tables
@@ -62,6 +62,9 @@ SOURCES: dict[str, Source] = {
         split_tables,
         ("test_unique", "validation_unique", "test", "validation", "train"),
         HubDataset("yuvalkirstain/pickapic_v2"),
+    ),
+    "released-latents": Source(
+        "the pre-encoded Parquet released with the paper", released_latents.comparisons, released_latents.tables
     ),
 }
 

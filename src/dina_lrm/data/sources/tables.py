@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PARQUET_ROWS = 256
-"""Rows held in memory at once while a Parquet file is read: they may hold images."""
+PARQUET_ROWS = 64
+"""Rows held in memory at once while a Parquet file is read: they may hold images, or latents of a MiB each."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dina_lrm.data.comparison import Comparison, ImageSource
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource
 from dina_lrm.data.files import png_bytes, replaced_when_complete
 from dina_lrm.data.sources.ours import COLUMNS
 
@@ -62,6 +62,8 @@ def _as_path(image: ImageSource, path: Path) -> str | bytes:
 def _embedded(image: ImageSource, path: Path) -> bytes:
     if isinstance(image, bytes):
         return image
+    if isinstance(image, EncodedImage):
+        raise ValueError(f"{path}: {image.name} is known by its latents alone, which a comparison file cannot hold")
     return Path(image).read_bytes() if isinstance(image, str | Path) else png_bytes(image)
 
 
