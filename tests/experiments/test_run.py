@@ -35,6 +35,17 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
     assert (tmp_path / "ablations.md").is_file()
 
 
+def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:
+    code, found = ablate(tmp_path / "ablations", "judges", "--seeds", "0")
+    assert (code, found["trained"]) == (0, 4)
+    cells = load_cells(tmp_path / "ablations" / "cells")
+    for name in ("pixel-cnn.seed-0", "pixel-clip.seed-0"):
+        assert set(cells[name].sets["generated"].readings) == {"pixels"}
+        assert cells[name].parameters > 100_000
+    rows = found["results"]["judges"]["rows"]
+    assert all(0 < row["mean"]["value"] < 1 for row in rows)
+
+
 def test_a_bad_name_or_number_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         (["dept"], "ablation 'dept'"),

@@ -17,8 +17,8 @@ class Arguments(CommonArguments):
     """Train and measure the models of an ablation, three seeds each; go on where an earlier run stopped.
 
     A model takes three to four minutes on one core, so that the whole set is about four hours of one core; what
-    OUT/cells holds is not trained again, and two ablations share the models they have in common. Names: adaptation,
-    noise, noise-level, depth, taps, beyond, or all.
+    OUT/cells holds is not trained again, and two ablations share the models they have in common. Names: judges,
+    adaptation, noise, noise-level, depth, taps, beyond, or all.
 
     Example:
         dina-lrm ablate depth --seeds 0 1 2 --out ablations

@@ -6,36 +6,30 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from dina_lrm.assembly import backbone_of
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.evaluation.calibration import calibration, truth_distance
-from dina_lrm.evaluation.diagnostics import ALL, diagnose
 from dina_lrm.evaluation.environment import environment
-from dina_lrm.evaluation.readings import PairScores, Reading
-from dina_lrm.evaluation.scoring import readings_of, score_comparisons
-from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.stored_sets import StoredSet
-from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
-from dina_lrm.experiments.cells import Cell, CellReading, CellSet, cell_name, packed
+from dina_lrm.evaluation.synthetic import synthetic_sets
+from dina_lrm.experiments.cells import Cell, cell_name
+from dina_lrm.experiments.measuring import TEST_SEED, ScoreSet, latent_scores, measured, own_reading, pixel_scores
+from dina_lrm.experiments.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.recipes.ablations import ENSEMBLES, LEVELS, SWEEP, VARIANTS, Variant
+from dina_lrm.recipes.ablations import VARIANTS
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.synthetic import synthetic
-from dina_lrm.synthetic.comparisons import TEST_IMAGES, Labelling, training_comparisons
+from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.trainer import train
-
-TEST_SEED = 0
-"""All cells are measured on the same pictures."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,8 @@ def run_cells(
         work = Path(place)
         say("encoding the test sets")
         sets = _test_sets(budget.pairs, work)
-        for seed, votes in dict.fromkeys((seed, VARIANTS[variant].votes) for variant, seed in missing):
+        latent = [(seed, VARIANTS[name].votes) for name, seed in missing if VARIANTS[name].judge == "latent"]
+        for seed, votes in dict.fromkeys(latent):
             say(f"encoding the training pictures of seed {seed}, votes {votes}")
             _encode_training_set(work / _training_name(seed, votes), budget.prompts, seed, votes)
         failures: list[BaseException] = []
@@ -117,76 +112,52 @@ def _one(
 ) -> str:
     """Train and measure one cell; runs in a process of its own."""
     torch.set_num_threads(threads)
+    train_cell = _latent_cell if VARIANTS[name].judge == "latent" else _pixel_cell
+    cell, score = train_cell(name, seed, budget, work)
+    cell = measured(cell, score, [stored.open() for stored in sets])
+    cell.save(folder)
+    found = cell.sets["in_domain"].readings[own_reading(VARIANTS[name])].accuracy
+    return f"{cell.name}: {100 * found:.1f} % in domain, {cell.seconds:.0f} s"
+
+
+def _latent_cell(name: str, seed: int, budget: Budget, work: Path) -> tuple[Cell, ScoreSet]:
     variant = VARIANTS[name]
     run = work / cell_name(name, seed)
     config = replace(variant.config(), name=name, seed=seed, steps=budget.steps)
     data = EncodedComparisons.load(work / _training_name(seed, variant.votes))
     trained = train(config, data, run, quiet=True)
-    cell = Cell(
+    shutil.rmtree(run)
+    cell = _cell(name, seed, budget, trained.seconds, trained.pairs_per_second)
+    learned = _learned(trained.model, config.adaptation.kind)
+    return replace(cell, config=config.to_dict(), parameters=learned), latent_scores(trained.model, variant)
+
+
+def _pixel_cell(name: str, seed: int, budget: Budget, work: Path) -> tuple[Cell, ScoreSet]:
+    variant = VARIANTS[name]
+    made = training_comparisons(budget.prompts, IMAGES_PER_PROMPT, seed, Labelling(votes=variant.votes))
+    began = time.perf_counter()
+    model = train_pixel_judge(variant.judge, made, budget.steps, seed)
+    seconds = time.perf_counter() - began
+    pairs_a_step = PROMPTS_A_STEP * IMAGES_PER_PROMPT * (IMAGES_PER_PROMPT - 1) / 2
+    cell = _cell(name, seed, budget, seconds, budget.steps * pairs_a_step / seconds)
+    learned = sum(parameter.numel() for parameter in model.parameters())
+    return replace(cell, config={"judge": variant.judge}, parameters=learned), pixel_scores(model, budget.pairs)
+
+
+def _cell(name: str, seed: int, budget: Budget, seconds: float, pairs_per_second: float) -> Cell:
+    return Cell(
         variant=name,
         seed=seed,
-        steps=trained.steps,
+        steps=budget.steps,
         prompts=budget.prompts,
-        config=config.to_dict(),
-        parameters=_learned(trained.model, config.adaptation.kind),
-        seconds=round(trained.seconds, 1),
-        pairs_per_second=round(trained.pairs_per_second, 1),
+        config={},
+        parameters=0,
+        seconds=round(seconds, 1),
+        pairs_per_second=round(pairs_per_second, 1),
         sets={},
         faults={},
         environment=environment(),
     )
-    cell = measured(cell, trained.model, [stored.open() for stored in sets])
-    cell.save(folder)
-    shutil.rmtree(run)
-    found = cell.sets["in_domain"].readings[own_reading(variant)].accuracy
-    return f"{cell.name}: {100 * found:.1f} % in domain, {cell.seconds:.0f} s"
-
-
-def own_reading(variant: Variant) -> str:
-    """The level at which a variant is meant to be read: that of its training where it has only one, else 0.2."""
-    level = variant.config().objective.noise_levels.level
-    return reading_key(Reading((variant.config().model.noise_level if level is None else level,)))
-
-
-def reading_key(reading: Reading) -> str:
-    """How a reading is called in a cell: "0.2", "0.1+0.2+0.4"."""
-    return "+".join(f"{level:g}" for level in reading.levels)
-
-
-def measured(cell: Cell, model: LatentRewardModel, sets: Sequence[EvaluationSet]) -> Cell:
-    """The cell with what its model reaches on every set."""
-    variant = VARIANTS[cell.variant]
-    readings = readings_of(SWEEP if variant.sweep else LEVELS, ENSEMBLES)
-    found, faults = {}, {}
-    for item in sets:
-        scores = score_comparisons(model, item.encoded, readings, seed=TEST_SEED)
-        if item.name == DIAGNOSTIC:
-            column = [reading_key(reading) for reading in readings].index(own_reading(variant))
-            faults = _faults(item, scores, column)
-        else:
-            found[item.name] = _cell_set(item, scores)
-    return replace(cell, sets=found, faults=faults)
-
-
-def _faults(item: EvaluationSet, scores: PairScores, column: int) -> dict[str, float]:
-    assert item.groups is not None
-    rows = diagnose(scores.margins[:, column], item.data.preference.double().numpy(), item.groups)
-    return {row.kind: row.accuracy for row in rows if row.severity == ALL}
-
-
-def _cell_set(item: EvaluationSet, scores: PairScores) -> CellSet:
-    label = item.data.preference.double().numpy()
-    assert item.true_probability is not None and item.ceiling is not None
-    found = {}
-    for column, reading in enumerate(scores.readings):
-        probability = scores.probability[:, column]
-        right = np.sign(scores.margins[:, column]) == np.sign(label - 0.5)
-        met = calibration(probability, label)
-        truth = truth_distance(probability, item.true_probability)
-        numbers = (float(right.mean()), met.ece, met.brier, met.log_score, truth.ece, truth.kl)
-        found[reading_key(reading)] = CellReading(packed(right), *(round(number, 6) for number in numbers))
-    per_prompt = TEST_IMAGES * (TEST_IMAGES - 1) // 2
-    return CellSet(len(item.data), per_prompt, item.ceiling, item.data.content_hash, found)
 
 
 def _learned(model: LatentRewardModel, kind: str) -> int:

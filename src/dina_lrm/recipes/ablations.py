@@ -35,7 +35,10 @@ SWEEP: Final = (0.0, 0.1, 0.2, 0.4, 0.6, 0.7, 0.8)
 """Noise levels at which variants are read that differ in the noise they were trained with."""
 ENSEMBLES: Final = ((0.1, 0.2, 0.4),)
 
-Judge = Literal["latent"]
+PIXELS: Final = "pixels"
+"""The reading of a judge that looks at pictures."""
+
+Judge = Literal["latent", "cnn", "clip"]
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
 
 
@@ -155,6 +158,8 @@ VARIANTS: Final[dict[str, Variant]] = {
         _with(PreferenceSettings("paper", loss="nll")),
         votes=5,
     ),
+    "pixel-cnn": Variant("convolutional network on pixels, from nothing", synthetic, judge="cnn"),
+    "pixel-clip": Variant("CLIP on pixels, from nothing", synthetic, judge="clip"),
     "wide-floor": Variant("variance floor 0.18", _with(PreferenceSettings("thurstone", k=2.0, variance_floor=0.18))),
 }
 """Every model that is trained, by name."""
@@ -162,6 +167,23 @@ VARIANTS: Final[dict[str, Variant]] = {
 _TABLE_2: Final = ("uniform-fixed", "uniform", "logit-normal-high", "logit-normal-low", "base")
 
 ABLATIONS: Final[dict[str, Ablation]] = {
+    "judges": Ablation(
+        "Table 1: judges",
+        "Latent reward models beside judges of pixels that learned from the same pairs for as many steps.",
+        (
+            Row("base"),
+            Row("base", ENSEMBLE),
+            Row("bradley-terry"),
+            Row("pixel-cnn", PIXELS),
+            Row("pixel-clip", PIXELS),
+        ),
+        (
+            Claim(
+                "The latent reward model is ahead of a CLIP trained on pixels.", Row("base"), Row("pixel-clip", PIXELS)
+            ),
+            Claim("The ensemble is ahead of one level.", Row("base", ENSEMBLE), Row("base")),
+        ),
+    ),
     "adaptation": Ablation(
         "Table 3: adapting the backbone",
         "The same pairs and steps with the backbone frozen, adapted by LoRA, trained whole, and with random weights.",

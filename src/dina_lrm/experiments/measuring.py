@@ -1,0 +1,94 @@
+"""What a trained variant reaches on the test sets, as a cell keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import expit
+from torch import nn
+
+from dina_lrm.evaluation.calibration import calibration, truth_distance
+from dina_lrm.evaluation.diagnostics import ALL, diagnose
+from dina_lrm.evaluation.readings import PairScores, Reading
+from dina_lrm.evaluation.scoring import readings_of, score_comparisons
+from dina_lrm.evaluation.sets import EvaluationSet
+from dina_lrm.evaluation.synthetic import DIAGNOSTIC
+from dina_lrm.experiments.cells import Cell, CellReading, CellSet, packed
+from dina_lrm.experiments.pixel_judges import score_pictures
+from dina_lrm.model import LatentRewardModel
+from dina_lrm.recipes.ablations import ENSEMBLES, LEVELS, PIXELS, SWEEP, VARIANTS, Variant
+from dina_lrm.synthetic.comparisons import TEST_IMAGES
+from dina_lrm.synthetic.sets import synthetic_comparisons
+
+TEST_SEED = 0
+"""All cells are measured on the same pictures."""
+ScoreSet = Callable[[EvaluationSet], PairScores]
+
+
+def own_reading(variant: Variant) -> str:
+    """How a variant is meant to be read: at the level of its training where it has only one, else at 0.2."""
+    if variant.judge != "latent":
+        return PIXELS
+    level = variant.config().objective.noise_levels.level
+    return reading_key(Reading((variant.config().model.noise_level if level is None else level,)))
+
+
+def reading_key(reading: Reading) -> str:
+    """How a reading is called in a cell: "0.2", "0.1+0.2+0.4", "pixels"."""
+    return "+".join(f"{level:g}" for level in reading.levels) or PIXELS
+
+
+def latent_scores(model: LatentRewardModel, variant: Variant) -> ScoreSet:
+    """How a latent reward model scores a set: at every level that its variant is read at."""
+    readings = readings_of(SWEEP if variant.sweep else LEVELS, ENSEMBLES)
+    return lambda item: score_comparisons(model, item.encoded, readings, seed=TEST_SEED)
+
+
+def pixel_scores(model: nn.Module, pairs: int) -> ScoreSet:
+    """How a judge of pixels scores a set: the pictures are drawn again, and checked to be those of the set."""
+
+    def scores(item: EvaluationSet) -> PairScores:
+        drawn = synthetic_comparisons(item.name, pairs, TEST_SEED)
+        assert np.array_equal(drawn.preference, item.data.preference.double().numpy())
+        found = score_pictures(model, drawn).astype(np.float64)
+        first, second = (found[drawn.pairs[:, side], None] for side in (0, 1))
+        return PairScores((Reading(()),), first, second, expit(first - second), lambda margins, _: expit(margins))
+
+    return scores
+
+
+def measured(cell: Cell, score: ScoreSet, sets: Sequence[EvaluationSet]) -> Cell:
+    """The cell with what its judge reaches on every set."""
+    variant = VARIANTS[cell.variant]
+    found, faults = {}, {}
+    for item in sets:
+        scores = score(item)
+        if item.name == DIAGNOSTIC:
+            column = [reading_key(reading) for reading in scores.readings].index(own_reading(variant))
+            faults = _faults(item, scores, column)
+        else:
+            found[item.name] = _cell_set(item, scores)
+    return replace(cell, sets=found, faults=faults)
+
+
+def _faults(item: EvaluationSet, scores: PairScores, column: int) -> dict[str, float]:
+    assert item.groups is not None
+    rows = diagnose(scores.margins[:, column], item.data.preference.double().numpy(), item.groups)
+    return {row.kind: row.accuracy for row in rows if row.severity == ALL}
+
+
+def _cell_set(item: EvaluationSet, scores: PairScores) -> CellSet:
+    label = item.data.preference.double().numpy()
+    assert item.true_probability is not None and item.ceiling is not None
+    found = {}
+    for column, reading in enumerate(scores.readings):
+        probability = scores.probability[:, column]
+        right = np.sign(scores.margins[:, column]) == np.sign(label - 0.5)
+        met = calibration(probability, label)
+        truth = truth_distance(probability, item.true_probability)
+        numbers = (float(right.mean()), met.ece, met.brier, met.log_score, truth.ece, truth.kl)
+        found[reading_key(reading)] = CellReading(packed(right), *(round(number, 6) for number in numbers))
+    per_prompt = TEST_IMAGES * (TEST_IMAGES - 1) // 2
+    return CellSet(len(item.data), per_prompt, item.ceiling, item.data.content_hash, found)
