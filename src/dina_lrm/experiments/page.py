@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import Cell, load_cells
 from dina_lrm.experiments.estimates import MEAN, SETS, Estimate, accuracy, check_comparable, difference, measure
-from dina_lrm.recipes.ablations import ABLATIONS, VARIANTS, Ablation, Claim, Row
+from dina_lrm.recipes.ablations import ABLATIONS, PIXELS, VARIANTS, Ablation, Claim, Row
 from dina_lrm.reports.axes import percent_axis, title_of
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
 
@@ -145,7 +145,7 @@ def _signed(value: Estimate) -> str:
 def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
     """One panel a set: the rows of the table as points with their intervals, the ceiling dotted."""
     rows = [row for row in chosen.rows if _trained(cells, row, seeds)]
-    names = [f"{VARIANTS[row.variant].label}; t = {row.reading.replace('+', ' + ')}" for row in rows]
+    names = [f"{VARIANTS[row.variant].label}; {_read_at(row)}" for row in rows]
     with drawing(LIGHT):
         figure = Figure(figsize=(11.5, 1.1 + 0.34 * len(rows)))
         panels = figure.subplots(1, len(SETS) + 1, sharey=True)
@@ -156,7 +156,7 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
                 colour = LIGHT.colour(0 if row != REFERENCE else 1)
                 panel.hlines(place, 100 * value.low, 100 * value.high, color=colour, linewidth=1.8)
                 panel.plot([100 * value.value], [place], "o", color=colour, markersize=5)
-            panel.set_title(title_of(column), fontsize=9)
+            panel.set_title(title_of(column).replace(" ", "\n"), fontsize=9)
             panel.grid(True, axis="x")
             panel.grid(False, axis="y")
         panels[0].set_yticks(range(len(rows)), names)
@@ -164,6 +164,10 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
         figure.supxlabel("pairwise accuracy in per cent", fontsize=9, color=LIGHT.quiet)
         return figure
+
+
+def _read_at(row: Row) -> str:
+    return row.reading if row.reading == PIXELS else f"t = {row.reading.replace('+', ' + ')}"
 
 
 def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
