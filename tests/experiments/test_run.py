@@ -1,12 +1,17 @@
 """A cell is trained, measured, kept, and not trained again."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.cells import load_cells
+from dina_lrm.experiments.run import Budget, _encode_training_set, _latent_cell, _training_name
 from dina_lrm.recipes.ablations import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -33,6 +38,20 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
     assert (code, found["trained"]) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
     assert (tmp_path / "ablations.md").is_file()
+
+
+def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
+    """A run that is told to stop ends well, with the weights of the step it was at."""
+    _encode_training_set(tmp_path / _training_name(0, 1), prompts=30, seed=0, votes=1)
+
+    def stop() -> None:
+        while not (tmp_path / "depth-2.seed-0" / "metrics.jsonl").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=stop, daemon=True).start()
+    with pytest.raises(RuntimeError, match=r"stopped by SIGTERM after step \d+ of 100000"):
+        _latent_cell("depth-2", 0, Budget(100_000, 30, 30), tmp_path)
 
 
 def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:

@@ -127,6 +127,9 @@ def _latent_cell(name: str, seed: int, budget: Budget, work: Path) -> tuple[Cell
     data = EncodedComparisons.load(work / _training_name(seed, variant.votes))
     trained = train(config, data, run, quiet=True)
     shutil.rmtree(run)
+    if trained.stopped is not None:
+        # A run that is asked to stop ends well, and would pass for a trained model here
+        raise RuntimeError(f"stopped by {trained.stopped} after step {trained.steps} of {budget.steps}")
     cell = _cell(name, seed, budget, trained.seconds, trained.pairs_per_second)
     learned = _learned(trained.model, config.adaptation.kind)
     return replace(cell, config=config.to_dict(), parameters=learned), latent_scores(trained.model, variant)
