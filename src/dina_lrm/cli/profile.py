@@ -13,7 +13,7 @@ from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, conso
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dina_lrm.profiling.jobs import DatasetCost
+    from dina_lrm.profiling.jobs import DatasetCost, JobCost
 
 
 @dataclass
@@ -86,7 +86,7 @@ def _count(arguments: Arguments) -> dict[str, object]:
             costs[side] = dataset_cost(arguments.subject, side, arguments.dataset_pairs, arguments.gpu)
         report(len(arguments.resolution), len(arguments.resolution))
     found = [row.to_dict(arguments.gpu) for row in rows]
-    shown.print(_counted_table(arguments, found))
+    shown.print(_counted_table(arguments, rows))
     for side, cost in costs.items():
         shown.print(
             f"{cost.pairs:,} pairs at {side} pixels: {cost.storage_bytes / 1e12:.2f} TB in 16 bits, "
@@ -102,23 +102,24 @@ def _count(arguments: Arguments) -> dict[str, object]:
     return {"subject": arguments.subject, "gpu": arguments.gpu, "jobs": found, "datasets": datasets}
 
 
-def _counted_table(arguments: Arguments, found: list[dict[str, object]]) -> Table:
+def _counted_table(arguments: Arguments, rows: list[JobCost]) -> Table:
     from rich.table import Table
+
+    from dina_lrm.profiling.hardware import seconds
 
     batch = arguments.batch_sizes[0]
     table = Table(title=f"{arguments.subject}, batch {batch}")
     for name in ("job", "pixels", "parameters", "forward", "backward", "memory", f"{arguments.gpu.upper()}"):
         table.add_column(name, justify="left" if name == "job" else "right", no_wrap=True)
-    for row in found:
-        numbers = {key: float(row[key]) for key in row if key != "job"}  # type: ignore[arg-type]
+    for row in rows:
         table.add_row(
-            str(row["job"]),
-            f"{numbers['pixels']:.0f}",
-            f"{numbers['parameters'] / 1e9:.2f} B",
-            f"{numbers['forward_flops'] / 1e12:.2f} TF",
-            f"{numbers['backward_flops'] / 1e12:.2f} TF",
-            f"{numbers['memory_bytes'] / 2**30:.1f} GiB",
-            f"{1e3 * numbers['estimated_seconds']:.1f} ms",
+            row.job,
+            str(row.pixels),
+            f"{row.cost.parameters / 1e9:.2f} B",
+            f"{row.cost.forward / 1e12:.2f} TF",
+            f"{row.cost.backward / 1e12:.2f} TF",
+            f"{row.memory_bytes / 2**30:.1f} GiB",
+            f"{1e3 * seconds(row.cost, arguments.gpu):.1f} ms",
         )
     return table
 

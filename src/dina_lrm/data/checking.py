@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, contradict, image_name, oriented
 from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
 from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 
@@ -188,13 +188,11 @@ class _Check:
                 Problem("same image", where, f"{image_name(task.sources[0])} is judged against itself")
             )
             return
-        low, high = sorted(task.keys)
-        preference = task.comparison.preference if low == first else 1 - task.comparison.preference
-        key = (task.comparison.prompt, low, high)
+        key, preference = oriented(task.comparison.prompt, task.keys, task.comparison.preference)
         before = self._judged.get(key)
         if before is None:
             self._judged[key] = preference
-        elif (before - 0.5) * (preference - 0.5) < 0:
+        elif contradict(before, preference):
             reason = f"P(first) is {task.comparison.preference:g}, but this pair was judged the other way before"
             self.problems.append(Problem("contradiction", where, reason))
         else:

@@ -128,6 +128,17 @@ def image_key(image: ImageSource) -> str:
     return f"pixels:{content.hexdigest()}"
 
 
+def oriented(prompt: str, keys: tuple[str, str], preference: float) -> tuple[tuple[str, str, str], float]:
+    """What a judgement is about whichever image is called the first, and P(image of the lower key preferred)."""
+    low, high = sorted(keys)
+    return (prompt, low, high), preference if low == keys[0] else 1 - preference
+
+
+def contradict(preference: float, other: float) -> bool:
+    """Whether two judgements of one thing prefer different images; a tie contradicts nothing."""
+    return (preference - 0.5) * (other - 0.5) < 0
+
+
 def image_name(image: ImageSource) -> str:
     """How an image is called in reports: its path as given, or the first digits of its content hash."""
     if isinstance(image, EncodedImage):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dina_lrm.data.comparison import Comparison, image_key
+from dina_lrm.data.comparison import Comparison, contradict, image_key, oriented
 
 Scores = Mapping[tuple[str, str], float]
 """Score of an image for a prompt, by (`image_key`, prompt)."""
@@ -159,15 +159,14 @@ class Deduplicate(Filter):
 
     def reason(self, comparison: Comparison) -> str | None:
         """It was judged before, alike or the other way."""
-        a, b = image_key(comparison.image_a), image_key(comparison.image_b)
-        if a == b:
+        keys = image_key(comparison.image_a), image_key(comparison.image_b)
+        if keys[0] == keys[1]:
             return "an image against itself"
-        preference = comparison.preference if a < b else 1 - comparison.preference
-        key = (comparison.prompt, min(a, b), max(a, b))
+        key, preference = oriented(comparison.prompt, keys, comparison.preference)
         if key not in self._judged:
             self._judged[key] = preference
             return None
-        return "judged the other way before" if (self._judged[key] - 0.5) * (preference - 0.5) < 0 else "judged before"
+        return "judged the other way before" if contradict(self._judged[key], preference) else "judged before"
 
 
 @final

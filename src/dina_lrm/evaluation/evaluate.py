@@ -20,11 +20,9 @@ from dina_lrm.evaluation.judges import Judge, LatentJudge
 from dina_lrm.evaluation.measures import KnownAnswers, diagnostics_of, measure_readings, worst_disagreements
 from dina_lrm.evaluation.readings import PairScores
 from dina_lrm.evaluation.results import EvaluationResult, SetResult
+from dina_lrm.evaluation.scoring import ReportProgress, shifted
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.model import LatentRewardModel
-
-ReportProgress = Callable[[int, int], None]
-"""Called with (pairs done, pairs of all sets)."""
 
 
 def evaluate(
@@ -65,7 +63,7 @@ def evaluate_judge(
     found: list[SetResult] = []
     for item in sets.values():
         before = sum(result.pairs for result in found)
-        report = None if progress is None else _shifted(progress, before, total)
+        report = None if progress is None else shifted(progress, before, total)
         found.append(judge_set(judge, item, seed, report, convention).result)
     return result_of(judge, found, seed, convention, command, time.perf_counter() - start)
 
@@ -148,7 +146,3 @@ def prompt_ids(data: EncodedComparisons | PlainComparisons) -> Int[np.ndarray, "
 
 def _prompt_of_pair(data: EncodedComparisons | PlainComparisons) -> Callable[[int], str]:
     return lambda pair: data.prompts[int(data.pairs.prompt[pair])]
-
-
-def _shifted(progress: ReportProgress, before: int, total: int) -> ReportProgress:
-    return lambda done, _: progress(before + done, total)

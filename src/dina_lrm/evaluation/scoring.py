@@ -17,6 +17,11 @@ ReportProgress = Callable[[int, int], None]
 """Called with (pairs done, all pairs)."""
 
 
+def shifted(progress: ReportProgress, before: int, total: int) -> ReportProgress:
+    """The progress of a part of the work as that of the whole: `before` pairs are done of `total`."""
+    return lambda done, _: progress(before + done, total)
+
+
 def readings_of(levels: Sequence[float], ensembles: Sequence[Sequence[float]]) -> tuple[Reading, ...]:
     """One reading for each noise level, then one for each ensemble, each once. Raises ValueError when there is none."""
     short = [list(ensemble) for ensemble in ensembles if len(ensemble) < 2]

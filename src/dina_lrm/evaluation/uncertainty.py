@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
-from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons
+from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons, shifted
 from dina_lrm.model import LatentRewardModel
 
 
@@ -52,7 +52,7 @@ def score_draws(
     total = draws * len(data)
     found = []
     for draw in range(draws):
-        report = None if progress is None else _shifted(progress, draw * len(data), total)
+        report = None if progress is None else shifted(progress, draw * len(data), total)
         scores = score_comparisons(model, data, readings, batch_size, seed + draw, report)
         found.append(np.stack([scores.first, scores.second]))
     return np.stack(found)
@@ -80,7 +80,3 @@ def uncertainty_of(
 def _instability(margins: Float[np.ndarray, "draws pairs"]) -> float:
     ahead = (margins > 0).mean(axis=0)
     return float(np.minimum(ahead, 1 - ahead).mean())
-
-
-def _shifted(progress: ReportProgress, before: int, total: int) -> ReportProgress:
-    return lambda done, _: progress(before + done, total)

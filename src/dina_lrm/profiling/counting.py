@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
+
+DTYPE: Final = torch.bfloat16
+META: Final = torch.device("meta")
+
+
+def without_storage(build: Callable[[], nn.Module]) -> Any:  # noqa: ANN401 - a module of any library
+    """The module on "meta", in bfloat16, in eval mode, its weights frozen."""
+    with META:
+        model = build().eval().requires_grad_(False)
+    # diffusers' own `to` warns of layers that are to stay in float32: of shapes alone, none matters
+    return nn.Module.to(model, DTYPE)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,7 @@ from torch import Tensor, nn
 
 from dina_lrm.heads.base import HeadTokens
 from dina_lrm.heads.qformer import QFormerConfig, QFormerHead
-from dina_lrm.profiling.counting import Cost, count
-
-DTYPE: Final = torch.bfloat16
-_META: Final = torch.device("meta")
+from dina_lrm.profiling.counting import DTYPE, META, Cost, count, without_storage
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,8 @@ class Generator:
     text_encoders: tuple[str, ...] = ("clip-l", "clip-g", "t5-xxl")
 
 
-def _meta(build: Callable[[], nn.Module]) -> Any:  # noqa: ANN401 - a module of any library
-    """The module without storage, in bfloat16, its weights frozen."""
-    with _META:
-        model = build().eval().requires_grad_(False)
-    # diffusers' own `to` warns of layers that are to stay in float32: of shapes alone, none matters
-    return nn.Module.to(model, DTYPE)
-
-
 def _empty(*shape: int) -> Tensor:
-    return torch.empty(*shape, device=_META, dtype=DTYPE)
+    return torch.empty(*shape, device=META, dtype=DTYPE)
 
 
 def _sd35(blocks: int) -> nn.Module:
@@ -74,7 +63,7 @@ def _sd35(blocks: int) -> nn.Module:
         model.transformer_blocks = nn.ModuleList(list(model.transformer_blocks)[:blocks])
         return model
 
-    return _meta(build)
+    return without_storage(build)
 
 
 def _call_sd35(model: nn.Module, batch: int, side: int, tokens: int) -> tuple[Tensor, Callable[[], Tensor]]:
@@ -87,7 +76,7 @@ def _flux(blocks: int) -> nn.Module:
     from diffusers import FluxTransformer2DModel
 
     double, single = min(blocks, 19), max(0, blocks - 19)
-    return _meta(
+    return without_storage(
         lambda: FluxTransformer2DModel(
             patch_size=1,
             in_channels=64,
@@ -165,7 +154,7 @@ def head_cost(name: str, batch: int, pixels: int, levels: int, backward: bool) -
     """The head on the features of `levels` noise levels, read together; its weights learn."""
     chosen = generator(name)
     taps = (chosen.width,) * len(chosen.taps)
-    with _META:
+    with META:
         head = QFormerHead(chosen.head, taps, taps, chosen.time_width)
     head.requires_grad_(backward)
 
@@ -174,10 +163,10 @@ def head_cost(name: str, batch: int, pixels: int, levels: int, backward: bool) -
 
         def features() -> HeadTokens:
             tokens = (pixels // 16) ** 2
-            visual = tuple(torch.empty(batch, tokens, chosen.width, device=_META) for _ in chosen.taps)
-            text = tuple(torch.empty(batch, chosen.text_tokens, chosen.width, device=_META) for _ in chosen.taps)
+            visual = tuple(torch.empty(batch, tokens, chosen.width, device=META) for _ in chosen.taps)
+            text = tuple(torch.empty(batch, chosen.text_tokens, chosen.width, device=META) for _ in chosen.taps)
             states = [state.requires_grad_(backward) for state in (*visual, *text)]
-            time = torch.empty(batch, chosen.time_width, device=_META)
+            time = torch.empty(batch, chosen.time_width, device=META)
             return head.tokens(Features(tuple(states[: len(taps)]), tuple(states[len(taps) :]), time, None))
 
         return head.score([features() for _ in range(levels)])
@@ -189,7 +178,7 @@ def vae_cost(batch: int, pixels: int, decode: bool, backward: bool) -> Cost:
     """The 16-channel autoencoder that SD3 and FLUX share: encoding images, or decoding latents."""
     from diffusers import AutoencoderKL
 
-    model = _meta(
+    model = without_storage(
         lambda: AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
@@ -222,7 +211,7 @@ def text_cost(encoder: str, batch: int) -> Cost:
             num_heads=64,
             feed_forward_proj="gated-gelu",
         )
-        model, tokens = _meta(lambda: T5EncoderModel(t5)), 128
+        model, tokens = without_storage(lambda: T5EncoderModel(t5)), 128
     else:
         shapes: dict[str, dict[str, Any]] = {
             "clip-l": {
@@ -241,8 +230,8 @@ def text_cost(encoder: str, batch: int) -> Cost:
         }
         shape = shapes[encoder]
         clip = CLIPTextConfig(projection_dim=shape["hidden_size"], eos_token_id=2, **shape)
-        model, tokens = _meta(lambda: CLIPTextModelWithProjection(clip)), 77
+        model, tokens = without_storage(lambda: CLIPTextModelWithProjection(clip)), 77
     width = int(model.get_input_embeddings().weight.shape[1])
-    states = torch.empty(batch, tokens, width, device=_META, dtype=DTYPE)
+    states = torch.empty(batch, tokens, width, device=META, dtype=DTYPE)
     blocks = model.encoder if encoder == "t5-xxl" else model.text_model.encoder
     return count(lambda: blocks(inputs_embeds=states).last_hidden_state, False, (model,))

@@ -8,10 +8,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from dina_lrm.profiling.counting import Cost, count
-
-_META: Final = torch.device("meta")
-_DTYPE: Final = torch.bfloat16
+from dina_lrm.profiling.counting import DTYPE, META, Cost, count, without_storage
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,10 @@ def _vision(batch: int, patches: int, backward: bool) -> Cost:
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     shape = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
-    with _META:
-        model = CLIPVisionModel(CLIPVisionConfig(image_size=224, patch_size=14, **shape))
-    model = model.to(_DTYPE).eval().requires_grad_(False)
+    model = without_storage(lambda: CLIPVisionModel(CLIPVisionConfig(image_size=224, patch_size=14, **shape)))
     # transformers 4 keeps the tower one level deeper
     encoder: nn.Module = getattr(model, "vision_model", model).encoder
-    states = torch.empty(batch, patches, 1280, device=_META, dtype=_DTYPE).requires_grad_(backward)
+    states = torch.empty(batch, patches, 1280, device=META, dtype=DTYPE).requires_grad_(backward)
     return count(lambda: encoder(inputs_embeds=states).last_hidden_state, backward, (encoder,), (patches,))
 
 
@@ -71,12 +66,10 @@ def _language(batch: int, tokens: int, backward: bool) -> Cost:
         num_attention_heads=28,
         num_key_value_heads=4,
     )
-    with _META:
-        model = Qwen2Model(config)
-    model = model.to(_DTYPE).eval().requires_grad_(False)
-    states = torch.empty(batch, tokens, 3584, device=_META, dtype=_DTYPE).requires_grad_(backward)
+    model = without_storage(lambda: Qwen2Model(config))
+    states = torch.empty(batch, tokens, 3584, device=META, dtype=DTYPE).requires_grad_(backward)
     # Given as it is used: what transformers does to make one needs values
-    mask = torch.empty(batch, 1, tokens, tokens, device=_META, dtype=_DTYPE)
+    mask = torch.empty(batch, 1, tokens, tokens, device=META, dtype=DTYPE)
     return count(
         lambda: model(inputs_embeds=states, attention_mask=mask, use_cache=False).last_hidden_state,
         backward,

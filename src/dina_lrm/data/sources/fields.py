@@ -81,6 +81,11 @@ def items(values: Mapping[str, Any], name: str, kinds: tuple[type, ...], what: s
     return value
 
 
+def ranks(values: Mapping[str, Any], name: str) -> list[float]:
+    """A field that ranks images."""
+    return [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
+
+
 def image_path(name: str, row: Row, options: ReadOptions) -> Path:
     """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
 
@@ -104,13 +109,13 @@ def image_value(value: object, name: str, row: Row, options: ReadOptions) -> Ima
     raise ValueError(f"{name} is {value!r:.60}; accepted: the bytes of an image file, or its path")
 
 
-def ranked_pairs(prompt: str, images: Sequence[ImageSource], ranks: Sequence[float], **more: Any) -> list[Comparison]:  # noqa: ANN401
+def ranked_pairs(prompt: str, images: Sequence[ImageSource], ranking: Sequence[float], **more: Any) -> list[Comparison]:  # noqa: ANN401
     """All pairs of a ranking; the lower rank is preferred, equal ranks are a tie."""
-    if len(images) != len(ranks):
-        raise ValueError(f"{len(images)} images and {len(ranks)} ranks; accepted: one rank for each image")
+    if len(images) != len(ranking):
+        raise ValueError(f"{len(images)} images and {len(ranking)} ranks; accepted: one rank for each image")
     if len(images) < 2:
         raise ValueError(f"{len(images)} images; accepted: at least two to compare")
-    pairs = itertools.combinations(zip(images, ranks, strict=True), 2)
+    pairs = itertools.combinations(zip(images, ranking, strict=True), 2)
     return [
         Comparison(prompt, a, b, preference=0.5 if rank_a == rank_b else float(rank_a < rank_b), **more)
         for (a, rank_a), (b, rank_b) in pairs

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_path, items, ranked_pairs, text
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_path, items, ranked_pairs, ranks, text
 from dina_lrm.data.sources.tables import Row
 
 PREFERENCES = {(1, 0): 1.0, (0, 1): 0.0}
@@ -25,9 +25,8 @@ def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Co
     prompt = text(values, "prompt")
     if "file_path" not in values:
         images = [image_path(name, row, options) for name in items(values, "image_path", (str,), "paths")]
-        ranks = items(values, "rank", (int, float), "numbers, the lower the better")
         people = len(values.get("raw_annotations") or []) or None
-        return ranked_pairs(prompt, images, [float(rank) for rank in ranks], votes=people)
+        return ranked_pairs(prompt, images, ranks(values, "rank"), votes=people)
     images = [image_path(name, row, options) for name in items(values, "file_path", (str,), "two paths")]
     marks = tuple(items(values, "human_preference", (int,), "[1, 0] or [0, 1]"))
     if len(images) != 2 or marks not in PREFERENCES:

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, image_path, items, ranked_pairs, text
+from dina_lrm.data.sources.fields import (
+    ReadOptions,
+    comparisons_of,
+    field,
+    image_path,
+    items,
+    ranked_pairs,
+    ranks,
+    text,
+)
 from dina_lrm.data.sources.tables import Row
 
 
@@ -21,10 +30,7 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
 
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
     images = [image_path(name, row, options) for name in items(values, "generations", (str,), "paths")]
-    ranks = items(values, "ranking", (int, float), "ranks, the lower the better")
     name = field(values, "id")
     if isinstance(name, bool) or not isinstance(name, str | int):
         raise ValueError(f"id is {name!r}; accepted: text or a whole number")
-    return ranked_pairs(
-        text(values, "prompt"), images, [float(rank) for rank in ranks], prompt_id=f"imagereward-{name}"
-    )
+    return ranked_pairs(text(values, "prompt"), images, ranks(values, "ranking"), prompt_id=f"imagereward-{name}")

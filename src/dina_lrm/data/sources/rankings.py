@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_value, items, ranked_pairs, text
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_value, items, ranked_pairs, ranks, text
 from dina_lrm.data.sources.tables import Row
 
 
@@ -21,5 +21,4 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
     given = items(values, "images", (str, bytes, dict), "image paths, or the bytes of image files")
     images = [image_value(value, "images", row, options) for value in given]
-    ranks = items(values, "ranks", (int, float), "numbers, the lower the better")
-    return ranked_pairs(text(values, "prompt"), images, [float(rank) for rank in ranks])
+    return ranked_pairs(text(values, "prompt"), images, ranks(values, "ranks"))
