@@ -130,12 +130,18 @@ class LatentRewardModel(nn.Module):
 
     def forward(
         self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " batch"],
+        noisy_latents: Float[Tensor, "batch ... channels height width"],
+        noise_level: Float[Tensor, "batch ..."],
         conditioning: Conditioning,
     ) -> Float[Tensor, " batch"]:
-        """Raw scores of noisy latents at their own noise levels: what is trained. No checks; see `score_noisy`."""
-        return self.head([self.backbone.features(noisy_latents, noise_level, conditioning)])
+        """Raw scores of noisy latents at their own noise levels: what is trained. No checks; see `score_noisy`.
+
+        With an axis of levels, the head reads the tokens of all of them at once: the ensemble of `score`.
+        """
+        if noise_level.ndim == 1:
+            return self.head([self.backbone.features(noisy_latents, noise_level, conditioning)])
+        states = zip(noisy_latents.unbind(1), noise_level.unbind(1), strict=True)
+        return self.head([self.backbone.features(noisy, level, conditioning) for noisy, level in states])
 
     def score(
         self,

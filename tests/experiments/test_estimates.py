@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from dina_lrm.experiments.cells import Cell, CellReading, CellSet, cell_name, load_cells, packed, unpacked
 from dina_lrm.experiments.estimates import MEAN, SETS, accuracy, check_comparable, difference
 from dina_lrm.experiments.page import write_results
-from dina_lrm.recipes.ablations import ABLATIONS, VARIANTS, Row, ablation, variants_of
+from dina_lrm.recipes.ablations import ABLATIONS, Row, ablation, variants_of
+from dina_lrm.recipes.variants import VARIANTS
 
 READINGS = ("0", "0.1", "0.2", "0.4", "0.6", "0.7", "0.8", "0.1+0.2+0.4")
 
@@ -115,7 +116,7 @@ def test_cells_of_other_budgets_or_pairs_are_not_mixed():
 
 
 def test_every_row_and_claim_is_about_a_variant_that_is_read_there():
-    from dina_lrm.recipes.ablations import ENSEMBLES, LEVELS, SWEEP
+    from dina_lrm.recipes.variants import ENSEMBLES, LEVELS, MIRRORED, SWEEP, TWO_DRAWS
 
     for chosen in ABLATIONS.values():
         rows = [*chosen.rows, *(row for claim in chosen.claims for row in (claim.better, claim.worse))]
@@ -125,6 +126,7 @@ def test_every_row_and_claim_is_about_a_variant_that_is_read_there():
                 assert row.reading == "pixels"
                 continue
             known = {f"{level:g}" for level in levels} | {"+".join(f"{t:g}" for t in e) for e in ENSEMBLES}
+            known |= {TWO_DRAWS, MIRRORED} if VARIANTS[row.variant].draws else set()
             assert row.reading in known, row
 
 

@@ -12,7 +12,7 @@ import pytest
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.cells import load_cells
 from dina_lrm.experiments.run import Budget, _encode_training_set, _latent_cell, _training_name
-from dina_lrm.recipes.ablations import VARIANTS
+from dina_lrm.recipes.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
 
     Thread(target=stop, daemon=True).start()
     with pytest.raises(RuntimeError, match=r"stopped by SIGTERM after step \d+ of 100000"):
-        _latent_cell("depth-2", 0, Budget(100_000, 30, 30), tmp_path)
+        _latent_cell("depth-2", 0, Budget(100_000, 30, 30), tmp_path, {})
 
 
 def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_head_settings_are_those_of_the_head():
 def test_noise_level_settings_are_the_parameters_of_all_samplers():
     from dina_lrm.preference.noise_levels import NOISE_LEVEL_SAMPLERS
 
-    own = {field.name for field in dataclasses.fields(NoiseLevelSettings)} - {"name", "stratified"}
+    own = {field.name for field in dataclasses.fields(NoiseLevelSettings)} - {"name", "stratified", "together"}
     assert own == {field.name for kind in NOISE_LEVEL_SAMPLERS.values() for field in dataclasses.fields(kind)}
     assert set(get_args(SamplerName)) == set(NOISE_LEVEL_SAMPLERS)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.recipes.ablations import ABLATIONS, PAIRS, PROMPTS, STEPS, ablation, variants_of
+from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
+from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
 
 
 @dataclass

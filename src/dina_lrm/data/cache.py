@@ -223,6 +223,24 @@ class EncodedComparisons:
             header = dataclasses.replace(header, pairs=len(pairs), ties=ties, content=content)
         return EncodedComparisons(self.latents, self.conditioning, self.prompts, self.truncated, pairs, (), header)
 
+    def with_preference(self, preference: Float32[Tensor, " pairs"], why: str) -> EncodedComparisons:
+        """The same comparisons with other labels, sharing all tensors; `why` makes the content hash another one.
+
+        Raises:
+            ValueError: a label outside [0, 1].
+        """
+        bad = ~((preference >= 0) & (preference <= 1))
+        if bad.any():
+            raise ValueError(f"preference[{int(bad.nonzero()[0])}] is {float(preference[bad][0])}; accepted: [0, 1]")
+        header = self.header
+        if header is not None:
+            content = hashlib.sha256(f"{header.content} {why}".encode()).hexdigest()
+            header = dataclasses.replace(header, ties=int((preference == 0.5).sum()), content=content)
+        pairs = dataclasses.replace(self.pairs, preference=preference)
+        return EncodedComparisons(
+            self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header
+        )
+
     def batch(self, indices: Int64[Tensor, " chosen"]) -> ComparisonBatch:
         """What the chosen comparisons need, on the CPU: latents in float32, the conditioning as it is stored.
 

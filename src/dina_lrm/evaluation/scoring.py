@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
+from dina_lrm.level_scores import common_noise
 from dina_lrm.model import LatentRewardModel
 
 ReportProgress = Callable[[int, int], None]
@@ -40,12 +41,14 @@ def score_comparisons(
     batch_size: int = 64,
     seed: int = 0,
     progress: ReportProgress | None = None,
+    mirrored: bool = False,
 ) -> PairScores:
     """Raw scores and win probabilities of every pair, in the order of `data`.
 
     Each image is noised and read once for each distinct level, whatever the number of readings; the head runs once for
-    each reading. Both images of a pair, like all of a shape, see the noise of `seed`; `batch_size` pairs are in memory
-    at a time and change no score. Pairs of one prompt share a batch, so that images they share are read once.
+    each reading. Both images of a pair, like all of a shape, see the noise of `seed`, with its sign changed where it is
+    `mirrored`. `batch_size` pairs are in memory at a time and change no score; pairs of a prompt
+    share a batch, so that images they share are read once.
     """
     single = [reading for reading in readings if not reading.is_ensemble]
     ensembles = [reading for reading in readings if reading.is_ensemble]
@@ -55,7 +58,8 @@ def score_comparisons(
     done = 0
     for indices in _batches(data, batch_size):
         batch = data.batch(indices).to(model.device)
-        scores = _scores(model, batch, single, ensembles, seed)
+        noise = common_noise(batch.latents, seed)
+        scores = _scores(model, batch, single, ensembles, -noise if mirrored else noise)
         sides[:, indices] = torch.stack([scores[batch.first], scores[batch.second]]).float().cpu()
         done += len(indices)
         if progress is not None:
@@ -65,14 +69,18 @@ def score_comparisons(
 
 @torch.no_grad()
 def _scores(
-    model: LatentRewardModel, batch: ComparisonBatch, single: Sequence[Reading], ensembles: Sequence[Reading], seed: int
+    model: LatentRewardModel,
+    batch: ComparisonBatch,
+    single: Sequence[Reading],
+    ensembles: Sequence[Reading],
+    noise: Tensor,
 ) -> Tensor:
     found = model.score_levels(
         batch.latents,
         batch.conditioning,
         [reading.levels[0] for reading in single],
         [reading.levels for reading in ensembles],
-        seed=seed,
+        noise=noise,
     )
     return torch.cat([found.single, found.ensembles], dim=1)
 

@@ -42,18 +42,22 @@ def score_draws(
     batch_size: int = 64,
     seed: int = 0,
     progress: ReportProgress | None = None,
+    antithetic: bool = False,
 ) -> Float[np.ndarray, "draws 2 pairs readings"]:
     """Scores of both images of every pair with the noise of `draws` seeds from `seed` on; the paper has 10.
 
-    What `uncertainty_of` takes; their mean over the draws is the score with less noise.
+    What `uncertainty_of` takes; their mean over the draws is the score with less noise. `antithetic` draws come in
+    twos, a noise and the same with its sign changed: what in a score is odd in the noise cancels in their mean.
     """
-    if draws < 2:
-        raise ValueError(f"draws is {draws}; accepted: at least 2, the paper has 10")
+    if draws < 2 or (antithetic and draws % 2):
+        accepted = "an even number" if antithetic else "at least 2, the paper has 10"
+        raise ValueError(f"draws is {draws}; accepted: {accepted}")
     total = draws * len(data)
     found = []
     for draw in range(draws):
         report = None if progress is None else shifted(progress, draw * len(data), total)
-        scores = score_comparisons(model, data, readings, batch_size, seed + draw, report)
+        number, mirrored = (draw // 2, draw % 2 == 1) if antithetic else (draw, False)
+        scores = score_comparisons(model, data, readings, batch_size, seed + number, report, mirrored)
         found.append(np.stack([scores.first, scores.second]))
     return np.stack(found)
 

@@ -45,6 +45,17 @@ class CellSet:
 
 
 @dataclass(frozen=True)
+class CellUncertainty:
+    """How much decisions at a noise level depend on the noise that was drawn (Table 4)."""
+
+    level: float
+    vr_common: float
+    vr_independent: float
+    margin: float
+    variance: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One variant with one seed."""
 
@@ -60,6 +71,8 @@ class Cell:
     faults: dict[str, float]
     """Accuracy on the diagnostic set by kind of fault, at the variant's own level."""
     environment: dict[str, str]
+    uncertainty: tuple[CellUncertainty, ...] = ()
+    """In domain, for variants that are read with several draws of noise."""
 
     @property
     def name(self) -> str:

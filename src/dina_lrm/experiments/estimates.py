@@ -70,6 +70,24 @@ def measure(cells: Mapping[str, Cell], row: Row, name: str, measure: str, seeds:
     return float(np.mean(found)) if found else None
 
 
+def uncertainty(
+    cells: Mapping[str, Cell], variant: str, level: float, measure: str, seeds: Sequence[int]
+) -> Estimate | None:
+    """A measure of Table 4 at a noise level, such as "vr_common"; the interval is that of seeds alone."""
+    found = [
+        getattr(row, measure)
+        for cell in (cell_name(variant, seed) for seed in seeds)
+        if cell in cells
+        for row in cells[cell].uncertainty
+        if row.level == level
+    ]
+    if not found:
+        return None
+    value, freedom = float(np.mean(found)), len(found) - 1
+    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found))) if freedom else 0.0
+    return Estimate(value, value - half, value + half, len(found))
+
+
 def check_comparable(cells: Mapping[str, Cell]) -> None:
     """Raise ValueError unless all cells had one budget and were measured on the same pairs."""
     for what in ("steps", "prompts"):

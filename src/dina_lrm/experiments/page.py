@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import Cell, load_cells
 from dina_lrm.experiments.estimates import MEAN, SETS, Estimate, accuracy, check_comparable, difference, measure
-from dina_lrm.recipes.ablations import ABLATIONS, PIXELS, VARIANTS, Ablation, Claim, Row
+from dina_lrm.experiments.uncertainty_table import (
+    uncertain_levels,
+    uncertainty_json,
+    uncertainty_plot,
+    uncertainty_table,
+)
+from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
+from dina_lrm.recipes.variants import PIXELS, VARIANTS
 from dina_lrm.reports.axes import percent_axis, title_of
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
 
@@ -28,15 +35,12 @@ def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command
     """
     cells = load_cells(out / "cells")
     check_comparable(cells)
-    shown = {
-        name: ABLATIONS[name] for name in names if any(_trained(cells, row, seeds) for row in ABLATIONS[name].rows)
-    }
+    shown = {name: ABLATIONS[name] for name in names if _measured(ABLATIONS[name], cells, seeds)}
     if not shown:
         raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
     for name, chosen in shown.items():
-        save_figure(row_plot(chosen, cells, seeds), out / "plots" / f"{name}.png")
-        if chosen.sweep:
-            save_figure(sweep_plot(chosen, cells, seeds), out / "plots" / f"{name}-sweep.png")
+        for suffix, figure in _figures(chosen, cells, seeds).items():
+            save_figure(figure, out / "plots" / f"{name}{suffix}.png")
     found = {name: _as_json(chosen, cells, seeds) for name, chosen in shown.items()}
     with replaced_when_complete(out / "results.json") as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -51,6 +55,19 @@ def verdict_of(gap: Estimate) -> str:
     if gap.seeds < 2:
         return "one seed only"
     return {1: "holds", -1: "does not hold", 0: "not decided"}[gap.sign]
+
+
+def _measured(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> bool:
+    if chosen.uncertain is not None:
+        return bool(uncertain_levels(chosen.uncertain, cells))
+    return any(_trained(cells, row, seeds) for row in chosen.rows)
+
+
+def _figures(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> dict[str, Figure]:
+    if chosen.uncertain is not None:
+        return {"": uncertainty_plot(chosen.uncertain, cells, seeds)}
+    figures = {"": row_plot(chosen, cells, seeds)}
+    return figures | ({"-sweep": sweep_plot(chosen, cells, seeds)} if chosen.sweep else {})
 
 
 def _trained(cells: Mapping[str, Cell], row: Row, seeds: Sequence[int]) -> bool:
@@ -68,7 +85,10 @@ def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
         gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
         verdict = None if gap is None else verdict_of(gap)
         claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else asdict(gap)})
-    return {"title": chosen.title, "rows": rows, "claims": claims}
+    found: dict[str, object] = {"title": chosen.title, "rows": rows, "claims": claims}
+    if chosen.uncertain is not None:
+        found["uncertainty"] = uncertainty_json(chosen.uncertain, cells, seeds)
+    return found
 
 
 def _page(
@@ -100,7 +120,12 @@ def _page(
     for chosen in shown.values():
         parts += [_claim_line(chosen, claim, cells, seeds) for claim in chosen.claims]
     for name, chosen in shown.items():
-        parts += ["", f"## {chosen.title}", "", chosen.about, "", *_table(chosen, cells, seeds), ""]
+        parts += ["", f"## {chosen.title}", "", chosen.about, ""]
+        if chosen.uncertain is not None:
+            parts += [*uncertainty_table(chosen.uncertain, cells, seeds), ""]
+            parts.append(f"![{chosen.title}: over noise level]({folder}/plots/{name}.png)")
+            continue
+        parts += [*_table(chosen, cells, seeds), ""]
         parts.append(f"![{chosen.title}: accuracy of each row with its interval]({folder}/plots/{name}.png)")
         if chosen.sweep:
             parts += ["", f"![{chosen.title}: accuracy over noise level]({folder}/plots/{name}-sweep.png)"]

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +17,25 @@ import torch
 from dina_lrm.assembly import backbone_of
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.environment import environment
+from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.evaluation.synthetic import synthetic_sets
 from dina_lrm.experiments.cells import Cell, cell_name
-from dina_lrm.experiments.measuring import TEST_SEED, ScoreSet, latent_scores, measured, own_reading, pixel_scores
+from dina_lrm.experiments.measuring import (
+    TEST_SEED,
+    UNCERTAIN,
+    ScoreSet,
+    latent_scores,
+    latent_uncertainty,
+    measured,
+    own_reading,
+    pixel_scores,
+)
 from dina_lrm.experiments.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.recipes.ablations import VARIANTS
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.synthetic import synthetic
+from dina_lrm.recipes.variants import VARIANTS
 from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import reward_model_config
@@ -113,29 +123,37 @@ def _one(
     """Train and measure one cell; runs in a process of its own."""
     torch.set_num_threads(threads)
     train_cell = _latent_cell if VARIANTS[name].judge == "latent" else _pixel_cell
-    cell, score = train_cell(name, seed, budget, work)
-    cell = measured(cell, score, [stored.open() for stored in sets])
+    opened = {stored.name: stored.open() for stored in sets}
+    cell, score = train_cell(name, seed, budget, work, opened)
+    cell = measured(cell, score, list(opened.values()))
     cell.save(folder)
     found = cell.sets["in_domain"].readings[own_reading(VARIANTS[name])].accuracy
     return f"{cell.name}: {100 * found:.1f} % in domain, {cell.seconds:.0f} s"
 
 
-def _latent_cell(name: str, seed: int, budget: Budget, work: Path) -> tuple[Cell, ScoreSet]:
+def _latent_cell(
+    name: str, seed: int, budget: Budget, work: Path, sets: Mapping[str, EvaluationSet]
+) -> tuple[Cell, ScoreSet]:
     variant = VARIANTS[name]
     run = work / cell_name(name, seed)
-    config = replace(variant.config(), name=name, seed=seed, steps=budget.steps)
+    steps = round(variant.step_share * budget.steps)
+    config = replace(variant.config(), name=name, seed=seed, steps=steps)
     data = EncodedComparisons.load(work / _training_name(seed, variant.votes))
     trained = train(config, data, run, quiet=True)
     shutil.rmtree(run)
     if trained.stopped is not None:
         # A run that is asked to stop ends well, and would pass for a trained model here
-        raise RuntimeError(f"stopped by {trained.stopped} after step {trained.steps} of {budget.steps}")
+        raise RuntimeError(f"stopped by {trained.stopped} after step {trained.steps} of {steps}")
     cell = _cell(name, seed, budget, trained.seconds, trained.pairs_per_second)
     learned = _learned(trained.model, config.adaptation.kind)
-    return replace(cell, config=config.to_dict(), parameters=learned), latent_scores(trained.model, variant)
+    uncertain = latent_uncertainty(trained.model, sets[UNCERTAIN]) if variant.draws else ()
+    cell = replace(cell, config=config.to_dict(), parameters=learned, uncertainty=uncertain)
+    return cell, latent_scores(trained.model, variant)
 
 
-def _pixel_cell(name: str, seed: int, budget: Budget, work: Path) -> tuple[Cell, ScoreSet]:
+def _pixel_cell(
+    name: str, seed: int, budget: Budget, work: Path, sets: Mapping[str, EvaluationSet]
+) -> tuple[Cell, ScoreSet]:
     variant = VARIANTS[name]
     made = training_comparisons(budget.prompts, IMAGES_PER_PROMPT, seed, Labelling(votes=variant.votes))
     began = time.perf_counter()

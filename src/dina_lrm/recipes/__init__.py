@@ -25,6 +25,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "synthetic": Recipe(synthetic.synthetic, "LoRA on the bundled world: minutes on two CPU cores"),
     "synthetic-long": Recipe(synthetic.synthetic_long, "the recipe of the bundled reward model: longer, more prompts"),
+    "synthetic-best": Recipe(synthetic.synthetic_best, "the winners of docs/results.md, at the same cost"),
     "synthetic-frozen": Recipe(synthetic.synthetic_frozen, "the same pairs, only the head learns (baseline)"),
     "synthetic-random": Recipe(synthetic.synthetic_random, "the same pairs on a random backbone (baseline)"),
     "paper-sd35m": Recipe(paper.sd35m, "the paper's model: SD3.5-Medium, LoRA r=64, t uniform, noise-calibrated"),

@@ -1,58 +1,16 @@
-"""The paper's tables and figures in miniature: which models are trained, and which claim each pair of them decides.
+"""The paper's tables and figures in miniature: which variants they show, and which claim each pair of them decides.
 
-A variant is one model on the synthetic world; an ablation is a table of variants with the paper's claims about them.
-Variants are trained once, however many ablations show them. A new variant is a row of `VARIANTS`, a new table a row of
-`ABLATIONS`.
+An ablation is a table of variants with the paper's claims about them; a new one is a row of `ABLATIONS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
-from dina_lrm.recipes.synthetic import synthetic, synthetic_frozen, synthetic_random
-from dina_lrm.training.config import (
-    AdaptationSettings,
-    NoiseLevelSettings,
-    ObjectiveSettings,
-    OptimizerSettings,
-    PreferenceName,
-    PreferenceSettings,
-    TrainConfig,
-)
+from dina_lrm.recipes.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS
 
-STEPS: Final = 600
-"""Training steps of every variant: those of the demonstration."""
-PROMPTS: Final = 2_000
-"""Training prompts of every variant, eight pictures each."""
-ENSEMBLE: Final = "0.1+0.2+0.4"
-PAIRS: Final = 1_200
-"""Pairs of each test set: three pictures for each of 400 prompts."""
-LEVELS: Final = (0.1, 0.2, 0.4)
-"""Noise levels at which every variant is read."""
-SWEEP: Final = (0.0, 0.1, 0.2, 0.4, 0.6, 0.7, 0.8)
-"""Noise levels at which variants are read that differ in the noise they were trained with."""
-ENSEMBLES: Final = ((0.1, 0.2, 0.4),)
-
-PIXELS: Final = "pixels"
-"""The reading of a judge that looks at pictures."""
-
-Judge = Literal["latent", "cnn", "clip"]
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A model that is trained and measured: its name in tables, its run, and who judged its training pairs."""
-
-    label: str
-    config: Callable[[], TrainConfig]
-    votes: int = 1
-    """Annotators of each training pair; their share is a soft label."""
-    judge: Judge = "latent"
-    sweep: bool = False
-    """Whether it is read at many noise levels."""
 
 
 @dataclass(frozen=True)
@@ -83,86 +41,16 @@ class Ablation:
     claims: tuple[Claim, ...] = ()
     sweep: bool = False
     """Whether accuracy over noise levels is drawn, beside the table."""
+    uncertain: str | None = None
+    """The variant whose uncertainty over noise draws is shown, in place of rows (Table 4)."""
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that are shown or compared, each once, in order."""
+        compared = (row for claim in self.claims for row in (claim.better, claim.worse))
+        names = [row.variant for row in (*self.rows, *compared)]
+        return tuple(dict.fromkeys(names if self.uncertain is None else [*names, self.uncertain]))
 
-def _with(
-    preference: PreferenceSettings | PreferenceName = "paper", noise: NoiseLevelSettings | None = None
-) -> Callable[[], TrainConfig]:
-    settings = PreferenceSettings(preference) if isinstance(preference, str) else preference
-
-    def make() -> TrainConfig:
-        base = synthetic()
-        return replace(base, objective=ObjectiveSettings(settings, noise or base.objective.noise_levels))
-
-    return make
-
-
-def _constant(level: float) -> Callable[[], TrainConfig]:
-    return _with("fixed", NoiseLevelSettings("constant", level=level))
-
-
-def _depth(depth: int, taps: tuple[int, ...], text_taps: tuple[int, ...] | None = None) -> Callable[[], TrainConfig]:
-    def make() -> TrainConfig:
-        base = synthetic()
-        chosen = taps if text_taps is None else text_taps
-        return replace(base, model=replace(base.model, depth=depth, visual_taps=taps, text_taps=chosen))
-
-    return make
-
-
-def _without_text() -> TrainConfig:
-    base = synthetic()
-    head = replace(base.model.head, use_text=False)
-    return replace(base, model=replace(base.model, text_taps=(), head=head))
-
-
-def _full() -> TrainConfig:
-    # Pretrained weights themselves are moved more gently than LoRA
-    base = synthetic()
-    rates = OptimizerSettings(lr=base.optimizer.lr / 3, head_lr=base.optimizer.lr)
-    return replace(base, adaptation=AdaptationSettings(kind="full"), optimizer=rates)
-
-
-UNIFORM: Final = NoiseLevelSettings("uniform", low=0.0, high=1.0)
-
-VARIANTS: Final[dict[str, Variant]] = {
-    "base": Variant("LoRA, t uniform in [0, 0.5], noise-calibrated", synthetic, sweep=True),
-    "frozen": Variant("frozen backbone", synthetic_frozen),
-    "full": Variant("all weights trained", _full),
-    "random": Variant("random backbone, LoRA", synthetic_random),
-    "constant-0": Variant("constant t = 0, fixed variance", _constant(0.0), sweep=True),
-    "constant-0.2": Variant("constant t = 0.2, fixed variance", _constant(0.2), sweep=True),
-    "constant-0.7": Variant("constant t = 0.7, fixed variance", _constant(0.7), sweep=True),
-    "uniform-fixed": Variant("t uniform in [0, 1], fixed variance", _with("fixed", UNIFORM), sweep=True),
-    "uniform": Variant("t uniform in [0, 1], noise-calibrated", _with("paper", UNIFORM), sweep=True),
-    "logit-normal-high": Variant(
-        "t logit-normal(0.8, 1), noise-calibrated",
-        _with("paper", NoiseLevelSettings("logit_normal", mu=0.8, s=1.0)),
-        sweep=True,
-    ),
-    "logit-normal-low": Variant(
-        "t logit-normal(-0.8, 1), noise-calibrated",
-        _with("paper", NoiseLevelSettings("logit_normal", mu=-0.8, s=1.0)),
-        sweep=True,
-    ),
-    "bradley-terry": Variant("Bradley-Terry on the same head", _with("bradley-terry")),
-    "depth-2": Variant("2 blocks", _depth(2, (1, 2))),
-    "depth-4": Variant("4 blocks", _depth(4, (1, 2, 4))),
-    "depth-6": Variant("6 blocks", _depth(6, (2, 4, 6))),
-    "one-tap": Variant("one tap, after the last block", _depth(8, (8,), (7,))),
-    "no-text": Variant("no text taps", _without_text),
-    "nll": Variant("negative log-likelihood", _with(PreferenceSettings("paper", loss="nll"))),
-    "votes-5": Variant("five votes a pair, soft labels", synthetic, votes=5),
-    "votes-5-nll": Variant(
-        "five votes a pair, soft labels, negative log-likelihood",
-        _with(PreferenceSettings("paper", loss="nll")),
-        votes=5,
-    ),
-    "pixel-cnn": Variant("convolutional network on pixels, from nothing", synthetic, judge="cnn"),
-    "pixel-clip": Variant("CLIP on pixels, from nothing", synthetic, judge="clip"),
-    "wide-floor": Variant("variance floor 0.18", _with(PreferenceSettings("thurstone", k=2.0, variance_floor=0.18))),
-}
-"""Every model that is trained, by name."""
 
 _TABLE_2: Final = ("uniform-fixed", "uniform", "logit-normal-high", "logit-normal-low", "base")
 
@@ -232,6 +120,12 @@ ABLATIONS: Final[dict[str, Ablation]] = {
         ),
         sweep=True,
     ),
+    "uncertainty": Ablation(
+        "Table 4: uncertainty of noise draws",
+        "How much a decision depends on the noise that was drawn: ten draws, common to both images or one each.",
+        (),
+        uncertain="base",
+    ),
     "depth": Ablation(
         "Table 5: depth",
         "Accuracy over the number of blocks; features are tapped three times, twice from two blocks.",
@@ -253,8 +147,35 @@ ABLATIONS: Final[dict[str, Ablation]] = {
     ),
     "beyond": Ablation(
         "Beyond the paper",
-        "Changes at equal cost of training and scoring; five votes a pair cost five times the annotation.",
-        (Row("base"), Row("nll"), Row("votes-5"), Row("votes-5-nll"), Row("wide-floor"), Row("bradley-terry")),
+        "Changes at equal cost of training and scoring; five votes cost five times the annotation, and a teacher has "
+        "to be there. Two draws of noise, like an ensemble of two levels, cost two passes of scoring.",
+        (
+            Row("base"),
+            Row("nll"),
+            Row("bradley-terry"),
+            Row("votes-5"),
+            Row("distilled"),
+            Row("two-levels"),
+            Row("two-levels", ENSEMBLE),
+            Row("base", ENSEMBLE),
+            Row("base", TWO_DRAWS),
+            Row("base", MIRRORED),
+            Row("best"),
+            Row("best", ENSEMBLE),
+        ),
+        (
+            Claim(
+                "A head trained on two levels at once is better at ensembles.",
+                Row("two-levels", ENSEMBLE),
+                Row("base", ENSEMBLE),
+            ),
+            Claim("Distillation beside the labels helps.", Row("distilled"), Row("base")),
+            Claim("Soft labels of five votes help.", Row("votes-5"), Row("base")),
+            Claim(
+                "A mirrored draw of noise is better than a second draw.", Row("base", MIRRORED), Row("base", TWO_DRAWS)
+            ),
+            Claim("The recipe of the winners is ahead of the paper's.", Row("best"), Row("base")),
+        ),
     ),
 }
 """Tables and figures by name."""
@@ -269,9 +190,4 @@ def ablation(name: str) -> Ablation:
 
 def variants_of(names: tuple[str, ...]) -> list[str]:
     """The variants that these ablations show or compare, each once, in order."""
-    found: dict[str, None] = {}
-    for name in names:
-        chosen = ablation(name)
-        for row in (*chosen.rows, *(row for claim in chosen.claims for row in (claim.better, claim.worse))):
-            found[row.variant] = None
-    return list(found)
+    return list(dict.fromkeys(variant for name in names for variant in ablation(name).variants))

@@ -43,7 +43,7 @@ def preference_objective(settings: PreferenceSettings) -> PreferenceObjective:
 def noise_level_sampler(settings: NoiseLevelSettings) -> NoiseLevelSampler:
     """The distribution of training noise levels."""
     given = {key: value for key, value in asdict(settings).items() if value is not None}
-    del given["stratified"]
+    del given["stratified"], given["together"]
     return NoiseLevelSampler.from_dict(given)
 
 

@@ -23,12 +23,12 @@ from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 
 @dataclass(frozen=True, eq=False)
 class MicroBatch:
-    """Some pairs of a step, with one noise level and one noise draw a prompt group."""
+    """Some pairs of a step, with one noise level (or several read together) and one noise draw a prompt group."""
 
     pair_names: Sequence[str]
     """The id of each comparison, or its place in the stream that was encoded where it has none."""
     batch: ComparisonBatch
-    noise_level: Float[Tensor, " groups"]
+    noise_level: Float[Tensor, "groups ..."]
     noise: Float[Tensor, "groups channels height width"]
 
 
@@ -73,12 +73,13 @@ class StepSource:
         accumulation: int = 1,
         rank: int = 0,
         world: int = 1,
+        together: int = 1,
     ) -> None:
         self.data = data
         prompts = data.pairs.prompt
         BatchPlan(data.buckets, batch_size, seed, prompts, world=world)  # raises where a process would have no pair
         self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
-        self._sampler, self._seed, self._stratified = sampler, seed, stratified
+        self._sampler, self._seed, self._stratified, self._together = sampler, seed, stratified, together
         self._accumulation, self._rank, self._world = accumulation, rank, world
 
     def steps_in(self, epochs: float) -> int:
@@ -92,7 +93,9 @@ class StepSource:
         """The share of this process in `step`."""
         whole = self.plan.batch(step)
         keys = self.data.pairs.prompt[whole].unique()
-        levels = step_levels(self._sampler, self._seed, step, len(keys), self._stratified)
+        levels = step_levels(self._sampler, self._seed, step, len(keys) * self._together, self._stratified)
+        if self._together > 1:
+            levels = levels.view(len(keys), self._together)
         mine = whole.tensor_split(self._world)[self._rank]
         parts = [part for part in mine.tensor_split(self._accumulation) if len(part)]
         micro = [self._micro_batch(step, part, keys, levels) for part in parts]

@@ -123,6 +123,26 @@ class NoiseLevelSettings:
     """mode."""
     stratified: bool = True
     """Spread the levels of a batch evenly over the distribution: each is still drawn from it, the mean varies less."""
+    together: int = 1
+    """Noise levels at which the head reads each image at once: above 1 an ensemble is trained, not only scored.
+
+    A step then costs that many backbone passes."""
+
+    def __post_init__(self) -> None:
+        _require(self.together >= 1, "objective.noise_levels.together", self.together, "an integer of at least 1")
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """Distillation: labels are mixed with the win probabilities of a trained reward model on the same generator."""
+
+    name: str | None = None
+    """The teacher: "synthetic", a folder or a hub id; None = labels as they are."""
+    weight: float = 0.5
+    """Share of the teacher in every label, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.weight <= 1, "objective.teacher.weight", self.weight, "a number in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class ObjectiveSettings:
 
     preference: PreferenceSettings = field(default_factory=PreferenceSettings)
     noise_levels: NoiseLevelSettings = field(default_factory=NoiseLevelSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.training.config import TrainConfig
+from dina_lrm.training.config import TeacherSettings, TrainConfig
 from dina_lrm.training.launch import make_accelerator, peak_memory_bytes
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.trainer import Trainer
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DryRun:
-    """Cost of a run: a step once warm, and the whole at that rate (without evaluation and checkpoints)."""
+    """Cost of a run: a step once warm, and the whole at that rate.
+
+    Evaluation, checkpoints and a teacher's pass over the data are left out.
+    """
 
     seconds_per_step: float
     pairs_per_second: float
@@ -39,7 +42,8 @@ class DryRun:
 
 def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPipeline | None = None) -> DryRun:
     """Take two steps of `config` on `data`, leaving nothing behind."""
-    quiet = replace(config, log=replace(config.log, trackers=()))
+    objective = replace(config.objective, teacher=TeacherSettings())
+    quiet = replace(config, log=replace(config.log, trackers=()), objective=objective)
     with tempfile.TemporaryDirectory() as folder:
         accelerator = make_accelerator((), Path(folder))
         with private_global_generators(accelerator.device):

@@ -1,10 +1,11 @@
 r"""The loss of a batch of comparisons (paper, algorithm 1), as a pure function.
 
-    t_g ~ q(t),  eps_g ~ N(0, I)                one draw a prompt group g
+    t_g ~ q(t),  eps_g ~ N(0, I)                one draw a prompt group g; K levels where they are read together
     x_t = alpha(t_g) x_0 + sigma(t_g) eps_g     every image of the batch once
     r   = model(x_t, t_g, conditioning)         one forward over all images
     m   = r[first] - r[second]
-    L   = sum_i w_i l(m_i, sigma(t_i), y_i) / sum_i w_i      l: fidelity loss or NLL under the preference model
+    L   = sum_i w_i l(m_i, s_i, y_i) / sum_i w_i             l: fidelity loss or NLL under the preference model
+    s_i = sigma(t_i), over K levels the root of the mean square: the variance is the mean of theirs, as in scoring
 
 Both images of a pair share the noise and the noise level, since they share the group.
 """
@@ -51,21 +52,22 @@ def comparison_loss(
     process: ForwardProcess,
     objective: PreferenceObjective,
     batch: ComparisonBatch,
-    noise_level: Float[Tensor, " groups"],
+    noise_level: Float[Tensor, "groups ..."],
     noise: Float[Tensor, "groups channels height width"],
     total_weight: float | Tensor | None = None,
 ) -> LossOutput:
     """Loss and margins of `batch` at one noise level and one noise draw a prompt group.
 
+    With an axis of levels, the states at all of them have the group's one noise draw, and are read together.
     `total_weight` replaces the sum of the batch's weights as the divisor: a micro-batch passes the weight of the whole
     batch, so that the sum over micro-batches is the loss of the whole.
     """
     level = noise_level[batch.group]
-    noisy = process.add_noise(batch.latents, noise[batch.group], level)
+    noisy = _noisy(process, batch.latents, noise[batch.group], level)
     scores = model(noisy, level, batch.conditioning).float()
     margin = scores[batch.first] - scores[batch.second]
     with torch.autocast(margin.device.type, enabled=False):
-        pair_loss = objective(margin, process.sigma(level[batch.first]), batch.preference)
+        pair_loss = objective(margin, _joint_sigma(process, level[batch.first]), batch.preference)
     divisor = batch.weight.sum() if total_weight is None else total_weight
     decided = batch.preference != 0.5
     preferred = torch.where(batch.preference > 0.5, margin, -margin).detach()
@@ -77,3 +79,19 @@ def comparison_loss(
         decided=decided,
         correct=decided & (preferred > 0),
     )
+
+
+def _noisy(
+    process: ForwardProcess,
+    latents: Float[Tensor, "images channels height width"],
+    noise: Float[Tensor, "images channels height width"],
+    level: Float[Tensor, "images ..."],
+) -> Float[Tensor, "images ... channels height width"]:
+    if level.ndim == 1:
+        return process.add_noise(latents, noise, level)
+    return torch.stack([process.add_noise(latents, noise, one) for one in level.unbind(1)], dim=1)
+
+
+def _joint_sigma(process: ForwardProcess, level: Float[Tensor, "pairs ..."]) -> Float[Tensor, " pairs"]:
+    sigma = process.sigma(level)
+    return sigma if level.ndim == 1 else sigma.square().mean(dim=1).sqrt()

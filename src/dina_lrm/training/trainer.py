@@ -24,6 +24,7 @@ from dina_lrm.run_checkpoints import prune_checkpoints, save_checkpoint
 from dina_lrm.training.assemble import build_model, noise_level_sampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt
 from dina_lrm.training.config import TrainConfig
+from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
 from dina_lrm.training.launch import make_accelerator, peak_memory_bytes, start_trackers
 from dina_lrm.training.log import MetricsFile, RunningMeans, StepBar
@@ -111,9 +112,10 @@ class Trainer:
         self.record = RunRecord.of(config, data)
         if validation is None and config.validation_fraction > 0:
             data, validation = split_by_prompt(data, config.validation_fraction, config.seed)
-        self.config, self.data, self.validation, self.folder = config, data, validation, folder
         self._accelerator, self._main = accelerator, accelerator.is_main_process
         self._shown = self._main and not quiet
+        data = distilled(config.objective.teacher, data, accelerator, self._shown)
+        self.config, self.data, self.validation, self.folder = config, data, validation, folder
         self.source = StepSource(
             data,
             noise_level_sampler(config.objective.noise_levels),
@@ -123,6 +125,7 @@ class Trainer:
             config.compute.accumulation,
             accelerator.process_index,
             accelerator.num_processes,
+            config.objective.noise_levels.together,
         )
         self.total_steps = config.steps if config.steps is not None else self.source.steps_in(config.epochs)
         self.stepper = Stepper(

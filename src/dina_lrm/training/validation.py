@@ -40,7 +40,7 @@ def validate(
     """Measure `model` on `data` at its own noise level; every image sees the noise of `seed`, as in scoring."""
     totals = torch.zeros(6, dtype=torch.float64)
     scores = []
-    for indices in _in_order(data, batch_size):
+    for indices in in_order(data, batch_size):
         batch = data.batch(indices).to(model.device)
         noise = seeded_noise(batch.latents.shape[1:], seed).to(model.device).expand(batch.groups, -1, -1, -1)
         level = torch.full((batch.groups,), model.config.noise_level, device=model.device)
@@ -73,7 +73,7 @@ def pair_totals(found: LossOutput, weight: Tensor) -> Tensor:
     return torch.stack([column.float().sum() for column in columns])
 
 
-def _in_order(data: EncodedComparisons, batch_size: int) -> Iterator[Tensor]:
+def in_order(data: EncodedComparisons, batch_size: int) -> Iterator[Tensor]:
     """Batches of one bucket each, comparisons of a prompt side by side so that shared images are forwarded once."""
     for bucket in data.buckets.unique():
         here = (data.buckets == bucket).nonzero().flatten()

@@ -1,0 +1,75 @@
+"""Table 4 in miniature: how much decisions depend on the noise that was drawn, level by level, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from dina_lrm.experiments.cells import Cell
+from dina_lrm.experiments.estimates import Estimate, uncertainty
+from dina_lrm.reports.axes import percent_axis
+from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing
+
+MEASURES: Final = ("vr_common", "vr_independent", "margin", "variance")
+_COLUMNS: Final = ("VR %, common noise", "VR %, noise of their own", "mean margin", "variance of a score")
+_LABELS: Final = {"vr_common": "both images see one noise", "vr_independent": "each image sees its own"}
+
+
+def uncertain_levels(variant: str, cells: Mapping[str, Cell]) -> list[float]:
+    """The noise levels at which the variant's uncertainty was measured."""
+    return sorted({row.level for cell in cells.values() if cell.variant == variant for row in cell.uncertainty})
+
+
+def uncertainty_json(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[dict[str, object]]:
+    """One object a level, each measure with its interval over seeds."""
+    return [
+        {"level": level} | {name: asdict(_known(cells, variant, level, name, seeds)) for name in MEASURES}
+        for level in uncertain_levels(variant, cells)
+    ]
+
+
+def uncertainty_table(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[str]:
+    """The table's lines in Markdown."""
+    columns = ["scored at t", *_COLUMNS, "seeds"]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for level in uncertain_levels(variant, cells):
+        common, own, margin, variance = (_known(cells, variant, level, name, seeds) for name in MEASURES)
+        shown = [f"{level:g}", _plain(common, 100, 1), _plain(own, 100, 1), _plain(margin, 1, 3)]
+        lines.append(f"| {' | '.join([*shown, _plain(variance, 1, 4), str(common.seeds)])} |")
+    return lines
+
+
+def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
+    """Instability of decisions over the noise level, with common and with independent noise."""
+    levels = uncertain_levels(variant, cells)
+    with drawing(LIGHT):
+        figure = Figure(figsize=(6.4, 3.4))
+        axes = figure.add_subplot()
+        for index, (name, label) in enumerate(_LABELS.items()):
+            found = [_known(cells, variant, level, name, seeds) for level in levels]
+            colour = LIGHT.colour(index)
+            low, high = [max(0.0, e.low) for e in found], [e.high for e in found]
+            axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
+            values = [e.value for e in found]
+            style = {"marker": MARKERS[index], "linestyle": DASHES[index], "markersize": 5}
+            axes.plot(levels, values, color=colour, label=label, **style)
+        axes.set_xlabel("noise level of scoring")
+        axes.set_ylabel("share of draws that decide otherwise")
+        percent_axis(axes)
+        axes.legend(loc="upper left")
+        return figure
+
+
+def _known(cells: Mapping[str, Cell], variant: str, level: float, name: str, seeds: Sequence[int]) -> Estimate:
+    found = uncertainty(cells, variant, level, name, seeds)
+    if found is None:
+        raise ValueError(f"{variant} has no uncertainty at t = {level:g} for the seeds {list(seeds)}")
+    return found
+
+
+def _plain(value: Estimate, factor: float, digits: int) -> str:
+    middle, half = factor * value.value, factor * (value.high - value.low) / 2
+    return f"{middle:.{digits}f} ± {half:.{digits}f}" if value.seeds > 1 else f"{middle:.{digits}f}"
