@@ -175,6 +175,14 @@ class TestNoise:
         for i in range(2):
             close(model.score_latents(latents[i : i + 1], conditioning[i], noise=noise[i : i + 1])[0], both[i])
 
+    def test_forward_with_an_axis_of_levels_is_the_ensemble(self, model: LatentRewardModel) -> None:
+        latents, conditioning, noise = some_latents(3), some_conditioning(3), some_latents(3, seed=5)
+        levels = torch.tensor([0.2, 0.5, 0.7])
+        noisy = torch.stack([model.process.add_noise(latents, noise, level) for level in levels], dim=1)
+        with torch.no_grad():
+            together = model(noisy, levels.expand(3, -1), conditioning)
+        close(model.score_latents(latents, conditioning, levels.tolist(), noise=noise), together)
+
     def test_score_noisy_of_the_noised_latent_is_score_latents(self, model: LatentRewardModel) -> None:
         latents, conditioning, noise = some_latents(3), some_conditioning(3), some_latents(3, seed=5)
         noisy = 0.7 * latents + 0.3 * noise

@@ -43,3 +43,14 @@ def test_draws_are_the_scores_of_their_seeds(tiny_folder):
     assert all(row.variance > 0 for row in uncertainty_of(drawn, READINGS))
     with pytest.raises(ValueError, match="draws is 1; accepted: at least 2"):
         score_draws(model, data, READINGS, draws=1)
+
+
+def test_antithetic_draws_are_a_noise_and_its_mirror_image(tiny_folder):
+    model, data = tiny_reward_model(tiny_folder), comparisons()
+    drawn = score_draws(model, data, READINGS, draws=4, seed=5, antithetic=True)
+    for number, (seed, mirrored) in enumerate([(5, False), (5, True), (6, False), (6, True)]):
+        alone = score_comparisons(model, data, READINGS, seed=seed, mirrored=mirrored)
+        np.testing.assert_allclose(drawn[number], np.stack([alone.first, alone.second]), atol=1e-6)
+    assert not np.allclose(drawn[0], drawn[1])
+    with pytest.raises(ValueError, match="draws is 3; accepted: an even number"):
+        score_draws(model, data, READINGS, draws=3, antithetic=True)

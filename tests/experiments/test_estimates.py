@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dina_lrm.experiments.cells import Cell, CellReading, CellSet, cell_name, load_cells, packed, unpacked
-from dina_lrm.experiments.estimates import MEAN, SETS, accuracy, check_comparable, difference
+from dina_lrm.experiments.cells import (
+    Cell,
+    CellReading,
+    CellSet,
+    CellUncertainty,
+    cell_name,
+    load_cells,
+    packed,
+    unpacked,
+)
+from dina_lrm.experiments.estimates import MEAN, SETS, accuracy, check_comparable, difference, uncertainty
 from dina_lrm.experiments.page import write_results
 from dina_lrm.recipes.ablations import ABLATIONS, Row, ablation, variants_of
 from dina_lrm.recipes.variants import VARIANTS
@@ -151,3 +160,19 @@ def test_the_page_says_what_holds_and_what_was_not_measured(tmp_path):
         assert f"(found/{linked})" in text and (out / linked).stat().st_size > 5_000
     found = json.loads((out / "results.json").read_text())
     assert [claim["verdict"] for claim in found["adaptation"]["claims"]] == ["holds", "does not hold"]
+
+
+def test_table_4_is_the_mean_over_seeds_with_their_interval(tmp_path):
+    rows = [tuple(CellUncertainty(t, 0.1 * t + x, 0.2 * t, 1.0, t * t) for t in (0.2, 0.8)) for x in (0.0, 0.02, 0.04)]
+    for s, measured in enumerate(rows):
+        cell("base", s, judges(0.7, seed=s), uncertainty=measured).save(tmp_path / "found" / "cells")
+    cells = load_cells(tmp_path / "found" / "cells")
+    assert cells["base.seed-1"].uncertainty == rows[1]
+    found = uncertainty(cells, "base", 0.2, "vr_common", (0, 1, 2))
+    assert (found.value, found.seeds) == (pytest.approx(0.04), 3)
+    assert found.high - found.value == pytest.approx(4.303 * 0.02 / 3**0.5, rel=1e-3)
+    page = write_results(tmp_path / "found", ("uncertainty",), (0, 1, 2), "dina-lrm ablate uncertainty").read_text()
+    assert "| 0.2 | 4.0 ± 5.0 | 4.0 ± 0.0 | 1.000 ± 0.000 | 4.0e-02 ± 0.0e+00 | 3 |" in page
+    assert (tmp_path / "found" / "plots" / "uncertainty.png").stat().st_size > 5_000
+    with pytest.raises(ValueError, match=r"holds no cell of uncertainty"):
+        write_results(tmp_path / "empty", ("uncertainty",), (0,), "none")

@@ -53,3 +53,17 @@ def test_baselines_change_one_thing():
 def test_a_misspelt_recipe_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean synthetic-frozen"):
         recipe("synthetic-frosen")
+
+
+def test_every_finding_in_miniature_has_its_run_at_full_scale():
+    from dina_lrm.recipes.variants import VARIANTS
+
+    elsewhere = {"base": "", "uniform": "", "uniform-fixed": "fixed-variance", "distilled": "best"}
+    # A random backbone, votes that annotators of the paper's data gave already, and judges that are trained elsewhere
+    only_here = {"random", "votes-5", "pixel-cnn", "pixel-clip"}
+    for name in VARIANTS.keys() - only_here:
+        assert "-".join(filter(None, ("paper-sd35m", elsewhere.get(name, name.replace("depth-4", "depth-16"))))) in {
+            *RECIPES,
+            "paper-sd35m-depth-2",
+            "paper-sd35m-depth-6",
+        }

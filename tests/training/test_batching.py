@@ -106,3 +106,13 @@ def test_held_out_prompts_are_held_out_whole():
     assert not set(rest.pairs.prompt.tolist()) & set(held.pairs.prompt.tolist())
     with pytest.raises(ValueError, match="holds out 0 of 30 pairs"):
         split_by_prompt(data, 0.01, seed=0)
+
+
+def test_levels_read_together_are_drawn_for_each_prompt_and_cover_the_distribution():
+    data = tiny_comparisons(prompts=4)
+    (micro,) = StepSource(data, Uniform(), 12, seed=3, together=2)(0).micro_batches
+    assert micro.noise_level.shape == (micro.batch.groups, 2)
+    spread = micro.noise_level.flatten().sort().values * micro.noise_level.numel()
+    assert spread.floor().tolist() == list(range(micro.noise_level.numel()))
+    (one,) = StepSource(data, Uniform(), 12, seed=3)(0).micro_batches
+    assert one.noise_level.shape == (one.batch.groups,)

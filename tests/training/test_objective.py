@@ -129,3 +129,36 @@ def test_loss_is_float32_under_autocast():
         found = loss_of(a_batch())
     assert found.loss.dtype == found.margin.dtype == torch.float32
     found.loss.backward()
+
+
+class JointScorer(nn.Module):
+    """Adds up the scores of the levels that it reads together."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = MeanScorer()
+
+    def forward(self, noisy_latents, noise_level, conditioning):
+        states = zip(noisy_latents.unbind(1), noise_level.unbind(1), strict=True)
+        return sum(self.one(noisy, level, conditioning) for noisy, level in states)
+
+
+def test_levels_read_together_share_the_noise_and_have_the_mean_of_their_variances():
+    batch, model = a_batch(), JointScorer()
+    levels = torch.tensor([[0.3, 0.6], [0.8, 0.1]])
+    found = loss_of(batch, model, level=levels)
+    first, second = model.one.seen
+    for (noisy, level, _), column in ((first, 0), (second, 1)):
+        assert torch.equal(level, levels[:, column][batch.group])
+        used = (noisy - (1 - level).view(-1, 1, 1, 1) * batch.latents) / level.view(-1, 1, 1, 1)
+        torch.testing.assert_close(used, NOISE[batch.group], atol=1e-5, rtol=1e-4)
+    sigma = levels.square().mean(dim=1).sqrt()[batch.group][batch.first]
+    torch.testing.assert_close(found.pair_loss, PAPER(found.margin, sigma, batch.preference))
+
+
+def test_one_level_twice_has_the_variance_of_one():
+    batch = a_batch()
+    alone, twice = loss_of(batch), loss_of(batch, JointScorer(), level=LEVEL[:, None].expand(-1, 2))
+    torch.testing.assert_close(twice.margin, 2 * alone.margin)
+    expected = PAPER(2 * alone.margin, LEVEL[batch.group][batch.first], batch.preference)
+    torch.testing.assert_close(twice.pair_loss, expected)

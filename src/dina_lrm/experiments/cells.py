@@ -40,7 +40,8 @@ class CellSet:
     pairs: int
     per_prompt: int
     ceiling: float
-    data_hash: str
+    fingerprint: str
+    """Of the pictures, prompts and labels (`SyntheticComparisons.fingerprint`)."""
     readings: dict[str, CellReading]
 
 

@@ -95,7 +95,7 @@ def check_comparable(cells: Mapping[str, Cell]) -> None:
         if len(values) > 1:
             raise ValueError(f"cells differ in their {what}: {values}; give another --out, or remove some")
     for name in SETS:
-        hashes = {cell.sets[name].data_hash: cell.name for cell in cells.values()}
+        hashes = {cell.sets[name].fingerprint: cell.name for cell in cells.values()}
         if len(hashes) > 1:
             raise ValueError(f"cells were measured on different pairs of {name}: {', '.join(hashes.values())}")
 

@@ -128,7 +128,8 @@ def _cell_set(item: EvaluationSet, scores: dict[str, PairScores]) -> CellSet:
         for column, reading in enumerate(some.readings):
             found[name or reading_key(reading)] = _cell_reading(item, some, column)
     per_prompt = TEST_IMAGES * (TEST_IMAGES - 1) // 2
-    return CellSet(len(item.data), per_prompt, item.ceiling, item.data.content_hash, found)
+    fingerprint = synthetic_comparisons(item.name, len(item.data), TEST_SEED).fingerprint
+    return CellSet(len(item.data), per_prompt, item.ceiling, fingerprint, found)
 
 
 def _cell_reading(item: EvaluationSet, scores: PairScores, column: int) -> CellReading:

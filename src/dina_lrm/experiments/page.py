@@ -21,7 +21,7 @@ from dina_lrm.experiments.uncertainty_table import (
     uncertainty_table,
 )
 from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
-from dina_lrm.recipes.variants import PIXELS, VARIANTS
+from dina_lrm.recipes.variants import PIXELS, SWEEP, VARIANTS
 from dina_lrm.reports.axes import percent_axis, title_of
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
 
@@ -112,7 +112,7 @@ def _page(
         f"*{VARIANTS[REFERENCE.variant].label}* read at t = {REFERENCE.reading}. How a finding fares here says how it "
         "fares in a small world: a hypothesis about the large one, not a proof.",
         "",
-        "## Findings of the paper",
+        "## Findings of the paper, and beyond it",
         "",
         "| finding | in | difference in points | here |",
         "|---|---|---|---|",
@@ -203,13 +203,13 @@ def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]
         axes = figure.add_subplot()
         for index, variant in enumerate(variants):
             some = next(cell for cell in cells.values() if cell.variant == variant)
-            levels = [key for key in some.sets["in_domain"].readings if "+" not in key]
-            found = [accuracy(cells, Row(variant, level), MEAN, seeds) for level in levels]
+            levels = [level for level in SWEEP if f"{level:g}" in some.sets["in_domain"].readings]
+            found = [accuracy(cells, Row(variant, f"{level:g}"), MEAN, seeds) for level in levels]
             values = np.array([(e.value, e.low, e.high) for e in found if e is not None]).T
-            t, colour = [float(level) for level in levels], LIGHT.colour(index)
-            axes.fill_between(t, values[1], values[2], color=colour, alpha=0.15, linewidth=0)
+            colour = LIGHT.colour(index)
+            axes.fill_between(levels, values[1], values[2], color=colour, alpha=0.15, linewidth=0)
             axes.plot(
-                t,
+                levels,
                 values[0],
                 color=colour,
                 marker=MARKERS[index % len(MARKERS)],

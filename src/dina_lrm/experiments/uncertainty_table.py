@@ -37,8 +37,9 @@ def uncertainty_table(variant: str, cells: Mapping[str, Cell], seeds: Sequence[i
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for level in uncertain_levels(variant, cells):
         common, own, margin, variance = (_known(cells, variant, level, name, seeds) for name in MEASURES)
-        shown = [f"{level:g}", _plain(common, 100, 1), _plain(own, 100, 1), _plain(margin, 1, 3)]
-        lines.append(f"| {' | '.join([*shown, _plain(variance, 1, 4), str(common.seeds)])} |")
+        shares = [_plain(share, 100.0, ".1f") for share in (common, own)]
+        shown = [f"{level:g}", *shares, _plain(margin, 1.0, ".3f"), _plain(variance, 1.0, ".1e"), str(common.seeds)]
+        lines.append(f"| {' | '.join(shown)} |")
     return lines
 
 
@@ -70,6 +71,6 @@ def _known(cells: Mapping[str, Cell], variant: str, level: float, name: str, see
     return found
 
 
-def _plain(value: Estimate, factor: float, digits: int) -> str:
+def _plain(value: Estimate, factor: float, form: str) -> str:
     middle, half = factor * value.value, factor * (value.high - value.low) / 2
-    return f"{middle:.{digits}f} ± {half:.{digits}f}" if value.seeds > 1 else f"{middle:.{digits}f}"
+    return f"{middle:{form}} ± {half:{form}}" if value.seeds > 1 else f"{middle:{form}}"

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dina_lrm.recipes import paper, synthetic
+from dina_lrm.recipes import paper, paper_architecture, synthetic
 from dina_lrm.training.config import TrainConfig
 
 
@@ -37,6 +37,16 @@ RECIPES: dict[str, Recipe] = {
     "paper-sd35m-constant-0.7": Recipe(paper.sd35m_constant_07, "ablation: trained at t = 0.7, fixed variance"),
     "paper-sd35m-logit-normal-high": Recipe(paper.sd35m_logit_normal_high, "ablation: t ~ LogitNormal(0.8, 1)"),
     "paper-sd35m-logit-normal-low": Recipe(paper.sd35m_logit_normal_low, "ablation: t ~ LogitNormal(-0.8, 1)"),
+    "paper-sd35m-depth-8": Recipe(paper_architecture.sd35m_depth_8, "ablation: 8 blocks"),
+    "paper-sd35m-depth-16": Recipe(paper_architecture.sd35m_depth_16, "ablation: 16 blocks"),
+    "paper-sd35m-depth-20": Recipe(paper_architecture.sd35m_depth_20, "ablation: 20 blocks"),
+    "paper-sd35m-no-text": Recipe(paper_architecture.sd35m_no_text, "ablation: no text taps"),
+    "paper-sd35m-one-tap": Recipe(paper_architecture.sd35m_one_tap, "ablation: features of the last block alone"),
+    "paper-sd35m-full": Recipe(paper_architecture.sd35m_full, "ablation: all weights learn"),
+    "paper-sd35m-bradley-terry": Recipe(paper_architecture.sd35m_bradley_terry, "ablation: Bradley-Terry likelihood"),
+    "paper-sd35m-nll": Recipe(paper_architecture.sd35m_nll, "beyond the paper: negative log-likelihood"),
+    "paper-sd35m-two-levels": Recipe(paper_architecture.sd35m_two_levels, "beyond the paper: two noise levels at once"),
+    "paper-sd35m-best": Recipe(paper_architecture.sd35m_best, "beyond the paper: a teacher's labels, NLL"),
 }
 
 

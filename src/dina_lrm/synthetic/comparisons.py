@@ -1,5 +1,6 @@
 """Comparisons of the synthetic world: images, noisy labels, and the truth behind them."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,14 @@ class SyntheticComparisons:
     def ceiling(self) -> float:
         """Expected accuracy of a judge who knows the true utility."""
         return bayes_ceiling(self.probability)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of pictures, prompts and labels; unlike that of latents, every processor gives the same."""
+        found = hashlib.sha256("\n".join(self.prompts).encode())
+        for column in (self.images, self.group, self.pairs, self.preference.astype(np.float32)):
+            found.update(np.ascontiguousarray(column).tobytes())
+        return found.hexdigest()
 
     def comparisons(self) -> Iterator[Comparison]:
         """The pairs with their pictures in memory."""
