@@ -13,6 +13,7 @@ ASSETS: Final = Path(__file__).parent / "assets"
 _SYNTHETIC = ASSETS / "synthetic"
 BUNDLED: Final[Mapping[str, Mapping[Kind, Path]]] = {
     "synthetic": {"generator": _SYNTHETIC / "generator", "reward_model": _SYNTHETIC / "reward_model"},
+    "synthetic-unet": {"generator": _SYNTHETIC / "unet"},
 }
 """Names that need neither a path nor a network."""
 

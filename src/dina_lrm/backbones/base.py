@@ -158,6 +158,10 @@ class Backbone(nn.Module, ABC):
         """The conditioning of `prompts`, padded or cut to the stored prompt length; what was cut is recorded."""
 
     @abstractmethod
+    def empty_conditioning(self) -> Conditioning:
+        """The encoded empty prompt, one row: what classifier-free guidance is guided away from."""
+
+    @abstractmethod
     def add_lora(self, settings: LoraSettings, seed: int = 0) -> None:
         """Attach a fresh, trainable reward LoRA in float32; its values are a function of `seed`."""
 

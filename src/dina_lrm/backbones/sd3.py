@@ -111,6 +111,7 @@ class SD3Backbone(TransformerBackbone):
             tuple(text[tap] for tap in self.config.text_taps),
             run.inputs["temb"],
             None if mask is None else mask.to(device),
+            pooled_text=pooled.to(device, dtype),
         )
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
