@@ -112,6 +112,6 @@ def test_impossible_depths_and_taps_are_refused(case, folder, pipeline):
 
 
 def test_which_tensors_are_kept():
-    kept = Kept("blocks", 2, dropped=("out",))
-    names = ["blocks.0.a", "blocks.1.a", "blocks.2.a", "blocks.10.a", "out.weight", "embed.weight"]
-    assert [name for name in names if kept.covers(name)] == ["blocks.0.a", "blocks.1.a", "embed.weight"]
+    kept = Kept("blocks", 2, dropped=("out", "list.1"), more_blocks={"more": 1})
+    names = "blocks.0.a blocks.1.a blocks.2.a blocks.10.a out.weight embed.weight list.1.a more.0.a more.1.a".split()
+    assert [name for name in names if kept.covers(name)] == ["blocks.0.a", "blocks.1.a", "embed.weight", "more.0.a"]
