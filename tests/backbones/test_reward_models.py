@@ -7,7 +7,7 @@ from dina_lrm.backbones.registry import family_of_folder, family_of_pipeline
 from dina_lrm.heads import QFormerConfig
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.reward_config import RewardModelConfig
-from tests.backbones.families import ONE_OF_EACH, PROMPTS, SETTINGS
+from tests.backbones.families import ONE_OF_EACH, SETTINGS
 from tests.models import randomised
 
 pytestmark = pytest.mark.parametrize("case", ONE_OF_EACH, indirect=True, ids=lambda case: case.config.family)
@@ -26,7 +26,8 @@ def test_families_are_recognised(case, folder, pipeline):
 
 def test_it_survives_a_save_and_a_load_and_shares_a_pipeline(case, model, pipeline, tmp_path):
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    expected = model.score(images, PROMPTS, (0.2, 0.7))
+    prompts = ["a red cube", "the ball", "green"]
+    expected = model.score(images, prompts, (0.2, 0.7))
     assert expected.std() > 0
     model.save_pretrained(tmp_path / "saved")
     for other in (
@@ -34,7 +35,7 @@ def test_it_survives_a_save_and_a_load_and_shares_a_pipeline(case, model, pipeli
         LatentRewardModel.from_pretrained(tmp_path / "saved", pipeline=pipeline),
     ):
         assert other.config.backbone == model.config.backbone
-        torch.testing.assert_close(other.score(images, PROMPTS, (0.2, 0.7)), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(other.score(images, prompts, (0.2, 0.7)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_score_depends_on_prompt_latents_and_level_and_on_nothing_else(case, model, conditioning):

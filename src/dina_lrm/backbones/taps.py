@@ -126,7 +126,7 @@ def _listed(transformer: nn.Module, name: str) -> list[nn.Module]:
 
 
 @contextmanager
-def _swapped(transformer: nn.Module, lists: Mapping[str, list[nn.Module]]) -> Iterator[None]:
+def _swapped(transformer: nn.Module, lists: Mapping[str, Sequence[nn.Module]]) -> Iterator[None]:
     originals = {name: transformer.get_submodule(name) for name in lists}
     try:
         for name, blocks in lists.items():

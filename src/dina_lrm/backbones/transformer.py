@@ -265,4 +265,4 @@ class TransformerBackbone(Backbone):
 
 def _entries(transformer: nn.Module, lists: Sequence[str]) -> list[str]:
     """Names of the entries of lists of modules."""
-    return [f"{name}.{i}" for name in lists for i in range(len(transformer.get_submodule(name)))]
+    return [f"{name}.{i}" for name in lists for i, _ in enumerate(transformer.get_submodule(name).children())]
