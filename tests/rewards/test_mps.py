@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.mps_cross import CrossTower, rotated
 from tests.models import some_images
-from tests.rewards.tiny_judges import save_tiny_clip
+from tests.rewards.published_folders import save_mps
 
 WIDTH, HEADS, HEAD, INNER = 12, 3, 4, 20
 
@@ -64,15 +64,7 @@ def test_rotary_positions_leave_lengths_and_depend_on_distance_alone():
 
 @pytest.fixture(scope="module")
 def mps(tmp_path_factory):
-    folder = save_tiny_clip(tmp_path_factory.mktemp("mps"))
-    torch.manual_seed(1)
-    tensors = {f"model.{name}": tensor for name, tensor in load_file(folder / "model.safetensors").items()}
-    tower = CrossTower(WIDTH, 2, HEADS, HEAD, INNER).state_dict()
-    tensors |= {f"cross_model.{name}": tensor for name, tensor in tower.items()}
-    tensors["cross_model.layers.0.1.fn.rotary_emb.inv_freq"] = torch.ones(2)
-    (folder / "model.safetensors").unlink()
-    save_file(tensors, folder / "MPS_overall.safetensors")
-    return folder
+    return save_mps(tmp_path_factory.mktemp("mps"))
 
 
 def test_the_score_is_the_scaled_cosine_of_text_and_what_the_tower_saw(mps):

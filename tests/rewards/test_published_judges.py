@@ -1,22 +1,18 @@
 """Adapters over published weights against the architectures written down anew (`originals.py`), on random weights."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import BertTokenizerFast
 
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.clip import CLIP_MEAN, CLIP_STD
 from dina_lrm.scoring import PromptTruncatedWarning
 from tests.models import some_images
-from tests.rewards.originals import OpenClip, OriginalImageReward, PublishedMlp
+from tests.rewards.published_folders import SIDE, save_aesthetic, save_hpsv2, save_image_reward
 from tests.rewards.tiny_judges import save_tiny_clip
-from tests.tiny import WORDS, tiny_clip_tokenizer
 
-SIDE = 16
 PROMPTS = ["a red cube", "the small ball on the table"]
 
 
@@ -25,53 +21,19 @@ def normal(images):
     return (images - mean) / std
 
 
-def spread(model):
-    """Weights that let every part matter, after the tame ones of fresh layers."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.1) + (parameter.ndim == 1))
-    return model.eval()
-
-
-OPEN_CLIP = {
-    "embed_dim": 12,
-    "vision_cfg": {"image_size": SIDE, "layers": 2, "width": 24, "head_width": 12, "patch_size": 8},
-    "text_cfg": {"context_length": 8, "vocab_size": 0, "width": 16, "heads": 2, "layers": 2},
-}
-
-
 @pytest.fixture(scope="module")
 def hpsv2(tmp_path_factory):
-    folder, tokenizer = tmp_path_factory.mktemp("hpsv2"), tiny_clip_tokenizer()
-    shape = OPEN_CLIP | {"text_cfg": OPEN_CLIP["text_cfg"] | {"vocab_size": len(tokenizer)}}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": shape}))
-    model = spread(OpenClip(shape))
-    torch.save({"epoch": 1, "state_dict": model.state_dict()}, folder / "HPS_v2.1_compressed.pt")
-    tokenizer.save_pretrained(folder)
-    return folder, model, tokenizer
+    return save_hpsv2(tmp_path_factory.mktemp("hpsv2"))
 
 
 @pytest.fixture(scope="module")
 def image_reward(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("imagereward")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
-    told = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    told |= {"vocab_size": len(words), "max_position_embeddings": 40, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
-    (folder / "med_config.json").write_text(json.dumps(told | {"encoder_width": 768, "add_cross_attention": True}))
-    model = spread(OriginalImageReward(len(words)))
-    torch.save(model.state_dict(), folder / "ImageReward.pt")
-    return folder, model, BertTokenizerFast.from_pretrained(folder)
+    return save_image_reward(tmp_path_factory.mktemp("image_reward"))
 
 
 @pytest.fixture(scope="module")
 def aesthetic(tmp_path_factory):
-    folder = save_tiny_clip(tmp_path_factory.mktemp("aesthetic"))
-    model = spread(PublishedMlp(12))
-    torch.save(model.state_dict(), folder / "sac+logos+ava1-l14-linearMSE.pth")
-    return folder, model, None
+    return save_aesthetic(tmp_path_factory.mktemp("aesthetic"))
 
 
 def test_hpsv2_is_the_cosine_of_open_clip(hpsv2):
