@@ -33,7 +33,7 @@ class Arguments(CommonArguments):
 
     source: Positional[str]
     """A file of comparisons (JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference), or a data set:
-    hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings."""
+    hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings, released-latents."""
     path: Path | None = None
     """Where the data set is: its folder, or a table. Without it, genai-bench and pick-a-pic are streamed."""
     split: str | None = None
@@ -133,6 +133,7 @@ def _table(title: str, report: CheckReport) -> Table:
         "rows not accepted": report.count("row"),
         "repeated": report.count("duplicate"),
         "contradicting": report.count("contradiction"),
+        "votes against the named winner": report.count("conflict"),
         "image against itself": report.count("same image"),
     }
     for name, value in rows.items():
