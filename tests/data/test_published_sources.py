@@ -2,9 +2,13 @@
 
 import dataclasses
 import json
+import random
 import tracemalloc
+from collections import Counter
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dina_lrm.cli.main import main
 from dina_lrm.data.sources import SOURCES, read_comparisons, source_rows
@@ -242,6 +246,61 @@ def test_data_check_counts_what_a_published_set_holds(tmp_path, capsys, monkeypa
     assert sorted(problem["fault"] for problem in listed) == ["corrupt image", "missing image"]
     assert main([*words, "--strict"]) == 1
     assert "missing image" in capsys.readouterr().err
+
+
+def test_data_check_of_a_set_of_the_published_size_adds_up(tmp_path, monkeypatch):
+    """466 rankings of 4 to 9 images: pairs are n (n - 1) / 2 of each, ties those of equal ranks."""
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(0)
+    (tmp_path / "data").mkdir()
+    for number in range(9):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    sizes = [chance.randint(4, 9) for _ in range(466)]
+    rankings = [[chance.randint(1, size) for _ in range(size)] for size in sizes]
+    rows = [
+        {"id": f"{n:06d}", "prompt": f"prompt {n % 400}", "generations": [f"{i}.png" for i in range(len(ranking))]}
+        | {"ranking": ranking}
+        for n, ranking in enumerate(rankings)
+    ]
+    for row in rows[:12]:
+        row["generations"][3] = f"gone-{row['id']}.webp"
+    (tmp_path / "data" / "test.json").write_text(json.dumps(rows))
+    words = ["data", "check", "imagereward", "--path", str(tmp_path), "--split", "test", "--json", "found.json"]
+    assert main([*words, "--quiet"]) == 0
+    found = json.loads(Path("found.json").read_text())
+    ties = sum(sum(n * (n - 1) // 2 for n in Counter(ranking).values()) for ranking in rankings)
+    expected = {
+        "prompts": 466,
+        "pairs": sum(size * (size - 1) // 2 for size in sizes),
+        "ties": ties,
+        "missing_images": 12,
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["imagereward", "--path", "nowhere"], 2, "nowhere"),
+        (["imagereward", "--path", ".", "--split", "tset"], 2, "split 'tset'; accepted: test, validation, train"),
+        (["imagereward", "--path", ".", "--split", "train"], 2, "no table of split 'train'"),
+        (["imagereward"], 2, "give the path of its folder"),
+        (["imagerewards", "--path", "."], 2, "no such file or folder, nor a data set; did you mean 'imagereward'?"),
+        (["empty.jsonl"], 0, "holds no row"),
+        (["empty.jsonl", "--strict"], 1, "holds no row"),
+        (["empty.json"], 2, "empty.json: holds nothing"),
+        (["header.csv", "--strict"], 1, "holds no row"),
+    ],
+)
+def test_data_check_answers_a_careless_user(tmp_path, monkeypatch, capsys, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["imagereward"](tmp_path)
+    for name in ("empty.jsonl", "empty.json"):
+        Path(name).write_text("")
+    Path("header.csv").write_text("prompt,image_a,image_b,preference\n")
+    assert main(["data", "check", *words]) == code
+    told = capsys.readouterr()
+    assert message in told.out + told.err
 
 
 def test_data_check_counts_rows_without_a_judgement(tmp_path, monkeypatch):
