@@ -246,3 +246,35 @@ def test_published_sets_are_found_by_name_or_path(tmp_path: Path, folder: Path) 
     assert json.loads(target.read_text())["mean"]["sharpness"]["no noise"] == pytest.approx(sum(both) / 2)
     counted = result.sets[0].at(result.reference).accuracy
     assert (counted.label_ties, counted.missing, counted.prompts) == (1, 1, 2)
+
+
+def test_one_table_over_the_papers_sets_survives_the_failure_of_one(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.data.published import LAYOUTS
+
+    names = ("hpdv3", "hpdv2", "imagereward", "genai-bench")
+    for name in names:
+        (tmp_path / name).mkdir()
+        LAYOUTS[name](tmp_path / name)
+    target = tmp_path / "found.json"
+    on = f"{','.join(names)},synthetic:in_domain"
+    convention = "micro_tie_wrong"
+    options = ("--on", on, "--data", tmp_path, "--pairs", "6", "--convention", convention, "--seed", "3")
+    words = (folder / "model", "sharpness", *options, "--out", tmp_path / "out", "--json", target)
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert all(title in shown for title in ("Mean", "Bayes ceiling", "sharpness"))
+    found = json.loads(target.read_text())
+    for result in map(EvaluationResult.from_dict, found["results"]):
+        assert [measured.name for measured in result.sets] == [*names, "in_domain"]
+        assert (result.convention, result.seed) == (convention, 3)
+        assert all(len(measured.data_hash) == 64 for measured in result.sets)
+        assert {"torch", "python"} <= result.environment.keys() and result.command
+        assert 0 <= found["mean"][result.model][result.reference.name] <= 1
+    (tmp_path / "hpdv2" / "test.json").write_text('[{"prompt": "p"}]')
+    assert run(*words) == 1
+    told = capsys.readouterr().err
+    assert "2 of the measurements failed" in told and "sharpness on hpdv2: " in told and "row 1: no field" in told
+    found = json.loads(target.read_text())
+    assert list(found["summary"]["sharpness"]["no noise"]) == ["hpdv3", "imagereward", "genai-bench", "in_domain"]

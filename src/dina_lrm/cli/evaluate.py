@@ -119,10 +119,10 @@ class _Run:
         began = time.perf_counter()
         try:
             judge, model = self._judge(name)
-        except ValueError as error:
+        except Exception as error:
             if len(self.arguments.models) == 1:
                 raise
-            self.failures.append({"model": name, "set": "all", "error": str(error)})
+            self.failures.append({"model": name, "set": "all", "error": str(error) or repr(error)})
             return
         judged: list[JudgedSet] = []
         for named in self.asked.sets:
