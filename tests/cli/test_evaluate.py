@@ -249,9 +249,11 @@ def test_published_sets_are_found_by_name_or_path(tmp_path: Path, folder: Path) 
 
 
 def test_one_table_over_the_papers_sets_survives_the_failure_of_one(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.data.published import LAYOUTS
+
+    monkeypatch.setenv("COLUMNS", "240")
 
     names = ("hpdv3", "hpdv2", "imagereward", "genai-bench")
     for name in names:
