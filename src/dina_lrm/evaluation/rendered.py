@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 
-import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -64,11 +62,7 @@ class RenderedComparisons:
     @cached_property
     def content_hash(self) -> str:
         """One hash of pictures, prompts and labels."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.drawn.images).tobytes())
-        for row in self.pairs.rows():
-            digest.update(repr(row).encode())
-        digest.update(repr(self.prompts).encode())
-        return digest.hexdigest()
+        return self.drawn.fingerprint
 
     def encoded(self, progress: ReportProgress | None = None) -> EncodedComparisons:
         """The comparisons encoded for the generator."""
