@@ -28,6 +28,7 @@ from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.description import describe
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads import Head
+from dina_lrm.heads.reading import read_features
 from dina_lrm.images import ImageSource, split_images
 from dina_lrm.level_scores import LevelScores, common_noise, scores_of_batches, scores_of_groups, scoring_mode
 from dina_lrm.preference.likelihood import PreferenceModel
@@ -135,7 +136,7 @@ class LatentRewardModel(nn.Module):
         conditioning: Conditioning,
     ) -> Float[Tensor, " batch"]:
         """Raw scores of noisy latents at their own noise levels: what is trained. No checks; see `score_noisy`."""
-        return self.head([self.backbone.features(noisy_latents, noise_level, conditioning)])
+        return self.head([read_features(self.backbone, self.head, noisy_latents, noise_level, conditioning)])
 
     def score(
         self,

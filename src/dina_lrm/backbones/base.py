@@ -107,6 +107,8 @@ class Backbone(nn.Module, ABC):
     text_widths: tuple[int, ...]
     """Width of the text tokens at each text tap."""
     time_embedding_width: int
+    pooled_width: int
+    """Width of the prompt's pooled vector; 0 where the family has none."""
     latent_channels: int
     latent_multiple: int
     """Height and width of the latents must be multiples of this (the patch size)."""

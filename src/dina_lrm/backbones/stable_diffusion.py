@@ -59,6 +59,7 @@ class StableDiffusionBackbone(TransformerBackbone):
         self.visual_widths = tuple((widths[0], *widths, widths[-1])[tap] for tap in config.visual_taps)
         self.text_widths = (unet.config.cross_attention_dim,) * len(config.text_taps)
         self.time_embedding_width = unet.time_embedding.linear_2.out_features
+        self.pooled_width = parts.pooled_width
         self.latent_channels = unet.config.in_channels
         self.latent_multiple = 2 ** (len(widths) - 1)
         self.pixels_per_latent = parts.pixels_per_latent

@@ -3,6 +3,7 @@
 SD1.5 and SD2.1 have one CLIP encoder, SDXL has two and knows it by `text_encoder_2`.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,7 @@ class UnetParts(ABC):
 
     pixels_per_latent: int
     latent_scale: float
+    pooled_width: int
 
     @property
     @abstractmethod
@@ -51,6 +53,11 @@ class PipelineParts(UnetParts):
     def __init__(self, pipeline: Pipeline) -> None:
         self.pixels_per_latent = pipeline.vae_scale_factor
         self.latent_scale = _scale(pipeline.vae.config)
+        self.pooled_width = (
+            pipeline.text_encoder_2.config.projection_dim
+            if isinstance(pipeline, StableDiffusionXLPipeline)
+            else pipeline.text_encoder.config.hidden_size
+        )
         self._pipeline = pipeline
 
     @property
@@ -77,6 +84,7 @@ class FolderParts(UnetParts):
         vae_config = AutoencoderKL.load_config(folder / "vae")
         self.pixels_per_latent = 2 ** (len(vae_config["block_out_channels"]) - 1)
         self.latent_scale = _scale(vae_config)
+        self.pooled_width = _pooled_width(folder)
         self._folder = folder
         self._text_folder = folder if text_folder is None else text_folder
         self._unet, self._scheduler = unet, scheduler
@@ -176,6 +184,12 @@ def _recorded(module: nn.Module) -> Iterator[list[Any]]:
         yield outputs
     finally:
         handle.remove()
+
+
+def _pooled_width(folder: Path) -> int:
+    two = (folder / "text_encoder_2").is_dir()
+    values = json.loads((folder / ("text_encoder_2" if two else "text_encoder") / "config.json").read_text())
+    return int(values["projection_dim"] if two else values["hidden_size"])
 
 
 def _scale(vae_config: Any) -> float:  # noqa: ANN401 - diffusers' frozen dictionary
