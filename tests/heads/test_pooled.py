@@ -151,6 +151,6 @@ def test_guidance_runs_the_generator_on_the_empty_prompt(generator):
     read = read_features(backbone, head, latents, levels, conditioning)
     empty = backbone.features(latents, levels, backbone.encode_prompts(["", ""]))
     for found, wanted in zip(read.unconditional, empty.visual, strict=True):
-        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
     plain = QFormerHead(QFormerConfig(width=8, attention_heads=2, use_text=False), (8,), (), 4)
     assert read_features(backbone, plain, latents, levels, conditioning).unconditional is None

@@ -54,7 +54,7 @@ def synthetic_unet_lrm() -> TrainConfig:
 
 
 def synthetic_lrm() -> TrainConfig:
-    """LRM on the world's transformer: the same pairs, steps and LoRA as `synthetic`, another head and objective.
+    """LRM on the world's transformer: the same pairs and LoRA as the paper's head gets, another head and objective.
 
     `dina-lrm train synthetic-lrm --data synthetic --out runs/lrm`
 
