@@ -38,6 +38,7 @@ from dina_lrm.validation import (
     NoiseLevels,
     check_latents,
     check_noise,
+    check_scale,
     checked_level_per_item,
     checked_levels,
     matched_conditioning,
@@ -298,6 +299,7 @@ class LatentRewardModel(nn.Module):
         seed: int,
     ) -> Tensor:
         check_latents(where, latents, self.backbone)
+        check_scale(where, latents)
         conditioning = matched_conditioning(where, conditioning, len(latents))
         if noise is not None:
             check_noise(where, noise, latents)

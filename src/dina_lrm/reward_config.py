@@ -23,6 +23,8 @@ class RewardModelConfig:
     """The reward LoRA; None = the backbone is as pretrained, or has weights of its own (`own_backbone`)."""
     own_backbone: bool = False
     """Every backbone weight was trained and is stored with the model."""
+    own_text_encoders: bool = False
+    """The text encoders were trained too and are stored with the model (published LRM)."""
     preference: PreferenceModel = field(default_factory=Thurstone)
     noise_level: float = 0.4
     """Level at which clean latents are scored unless told otherwise."""

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dina_lrm.preference.noise_levels import LogitNormal, Uniform
-from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.randomness import mixed_seed, seed_layers, step_levels, step_noise
 from tests.training.tiny_runs import tiny_comparisons
 
@@ -106,3 +106,12 @@ def test_held_out_prompts_are_held_out_whole():
     assert not set(rest.pairs.prompt.tolist()) & set(held.pairs.prompt.tolist())
     with pytest.raises(ValueError, match="holds out 0 of 30 pairs"):
         split_by_prompt(data, 0.01, seed=0)
+
+
+def test_weighting_by_prompt_divides_by_its_comparisons():
+    data = tiny_comparisons(prompts=4)
+    weighted = weighted_by_prompt(data)
+    for prompt in data.pairs.prompt.unique():
+        rows = data.pairs.prompt == prompt
+        torch.testing.assert_close(weighted.weight[rows] * rows.sum(), data.weight[rows])
+    assert data.content_hash == tiny_comparisons(prompts=4).content_hash

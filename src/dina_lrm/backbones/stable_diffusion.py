@@ -155,6 +155,13 @@ class StableDiffusionBackbone(TransformerBackbone):
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         return encode_unet_prompts(pipeline, prompts, self.device)
 
+    def use_text_encoders(self, folder: Path) -> None:
+        """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""
+        self._own_weights("use_text_encoders")
+        assert isinstance(self._parts, FolderParts)
+        self._parts.replace_text_encoders(folder)
+        self.text_encoders, self._empty = folder, None
+
     @property
     def _takes_added_conditions(self) -> bool:
         return self.transformer.config.addition_embed_type == "text_time"

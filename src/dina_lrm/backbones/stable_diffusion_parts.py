@@ -78,19 +78,21 @@ class PipelineParts(UnetParts):
 class FolderParts(UnetParts):
     """The encoders of a pipeline folder, each loaded when first asked for; text encoders may lie in another folder."""
 
-    def __init__(
-        self, folder: Path, unet: UNet2DConditionModel, scheduler: SchedulerMixin, text_folder: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, unet: UNet2DConditionModel, scheduler: SchedulerMixin) -> None:
         vae_config = AutoencoderKL.load_config(folder / "vae")
         self.pixels_per_latent = 2 ** (len(vae_config["block_out_channels"]) - 1)
         self.latent_scale = _scale(vae_config)
         self.pooled_width = _pooled_width(folder)
         self._folder = folder
-        self._text_folder = folder if text_folder is None else text_folder
+        self._text_folder = folder
         self._unet, self._scheduler = unet, scheduler
         self._force_upcast = bool(vae_config.get("force_upcast", True))
         self._vae: AutoencoderKL | None = None
         self._pipeline: Pipeline | None = None
+
+    def replace_text_encoders(self, folder: Path) -> None:
+        """Take `text_encoder` (and `text_encoder_2`) of `folder` from now on."""
+        self._text_folder, self._pipeline = folder, None
 
     @property
     def device(self) -> torch.device:
@@ -133,9 +135,13 @@ class FolderParts(UnetParts):
 
     def _encoder(self, kind: type[Any], name: str, dtype: torch.dtype) -> nn.Module:
         folder = self._text_folder / name
-        encoder: nn.Module = kind.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, variant=stored_variant(folder)
+        encoder: nn.Module
+        encoder, found = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, variant=stored_variant(folder), output_loading_info=True
         )
+        missing = sorted(found["missing_keys"])
+        if missing:
+            raise ValueError(f"{folder}: missing tensors {missing[:5]} (at most 5 shown)")
         return encoder.requires_grad_(False).eval()
 
 
