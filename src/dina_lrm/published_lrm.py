@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig
-from dina_lrm.backbones.truncated import tensor_files
 from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.preference.likelihood import BradleyTerry
 from dina_lrm.reward_config import RewardModelConfig
@@ -48,6 +47,9 @@ def read_published_lrm(folder: Path) -> StoredModel:
 
     Raises FileNotFoundError naming a missing file, ValueError naming missing, unexpected or misshapen tensors.
     """
+    # Brings in diffusers, which a model that is merely named does not need
+    from dina_lrm.backbones.truncated import tensor_files
+
     unet = read_json(folder / "unet" / "config.json")
     two = (folder / "text_encoder_2").is_dir()
     existing(folder / "text_encoder" / "config.json")

@@ -139,7 +139,7 @@ def test_timesteps_are_those_of_lrm() -> None:
     levels = Timesteps().sample(5_000, torch.Generator().manual_seed(0))
     timesteps = (1000 * levels.unique() - 1).round().int().tolist()
     assert timesteps == list(range(1, 952, 50))
-    assert Timesteps(first=3, last=3).sample(2, torch.Generator()).tolist() == pytest.approx([0.004, 0.004])
-    for wrong in ({"first": 1.5}, {"first": 9, "last": 8}, {"last": 1000}, {"interval": 0}):
+    assert Timesteps(first=3.0, last=3.0).sample(2, torch.Generator()).tolist() == pytest.approx([0.004, 0.004])
+    for wrong in ({"first": 1.5}, {"first": 9.0, "last": 8.0}, {"last": 1000.0}, {"interval": 0.0}):
         with pytest.raises(ValueError, match="Timesteps"):
             Timesteps(**wrong)

@@ -152,10 +152,10 @@ class Timesteps(NoiseLevelSampler):
     Timestep i is noise level (i + 1) / total, as in a variance-preserving process.
     """
 
-    first: float = 1
-    last: float = 951
-    interval: float = 50
-    total: float = 1000
+    first: float = 1.0
+    last: float = 951.0
+    interval: float = 50.0
+    total: float = 1000.0
 
     def __post_init__(self) -> None:
         given = (self.first, self.last, self.interval, self.total)
