@@ -13,6 +13,7 @@ ASSETS: Final = Path(__file__).parent / "assets"
 _SYNTHETIC = ASSETS / "synthetic"
 BUNDLED: Final[Mapping[str, Mapping[Kind, Path]]] = {
     "synthetic": {"generator": _SYNTHETIC / "generator", "reward_model": _SYNTHETIC / "reward_model"},
+    "synthetic-unet": {"generator": _SYNTHETIC / "unet"},
 }
 """Names that need neither a path nor a network."""
 
@@ -97,7 +98,7 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
 
 
 def _accepted(wanted: _Wanted) -> str:
-    bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds]
+    bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds and kinds[wanted.kind].is_dir()]
     first = f"{', '.join(bundled)} (bundled), " if bundled else ""
     return f"accepted are {first}a local folder with {wanted.marker}, or a Hugging Face hub id owner/name"
 

@@ -22,6 +22,8 @@ class StoredModel:
     """A PEFT folder."""
     backbone: Mapping[str, Tensor] | None = None
     """Weights of the transformer under the names diffusers gives them, when all of them were trained."""
+    text_encoders: Path | None = None
+    """A folder with `text_encoder/` (and `text_encoder_2/`), when they were trained too."""
 
 
 def copy_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

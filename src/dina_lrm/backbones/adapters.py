@@ -113,15 +113,15 @@ class RewardLora:
 
 
 def attach_lora(
-    transformer: ModelMixin, settings: LoraSettings, blocks: str, depth: int, shared: bool, seed: int
+    transformer: ModelMixin, settings: LoraSettings, blocks: Sequence[str], shared: bool, seed: int
 ) -> RewardLora:
-    """Inject a fresh LoRA into the first `depth` entries of `blocks`, its values a function of `seed`.
+    """Inject a fresh LoRA into the modules named `blocks`, its values a function of `seed`.
 
     Standalone it is switched on. In a shared transformer it stays off, and the adapters in use, `requires_grad` and the
     train flags are as before. Raises ValueError for targets that name no module there.
     """
     assert settings.targets is not None
-    names = adapted_modules(transformer, settings.targets, blocks, depth, settings.exclude)
+    names = adapted_modules(transformer, settings.targets, blocks, settings.exclude)
     before = ModuleState.of(transformer)
     name = _free_name(transformer)
     config = peft_config(replace(settings, targets=tuple(names), exclude=()))
@@ -145,19 +145,17 @@ def attach_lora(
 
 
 def adapted_modules(
-    transformer: nn.Module, targets: Sequence[str], blocks: str, depth: int, exclude: Sequence[str] = ()
+    transformer: nn.Module, targets: Sequence[str], blocks: Sequence[str], exclude: Sequence[str] = ()
 ) -> list[str]:
-    """Names of the modules of the first `depth` blocks whose name is, or ends with, one of `targets`.
+    """Names of the modules within `blocks` (names too) whose name is, or ends with, one of `targets`.
 
     Those whose name is, or ends with, one of `exclude` are left out.
     """
-    block_list = transformer.get_submodule(blocks)
-    assert isinstance(block_list, nn.ModuleList)
-    first = enumerate(list(block_list)[:depth])
-    names = [f"{blocks}.{i}.{name}" for i, block in first for name, _ in block.named_modules()]
+    names = [f"{block}.{name}" for block in blocks for name, _ in transformer.get_submodule(block).named_modules()]
     for target in targets:
         if not any(_named_by(name, target) for name in names):
-            raise ValueError(f"LoRA target {target!r} names no module in the first {depth} blocks of {blocks}")
+            where = f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"
+            raise ValueError(f"LoRA target {target!r} names no module in the first {where}")
     return [
         name
         for name in names

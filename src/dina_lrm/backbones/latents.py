@@ -11,20 +11,25 @@ from torch import Tensor, nn
 
 
 def encode_pixels(
-    vae: AutoencoderKL, pixels: Float[Tensor, "batch 3 height width"]
+    vae: AutoencoderKL, pixels: Float[Tensor, "batch 3 height width"], shift: float | None = None
 ) -> Float[Tensor, "batch channels h w"]:
-    """`(mode of the posterior - shift) * scale` in float32, for pixels in [-1, 1]."""
+    """`(mode of the posterior - shift) * scale` in float32, for pixels in [-1, 1].
+
+    `shift` replaces that of the VAE's configuration, for pipelines that do not read it.
+    """
     with lent(vae, pixels):
         mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
-    shift, scale = shift_and_scale(vae.config)
+    own_shift, scale = shift_and_scale(vae.config)
+    shift = own_shift if shift is None else shift
     return (mode.float() - shift) * scale
 
 
 def decode_pixels(
-    vae: AutoencoderKL, latents: Float[Tensor, "batch channels h w"]
+    vae: AutoencoderKL, latents: Float[Tensor, "batch channels h w"], shift: float | None = None
 ) -> Float[Tensor, "batch 3 height width"]:
     """The inverse: float32 pixels, nominally in [-1, 1]."""
-    shift, scale = shift_and_scale(vae.config)
+    own_shift, scale = shift_and_scale(vae.config)
+    shift = own_shift if shift is None else shift
     unscaled = latents.float() / scale + shift
     with lent(vae, latents):
         return vae.decode(unscaled.to(vae.dtype)).sample.float()

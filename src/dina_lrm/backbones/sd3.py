@@ -48,6 +48,7 @@ class SD3Backbone(TransformerBackbone):
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.config.caption_projection_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim
+        self.pooled_width = transformer.config.pooled_projection_dim
         self.latent_channels = transformer.config.in_channels
         self.latent_multiple = transformer.config.patch_size
         self.pixels_per_latent = parts.pixels_per_latent
@@ -111,6 +112,7 @@ class SD3Backbone(TransformerBackbone):
             tuple(text[tap] for tap in self.config.text_taps),
             run.inputs["temb"],
             None if mask is None else mask.to(device),
+            pooled_text=pooled.to(device, dtype),
         )
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:

@@ -13,6 +13,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
 from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
+from dina_lrm.backbones.truncated import stored_variant
 
 _NO_T5 = {"text_encoder_3": None, "tokenizer_3": None}
 
@@ -87,7 +88,7 @@ class FolderParts(Sd3Parts):
         """Loaded in `dtype`; frozen."""
         if self._vae is None:
             vae = AutoencoderKL.from_pretrained(
-                self._folder / "vae", dtype=dtype, use_safetensors=True, variant=_variant(self._folder / "vae")
+                self._folder / "vae", dtype=dtype, use_safetensors=True, variant=stored_variant(self._folder / "vae")
             )
             self._vae = vae.requires_grad_(False).eval()
         return self._vae.to(device)
@@ -102,7 +103,7 @@ class FolderParts(Sd3Parts):
                 vae=None,
                 dtype=dtype,
                 use_safetensors=True,
-                variant=_variant(self._folder / "text_encoder"),
+                variant=stored_variant(self._folder / "text_encoder"),
                 **absent,
             )
         return self._pipeline.to(device)
@@ -154,12 +155,3 @@ def _encode_without_adapters(
 def _has_t5(folder: Path) -> bool:
     index = json.loads((folder / "model_index.json").read_text())
     return index.get("text_encoder_3", [None, None])[0] is not None
-
-
-def _variant(folder: Path) -> str | None:
-    """The weight variant to ask for: None where there are plain files."""
-    names = [path.name for path in folder.glob("*.safetensors")]
-    for variant in ("fp16", "bf16"):
-        if names and all(f".{variant}" in name for name in names):
-            return variant
-    return None

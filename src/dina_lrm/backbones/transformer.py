@@ -17,7 +17,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, LoraSettings
-from dina_lrm.backbones.taps import TappedRun, run_tapped
+from dina_lrm.backbones.taps import BlockScope, TappedRun, run_tapped
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -37,7 +37,7 @@ class TransformerBackbone(Backbone):
 
     def __init__(self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, shared: bool) -> None:
         super().__init__()
-        available = len(transformer.get_submodule(self.blocks))
+        available = len(self.block_names(transformer))
         if config.depth > available:
             raise ValueError(f"depth: got {config.depth}, but {config.pretrained} has {available} {self.blocks}")
         self.config = config
@@ -51,6 +51,7 @@ class TransformerBackbone(Backbone):
         self._lora: RewardLora | None = None
         self._gradient_checkpointing = False
         self._attention: AttentionChoice = nullcontext
+        self._empty: Conditioning | None = None
         self.eval()
 
     @classmethod
@@ -64,6 +65,22 @@ class TransformerBackbone(Backbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "TransformerBackbone":
         """Load what is used of a pipeline folder (standalone mode)."""
+
+    @classmethod
+    def block_names(cls, transformer: ModelMixin) -> list[str]:
+        """Names of the blocks that `depth` counts, in the order they run."""
+        return [f"{cls.blocks}.{i}" for i in range(len(transformer.get_submodule(cls.blocks)))]
+
+    @property
+    def used_blocks(self) -> list[str]:
+        """Names of the first `depth` blocks."""
+        return self.block_names(self.transformer)[: self.config.depth]
+
+    def empty_conditioning(self) -> Conditioning:
+        """The encoded empty prompt, kept once it was asked for."""
+        if self._empty is None:
+            self._empty = self.encode_prompts([""])
+        return self._empty
 
     @property
     def transformer(self) -> ModelMixin:
@@ -89,7 +106,7 @@ class TransformerBackbone(Backbone):
         if self._lora is not None:
             raise ValueError(f"the backbone has a reward LoRA already: {self._lora.settings}")
         spelled = replace(settings, targets=settings.targets or self.lora_targets)
-        lora = attach_lora(self.transformer, spelled, self.blocks, self.config.depth, self.shared, seed)
+        lora = attach_lora(self.transformer, spelled, self.used_blocks, self.shared, seed)
         self._lora, self._scope = lora, AdapterScope(self.transformer, lora.name)
         if self.shared:
             self.borrowed_lora.extend(lora.modules())
@@ -157,8 +174,8 @@ class TransformerBackbone(Backbone):
         """
         self._own_weights("compile_blocks")
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
-        for block in self.transformer.get_submodule(self.blocks)[: self.config.depth]:
-            block.compile(mode=mode, dynamic=dynamic, fullgraph=fullgraph)
+        for name in self.used_blocks:
+            self.transformer.get_submodule(name).compile(mode=mode, dynamic=dynamic, fullgraph=fullgraph)
 
     def reward_adapter(self) -> AbstractContextManager[None]:
         """Inside, the model computes with the reward LoRA alone; do not call `backward` of the generator inside."""
@@ -190,6 +207,23 @@ class TransformerBackbone(Backbone):
 
     def run_blocks(self, arguments: dict[str, Any]) -> TappedRun:
         """Call the transformer with `arguments` up to the depth, with the reward adapter, and return the taps."""
+        with self.reward_adapter():
+            return self.tapped(arguments, {*self.config.visual_taps, *self.config.text_taps}, self._block_scope())
+
+    def tapped(self, arguments: dict[str, Any], taps: set[int], scope: BlockScope) -> TappedRun:
+        """The forward of the transformer that is left behind the last block used."""
+        return run_tapped(
+            self.transformer,
+            arguments,
+            blocks=self.blocks,
+            stop_before=self.stop_before,
+            depth=self.config.depth,
+            taps=taps,
+            scope=scope,
+            gradient_checkpointing=self._gradient_checkpointing,
+        )
+
+    def _block_scope(self) -> BlockScope:
         training = self.training
 
         @contextmanager
@@ -199,17 +233,7 @@ class TransformerBackbone(Backbone):
             with adapter, self._attention():
                 yield
 
-        with self.reward_adapter():
-            return run_tapped(
-                self.transformer,
-                arguments,
-                blocks=self.blocks,
-                stop_before=self.stop_before,
-                depth=self.config.depth,
-                taps={*self.config.visual_taps, *self.config.text_taps},
-                scope=scope,
-                gradient_checkpointing=self._gradient_checkpointing,
-            )
+        return scope
 
     def _existing_lora(self) -> RewardLora:
         if self._lora is None:

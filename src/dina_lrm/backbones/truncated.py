@@ -60,6 +60,15 @@ def load_truncated(
     return model
 
 
+def stored_variant(folder: Path) -> str | None:
+    """The weight variant to ask diffusers and transformers for in a model folder: None where there are plain files."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    for variant in filter(None, _VARIANTS):
+        if names and all(f".{variant}" in name for name in names):
+            return variant
+    return None
+
+
 def tensor_files(folder: Path) -> dict[str, Path]:
     """The safetensors file of each tensor of a diffusers model folder: one file or shards, full or of a variant.
 

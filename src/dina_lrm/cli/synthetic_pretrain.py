@@ -1,4 +1,4 @@
-"""`dina-lrm synthetic pretrain`: the bundled generator from nothing."""
+"""`dina-lrm synthetic pretrain`: the bundled generators from nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dina_lrm.synthetic.pretraining.config import PretrainConfig
 
 @dataclass
 class Arguments(CommonArguments):
-    """Train the generator of the synthetic world: autoencoder, then transformer and text encoders.
+    """Train a generator of the synthetic world: autoencoder, then transformer and text encoders; or the U-Net.
 
-    Goes on from what `--out` holds. About an hour on two cores with bfloat16 instructions; the result is
-    `OUT/generator`, which every command accepts as `--backbone`.
+    The U-Net (`--config.architecture unet`) takes the bundled autoencoder. Goes on from what `--out` holds. About an
+    hour on two cores with bfloat16 instructions; the result is `OUT/generator`, which every command accepts as
+    `--backbone`.
 
     Example:
         dina-lrm synthetic pretrain --out pretraining
@@ -39,9 +40,12 @@ def run(arguments: Arguments) -> dict[str, object]:
 
         folder = pretrain(arguments.config, arguments.out, report)
     facts: dict[str, object] = json.loads((folder / "facts.json").read_text())
-    console(arguments.quiet).print(
-        f"{folder}: autoencoder {facts['vae_psnr_db']:.1f} dB, flow loss {facts['flow_loss']:.3f}, "
-        f"{facts['samples_right']:.0%} of samples exactly right",
-        markup=False,
-    )
+    measures = {
+        "vae_psnr_db": "autoencoder {:.1f} dB",
+        "flow_loss": "flow loss {:.3f}",
+        "noise_loss": "noise loss {:.3f}",
+        "samples_right": "{:.0%} of samples exactly right",
+    }
+    said = ", ".join(text.format(facts[name]) for name, text in measures.items() if name in facts)
+    console(arguments.quiet).print(f"{folder}: {said}", markup=False)
     return {"folder": str(folder), **facts}

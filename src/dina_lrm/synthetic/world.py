@@ -1,10 +1,12 @@
-"""The bundled generator: loading it, and drawing pictures with it."""
+"""The bundled generators: loading them, and drawing pictures with them."""
 
+import json
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from diffusers import StableDiffusion3Pipeline
+from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline
 from numpy.typing import NDArray
 
 from dina_lrm.locate import locate_generator
@@ -12,10 +14,16 @@ from dina_lrm.locate import locate_generator
 SAMPLING_STEPS = 20
 GUIDANCE = 3.0
 
+SyntheticPipeline: TypeAlias = StableDiffusion3Pipeline | StableDiffusionPipeline
+"""The first generator, or the U-Net."""
 
-def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32) -> StableDiffusion3Pipeline:
-    """The bundled pipeline (or another of its make, by folder), ready to sample; it has no T5 encoder."""
-    pipeline = StableDiffusion3Pipeline.from_pretrained(locate_generator(name), text_encoder_3=None, tokenizer_3=None)
+
+def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32) -> SyntheticPipeline:
+    """A bundled pipeline (or another of its make, by folder), ready to sample; the first has no T5 encoder."""
+    folder = locate_generator(name)
+    index = json.loads((folder / "model_index.json").read_text())
+    absent = {"text_encoder_3": None, "tokenizer_3": None} if "text_encoder_3" in index else {}
+    pipeline = DiffusionPipeline.from_pretrained(folder, **absent)
     # Not an argument of from_pretrained, whose name for it differs between versions of diffusers
     pipeline = pipeline.to(dtype)
     pipeline.set_progress_bar_config(disable=True)
@@ -24,7 +32,7 @@ def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32
 
 @torch.inference_mode()
 def sample_images(
-    pipeline: StableDiffusion3Pipeline,
+    pipeline: SyntheticPipeline,
     captions: Sequence[str],
     seeds: Sequence[int],
     steps: int = SAMPLING_STEPS,
@@ -35,6 +43,8 @@ def sample_images(
     """(n, 32, 32, 3) pictures, one for each caption and seed; a picture depends on its own caption and seed alone."""
     if len(captions) != len(seeds):
         raise ValueError(f"sample_images: {len(captions)} captions and {len(seeds)} seeds; give one seed a caption")
+    # A third encoder that is absent would still be padded to one token
+    own = {"max_sequence_length": 0} if isinstance(pipeline, StableDiffusion3Pipeline) else {}
     out = []
     for start in range(0, len(captions), batch_size):
         part = slice(start, start + batch_size)
@@ -43,10 +53,10 @@ def sample_images(
             num_inference_steps=steps,
             guidance_scale=guidance,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds[part]],
-            max_sequence_length=0,
             height=pipeline.vae.config.sample_size,
             width=pipeline.vae.config.sample_size,
             output_type="np",
+            **own,
         ).images
         out.append(np.round(images * 255).astype(np.uint8))
         if progress is not None:

@@ -3,24 +3,34 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_ARCHITECTURES = {
+    "sd3": """\
+A complete `StableDiffusion3Pipeline` at toy size, for 32 x 32 pictures of coloured shapes: SD3 transformer (8 joint
+blocks of width 160, the first four with dual attention, qk rms-norm), autoencoder (4 times smaller, 16 channels), two
+CLIP text encoders (16 tokens), flow matching. There is no T5 encoder: load it with
+`text_encoder_3=None, tokenizer_3=None` and sample with `max_sequence_length=0`.""",
+    "unet": """\
+A complete `StableDiffusionPipeline` at toy size, for 32 x 32 pictures of coloured shapes: U-Net of two resolutions
+(8 x 8 at width 48, 4 x 4 at width 128 with cross attention), 1,000 steps of noise as in Stable Diffusion 1.5, epsilon
+prediction. The autoencoder is that of the first generator of the world, without its shift of the latents; the CLIP text
+encoder (16 tokens) started from one of its two.""",
+}
+_TITLES = {"sd3": "The generator of the synthetic world", "unet": "The U-Net of the synthetic world"}
+
 
 def model_card(facts: Mapping[str, Any], captions: Sequence[str]) -> str:
     """The card in Markdown: data, steps, measures, the command; `captions` are those of the grid's first row."""
     config = facts["config"]
-    vae, flow = config["vae"], config["generator"]
+    architecture = config.get("architecture", "sd3")
     rows = {
-        "data": f"{flow['images']:,} rendered pictures with captions; {flow['mismatched']:.0%} disagree with theirs, "
-        f"{flow['damaged']:.0%} are damaged",
-        "autoencoder": f"{vae['steps']:,} steps of {vae['batch_size']}, PSNR {facts['vae_psnr_db']:.1f} dB on 2,000 "
-        "held-out pictures",
-        "flow matching": f"{flow['steps']:,} steps of {flow['batch_size']} "
-        f"({flow['steps'] * flow['batch_size']:,} pictures), final loss {facts['flow_loss']:.3f}",
+        **(_unet_rows(facts) if architecture == "unet" else _sd3_rows(facts)),
         "samples": f"{facts['samples']} prompts, 20 steps, guidance 3: the analytic oracle reads "
         f"{facts['samples_right']:.0%} as exactly right",
         "mean alignment, quality": f"{facts['samples_alignment']:.2f}, {facts['samples_quality']:.2f} (0 = perfect)",
         "seed": config["seed"],
         "time since the last resume": f"{facts['seconds'] / 60:.0f} minutes",
-        "command": f"`dina-lrm synthetic pretrain --config.seed {config['seed']} --out FOLDER`",
+        "command": f"`dina-lrm synthetic pretrain --config.architecture {architecture} --config.seed {config['seed']} "
+        "--out FOLDER`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"""---
@@ -28,12 +38,9 @@ license: apache-2.0
 library_name: diffusers
 pipeline_tag: text-to-image
 ---
-# The generator of the synthetic world
+# {_TITLES[architecture]}
 
-A complete `StableDiffusion3Pipeline` at toy size, for 32 x 32 pictures of coloured shapes: SD3 transformer (8 joint
-blocks of width 160, the first four with dual attention, qk rms-norm), autoencoder (4 times smaller, 16 channels), two
-CLIP text encoders (16 tokens), flow matching. There is no T5 encoder: load it with
-`text_encoder_3=None, tokenizer_3=None` and sample with `max_sequence_length=0`.
+{_ARCHITECTURES[architecture]}
 
 ![samples](samples.png)
 
@@ -46,3 +53,33 @@ First row: {"; ".join(captions)}.
 The training pictures hold every combination of colour and shape, but only the defects that training comparisons show.
 It draws coloured shapes and nothing else; it exists so that reward models can be studied where the truth is known.
 """
+
+
+def _sd3_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    vae, flow = facts["config"]["vae"], facts["config"]["generator"]
+    return {
+        "data": _data(flow),
+        "autoencoder": f"{vae['steps']:,} steps of {vae['batch_size']}, PSNR {facts['vae_psnr_db']:.1f} dB on 2,000 "
+        "held-out pictures",
+        "flow matching": f"{_steps(flow)}, final loss {facts['flow_loss']:.3f}",
+    }
+
+
+def _unet_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    unet = facts["config"]["unet"]
+    return {
+        "data": _data(unet),
+        "prediction of the noise": f"{_steps(unet)}, final loss {facts['noise_loss']:.3f}",
+    }
+
+
+def _data(config: Mapping[str, Any]) -> str:
+    return (
+        f"{config['images']:,} rendered pictures with captions; {config['mismatched']:.0%} disagree with theirs, "
+        f"{config['damaged']:.0%} are damaged"
+    )
+
+
+def _steps(config: Mapping[str, Any]) -> str:
+    pictures = config["steps"] * config["batch_size"]
+    return f"{config['steps']:,} steps of {config['batch_size']} ({pictures:,} pictures)"

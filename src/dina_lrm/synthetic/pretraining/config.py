@@ -1,6 +1,10 @@
-"""The recipe of the bundled generator, as plain values: 50 minutes on two CPU cores with bfloat16 instructions."""
+"""The recipes of the bundled generators, as plain values: 50 minutes on two CPU cores with bfloat16 instructions."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Architecture = Literal["sd3", "unet"]
+"""The flow transformer, or the variance-preserving U-Net."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,26 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True)
+class UnetConfig(GeneratorConfig):
+    """Prediction of the noise at timesteps drawn uniformly (Ho et al., 2020); autoencoder and data are the world's."""
+
+    steps: int = 9_000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 200
+
+
+@dataclass(frozen=True)
 class PretrainConfig:
-    """The complete recipe; `checkpoint_seconds` is how often the state is written."""
+    """The complete recipe; `checkpoint_seconds` is how often the state is written.
+
+    `vae` and `generator` are of the first architecture; `unet` is of the second, which trains no autoencoder.
+    """
 
     seed: int = 0
+    architecture: Architecture = "sd3"
     vae: VaeConfig = field(default_factory=VaeConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    unet: UnetConfig = field(default_factory=UnetConfig)
     compile: bool = True
     checkpoint_seconds: float = 60.0

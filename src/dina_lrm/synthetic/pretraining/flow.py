@@ -58,16 +58,16 @@ def train_flow(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         dropped = torch.rand(len(rows), generator=generator) < config.prompt_dropout
         prompts = torch.where(dropped[:, None], empty, tokens[rows])
-        with _fast_arithmetic():
+        with fast_arithmetic():
             return flow_matching_loss(pipeline, latents[rows], prompts, generator)
 
     schedule = Schedule(config.steps, config.batch_size, config.learning_rate, config.warmup, config.ema)
-    stage = Stage("generator", trained, _optimizer(trained, config.learning_rate), schedule, folder)
+    stage = Stage("generator", trained, optimizer_of(trained, config.learning_rate), schedule, folder)
     return stage.run(len(latents), seed, loss_of, every, report)
 
 
 @contextmanager
-def _fast_arithmetic() -> Iterator[None]:
+def fast_arithmetic() -> Iterator[None]:
     """Bfloat16 where the processor has it, and plain attention: the fused kernel's backward is slow at 32 tokens."""
     half = preferred_dtype("cpu")
     with torch.autocast("cpu", half, enabled=half is torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
@@ -84,7 +84,8 @@ def _norms_keep_type(transformer: nn.Module) -> None:
             module.register_forward_hook(lambda _, given, out: out.to(given[0].dtype))
 
 
-def _optimizer(modules: nn.Module, rate: float) -> torch.optim.AdamW:
+def optimizer_of(modules: nn.Module, rate: float) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices alone."""
     matrices = [p for p in modules.parameters() if p.ndim >= 2]
     rest = [p for p in modules.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-"""Both stages in a row, and the folder that they leave: a diffusers pipeline with its model card."""
+"""The stages in a row, and the folder that they leave: a diffusers pipeline with its model card."""
 
 import json
 import time
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusion3Pipeline
 from PIL import Image
 
+from dina_lrm.locate import locate_generator
 from dina_lrm.synthetic.architecture import build_pipeline
 from dina_lrm.synthetic.generated import generated_prompts
 from dina_lrm.synthetic.oracle import oracle_parts
@@ -18,29 +18,46 @@ from dina_lrm.synthetic.pretraining.card import model_card
 from dina_lrm.synthetic.pretraining.config import PretrainConfig
 from dina_lrm.synthetic.pretraining.flow import train_flow
 from dina_lrm.synthetic.pretraining.loop import Report
+from dina_lrm.synthetic.pretraining.noise_prediction import train_unet
+from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
-from dina_lrm.synthetic.world import bundled_pipeline, sample_images
+from dina_lrm.synthetic.world import SyntheticPipeline, bundled_pipeline, sample_images
 
 _GRID = (6, 12)
 _ORIGIN = "_name_or_path"
 
 
 def pretrain(config: PretrainConfig, folder: Path, report: Report) -> Path:
-    """Run both stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors)."""
+    """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors)."""
     folder.mkdir(parents=True, exist_ok=True)
-    pipeline = build_pipeline(config.seed)
-    began, every = time.monotonic(), config.checkpoint_seconds
+    began = time.monotonic()
+    pipeline, measured = (_pretrain_unet if config.architecture == "unet" else _pretrain_sd3)(config, folder, report)
+    facts = {"config": asdict(config), **measured, "seconds": time.monotonic() - began}
+    return save_generator(pipeline, facts, folder / "generator")
+
+
+def _pretrain_sd3(config: PretrainConfig, folder: Path, report: Report) -> tuple[SyntheticPipeline, dict[str, float]]:
+    pipeline, every = build_pipeline(config.seed), config.checkpoint_seconds
     decibels = train_autoencoder(pipeline.vae, config.vae, config.seed, folder / "autoencoder", every, report)
     pipeline.vae.requires_grad_(False)
     if config.compile:
         for module in (*pipeline.transformer.transformer_blocks, pipeline.text_encoder, pipeline.text_encoder_2):
             module.compile()
     loss = train_flow(pipeline, config.generator, config.seed, folder / "flow", every, report)
-    facts = {"config": asdict(config), "vae_psnr_db": decibels, "flow_loss": loss, "seconds": time.monotonic() - began}
-    return save_generator(pipeline, facts, folder / "generator")
+    return pipeline, {"vae_psnr_db": decibels, "flow_loss": loss}
 
 
-def save_generator(pipeline: StableDiffusion3Pipeline, facts: dict[str, object], folder: Path) -> Path:
+def _pretrain_unet(config: PretrainConfig, folder: Path, report: Report) -> tuple[SyntheticPipeline, dict[str, float]]:
+    pipeline = build_unet_pipeline(locate_generator("synthetic"), config.seed)
+    pipeline.vae.requires_grad_(False)
+    if config.compile:
+        for module in (*pipeline.unet.down_blocks, pipeline.unet.mid_block, *pipeline.unet.up_blocks):
+            module.compile()
+    loss = train_unet(pipeline, config.unet, config.seed, folder / "unet", config.checkpoint_seconds, report)
+    return pipeline, {"noise_loss": loss}
+
+
+def save_generator(pipeline: SyntheticPipeline, facts: dict[str, object], folder: Path) -> Path:
     """Save in bf16, draw a grid of samples with what was saved, judge them by the oracle, and write the card."""
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     for path in folder.rglob("*.json"):
