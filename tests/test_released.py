@@ -299,9 +299,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
         r"rm_head\.pt: no readable state dict",
     ),
     "other generator": (
-        _edit_config(lambda v: v["model"].update(backbone_model_id="black-forest-labs/FLUX.1-dev")),
+        _edit_config(lambda v: v["model"].update(backbone_model_id="Qwen/Qwen-Image")),
         ValueError,
-        r"FLUX\.1-dev'; accepted: Stable Diffusion 3",
+        r"Qwen-Image' \(family qwen-image\); accepted: Stable Diffusion 3",
     ),
     "no noise": (_edit_config(lambda v: v.update(training={"add_noise": False})), ValueError, "add_noise is false"),
     "several outputs": (

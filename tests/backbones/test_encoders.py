@@ -1,14 +1,14 @@
 """Images and prompts through the generator's own encoders."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tests.backbones.families import PROMPTS, FamilyCase
+from tests.backbones.families import LONG, ONE_OF_EACH, PROMPTS, FamilyCase
+from tests.backbones.rows.sd3 import SD3_CASES
 from tests.tiny import CLIP_TOKENS
-
-LONG = "the large blue ball on the left of the green table"
 
 
 def pixels_of(batch=2):
@@ -18,19 +18,14 @@ def pixels_of(batch=2):
 def test_latents_are_shifted_scaled_and_deterministic(case, pipeline, shared):
     latents = shared.encode_images(pixels_of())
     assert latents.shape == (2, shared.latent_channels, 32 // shared.pixels_per_latent, 32 // shared.pixels_per_latent)
-    vae = pipeline.vae
-    mode = vae.encode(pixels_of()).latent_dist.mode()
-    assert torch.equal(latents, (mode - vae.config.shift_factor) * vae.config.scaling_factor)
+    torch.testing.assert_close(latents, case.latents_of_pixels(pipeline, pixels_of()), atol=1e-6, rtol=1e-6)
     assert torch.equal(latents, shared.encode_images(pixels_of()))
 
 
-def test_decoding_inverts_scale_and_shift(pipeline, shared):
+def test_decoding_is_the_pipelines_own(case, pipeline, shared):
     latents = shared.encode_images(pixels_of())
     decoded = shared.decode_latents(latents)
-    mode = pipeline.vae.encode(pixels_of()).latent_dist.mode()
-    torch.testing.assert_close(decoded, pipeline.vae.decode(mode).sample, atol=1e-5, rtol=1e-5)
-    own = pipeline(PROMPTS[0], latents=latents[:1], num_inference_steps=1, sigmas=[0.0], output_type="pt",
-                   max_sequence_length=0, guidance_scale=1.0, height=32, width=32).images  # fmt: skip
+    own = case.sampled(pipeline, PROMPTS[0], latents[:1], 0.0, "pt")
     torch.testing.assert_close((decoded[:1] / 2 + 0.5).clamp(0, 1), own, atol=1e-4, rtol=1e-4)
 
 
@@ -46,34 +41,36 @@ def test_standalone_and_shared_encode_alike(shared, standalone):
     torch.testing.assert_close(standalone.encode_images(pixels_of()), shared.encode_images(pixels_of()))
     ours, theirs = standalone.encode_prompts(PROMPTS), shared.encode_prompts(PROMPTS)
     torch.testing.assert_close(ours.prompt_embeds, theirs.prompt_embeds)
-    torch.testing.assert_close(ours.pooled_prompt_embeds, theirs.pooled_prompt_embeds)
+    if theirs.pooled_prompt_embeds is not None:
+        torch.testing.assert_close(ours.pooled_prompt_embeds, theirs.pooled_prompt_embeds)
     assert torch.equal(ours.prompt_mask, theirs.prompt_mask) and ours.truncated == theirs.truncated
 
 
 def test_prompts_are_encoded_as_the_pipeline_does(case, pipeline, shared):
-    length = case.config.prompt_length
-    embeds, _, pooled, _ = pipeline.encode_prompt(
-        list(PROMPTS), None, None, do_classifier_free_guidance=False, max_sequence_length=length
-    )
+    rows, pooled = case.encoded(pipeline, PROMPTS)
     encoded = shared.encode_prompts(PROMPTS)
-    assert encoded.prompt_embeds.shape == (3, CLIP_TOKENS + length, 24)
-    torch.testing.assert_close(encoded.prompt_embeds, embeds)
-    torch.testing.assert_close(encoded.pooled_prompt_embeds, pooled)
+    assert encoded.prompt_embeds.shape == (3, len(case.mask), 24)
+    for mine, row in zip(encoded.prompt_embeds, rows, strict=True):
+        torch.testing.assert_close(mine[: len(row)], row)
+    if pooled is not None:
+        torch.testing.assert_close(encoded.pooled_prompt_embeds, pooled)
     assert not encoded.prompt_embeds.requires_grad
 
 
 def test_the_mask_marks_real_tokens(case, shared):
-    # "a red cube": begin, three words, end for CLIP; three words and an end mark for T5.
-    mask = shared.encode_prompts(["a red cube"]).prompt_mask[0].tolist()
-    t5 = [True] * 4 + [False] if case.config.prompt_length else []
-    assert mask == [True] * 5 + [False] * 3 + t5
+    assert tuple(shared.encode_prompts([PROMPTS[0]]).prompt_mask[0].tolist()) == case.mask
+
+
+def test_a_prompt_does_not_depend_on_its_neighbours(case, shared):
+    together = shared.encode_prompts(PROMPTS)
+    alone = shared.encode_prompts(PROMPTS[:1])
+    torch.testing.assert_close(alone.prompt_embeds, together.prompt_embeds[:1], atol=1e-5, rtol=1e-5)
+    assert torch.equal(alone.prompt_mask, together.prompt_mask[:1])
 
 
 def test_truncation_is_told_for_each_prompt_and_tokenizer(case, shared):
     fits, cut = shared.encode_prompts(["a cube", LONG]).truncated
-    assert fits is None
-    assert cut.startswith("tokenizer (CLIP): 13 tokens given, 8 kept; tokenizer_2 (CLIP): 13 tokens given, 8 kept")
-    assert ("tokenizer_3 (T5): 12 tokens given, 5 kept" in cut) == (case.config.prompt_length > 0)
+    assert fits is None and re.match(case.cut, cut), cut
 
 
 @pytest.mark.parametrize("prompts", [[], "a red cube"])
@@ -83,11 +80,20 @@ def test_prompts_must_be_a_list_of_strings(shared, prompts):
 
 
 def test_images_must_fit_the_patches(shared):
-    with pytest.raises(ValueError, match="size 32 x 30, expected multiples of 8"):
+    multiple = shared.pixels_per_latent * shared.latent_multiple
+    with pytest.raises(ValueError, match=f"size 32 x 30, expected multiples of {multiple}"):
         shared.encode_images(pixels_of()[:, :, :, :30])
 
 
+@pytest.mark.parametrize("case", SD3_CASES, indirect=True, ids=lambda case: case.name)
 def test_prompt_length_zero_leaves_a_loaded_t5_out(case: FamilyCase, pipeline):
     config = replace(case.config, prompt_length=0)
     without = replace(case, config=config).shared(pipeline)
     assert without.encode_prompts(["a red cube"]).prompt_embeds.shape == (1, CLIP_TOKENS, 24)
+
+
+@pytest.mark.parametrize("case", ONE_OF_EACH, indirect=True, ids=lambda case: case.name)
+def test_other_families_need_a_prompt_length(case: FamilyCase, pipeline):
+    if case.config.family != "sd3":
+        with pytest.raises(ValueError, match=r"prompt_length: got 0, .* at least 1"):
+            replace(case, config=replace(case.config, prompt_length=0)).shared(pipeline)

@@ -15,7 +15,6 @@ from tests.backbones.families import (
     assert_close,
     assert_equal,
     differ,
-    latents_of,
     levels_of,
     randomize_lora,
 )
@@ -25,18 +24,19 @@ def test_lora_is_exactly_where_asked(case, backbone):
     backbone.add_lora(SETTINGS)
     names = {name.rsplit(".lora_", 1)[0] for name in backbone.lora_state_dict()}
     assert len(names) == case.adapted
-    assert all(name.startswith("base_model.model.transformer_blocks.") for name in names)
-    assert all(int(name.split(".")[3]) < case.config.depth for name in names)
+    prefixes = tuple(f"base_model.model.{block}." for block in backbone.used_blocks)
+    assert all(name.startswith(prefixes) for name in names)
     trainable = {id(parameter) for parameter in backbone.parameters() if parameter.requires_grad}
     assert trainable == {id(parameter) for parameter in backbone.trainable_parameters()}
     assert len(trainable) == 2 * case.adapted
     assert backbone.lora_settings.targets == backbone.lora_targets
 
 
-def test_chosen_targets(backbone):
-    backbone.add_lora(replace(SETTINGS, targets=("attn.to_q", "to_out.0")))
-    suffixes = {name.split(".", 4)[4].split(".lora_")[0] for name in backbone.lora_state_dict()}
-    assert suffixes <= {"attn.to_q", "attn.to_out.0", "attn2.to_out.0"} and "attn.to_q" in suffixes
+def test_chosen_targets(case, backbone):
+    backbone.add_lora(replace(SETTINGS, targets=(case.query, "to_out.0")))
+    names = {name.split(".lora_")[0] for name in backbone.lora_state_dict()}
+    assert all(name.endswith((f".{case.query}", ".to_out.0")) for name in names)
+    assert any(name.endswith(f".{case.query}") for name in names)
 
 
 def test_a_target_that_names_nothing_is_refused(backbone):
@@ -49,11 +49,11 @@ def test_a_target_that_names_nothing_is_refused(backbone):
 
 @pytest.mark.parametrize("init", ["gaussian", True])
 def test_a_fresh_lora_changes_nothing_and_is_a_function_of_its_seed(case, backbone, conditioning, init):
-    plain = backbone.features(latents_of(), levels_of(), conditioning)
+    plain = backbone.features(case.latents(), levels_of(), conditioning)
     before = torch.get_rng_state()
     backbone.add_lora(replace(SETTINGS, init=init), seed=7)
     assert torch.equal(torch.get_rng_state(), before), "attaching must not draw from the global generator"
-    assert_equal(backbone.features(latents_of(), levels_of(), conditioning), plain)
+    assert_equal(backbone.features(case.latents(), levels_of(), conditioning), plain)
     again, other = case.shared(case.pipeline()), case.shared(case.pipeline())
     again.add_lora(replace(SETTINGS, init=init), seed=7)
     other.add_lora(replace(SETTINGS, init=init), seed=8)
@@ -72,18 +72,18 @@ def test_a_folder_round_trip_is_exact(case, folder, backbone, conditioning, tmp_
     expected = replace(backbone.lora_settings, targets=tuple(sorted(backbone.lora_targets)))
     assert other.lora_settings == expected
     assert all(torch.equal(other.lora_state_dict()[name], t) for name, t in backbone.lora_state_dict().items())
-    features = backbone.features(latents_of(), levels_of(), conditioning)
-    assert_equal(other.features(latents_of(), levels_of(), conditioning), features)
+    features = backbone.features(case.latents(), levels_of(), conditioning)
+    assert_equal(other.features(case.latents(), levels_of(), conditioning), features)
 
 
 def test_peft_itself_reads_the_folder(case, folder, standalone, conditioning, tmp_path):
     standalone.add_lora(SETTINGS)
     randomize_lora(standalone)
     standalone.save_lora(tmp_path)
-    wanted = standalone.features(latents_of(), levels_of(), conditioning)
+    wanted = standalone.features(case.latents(), levels_of(), conditioning)
     other = case.standalone(folder)
     PeftModel.from_pretrained(other.transformer, str(tmp_path))
-    assert_close(other.features(latents_of(), levels_of(), conditioning), wanted, FROZEN_LORA)
+    assert_close(other.features(case.latents(), levels_of(), conditioning), wanted, FROZEN_LORA)
 
 
 def test_strict_loading_names_the_tensor(backbone):
@@ -130,14 +130,14 @@ def test_a_released_folder_may_hold_bfloat16(case, folder, standalone, condition
     )
 
 
-def test_merging_agrees_and_unmerging_is_exact(standalone, conditioning):
+def test_merging_agrees_and_unmerging_is_exact(case, standalone, conditioning):
     standalone.add_lora(SETTINGS)
-    plain = standalone.features(latents_of(), levels_of(), conditioning)
+    plain = standalone.features(case.latents(), levels_of(), conditioning)
     randomize_lora(standalone)
-    apart = standalone.features(latents_of(), levels_of(), conditioning)
+    apart = standalone.features(case.latents(), levels_of(), conditioning)
     weights = {name: tensor.clone() for name, tensor in standalone.state_dict().items()}
     standalone.merge_lora()
-    merged = standalone.features(latents_of(), levels_of(), conditioning)
+    merged = standalone.features(case.latents(), levels_of(), conditioning)
     assert_close(merged, apart)
     assert differ(merged, apart) and differ(merged, plain)
     with pytest.raises(ValueError, match="unmerge_lora"):
@@ -146,14 +146,14 @@ def test_merging_agrees_and_unmerging_is_exact(standalone, conditioning):
         standalone.merge_lora()
     standalone.unmerge_lora()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in standalone.state_dict().items())
-    assert_equal(standalone.features(latents_of(), levels_of(), conditioning), apart)
+    assert_equal(standalone.features(case.latents(), levels_of(), conditioning), apart)
 
 
 def test_merging_rounds_once(case, folder):
     backbone = case.standalone(folder, dtype=torch.bfloat16)
     backbone.add_lora(SETTINGS)
     randomize_lora(backbone, scale=0.01)
-    layer = backbone.transformer.transformer_blocks[0].attn.to_q
+    layer = backbone.transformer.get_submodule(f"{backbone.used_blocks[-1]}.{case.query}")
     exact = layer.base_layer.weight.float() + layer.get_delta_weight("reward")
     backbone.merge_lora(keep_base=False)
     assert torch.equal(layer.base_layer.weight, exact.bfloat16())

@@ -68,3 +68,8 @@ def test_standalone_takes_device_and_dtype(tiny_folder):
 def test_configs_are_checked(change, message):
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **change)
+
+
+def test_a_reading_that_a_family_does_not_have_is_refused(tiny_pipeline):
+    with pytest.raises(ValueError, match="reading: got 'released'; family sd3 has own"):
+        load_backbone(replace(CONFIG, reading="released"), pipeline=tiny_pipeline)

@@ -9,11 +9,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from tests.backbones.families import (
     FROZEN_LORA,
+    PROMPTS,
     SETTINGS,
     assert_close,
     assert_equal,
     differ,
-    latents_of,
     levels_of,
     randomize_lora,
     tensors_of,
@@ -26,9 +26,8 @@ GENERATOR_LORA = LoraConfig(r=2, target_modules=["to_q", "to_out.0", "proj_out"]
 
 
 def generated(pipeline, case, conditioning):
-    arguments = case.call(pipeline, latents_of(seed=5), 1000 * levels_of(), conditioning)
     with torch.no_grad():
-        return pipeline.transformer(**arguments).sample
+        return case.predicted(pipeline, case.latents(seed=5), 1000 * levels_of(), conditioning)
 
 
 def state(pipeline, of=None):
@@ -76,7 +75,7 @@ def test_the_generator_is_bit_identical_before_and_after(case, pipeline, conditi
     assert state(pipeline, before) == before
     attached = state(pipeline)
     assert torch.equal(generated(pipeline, case, conditioning), outputs)
-    latents = latents_of().requires_grad_()
+    latents = case.latents().requires_grad_()
     sum(t.sum() for t in tensors_of(backbone.features(latents, levels_of(), conditioning))).backward()
     assert state(pipeline) == attached
     assert torch.equal(generated(pipeline, case, conditioning), outputs)
@@ -99,7 +98,7 @@ def test_an_exception_inside_restores_everything(case, pipeline, conditioning, k
     block = pipeline.transformer.get_submodule(backbone.blocks)[1]
     handle = block.register_forward_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("inside")))
     with pytest.raises(RuntimeError, match="inside"):
-        backbone.features(latents_of(), levels_of(), conditioning)
+        backbone.features(case.latents(), levels_of(), conditioning)
     handle.remove()
     assert state(pipeline) == before
     assert torch.equal(generated(pipeline, case, conditioning), outputs)
@@ -115,19 +114,19 @@ def test_features_do_not_see_the_generators_adapters(case, pipeline, conditionin
         if with_lora:
             backbone.add_lora(SETTINGS)
             randomize_lora(backbone)
-    wanted = alone.features(latents_of(), levels_of(), conditioning)
-    assert_equal(visitor.features(latents_of(), levels_of(), conditioning), wanted)
+    wanted = alone.features(case.latents(), levels_of(), conditioning)
+    assert_equal(visitor.features(case.latents(), levels_of(), conditioning), wanted)
 
 
 def test_an_adapter_added_after_the_backbone_is_not_seen_either(case, pipeline, shared, conditioning):
     shared.add_lora(SETTINGS)
     randomize_lora(shared)
-    wanted = shared.features(latents_of(), levels_of(), conditioning)
+    wanted = shared.features(case.latents(), levels_of(), conditioning)
     plain = generated(pipeline, case, conditioning)
     adapted(pipeline, "in use")
     styled = generated(pipeline, case, conditioning)
     assert not torch.equal(styled, plain)
-    assert_close(shared.features(latents_of(), levels_of(), conditioning), wanted, FROZEN_LORA)
+    assert_close(shared.features(case.latents(), levels_of(), conditioning), wanted, FROZEN_LORA)
     assert torch.equal(generated(pipeline, case, conditioning), styled)
     assert pipeline.transformer.active_adapters() == ["style"]
 
@@ -137,19 +136,19 @@ def test_two_reward_models_share_one_generator(case, pipeline, conditioning):
     for seed, backbone in enumerate((first, second)):
         backbone.add_lora(SETTINGS)
         randomize_lora(backbone, seed)
-    wanted = first.features(latents_of(), levels_of(), conditioning)
-    other = second.features(latents_of(), levels_of(), conditioning)
+    wanted = first.features(case.latents(), levels_of(), conditioning)
+    other = second.features(case.latents(), levels_of(), conditioning)
     assert differ(wanted, other)
-    assert_equal(first.features(latents_of(), levels_of(), conditioning), wanted)
+    assert_equal(first.features(case.latents(), levels_of(), conditioning), wanted)
     with first.reward_adapter():
-        assert_close(second.features(latents_of(), levels_of(), conditioning), other, FROZEN_LORA)
-        assert_equal(first.features(latents_of(), levels_of(), conditioning), wanted)
+        assert_close(second.features(case.latents(), levels_of(), conditioning), other, FROZEN_LORA)
+        assert_equal(first.features(case.latents(), levels_of(), conditioning), wanted)
 
 
 def trained_generator_gradients(case, backbone, pipeline, conditioning):
     """One step of reward feedback: through the features of a clean prediction into the generator's own LoRA."""
-    velocity = pipeline.transformer(**case.call(pipeline, latents_of(), 1000 * levels_of(), conditioning)).sample
-    clean = backbone.process.clean_from_velocity(latents_of(), velocity, levels_of())
+    velocity = case.predicted(pipeline, case.latents(), 1000 * levels_of(), conditioning)
+    clean = backbone.process.clean_from_velocity(case.latents(), velocity, levels_of())
     features = backbone.features(clean, levels_of(0.4, 0.4, 0.4), conditioning)
     sum(t.square().mean() for t in tensors_of(features)).backward()
     parameters = [(name, p) for name, p in pipeline.transformer.named_parameters() if p.requires_grad]
@@ -206,31 +205,39 @@ def test_fused_adapters_are_refused(case, pipeline, shared, conditioning):
     adapted(pipeline, "in use")
     pipeline.fuse_lora(components=["transformer"])
     with pytest.raises(ValueError, match=r"\['style'\] are fused .*\s.*unfuse_lora"):
-        shared.features(latents_of(), levels_of(), conditioning)
+        shared.features(case.latents(), levels_of(), conditioning)
     pipeline.unfuse_lora(components=["transformer"])
-    shared.features(latents_of(), levels_of(), conditioning)
+    shared.features(case.latents(), levels_of(), conditioning)
 
 
-def test_a_removed_reward_lora_is_an_error_not_a_silent_base_model(pipeline, shared, conditioning):
+def test_a_removed_reward_lora_is_an_error_not_a_silent_base_model(case, pipeline, shared, conditioning):
     shared.add_lora(SETTINGS)
     pipeline.unload_lora_weights()
-    with pytest.raises(ValueError, match="no longer in transformer_blocks"):
-        shared.features(latents_of(), levels_of(), conditioning)
+    with pytest.raises(ValueError, match=f"no longer in {shared.used_blocks[0]}"):
+        shared.features(case.latents(), levels_of(), conditioning)
 
 
-def test_fused_projections_are_refused(shared, conditioning):
+def test_fused_projections_are_refused(case, shared, conditioning):
     shared.add_lora(SETTINGS)
     # What the transformer's fuse_qkv_projections does to each of its attention modules.
-    shared.transformer.transformer_blocks[0].attn.fused_projections = True
+    attention = case.query.rpartition(".")[0]
+    shared.transformer.get_submodule(f"{shared.used_blocks[0]}.{attention}").fused_projections = True
     with pytest.raises(ValueError, match="fused projections pass over the reward LoRA"):
-        shared.features(latents_of(), levels_of(), conditioning)
+        shared.features(case.latents(), levels_of(), conditioning)
 
 
 def test_text_encoder_adapters_do_not_change_prompts(case, pipeline, shared):
-    prompts = ["a red cube"]
-    wanted = shared.encode_prompts(prompts)
+    wanted = shared.encode_prompts(PROMPTS)
+    plain = case.encoded(pipeline, PROMPTS)
     pipeline.text_encoder.add_adapter(LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False), "style")
-    own = pipeline.encode_prompt(prompts, None, None, do_classifier_free_guidance=False, max_sequence_length=0)[0]
-    encoded = shared.encode_prompts(prompts)
+    styled = case.encoded(pipeline, PROMPTS)
+    assert any(not torch.equal(a, b) for a, b in zip(parts(plain), parts(styled), strict=True))
+    encoded = shared.encode_prompts(PROMPTS)
     assert torch.equal(encoded.prompt_embeds, wanted.prompt_embeds)
-    assert not torch.equal(own[:, :8], wanted.prompt_embeds[:, :8])
+    if wanted.pooled_prompt_embeds is not None:
+        assert torch.equal(encoded.pooled_prompt_embeds, wanted.pooled_prompt_embeds)
+
+
+def parts(encoded):
+    rows, pooled = encoded
+    return [*rows, *([] if pooled is None else [pooled])]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from dina_lrm.backbones import truncated
 from dina_lrm.backbones.truncated import Kept, tensor_files
-from tests.backbones.families import FAMILY_CASES, latents_of, levels_of
+from tests.backbones.families import FAMILY_CASES, levels_of
 from tests.tiny import saved_tiny_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -44,23 +45,30 @@ def test_only_the_needed_tensors_are_read(case, folder, monkeypatch):
             return self.tensors.get_tensor(name)
 
     monkeypatch.setattr(truncated, "safe_open", Watched)
-    backbone = case.standalone(folder, depth=1, visual_taps=(1,), text_taps=(1,))
+    backbone = case.standalone(folder, depth=1, visual_taps=(1,), text_taps=())
     assert sorted(read) == sorted(backbone.transformer.state_dict())
-    assert not any(name.startswith(("norm_out", "proj_out", "transformer_blocks.1")) for name in read)
-    blocks = backbone.transformer.transformer_blocks
-    assert len(blocks) == 1 and not blocks[0].context_pre_only
+    unused = [name for name in backbone.block_names(case.pipeline().transformer) if name not in backbone.used_blocks]
+    assert unused and not any(
+        name.startswith((backbone.stop_before, *(f"{block}." for block in unused))) for name in read
+    )
+    assert len(backbone.block_names(backbone.transformer)) == 1
     assert all(not tensor.is_meta for tensor in backbone.state_dict().values())
+
+
+def test_the_last_block_kept_gives_its_text_states(tiny_folder):
+    backbone = FAMILY_CASES[0].standalone(tiny_folder, depth=1, visual_taps=(1,), text_taps=(1,))
+    assert not backbone.transformer.transformer_blocks[0].context_pre_only
 
 
 def test_encoders_are_not_needed_until_they_are_used(case, copied, conditioning):
     for name in ("text_encoder", "text_encoder_2", "text_encoder_3"):
         shutil.rmtree(copied / name, ignore_errors=True)
     (copied / "vae" / WEIGHTS).unlink()
-    case.standalone(copied).features(latents_of(), levels_of(), conditioning)
+    case.standalone(copied).features(case.latents(), levels_of(), conditioning)
 
 
 @pytest.mark.parametrize("layout", ["shards", "variant", "variant shards"])
-def test_every_layout_of_files_gives_the_same(tmp_path, tiny_folder, layout):
+def test_every_layout_of_files_gives_the_same(case, tmp_path, tiny_folder, layout):
     case = FAMILY_CASES[0]
     plain = case.standalone(tiny_folder)
     other = saved_tiny_pipeline(tmp_path / "g", shard_bytes=60_000 if "shards" in layout else None)
@@ -86,15 +94,16 @@ def test_every_layout_of_files_gives_the_same(tmp_path, tiny_folder, layout):
 def test_missing_and_unexpected_tensors_are_named(case, copied):
     path = copied / "transformer" / WEIGHTS
     tensors = load_file(path)
-    name = "transformer_blocks.0.attn.to_q.weight"
+    names = case.standalone(copied).block_names(case.pipeline().transformer)
+    name = f"{names[0]}.{case.query}.weight"
     save_file({key: tensor for key, tensor in tensors.items() if key != name}, path)
     with pytest.raises(ValueError, match=rf"missing tensors \['{name}'\]"):
         case.standalone(copied)
-    save_file({**tensors, "transformer_blocks.0.extra": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"unexpected tensors \['transformer_blocks.0.extra'\]"):
+    save_file({**tensors, f"{names[0]}.extra": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=rf"unexpected tensors \['{names[0]}.extra'\]"):
         case.standalone(copied)
-    beyond = f"transformer_blocks.{case.config.depth}.extra"
-    save_file({**tensors, beyond: torch.zeros(1)}, path)
+    beyond = [*names, f"{names[-1].rpartition('.')[0]}.{case.config.depth}"][case.config.depth]
+    save_file({**tensors, f"{beyond}.extra": torch.zeros(1)}, path)
     case.standalone(copied)
 
 
@@ -105,13 +114,18 @@ def test_no_weights_at_all(case, copied):
 
 
 def test_impossible_depths_and_taps_are_refused(case, folder, pipeline):
-    with pytest.raises(ValueError, match=r"depth: got 9, but .* has 4 blocks"):
+    with pytest.raises(ValueError, match=r"depth: got 9, but .* has \d blocks"):
         case.standalone(folder, depth=9)
+    with pytest.raises(ValueError, match=r"depth: got 9, but .* has \d"):
+        replace(case, config=replace(case.config, depth=9)).shared(pipeline)
+
+
+def test_a_last_block_without_text_states_is_no_text_tap(tiny_folder):
     with pytest.raises(ValueError, match="last block returns no text states"):
-        case.standalone(folder, depth=4, text_taps=(4,))
+        FAMILY_CASES[0].standalone(tiny_folder, depth=4, text_taps=(4,))
 
 
 def test_which_tensors_are_kept():
-    kept = Kept("blocks", 2, dropped=("out",))
-    names = ["blocks.0.a", "blocks.1.a", "blocks.2.a", "blocks.10.a", "out.weight", "embed.weight"]
-    assert [name for name in names if kept.covers(name)] == ["blocks.0.a", "blocks.1.a", "embed.weight"]
+    kept = Kept("blocks", 2, dropped=("out", "list.1"), more_blocks={"more": 1})
+    names = "blocks.0.a blocks.1.a blocks.2.a blocks.10.a out.weight embed.weight list.1.a more.0.a more.1.a".split()
+    assert [name for name in names if kept.covers(name)] == ["blocks.0.a", "blocks.1.a", "embed.weight", "more.0.a"]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,6 +196,17 @@ def test_a_fresh_head_does_not_see_the_noise_level() -> None:
     one = features(0, (WIDTH,), (WIDTH,))
     other = Features(one.visual, one.text, one.time_embedding + 5)
     assert torch.equal(head([one]), head([other]))
+
+
+def test_without_a_time_embedding_it_is_a_head_that_does_not_modulate() -> None:
+    """A fresh head, whose modulation is zero, without the layers that make it."""
+    without = QFormerHead(QFormerConfig(attention_heads=4), (WIDTH, 10), (WIDTH,), 0).eval()
+    assert not any("cond_mlp" in key for key in without.state_dict())
+    fresh = QFormerHead(QFormerConfig(attention_heads=4), (WIDTH, 10), (WIDTH,), TIME).eval()
+    fresh.load_state_dict(without.state_dict(), strict=False)
+    given = features(0, (WIDTH, 10), (WIDTH,))
+    timeless = replace(given, time_embedding=torch.empty(3, 0))
+    torch.testing.assert_close(without([timeless]), fresh([given]))
 
 
 def test_zero_initialised_film_still_learns_from_the_noise_level() -> None:

@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,19 @@ def test_every_recipe_makes_a_reward_model_config(name):
     assert reward_model_config(config).backbone.depth == config.model.depth
     preference_objective(config.objective.preference)
     noise_level_sampler(config.objective.noise_levels)
+
+
+@pytest.mark.parametrize(
+    ("name", "taps"), [("paper-flux1-dev", (8, 12, 16, 19)), ("paper-z-image-turbo", (4, 8, 12, 16))]
+)
+def test_the_larger_generators_of_the_paper(name, taps):
+    config = recipe(name)
+    assert config.model.visual_taps == config.model.text_taps == taps and config.model.depth == taps[-1]
+    assert (config.model.head.width, config.model.head.use_proj_in) == (1536, True)
+    assert (config.adaptation.rank, config.adaptation.alpha) == ((64, 128.0) if "flux" in name else (32, 64.0))
+    assert replace(config, name="", model=recipe("paper-sd35m").model, adaptation=recipe("paper-sd35m").adaptation) == (
+        replace(recipe("paper-sd35m"), name="")
+    )
 
 
 def test_the_paper_is_the_paper():

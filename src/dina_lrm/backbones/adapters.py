@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_utils import ModelMixin
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from dina_lrm.backbones.adapter_state import ModuleState, own_modules
+from dina_lrm.backbones.attention import ATTENTION_LAYERS
 from dina_lrm.backbones.base import LoraSettings
 
 ADAPTER_NAME = "reward"
@@ -73,7 +73,7 @@ class RewardLora:
                     f"the reward LoRA is no longer in {name}: it was removed together with the generator's adapters "
                     "(unload_lora_weights?). Load the reward model again; to drop one LoRA use delete_adapters(name)"
                 )
-            if isinstance(parent, Attention) and parent.fused_projections:
+            if isinstance(parent, ATTENTION_LAYERS) and parent.fused_projections:
                 raise ValueError(f"{name}: fused projections pass over the reward LoRA; call unfuse_qkv_projections()")
 
     def merge(self, keep_base: bool) -> None:

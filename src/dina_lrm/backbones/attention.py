@@ -9,11 +9,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+from diffusers.models.attention import AttentionModuleMixin
+from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_utils import ModelMixin
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 AttentionChoice = Callable[[], AbstractContextManager[None]]
 """Gives the context that blocks are called in."""
+
+ATTENTION_LAYERS = (Attention, AttentionModuleMixin)
+"""diffusers' older and newer kind of attention layer."""
 
 _NATIVE: dict[str, AttentionChoice] = {
     "native": nullcontext,
@@ -29,7 +34,8 @@ def choose_attention(transformer: ModelMixin, name: str) -> AttentionChoice:
 
     Raises ValueError for a name that would have no effect.
     """
-    if any("_attention_backend" in dir(processor) for processor in transformer.attn_processors.values()):
+    layers = [module for module in transformer.modules() if isinstance(module, ATTENTION_LAYERS)]
+    if any("_attention_backend" in dir(layer.processor) for layer in layers):
         transformer.set_attention_backend(name)
         return nullcontext
     if name not in _NATIVE:

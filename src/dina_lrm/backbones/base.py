@@ -34,6 +34,9 @@ class BackboneConfig:
 
     A tap `n` is the state after `n` blocks; 0 is the embedding before the first block. `prompt_length` counts the
     tokens of the long text encoder (T5 in SD3 and FLUX); 0 means that the model is run without that part.
+    `guidance` goes into models that have an embedding for it (FLUX.1-dev); others do not see it. `reading` is "own" for
+    the way the generator itself is run, or "released" for reward weights trained by the code released with the paper,
+    which differs there (FLUX: timestep and guidance unscaled; Z-Image: padding of captions among the text tokens).
     Raises ValueError on a depth below 1 and on taps that are not strictly increasing within 0..depth.
     """
 
@@ -44,6 +47,8 @@ class BackboneConfig:
     text_taps: tuple[int, ...] = ()
     prompt_length: int = 128
     revision: str | None = None
+    guidance: float = 3.5
+    reading: str = "own"
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -116,9 +121,9 @@ class Backbone(nn.Module, ABC):
     """Height and width of the latents must be multiples of this (the patch size)."""
     pixels_per_latent: int
     """Side of the square of pixels that one latent position stands for (the VAE's factor)."""
-    latent_scale: float
-    latent_shift: float
-    """latents = (the VAE's own - latent_shift) * latent_scale."""
+    latent_scale: float | tuple[float, ...]
+    latent_shift: float | tuple[float, ...]
+    """latents = (the VAE's own - latent_shift) * latent_scale; one number, or one for each channel."""
 
     @property
     @abstractmethod

@@ -45,6 +45,20 @@ FAMILIES: dict[str, Family] = {
             *("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"),
         ),
     ),
+    "flux": Family(
+        "dina_lrm.backbones.flux", "FluxBackbone", ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+    ),
+    "z-image": Family(
+        "dina_lrm.backbones.z_image",
+        "ZImageBackbone",
+        ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
+    ),
+    "sana": Family("dina_lrm.backbones.sana", "SanaBackbone", ("SanaPipeline",)),
+    "qwen-image": Family(
+        "dina_lrm.backbones.qwen_image",
+        "QwenImageBackbone",
+        ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline"),
+    ),
 }
 
 

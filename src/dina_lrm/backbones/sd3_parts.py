@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipe
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
-from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
 _NO_T5 = {"text_encoder_3": None, "tokenizer_3": None}
@@ -116,10 +116,7 @@ def encode_sd3_prompts(
 
     Raises ValueError for no prompts and for anything that is no string.
     """
-    wrong = [prompt for prompt in prompts if not isinstance(prompt, str)]
-    if wrong or isinstance(prompts, str) or not prompts:
-        given = f"{wrong[0]!r} in the list" if wrong else repr(prompts)
-        raise ValueError(f"prompts: got {given}, expected a list of at least one string")
+    expect_prompts(prompts)
     clip_length = pipeline.tokenizer_max_length
     reports = [
         kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, clip_length),

@@ -1,15 +1,15 @@
 """Read the states between a transformer's blocks while its own `forward` runs.
 
-For the time of one forward, the list of blocks is replaced by its first `depth` blocks, each inside a module that hands
-everything through and keeps the outputs asked for; the forward is left when it reaches the module behind the blocks.
+For the time of one forward, the lists of blocks are replaced by their first `depth` blocks, each inside a module that
+hands everything through and keeps the outputs asked for; the forward is left when it reaches the module behind them.
 The blocks themselves stay the same objects, so regional compilation, attention backends, quantisation and gradient
 checkpointing work as they do in the generator.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -22,10 +22,14 @@ BlockScope = Callable[[nn.Module], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class TappedRun:
-    """`inputs`: the first block's arguments by name. `outputs`: what a block returned, by the number of blocks run."""
+    """`inputs`: the first block's arguments by name. `outputs`: what a block returned, by the number of blocks run.
+
+    `watched`: what other modules returned, by name.
+    """
 
     inputs: dict[str, Any]
     outputs: dict[int, Any]
+    watched: dict[str, Any] = field(default_factory=dict)
 
 
 def run_tapped(
@@ -37,18 +41,35 @@ def run_tapped(
     depth: int,
     taps: Iterable[int],
     scope: BlockScope,
+    more_blocks: Sequence[str] = (),
+    leading_blocks: Sequence[str] = (),
+    watched: Sequence[str] = (),
     gradient_checkpointing: bool = False,
 ) -> TappedRun:
     """Call `transformer(**arguments)` up to block `depth`, and return the states at `taps`.
 
-    `blocks` and `stop_before` name the list of blocks and the module that the forward calls right behind them. Not to
-    be called from two threads on one transformer, whose list of blocks it swaps.
+    `blocks` and `stop_before` name the list of blocks and the module that the forward calls right behind them.
+    `more_blocks` are lists that run behind `blocks`, where the counting goes on; `leading_blocks` run before, whole,
+    and count for nothing: like the others they are called in `scope`. Not to be called from two threads on one
+    transformer, whose lists of blocks it swaps.
     """
     recorder = _Recorder(frozenset(taps))
-    original = transformer.get_submodule(blocks)
-    first = [_TappedBlock(block, i + 1, recorder, scope) for i, block in enumerate(_first(original, depth))]
-    with _checkpointing(transformer, gradient_checkpointing), _stopping(transformer.get_submodule(stop_before)):
-        setattr(transformer, blocks, nn.ModuleList(first))
+    outputs: dict[str, Any] = {}
+    wrapped: dict[str, list[nn.Module]] = {
+        name: [_TappedBlock(block, 0, recorder, scope) for block in _listed(transformer, name)]
+        for name in leading_blocks
+    }
+    position = 0
+    for name in (blocks, *more_blocks):
+        first = _listed(transformer, name)[: depth - position]
+        wrapped[name] = [_TappedBlock(block, position + i, recorder, scope) for i, block in enumerate(first, 1)]
+        position += len(first)
+    assert position == depth
+    checkpointing, stopping = (
+        _checkpointing(transformer, gradient_checkpointing),
+        _stopping(transformer.get_submodule(stop_before)),
+    )
+    with checkpointing, stopping, _watching(transformer, watched, outputs), _swapped(transformer, wrapped):
         try:
             transformer(**arguments)
         except _Stop:
@@ -56,10 +77,9 @@ def run_tapped(
         else:
             raise AssertionError(f"{type(transformer).__name__}.forward never called {stop_before!r}")
         finally:
-            setattr(transformer, blocks, original)
             recorder.open = False
     assert recorder.inputs is not None
-    return TappedRun(recorder.inputs, recorder.outputs)
+    return TappedRun(recorder.inputs, recorder.outputs, outputs)
 
 
 class _Recorder:
@@ -73,7 +93,7 @@ class _Recorder:
 
 
 class _TappedBlock(nn.Module):
-    """A block that runs in `scope` and reports to the recorder; `position` counts from 1."""
+    """A block that runs in `scope` and reports to the recorder; `position` counts from 1, 0 reports nothing."""
 
     def __init__(self, block: nn.Module, position: int, recorder: _Recorder, scope: BlockScope) -> None:
         super().__init__()
@@ -99,9 +119,34 @@ class _Stop(BaseException):
     """Leaves the transformer's forward. No Exception, so that no handler on the way takes it for an error."""
 
 
-def _first(blocks: nn.Module, depth: int) -> list[nn.Module]:
-    assert isinstance(blocks, nn.ModuleList) and len(blocks) >= depth
-    return list(blocks)[:depth]
+def _listed(transformer: nn.Module, name: str) -> list[nn.Module]:
+    blocks = transformer.get_submodule(name)
+    assert isinstance(blocks, nn.ModuleList)
+    return list(blocks)
+
+
+@contextmanager
+def _swapped(transformer: nn.Module, lists: Mapping[str, list[nn.Module]]) -> Iterator[None]:
+    originals = {name: transformer.get_submodule(name) for name in lists}
+    try:
+        for name, blocks in lists.items():
+            setattr(transformer, name, nn.ModuleList(blocks))
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(transformer, name, original)
+
+
+@contextmanager
+def _watching(transformer: nn.Module, names: Sequence[str], outputs: dict[str, Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for name in names:
+
+            def keep(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:  # noqa: ANN401
+                outputs[name] = output
+
+            stack.callback(transformer.get_submodule(name).register_forward_hook(keep).remove)
+        yield
 
 
 @contextmanager

@@ -26,6 +26,14 @@ def kept_tokens(name: str, tokenizer: PreTrainedTokenizerBase, prompts: Sequence
     return KeptTokens(mask, cut)
 
 
+def expect_prompts(prompts: Sequence[str]) -> None:
+    """ValueError for no prompts and for anything that is no list of strings."""
+    wrong = [prompt for prompt in prompts if not isinstance(prompt, str)]
+    if wrong or isinstance(prompts, str) or not prompts:
+        given = f"{wrong[0]!r} in the list" if wrong else repr(prompts)
+        raise ValueError(f"prompts: got {given}, expected a list of at least one string")
+
+
 def joined_cuts(reports: Sequence[KeptTokens]) -> tuple[str | None, ...]:
     """One sentence for each prompt from those of several tokenizers."""
     rows = zip(*(report.cut for report in reports), strict=True)

@@ -1,7 +1,7 @@
 """What all families built on a diffusers transformer share: the tapped forward, the LoRA, the training switches."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +30,26 @@ class TransformerBackbone(Backbone):
 
     blocks: ClassVar[str]
     """Name of the list of blocks that `depth` counts."""
+    more_blocks: ClassVar[tuple[str, ...]] = ()
+    """Lists of blocks that run behind it, where `depth` goes on counting."""
+    leading_blocks: ClassVar[tuple[str, ...]] = ()
+    """Lists of blocks that run before it, whole; the LoRA reaches them, no tap does."""
     stop_before: ClassVar[str]
     """Name of the module that the transformer's forward calls right behind them."""
     lora_targets: ClassVar[tuple[str, ...]]
     """Query, key, value and output of every stream."""
+    readings: ClassVar[tuple[str, ...]] = ("own",)
+    """Which of `BackboneConfig.reading` the family knows."""
+    watched: ClassVar[tuple[str, ...]] = ()
+    """Modules whose outputs are wanted beside the taps."""
 
     def __init__(self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, shared: bool) -> None:
         super().__init__()
         available = len(self.block_names(transformer))
         if config.depth > available:
             raise ValueError(f"depth: got {config.depth}, but {config.pretrained} has {available} {self.blocks}")
+        if config.reading not in self.readings:
+            raise ValueError(f"reading: got {config.reading!r}; family {config.family} has {', '.join(self.readings)}")
         self.config = config
         self.process = process
         self.shared = shared
@@ -69,12 +79,13 @@ class TransformerBackbone(Backbone):
     @classmethod
     def block_names(cls, transformer: ModelMixin) -> list[str]:
         """Names of the blocks that `depth` counts, in the order they run."""
-        return [f"{cls.blocks}.{i}" for i in range(len(transformer.get_submodule(cls.blocks)))]
+        return _entries(transformer, (cls.blocks, *cls.more_blocks))
 
     @property
     def used_blocks(self) -> list[str]:
-        """Names of the first `depth` blocks."""
-        return self.block_names(self.transformer)[: self.config.depth]
+        """Names of the leading blocks and of the first `depth` blocks: all that run."""
+        leading = _entries(self.transformer, self.leading_blocks)
+        return leading + self.block_names(self.transformer)[: self.config.depth]
 
     def empty_conditioning(self) -> Conditioning:
         """The encoded empty prompt, kept once it was asked for."""
@@ -220,6 +231,9 @@ class TransformerBackbone(Backbone):
             depth=self.config.depth,
             taps=taps,
             scope=scope,
+            more_blocks=self.more_blocks,
+            leading_blocks=self.leading_blocks,
+            watched=self.watched,
             gradient_checkpointing=self._gradient_checkpointing,
         )
 
@@ -247,3 +261,8 @@ class TransformerBackbone(Backbone):
         if self.shared:
             raise ValueError(f"{what} would change the generator that this backbone shares (pipeline=)")
         return self.owned
+
+
+def _entries(transformer: nn.Module, lists: Sequence[str]) -> list[str]:
+    """Names of the entries of lists of modules."""
+    return [f"{name}.{i}" for name in lists for i, _ in enumerate(transformer.get_submodule(name).children())]

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -17,18 +18,27 @@ _VARIANTS = (None, "fp16", "bf16")
 
 @dataclass(frozen=True)
 class Kept:
-    """Which part of a transformer is wanted: `depth` entries of the list `blocks`, and nothing of `dropped`."""
+    """Which part of a transformer is wanted: `depth` entries of the list `blocks`, and nothing of `dropped`.
+
+    `more_blocks` says how many are wanted of other lists; what is named nowhere is wanted whole.
+    """
 
     blocks: str
     depth: int
     dropped: tuple[str, ...]
+    more_blocks: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lists(self) -> dict[str, int]:
+        """How many entries are wanted of each list of blocks."""
+        return {self.blocks: self.depth, **self.more_blocks}
 
     def covers(self, tensor_name: str) -> bool:
         """Whether a tensor belongs to that part."""
         head, _, rest = tensor_name.partition(".")
-        if head == self.blocks:
-            return int(rest.partition(".")[0]) < self.depth
-        return head not in self.dropped
+        if head in self.lists:
+            return int(rest.partition(".")[0]) < self.lists[head]
+        return not any(tensor_name.startswith(f"{name}.") for name in self.dropped)
 
 
 def load_truncated(
@@ -44,11 +54,14 @@ def load_truncated(
     Raises ValueError naming the tensors that the part needs and the files lack, or that the files have for it and the
     model does not know.
     """
-    with torch.device("meta"):
+    # Parameters have no storage until they are read; tables that the model computes for itself are in no file.
+    with init_empty_weights(include_buffers=False):
         model = model_class.from_config(config)
-    setattr(model, kept.blocks, nn.ModuleList(list(model.get_submodule(kept.blocks))[: kept.depth]))
+    for name, count in kept.lists.items():
+        setattr(model, name, nn.ModuleList(list(model.get_submodule(name))[:count]))
     for name in kept.dropped:
-        setattr(model, name, nn.Identity())
+        parent, _, own = name.rpartition(".")
+        model.get_submodule(parent)._modules[own] = nn.Identity()
     files = tensor_files(folder)
     wanted, stored = set(model.state_dict()), {name for name in files if kept.covers(name)}
     if wanted != stored:
@@ -57,7 +70,8 @@ def load_truncated(
             f"{folder}: missing tensors {missing[:5]}, unexpected tensors {unexpected[:5]} (at most 5 shown)"
         )
     model.load_state_dict(_read(files, sorted(wanted), device, dtype), assign=True)
-    return model
+    # nn.Module's own: diffusers' warns of layers kept in float32, of which a fresh model has none
+    return nn.Module.to(model, device)
 
 
 def stored_variant(folder: Path) -> str | None:

@@ -97,8 +97,8 @@ class CacheHeader:
     resolution: int | None
     buckets: tuple[BucketShards, ...]
     prompts: tuple[ShardInfo, ...]
-    latent_scale: float | None = None
-    latent_shift: float | None = None
+    latent_scale: float | tuple[float, ...] | None = None
+    latent_shift: float | tuple[float, ...] | None = None
     pairs: int = 0
     ties: int = 0
     truncated_prompts: int = 0
@@ -108,7 +108,7 @@ class CacheHeader:
     library_version: str = dina_lrm.__version__
     format_version: int = FORMAT_VERSION
 
-    def check_scale(self, scale: float, shift: float, folder: Path) -> None:
+    def check_scale(self, scale: float | tuple[float, ...], shift: float | tuple[float, ...], folder: Path) -> None:
         """Raise ValueError when the latents are scaled otherwise; one that records no scale passes."""
         stored, given = (self.latent_scale, self.latent_shift), (scale, shift)
         if self.latent_scale is not None and stored != given:

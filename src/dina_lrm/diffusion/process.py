@@ -217,8 +217,9 @@ def _as_tensor(number: NoiseLevel | Timestep) -> Tensor:
 
 def _checked(noise_level: NoiseLevel, name: str = "noise level") -> Tensor:
     level = _as_tensor(noise_level)
-    # Reading values back would break a compiled graph; there the caller has checked.
-    if not torch.compiler.is_compiling() and not bool(((level >= 0) & (level <= 1)).all()):
+    # Reading values back would break a compiled graph; there the caller has checked. Tensors on "meta" have no values.
+    readable = not torch.compiler.is_compiling() and not level.is_meta
+    if readable and not bool(((level >= 0) & (level <= 1)).all()):
         raise ValueError(f"{name} is {level.tolist()}; accepted are values in [0, 1], 0 = clean and 1 = noise")
     return level
 

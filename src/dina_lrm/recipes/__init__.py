@@ -35,6 +35,8 @@ RECIPES: dict[str, Recipe] = {
     "lrm-sdxl": Recipe(lrm.sdxl, "LRM on SDXL"),
     "lrm-sd3": Recipe(lrm.sd3, "LRM on the first 18 blocks of Stable Diffusion 3"),
     "paper-sd35m": Recipe(paper.sd35m, "the paper's model: SD3.5-Medium, LoRA r=64, t uniform, noise-calibrated"),
+    "paper-flux1-dev": Recipe(paper.flux1_dev, "the paper's model on the 19 double blocks of FLUX.1-dev"),
+    "paper-z-image-turbo": Recipe(paper.z_image_turbo, "the paper's model on 16 layers of Z-Image-Turbo, LoRA r=32"),
     "paper-sd35m-released": Recipe(paper.sd35m_released, "with the constants of the code released with the paper"),
     "paper-sd35m-fixed-variance": Recipe(paper.sd35m_fixed_variance, "ablation: one variance at every noise level"),
     "paper-sd35m-frozen": Recipe(paper.sd35m_frozen, "ablation: frozen backbone"),

@@ -6,6 +6,7 @@ A word of `WORDS` is one token.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
@@ -138,6 +139,11 @@ def tiny_sd3_pipeline(dual: bool = True, seed: int = 0, layers: int = 4, t5: boo
             text_encoder_3=None if long is None else tiny_t5_encoder(long),
             tokenizer_3=long,
         )
+    return frozen(pipeline)
+
+
+def frozen(pipeline: Any) -> Any:
+    """The pipeline in eval mode, its weights without gradients, silent."""
     for component in pipeline.components.values():
         if isinstance(component, torch.nn.Module):
             component.eval().requires_grad_(False)

@@ -1,0 +1,110 @@
+"""What lies beside a transformer: in a loaded pipeline, or in a folder, where each part is loaded when first used."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+from dina_lrm.backbones.truncated import stored_variant
+
+
+class Parts(ABC):
+    """Where a backbone gets its VAE and text encoders from."""
+
+    vae_config: Mapping[str, Any]
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where inputs have to be."""
+
+    @abstractmethod
+    def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
+        """The autoencoder, on `device`."""
+
+    @abstractmethod
+    def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+        """A pipeline that can encode prompts, on `device`."""
+
+
+@final
+class PipelineParts(Parts):
+    """A loaded pipeline's own, wherever it keeps them."""
+
+    def __init__(self, pipeline: DiffusionPipeline) -> None:
+        self.vae_config = pipeline.vae.config
+        self._pipeline = pipeline
+
+    @property
+    def device(self) -> torch.device:
+        """The pipeline's device of execution, which with offloading is not where the weights wait."""
+        return self._pipeline._execution_device
+
+    def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
+        """The pipeline's, as it is."""
+        return self._pipeline.vae
+
+    def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+        """The pipeline itself."""
+        return self._pipeline
+
+
+@final
+class FolderParts(Parts):
+    """Those of a pipeline folder, frozen."""
+
+    def __init__(
+        self,
+        folder: Path,
+        transformer: ModelMixin,
+        pipeline_class: type[DiffusionPipeline],
+        vae_class: type[ModelMixin],
+    ) -> None:
+        self.vae_config = vae_class.load_config(folder / "vae")
+        self._folder = folder
+        self._transformer = transformer
+        self._pipeline_class, self._vae_class = pipeline_class, vae_class
+        self._vae: ModelMixin | None = None
+        self._pipeline: DiffusionPipeline | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """The transformer's."""
+        return self._transformer.device
+
+    def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
+        """Loaded in `dtype`."""
+        if self._vae is None:
+            folder = self._folder / "vae"
+            vae = self._vae_class.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, variant=stored_variant(folder)
+            )
+            self._vae = vae.requires_grad_(False).eval()
+        return self._vae.to(device)
+
+    def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+        """A pipeline of our transformer (which some ask for its configuration) and the text encoders in `dtype`."""
+        if self._pipeline is None:
+            self._pipeline = self._pipeline_class.from_pretrained(
+                self._folder,
+                transformer=self._transformer,
+                vae=None,
+                dtype=dtype,
+                use_safetensors=True,
+                variant=stored_variant(self._folder / "text_encoder"),
+            )
+        return self._pipeline.to(device)
+
+
+def stored_scheduler(folder: Path) -> SchedulerMixin:
+    """The scheduler of a pipeline folder, of whatever class it is."""
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    scheduler_class: type[SchedulerMixin] = getattr(diffusers, config["_class_name"])
+    return scheduler_class.from_pretrained(folder, subfolder="scheduler")

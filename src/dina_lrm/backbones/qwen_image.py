@@ -1,0 +1,117 @@
+"""Qwen-Image: double blocks over image and text with a mask; the text encoder is a Qwen2.5-VL.
+
+latents: 16 channels of a video autoencoder's single frame, shifted and scaled channel by channel, packed 2 x 2
+tokens: the prompt behind a fixed instruction, whose states are dropped; padded to `prompt_length`, masked everywhere
+time input: t in [0, 1], which the model multiplies by 1000;   time embedding: of the timestep alone
+"""
+
+from typing import ClassVar, final
+
+import torch
+from diffusers import AutoencoderKLQwenImage, DiffusionPipeline, QwenImagePipeline, QwenImageTransformer2DModel
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.latents import lent, packed
+from dina_lrm.backbones.parts import Parts
+from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.tokens import kept_tokens
+from dina_lrm.diffusion.process import ForwardProcess
+
+
+@final
+class QwenImageBackbone(PipelineBackbone):
+    """Qwen-Image (text to image)."""
+
+    transformer_class: ClassVar[type[ModelMixin]] = QwenImageTransformer2DModel
+    pipeline_class: ClassVar[type[DiffusionPipeline]] = QwenImagePipeline
+    vae_class: ClassVar[type[ModelMixin]] = AutoencoderKLQwenImage
+    blocks: ClassVar[str] = "transformer_blocks"
+    stop_before: ClassVar[str] = "norm_out"
+    behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
+    lora_targets: ClassVar[tuple[str, ...]] = (
+        *("to_q", "to_k", "to_v", "to_out.0"),
+        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+    )
+
+    def __init__(
+        self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
+    ) -> None:
+        super().__init__(config, process, transformer, parts, shared)
+        self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
+        self.text_widths = (transformer.inner_dim,) * len(config.text_taps)
+        self.time_embedding_width = transformer.inner_dim
+        self.latent_channels = transformer.config.in_channels // 4
+        self.latent_multiple = 2
+
+    def features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Features:
+        """States at the taps; those of masked text tokens mean nothing."""
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        self.check_widths(conditioning, self.transformer.config.joint_attention_dim)
+        device, dtype = self.device, self.dtype
+        mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device)
+        batch, _, height, width = noisy_latents.shape
+        run = self.run_blocks(
+            {
+                "hidden_states": packed(noisy_latents.to(device, dtype)),
+                "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+                "encoder_hidden_states_mask": mask,
+                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)) / 1000,
+                "img_shapes": [[(1, height // 2, width // 2)]] * batch,
+            }
+        )
+        # A block returns (text, visual).
+        states = run.outputs | {0: (run.inputs["encoder_hidden_states"], run.inputs["hidden_states"])}
+        return Features(
+            tuple(states[tap][1] for tap in self.config.visual_taps),
+            tuple(states[tap][0] for tap in self.config.text_taps),
+            run.inputs["temb"],
+            mask,
+        )
+
+    def read_vae_config(self) -> None:
+        """The autoencoder of videos knows a mean and a standard deviation of each channel."""
+        self.pixels_per_latent = 2 ** len(self.vae_config["temperal_downsample"])
+        self.latent_shift = tuple(float(mean) for mean in self.vae_config["latents_mean"])
+        self.latent_scale = tuple(1 / float(std) for std in self.vae_config["latents_std"])
+
+    def encode_pixels(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
+        """An image is a video of one frame."""
+        with lent(vae, pixels):
+            mode = vae.encode(pixels.to(vae.dtype).unsqueeze(2)).latent_dist.mode().squeeze(2)
+        shift, scale = self._shift_and_scale(mode)
+        return (mode.float() - shift) * scale
+
+    def decode_pixels(self, vae: ModelMixin, latents: Tensor) -> Tensor:
+        """The inverse."""
+        shift, scale = self._shift_and_scale(latents)
+        unscaled = latents.float() / scale + shift
+        with lent(vae, latents):
+            return vae.decode(unscaled.to(vae.dtype).unsqueeze(2)).sample.squeeze(2).float()
+
+    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        """The pipeline pads to the longest of its prompts: here every row goes on to the prompt length."""
+        length = self.config.prompt_length
+        embeds, mask = pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=length)
+        if mask is None:
+            mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+        missing = length - embeds.shape[1]
+        instruction = pipeline.prompt_template_encode_start_idx
+        whole = [pipeline.prompt_template_encode.format(prompt) for prompt in prompts]
+        kept = kept_tokens("tokenizer (with the pipeline's template)", pipeline.tokenizer, whole, instruction + length)
+        return Conditioning(F.pad(embeds, (0, 0, 0, missing)), None, F.pad(mask.bool(), (0, missing)), kept.cut)
+
+    def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        shift, scale = (
+            torch.tensor(values, device=latents.device).view(1, -1, 1, 1)
+            for values in (self.latent_shift, self.latent_scale)
+        )
+        return shift, scale

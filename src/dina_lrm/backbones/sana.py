@@ -1,0 +1,123 @@
+"""SANA: linear attention over image tokens, cross attention to captions that no block changes; a Gemma text encoder.
+
+latents: 32 channels of a deep autoencoder (1/32 of the side), without a shift, patch 1
+tokens: the last `prompt_length` positions behind an instruction that the pipeline puts in front of every prompt, masked
+timestep: 1000 t times the model's own scale;   time embedding: of the timestep alone, before it is spread over a block
+
+There is no text stream: tap 0 of the text, the projected caption, is the only one.
+"""
+
+import inspect
+from typing import Any, ClassVar, final
+
+import torch
+from diffusers import AutoencoderDC, DiffusionPipeline, SanaPipeline, SanaTransformer2DModel
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.latents import lent
+from dina_lrm.backbones.parts import Parts
+from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.tokens import kept_tokens
+from dina_lrm.diffusion.process import ForwardProcess
+
+_INSTRUCTION: list[str] = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
+"""What the pipeline itself puts in front of a prompt."""
+
+
+@final
+class SanaBackbone(PipelineBackbone):
+    """SANA and SANA-1.5."""
+
+    transformer_class: ClassVar[type[ModelMixin]] = SanaTransformer2DModel
+    pipeline_class: ClassVar[type[DiffusionPipeline]] = SanaPipeline
+    vae_class: ClassVar[type[ModelMixin]] = AutoencoderDC
+    blocks: ClassVar[str] = "transformer_blocks"
+    stop_before: ClassVar[str] = "norm_out"
+    behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
+    watched: ClassVar[tuple[str, ...]] = ("time_embed",)
+    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
+
+    def __init__(
+        self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
+    ) -> None:
+        super().__init__(config, process, transformer, parts, shared)
+        if any(config.text_taps):
+            raise ValueError(
+                f"text_taps: got {config.text_taps}, but SANA's blocks leave captions alone; accepted: (0,)"
+            )
+        shape = transformer.config
+        width = shape.num_attention_heads * shape.attention_head_dim
+        self.visual_widths = (width,) * len(config.visual_taps)
+        self.text_widths = (width,) * len(config.text_taps)
+        self.time_embedding_width = width
+        self.latent_channels = shape.in_channels
+        self.latent_multiple = shape.patch_size
+
+    def features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Features:
+        """States of the image at the taps, and the projected caption."""
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        config, device, dtype = self.transformer.config, self.device, self.dtype
+        self.check_widths(conditioning, config.caption_channels)
+        mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device)
+        timestep = self.process.timestep_from_noise_level(noise_level.to(device, torch.float32))
+        run = self.run_blocks(
+            {
+                "hidden_states": noisy_latents.to(device, dtype),
+                "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+                "encoder_attention_mask": mask,
+                "timestep": timestep * config.timestep_scale,
+            }
+        )
+        visual = run.outputs | {0: run.inputs["hidden_states"]}
+        # The module returns what the blocks get, six vectors in one, and the embedding that those are made of.
+        _, time_embedding = run.watched["time_embed"]
+        return Features(
+            tuple(visual[tap] for tap in self.config.visual_taps),
+            (run.inputs["encoder_hidden_states"],) * len(self.config.text_taps),
+            time_embedding,
+            mask,
+        )
+
+    def read_vae_config(self) -> None:
+        """A deep autoencoder knows a scale and no shift."""
+        self.pixels_per_latent = 2 ** (len(self.vae_config["encoder_block_out_channels"]) - 1)
+        self.latent_scale, self.latent_shift = float(self.vae_config["scaling_factor"]), 0.0
+
+    def encode_pixels(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
+        """A deep autoencoder's latents are no distribution."""
+        with lent(vae, pixels):
+            return vae.encode(pixels.to(vae.dtype)).latent.float() * vae.config.scaling_factor
+
+    def decode_pixels(self, vae: ModelMixin, latents: Tensor) -> Tensor:
+        """The inverse."""
+        unscaled = latents.float() / vae.config.scaling_factor
+        with lent(vae, latents):
+            return vae.decode(unscaled.to(vae.dtype)).sample.float()
+
+    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        """Gemma's states of the prompt, read behind the pipeline's instruction."""
+        length = self.config.prompt_length
+        embeds, mask, _, _ = pipeline.encode_prompt(
+            prompts,
+            do_classifier_free_guidance=False,
+            device=self.device,
+            max_sequence_length=length,
+            complex_human_instruction=_INSTRUCTION,
+        )
+        return Conditioning(embeds, None, mask.bool(), _cuts(pipeline, prompts, length))
+
+
+def _cuts(pipeline: Any, prompts: list[str], length: int) -> tuple[str | None, ...]:  # noqa: ANN401
+    instruction = "\n".join(_INSTRUCTION)
+    whole = [instruction + prompt for prompt in pipeline._text_preprocessing(prompts)]
+    # The begin mark is among the tokens kept, and among those of the instruction.
+    kept = len(pipeline.tokenizer(instruction, verbose=False).input_ids) + length - 2
+    return kept_tokens("tokenizer (with the pipeline's instruction)", pipeline.tokenizer, whole, kept).cut

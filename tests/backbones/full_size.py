@@ -1,0 +1,175 @@
+"""Published generators at full size on the meta device: shapes and numbers without weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.parts import Parts
+from dina_lrm.backbones.registry import FAMILIES
+from dina_lrm.backbones.sd3 import SD3Backbone
+from dina_lrm.backbones.sd3_parts import Sd3Parts
+from dina_lrm.diffusion.process import RectifiedFlow
+
+META = torch.device("meta")
+TOKENS = 128
+
+
+@dataclass(frozen=True)
+class FullSize:
+    """A published configuration (what differs from diffusers' defaults), and how its reward model reads it."""
+
+    family: str
+    depth: int
+    visual_taps: tuple[int, ...]
+    text_taps: tuple[int, ...]
+    transformer: Mapping[str, Any]
+    vae: Mapping[str, Any]
+    text_width: int
+    pooled_width: int | None = None
+    text_tokens: int = TOKENS
+    side: int = 128
+    """Of the latents of 1024 x 1024 pixels."""
+
+
+KL = {"block_out_channels": (128, 256, 512, 512), "scaling_factor": 1.0, "shift_factor": 0.0}
+FULL_SIZE = {
+    "SD3.5-Medium": FullSize(
+        family="sd3",
+        depth=12,
+        visual_taps=(4, 8, 12),
+        text_taps=(4, 8, 12),
+        transformer={
+            "num_layers": 24,
+            "num_attention_heads": 24,
+            "attention_head_dim": 64,
+            "caption_projection_dim": 1536,
+            "dual_attention_layers": tuple(range(13)),
+            "qk_norm": "rms_norm",
+            "pos_embed_max_size": 384,
+        },
+        vae=KL,
+        text_width=4096,
+        pooled_width=2048,
+        text_tokens=77 + TOKENS,
+    ),
+    "FLUX.1-dev": FullSize(
+        family="flux",
+        depth=19,
+        visual_taps=(8, 12, 16, 19),
+        text_taps=(8, 12, 16, 19),
+        transformer={"guidance_embeds": True},
+        vae=KL,
+        text_width=4096,
+        pooled_width=768,
+    ),
+    "Z-Image-Turbo": FullSize(
+        family="z-image",
+        depth=16,
+        visual_taps=(4, 8, 12, 16),
+        text_taps=(4, 8, 12, 16),
+        transformer={"axes_lens": (1536, 512, 512)},
+        vae=KL,
+        text_width=2560,
+    ),
+    "SANA-1.6B": FullSize(
+        family="sana",
+        depth=10,
+        visual_taps=(3, 6, 10),
+        text_taps=(0,),
+        transformer={},
+        vae={"encoder_block_out_channels": (128, 256, 512, 512, 1024, 1024), "scaling_factor": 0.41407},
+        text_width=2304,
+        side=32,
+    ),
+    "Qwen-Image": FullSize(
+        family="qwen-image",
+        depth=20,
+        visual_taps=(5, 10, 15, 20),
+        text_taps=(5, 10, 15, 20),
+        transformer={},
+        vae={"temperal_downsample": (False, True, True), "latents_mean": (0.0,) * 16, "latents_std": (1.0,) * 16},
+        text_width=3584,
+    ),
+}
+
+
+class WithoutEncoders(Parts):
+    """Only what the configurations say."""
+
+    def __init__(self, vae_config: Mapping[str, Any]) -> None:
+        self.vae_config = vae_config
+
+    @property
+    def device(self) -> torch.device:
+        return META
+
+    def vae(self, device: torch.device, dtype: torch.dtype) -> Any:
+        raise AssertionError("there is no autoencoder here")
+
+    prompt_pipeline = vae
+
+
+class Sd3WithoutEncoders(Sd3Parts):
+    pixels_per_latent, latent_scale, latent_shift = 8, 1.0, 0.0
+    device = META
+
+    def vae(self, device: torch.device, dtype: torch.dtype) -> Any:
+        raise AssertionError("there is no autoencoder here")
+
+    prompt_pipeline = vae
+
+
+def parameters(module: nn.Module) -> float:
+    """Billions of them."""
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e9
+
+
+@dataclass(frozen=True)
+class Read:
+    """A backbone's features at 1024 x 1024 pixels, and what they took."""
+
+    backbone: Any
+    features: Features
+    whole: float
+    """Billions of parameters of the transformer."""
+    used: float
+    """Of the part that is loaded."""
+    teraflops: float
+
+
+def read(name: str) -> Read:
+    """One forward pass of one image, up to the depth."""
+    size = FULL_SIZE[name]
+    config = BackboneConfig(size.family, name, size.depth, size.visual_taps, size.text_taps, TOKENS)
+    family = FAMILIES[size.family].load_class()
+    parts: Any
+    if family is SD3Backbone:
+        from diffusers import SD3Transformer2DModel as transformer_class
+
+        parts, behind = Sd3WithoutEncoders(), ("norm_out", "proj_out")
+    else:
+        transformer_class, parts, behind = family.transformer_class, WithoutEncoders(size.vae), family.behind
+    with META:
+        transformer = transformer_class(**size.transformer)
+    nn.Module.to(transformer, torch.bfloat16)
+    whole = parameters(transformer)
+    keep = set(family.block_names(transformer)[: size.depth])
+    for list_name in (family.blocks, *family.more_blocks):
+        blocks = transformer.get_submodule(list_name)
+        setattr(transformer, list_name, nn.ModuleList(b for i, b in enumerate(blocks) if f"{list_name}.{i}" in keep))
+    for behind_name in behind:
+        parent, _, own = behind_name.rpartition(".")
+        transformer.get_submodule(parent)._modules[own] = nn.Identity()
+    backbone = family(config, RectifiedFlow(1000), transformer, parts, shared=False)
+    pooled = None if size.pooled_width is None else torch.empty(1, size.pooled_width, device=META)
+    conditioning = Conditioning(torch.empty(1, size.text_tokens, size.text_width, device=META), pooled)
+    latents = torch.empty(1, backbone.latent_channels, size.side, size.side, device=META)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        features = backbone.features(latents, torch.empty(1, device=META), conditioning)
+    return Read(backbone, features, whole, parameters(transformer), counter.get_total_flops() / 1e12)

@@ -1,0 +1,48 @@
+"""The table of `docs/backbones.md`: full-size configurations without weights."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dina_lrm.profiling.generators import transformer_cost
+from tests.backbones.full_size import FULL_SIZE, read
+
+PAGE = Path(__file__).parents[2] / "docs" / "backbones.md"
+
+
+def table():
+    """Rows of the page's table of sizes, by generator."""
+    rows = [
+        line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if re.match(r"\| [\w.-]+ \| \d", line)
+    ]
+    return {cells[0]: [float(cell.replace(" ", "")) for cell in cells[1:]] for cells in rows}
+
+
+def test_the_table_has_every_generator():
+    assert set(table()) == set(FULL_SIZE)
+
+
+@pytest.mark.filterwarnings("ignore")  # of libraries, about tensors without storage
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_shapes_and_numbers_are_those_of_the_page(name):
+    size, found = FULL_SIZE[name], read(name)
+    blocks, depth, whole, used, teraflops, tokens, width, time_width = table()[name]
+    assert depth == size.depth and blocks >= depth
+    patch = found.backbone.latent_multiple
+    assert tokens == (size.side // patch) ** 2
+    visual, text = found.features.visual, found.features.text
+    assert [tuple(t.shape) for t in visual] == [(1, tokens, width)] * len(size.visual_taps)
+    assert [tuple(t.shape) for t in text] == [(1, size.text_tokens, width)] * len(size.text_taps)
+    assert found.backbone.visual_widths == (width,) * len(visual) and found.backbone.text_widths == (width,) * len(text)
+    assert found.features.time_embedding.shape == (1, time_width) == (1, found.backbone.time_embedding_width)
+    assert found.backbone.pixels_per_latent * size.side == 1024
+    assert (round(found.whole, 2), round(found.used, 2)) == (whole, used)
+    assert round(found.teraflops, 1) == teraflops
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_profile_counts_the_same():
+    assert transformer_cost("sd3.5-medium", 12, 1, 1024, False).forward / 1e12 == pytest.approx(
+        read("SD3.5-Medium").teraflops, rel=0.01
+    )
