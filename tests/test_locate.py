@@ -75,7 +75,7 @@ def test_a_name_that_cannot_be_a_hub_id_never_asks_the_hub(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ValueError, match=r"accepted are 'synthetic' .bundled., a local folder with .* hub id owner/name"
+        ValueError, match=r"accepted are 'synthetic'.* .bundled., a local folder with .* hub id owner/name"
     ):
         locate(name)
 

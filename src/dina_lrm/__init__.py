@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from dina_lrm.evaluation.evaluate import evaluate
     from dina_lrm.evaluation.results import EvaluationResult
-    from dina_lrm.heads import Head, QFormerConfig, QFormerHead
+    from dina_lrm.heads import Head, PooledConfig, PooledHead, QFormerConfig, QFormerHead
     from dina_lrm.level_scores import LevelScores
     from dina_lrm.model import LatentRewardModel
     from dina_lrm.precision import preferred_dtype
@@ -58,7 +58,7 @@ _NAMES = {
     ),
     "dina_lrm.evaluation.evaluate": ("evaluate",),
     "dina_lrm.evaluation.results": ("EvaluationResult",),
-    "dina_lrm.heads": ("Head", "QFormerConfig", "QFormerHead"),
+    "dina_lrm.heads": ("Head", "PooledConfig", "PooledHead", "QFormerConfig", "QFormerHead"),
     "dina_lrm.level_scores": ("LevelScores",),
     "dina_lrm.model": ("LatentRewardModel",),
     "dina_lrm.precision": ("preferred_dtype",),
@@ -93,6 +93,8 @@ __all__ = [
     "LevelScores",
     "LoraSettings",
     "NoiseLevelSampler",
+    "PooledConfig",
+    "PooledHead",
     "PreferenceModel",
     "PromptTruncatedWarning",
     "QFormerConfig",

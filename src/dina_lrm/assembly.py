@@ -6,7 +6,8 @@ import torch
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.heads.qformer import QFormerHead
+from dina_lrm.heads.base import Head
+from dina_lrm.heads.table import build_head
 from dina_lrm.reward_config import RewardModelConfig
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def backbone_of(
     return load_backbone(config.backbone, pipeline=pipeline, device=device, dtype=dtype)
 
 
-def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> QFormerHead:
+def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> Head:
     """A head for the backbone's features, float32, its weights a function of `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = QFormerHead(config.head, backbone.visual_widths, backbone.text_widths, backbone.time_embedding_width)
+        head = build_head(config.head, backbone)
     return head.to(backbone.device)

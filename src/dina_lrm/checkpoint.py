@@ -4,9 +4,11 @@
     head.safetensors       the head, float32
     reward_lora/           the LoRA as a PEFT folder, when there is one
     backbone.safetensors   the transformer's weights, only when all of them were trained
+    text_encoder/ (_2/)    the text encoders, only when they were trained too
     README.md              model card
 
-No pickle is written. The folder released with the paper is read too (`released.py`), and converted by writing it again.
+No pickle is written. The folders released with the paper and published with LRM are read too (`released.py`,
+`published_lrm.py`), and converted by writing them again.
 """
 
 import json
@@ -28,12 +30,14 @@ from dina_lrm.backbones.base import Backbone
 from dina_lrm.description import model_card
 from dina_lrm.heads.base import Head
 from dina_lrm.locate import locate_reward_model
+from dina_lrm.published_lrm import is_published_lrm, read_published_lrm
 from dina_lrm.released import read_released
 from dina_lrm.reward_config import RewardModelConfig
 from dina_lrm.stored import StoredModel, copy_strictly, existing, read_json
 
 CONFIG, CARD = "config.json", "README.md"
 HEAD, LORA, BACKBONE = "head.safetensors", "reward_lora", "backbone.safetensors"
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -43,10 +47,13 @@ def read(name: str | Path, revision: str | None = None, backbone: str | None = N
     `backbone` replaces the stored name of the generator: another place of the same weights. Raises FileNotFoundError
     naming a missing file, ValueError for a file that is not what it should be.
     """
-    folder = locate_reward_model(name, revision)
-    values = read_json(folder / CONFIG)
-    released = "model" in values and "backbone" not in values
-    stored = read_released(folder, values) if released else _read_ours(folder, values)
+    if is_published_lrm(Path(name)):
+        stored = read_published_lrm(Path(name))
+    else:
+        folder = locate_reward_model(name, revision)
+        values = read_json(folder / CONFIG)
+        released = "model" in values and "backbone" not in values
+        stored = read_released(folder, values) if released else _read_ours(folder, values)
     if backbone is None:
         return stored
     moved = replace(stored.config.backbone, pretrained=backbone, revision=None)
@@ -107,6 +114,8 @@ def load_weights(stored: StoredModel, backbone: Backbone, head: Head) -> None:
     if stored.backbone is not None:
         backbone.unfreeze()
         copy_strictly("backbone", backbone_weights(backbone), stored.backbone)
+    if stored.text_encoders is not None:
+        backbone.use_text_encoders(stored.text_encoders)
 
 
 @contextmanager
@@ -118,7 +127,7 @@ def to_store(config: RewardModelConfig, backbone: Backbone, head: Head) -> Itera
             lora = Path(temporary) / LORA
             backbone.save_lora(lora)
         own = backbone_weights(backbone) if config.own_backbone else None
-        yield StoredModel(config, head.state_dict(), lora, own)
+        yield StoredModel(config, head.state_dict(), lora, own, backbone.text_encoders)
 
 
 def _read_ours(folder: Path, values: Mapping[str, object]) -> StoredModel:
@@ -128,6 +137,7 @@ def _read_ours(folder: Path, values: Mapping[str, object]) -> StoredModel:
         head=_load(folder / HEAD),
         lora=None if config.lora is None else existing(folder / LORA),
         backbone=_load(folder / BACKBONE) if config.own_backbone else None,
+        text_encoders=existing(folder / TEXT_ENCODERS[0]).parent if config.own_text_encoders else None,
     )
 
 
@@ -142,6 +152,10 @@ def _write_files(folder: Path, stored: StoredModel) -> None:
             shutil.copyfile(existing(stored.lora / name), folder / LORA / name)
     if stored.backbone is not None:
         save_file(_on_cpu(stored.backbone), folder / BACKBONE)
+    if stored.text_encoders is not None:
+        for name in TEXT_ENCODERS:
+            if (stored.text_encoders / name).is_dir():
+                shutil.copytree(stored.text_encoders / name, folder / name)
     model_card(stored.config).save(folder / CARD)
 
 

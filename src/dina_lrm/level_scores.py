@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.base import Backbone, Conditioning
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.heads.base import Head, HeadTokens
+from dina_lrm.heads.reading import read_features
 from dina_lrm.scoring import EncodedBatch
 
 
@@ -34,7 +35,8 @@ def scores_of_groups(
 
     def tokens(level: float) -> HeadTokens:
         noisy = backbone.process.add_noise(latents, noise, level)
-        return head.tokens(backbone.features(noisy, torch.full((len(latents),), level), conditioning))
+        levels = torch.full((len(latents),), level)
+        return head.tokens(read_features(backbone, head, noisy, levels, conditioning))
 
     by_level = {level: tokens(level) for level in dict.fromkeys(level for group in groups for level in group)}
     scores = [head.score([by_level[level] for level in group]) for group in groups]

@@ -34,12 +34,11 @@ class _Wanted:
     kind: Kind
     label: str
     marker: str
-    """The file that such a folder always has."""
+    """The file that such a folder always has, or a pattern of it."""
 
 
 _GENERATOR = _Wanted("generator", "generator", "model_index.json")
 _REWARD_MODEL = _Wanted("reward_model", "reward model", "config.json")
-_JUDGE = _Wanted("judge", "judge", "config.json")
 
 
 def locate_generator(
@@ -62,9 +61,14 @@ def locate_reward_model(
     return _locate(_REWARD_MODEL, name, revision, allow_patterns)
 
 
-def locate_judge(name: str | Path, revision: str | None = None) -> Path:
-    """Folder of a transformers model that judges images, with `config.json`; else as a generator's."""
-    return _locate(_JUDGE, name, revision, JUDGE_FILES)
+def locate_judge(
+    name: str | Path,
+    revision: str | None = None,
+    marker: str = "config.json",
+    allow_patterns: Sequence[str] = JUDGE_FILES,
+) -> Path:
+    """Folder of a model that judges images, with the file `marker`; else as a generator's."""
+    return _locate(_Wanted("judge", "judge", marker), name, revision, allow_patterns)
 
 
 def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patterns: Sequence[str]) -> Path:
@@ -86,7 +90,7 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
 def _with_marker(wanted: _Wanted, path: Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"{str(path)!r} is a file; {_accepted(wanted)}")
-    if not (path / wanted.marker).is_file():
+    if not any(path.glob(wanted.marker)):
         raise ValueError(
             f"The folder {str(path)!r} has no {wanted.marker}, as a {wanted.label} has; {_accepted(wanted)}"
         )
@@ -94,7 +98,7 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
 
 
 def _accepted(wanted: _Wanted) -> str:
-    bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds]
+    bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds and kinds[wanted.kind].is_dir()]
     first = f"{', '.join(bundled)} (bundled), " if bundled else ""
     return f"accepted are {first}a local folder with {wanted.marker}, or a Hugging Face hub id owner/name"
 

@@ -14,6 +14,7 @@ model.win_probability("a.png", "b.png", "a red cube", noise_level=(0.2, 0.5, 0.7
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.description import describe
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads import Head
+from dina_lrm.heads.reading import read_features
 from dina_lrm.images import ImageSource, split_images
 from dina_lrm.level_scores import LevelScores, common_noise, scores_of_batches, scores_of_groups, scoring_mode
 from dina_lrm.preference.likelihood import PreferenceModel
@@ -37,6 +39,7 @@ from dina_lrm.validation import (
     NoiseLevels,
     check_latents,
     check_noise,
+    check_scale,
     checked_level_per_item,
     checked_levels,
     matched_conditioning,
@@ -138,10 +141,11 @@ class LatentRewardModel(nn.Module):
 
         With an axis of levels, the head reads the tokens of all of them at once: the ensemble of `score`.
         """
+        read = partial(read_features, self.backbone, self.head)
         if noise_level.ndim == 1:
-            return self.head([self.backbone.features(noisy_latents, noise_level, conditioning)])
+            return self.head([read(noisy_latents, noise_level, conditioning)])
         states = zip(noisy_latents.unbind(1), noise_level.unbind(1), strict=True)
-        return self.head([self.backbone.features(noisy, level, conditioning) for noisy, level in states])
+        return self.head([read(noisy, level, conditioning) for noisy, level in states])
 
     def score(
         self,
@@ -303,6 +307,7 @@ class LatentRewardModel(nn.Module):
         seed: int,
     ) -> Tensor:
         check_latents(where, latents, self.backbone)
+        check_scale(where, latents)
         conditioning = matched_conditioning(where, conditioning, len(latents))
         if noise is not None:
             check_noise(where, noise, latents)

@@ -54,7 +54,7 @@ def read_released(folder: Path, values: Mapping[str, Any]) -> StoredModel:
     else:
         backbone, head = None, _load(checkpoint / "rm_head.pt")
     config = _config(where, model, head, lora=not frozen and use_lora, full=full)
-    if config.head.logistic:
+    if isinstance(config.head, QFormerConfig) and config.head.logistic:
         # Beside a LoRA the released code does not store these two, and scores with their starting values.
         head = {name: torch.tensor(start) for name, start in _ETA_START.items()} | head
     return StoredModel(config, head, None if config.lora is None else existing(checkpoint / "backbone_lora"), backbone)

@@ -8,6 +8,7 @@ from typing import Any
 from dina_lrm import __version__
 from dina_lrm.backbones.base import BackboneConfig, LoraSettings
 from dina_lrm.heads.qformer import QFormerConfig
+from dina_lrm.heads.table import HeadConfig, head_from_dict, head_to_dict
 from dina_lrm.preference.likelihood import PreferenceModel, Thurstone
 from dina_lrm.typed import from_plain, to_plain
 
@@ -17,11 +18,13 @@ class RewardModelConfig:
     """A complete reward model but for its weights. Defaults are the paper's (section 5.1)."""
 
     backbone: BackboneConfig
-    head: QFormerConfig = field(default_factory=QFormerConfig)
+    head: HeadConfig = field(default_factory=QFormerConfig)
     lora: LoraSettings | None = field(default_factory=LoraSettings)
     """The reward LoRA; None = the backbone is as pretrained, or has weights of its own (`own_backbone`)."""
     own_backbone: bool = False
     """Every backbone weight was trained and is stored with the model."""
+    own_text_encoders: bool = False
+    """The text encoders were trained too and are stored with the model (published LRM)."""
     preference: PreferenceModel = field(default_factory=Thurstone)
     noise_level: float = 0.4
     """Level at which clean latents are scored unless told otherwise."""
@@ -52,7 +55,7 @@ class RewardModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""
-        return to_plain(self) | {"preference": self.preference.to_dict()}
+        return to_plain(self) | {"head": head_to_dict(self.head), "preference": self.preference.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "config") -> "RewardModelConfig":
@@ -65,6 +68,8 @@ class RewardModelConfig:
             stored = dict(values)
             if "preference" in stored:
                 stored["preference"] = PreferenceModel.from_dict(stored["preference"])
+            if isinstance(stored.get("head"), Mapping):
+                stored["head"] = head_from_dict(stored["head"], f"{where}.head")
             return from_plain(cls, stored, where)
         except (ValueError, TypeError) as error:
             written_by = values.get("library_version", "an unknown version")

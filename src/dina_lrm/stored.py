@@ -22,10 +22,20 @@ class StoredModel:
     """A PEFT folder."""
     backbone: Mapping[str, Tensor] | None = None
     """Weights of the transformer under the names diffusers gives them, when all of them were trained."""
+    text_encoders: Path | None = None
+    """A folder with `text_encoder/` (and `text_encoder_2/`), when they were trained too."""
 
 
 def copy_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     """Copy `given` into `own` in place; a missing, unexpected or misshapen tensor is a ValueError that names it."""
+    check_strictly(what, own, given)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(given[name])
+
+
+def check_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Raise ValueError naming any tensor that `given` lacks, has too many, or has in another shape than `own`."""
     missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unexpected:
         raise ValueError(f"{what}: missing tensors: {_some(missing)}; unexpected tensors: {_some(unexpected)}")
@@ -33,9 +43,6 @@ def copy_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Tens
         if tensor.shape != given[name].shape:
             found, wanted = tuple(given[name].shape), tuple(tensor.shape)
             raise ValueError(f"{what}: tensor {name} has shape {found}; accepted: {wanted}")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(given[name])
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -53,6 +53,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispat
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type, hint)):
+            return value
         return from_plain(typing.cast(Any, hint), value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):

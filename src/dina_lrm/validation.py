@@ -15,6 +15,10 @@ NoiseLevels: TypeAlias = float | int | Sequence[float | int]
 """A noise level in [0, 1], or those of a token-level ensemble."""
 
 
+LARGEST_SCALE = 4.0
+"""Root mean square beyond which a clean latent is of no scaled space."""
+
+
 def checked_levels(where: str, noise_level: object, default: float) -> tuple[float, ...]:
     """The noise levels asked for: one number, the numbers of an ensemble, or None for `default`."""
     if noise_level is None:
@@ -49,8 +53,24 @@ def check_latents(where: str, latents: Shaped[Tensor, "..."], backbone: Backbone
     accepted = f"(batch, {channels}, height, width), height and width multiples of {multiple}"
     shape = tuple(latents.shape)
     if len(shape) != 4 or shape[1] != channels or 0 in shape or shape[2] % multiple or shape[3] % multiple:
-        raise ValueError(f"{where}: latents have shape {shape}; accepted: {accepted}")
+        other = "; latents of another generator go through `other_latents.reencoded`" if len(shape) == 4 else ""
+        raise ValueError(f"{where}: latents have shape {shape}; accepted: {accepted}{other}")
     check_finite(where, "latents", latents)
+
+
+def check_scale(where: str, latents: Shaped[Tensor, "..."]) -> None:
+    """Refuse clean latents far larger than any in a generator's scaled space, whose root mean square is about 1.
+
+    A VAE's own latents before scaling are (SD1.5's by 5.5, SDXL's by 7.7); those of other families mostly are not, and
+    cannot be told apart by their size.
+    """
+    sizes = latents.detach().float().square().mean(dim=(1, 2, 3)).sqrt()
+    items = (sizes > LARGEST_SCALE).nonzero().flatten().tolist()
+    if items:
+        raise ValueError(
+            f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "
+            f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale"
+        )
 
 
 def check_noise(where: str, noise: Shaped[Tensor, "..."], latents: Tensor) -> None:

@@ -109,6 +109,7 @@ def test_a_table_is_printed_and_a_cache_gives_the_same(
         (("synthetic", "--levels", "1.2"), "accepted: numbers in [0, 1]"),
         (("synthetic", "--ensemble", "0.2"), "accepted: two or more noise levels"),
         (("synthetic", "--convention", "strict"), "convention is 'strict'; accepted: micro_strict"),
+        (("synthetic", "--draws", "3", "--antithetic"), "--antithetic --draws 3: accepted is an even number"),
         (("synthetic", "synthetic"), "a model was given twice"),
     ],
 )
@@ -145,6 +146,54 @@ def test_rewards_stand_beside_latent_models_and_are_compared_with_the_first(fold
     assert {path.name: path.stat().st_mtime_ns for path in (out / "parts").iterdir()} == before
     again = json.loads(target.read_text())
     assert (again["summary"], again["differences"]) == (found["summary"], found["differences"])
+
+
+def test_a_second_run_encodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, out = folder / "rendered.json", folder / "rendered"
+    on = ("--on", "synthetic:in_domain", "--pairs", "6", "--out", out)
+    words = (folder / "model", "sharpness", *on, "--quiet", "--json", target)
+    calls = count_encodings(monkeypatch)
+    assert run(*words) == 0
+    found, first = json.loads(target.read_text()), len(calls)
+    assert first > 0
+    assert run(*words) == 0
+    assert len(calls) == first
+    again = json.loads(target.read_text())
+    assert (again["summary"], again["differences"]) == (found["summary"], found["differences"])
+    assert run("sharpness", *on, "--seed", "1", "--quiet") == 0
+    assert len(calls) == first, "a judge of pictures needs no latents"
+
+
+def count_encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every picture that is encoded and every prompt."""
+    from dina_lrm.backbones.sd3 import SD3Backbone
+
+    calls: list[int] = []
+
+    def count(name: str) -> None:
+        plain = getattr(SD3Backbone, name)
+
+        def counted(self: SD3Backbone, given: object) -> object:
+            calls.append(1)
+            return plain(self, given)
+
+        monkeypatch.setattr(SD3Backbone, name, counted)
+
+    count("encode_images")
+    count("encode_prompts")
+    return calls
+
+
+def test_antithetic_draws_are_another_measurement(folder: Path) -> None:
+    target, out = folder / "antithetic.json", folder / "antithetic"
+    words = (folder / "model", "--on", folder / "pairs.jsonl", "--draws", "2", "--out", out, "--json", target)
+    assert run(*words, "--quiet") == 0
+    plain = EvaluationResult.from_dict(json.loads(target.read_text())["results"][0]).of("pairs")
+    assert run(*words, "--antithetic", "--quiet") == 0
+    mirrored = EvaluationResult.from_dict(json.loads(target.read_text())["results"][0]).of("pairs")
+    assert len(list((out / "parts").glob("*.json"))) == 2, "the part of the one is not taken for the other"
+    assert plain.readings[0].histogram != mirrored.readings[0].histogram
+    assert len(plain.uncertainty) > 0 and mirrored.uncertainty == ()
 
 
 def test_rewards_alone_are_measured_and_the_scores_are_theirs(folder: Path) -> None:
@@ -193,5 +242,41 @@ def test_published_sets_are_found_by_name_or_path(tmp_path: Path, folder: Path) 
         ("imagereward", 7, ("source imagereward, split test",)),
         ("hpdv3", 3, ("source hpdv3, split test",)),
     ]
+    both = [s.at(result.reference).accuracy.accuracy for s in result.sets]
+    assert json.loads(target.read_text())["mean"]["sharpness"]["no noise"] == pytest.approx(sum(both) / 2)
     counted = result.sets[0].at(result.reference).accuracy
     assert (counted.label_ties, counted.missing, counted.prompts) == (1, 1, 2)
+
+
+def test_one_table_over_the_papers_sets_survives_the_failure_of_one(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.data.published import LAYOUTS
+
+    monkeypatch.setenv("COLUMNS", "240")
+
+    names = ("hpdv3", "hpdv2", "imagereward", "genai-bench")
+    for name in names:
+        (tmp_path / name).mkdir()
+        LAYOUTS[name](tmp_path / name)
+    target = tmp_path / "found.json"
+    on = f"{','.join(names)},synthetic:in_domain"
+    convention = "micro_tie_wrong"
+    options = ("--on", on, "--data", tmp_path, "--pairs", "6", "--convention", convention, "--seed", "3")
+    words = (folder / "model", "sharpness", *options, "--out", tmp_path / "out", "--json", target)
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert all(title in shown for title in ("Mean", "Bayes ceiling", "sharpness"))
+    found = json.loads(target.read_text())
+    for result in map(EvaluationResult.from_dict, found["results"]):
+        assert [measured.name for measured in result.sets] == [*names, "in_domain"]
+        assert (result.convention, result.seed) == (convention, 3)
+        assert all(len(measured.data_hash) == 64 for measured in result.sets)
+        assert {"torch", "python"} <= result.environment.keys() and result.command
+        assert 0 <= found["mean"][result.model][result.reference.name] <= 1
+    (tmp_path / "hpdv2" / "test.json").write_text('[{"prompt": "p"}]')
+    assert run(*words) == 1
+    told = capsys.readouterr().err
+    assert "2 of the measurements failed" in told and "sharpness on hpdv2: " in told and "row 1: no field" in told
+    found = json.loads(target.read_text())
+    assert list(found["summary"]["sharpness"]["no noise"]) == ["hpdv3", "imagereward", "genai-bench", "in_domain"]

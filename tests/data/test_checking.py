@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -92,3 +94,27 @@ def test_nothing_but_bad_rows(folder):
 def test_what_is_no_table_is_refused(folder):
     with pytest.raises(ValueError, match="unknown format"):
         check_comparisons(folder / "a.png")
+
+
+def test_images_of_every_kind_are_read_or_named(tmp_path):
+    """Modes are converted, EXIF turns the picture, and what is cut off or claims to be enormous is corrupt."""
+    picture = Image.effect_noise((16, 8), 60).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    picture.convert("P").save(tmp_path / "palette.png")
+    picture.convert("RGBA").save(tmp_path / "alpha.png")
+    Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) << 8).save(tmp_path / "deep.png")
+    picture.save(tmp_path / "turned.jpg", exif=turned)
+    picture.save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-60])
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "bomb.png")
+    names = ["cmyk.jpg", "palette.png", "alpha.png", "deep.png", "turned.jpg", "cut.png", "bomb.png"]
+    rows = [{"prompt": name, "image_a": "whole.png", "image_b": name, "preference": 1} for name in names]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = check_comparisons(tmp_path / "pairs.jsonl")
+    assert (report.pairs, report.images, report.missing_images, report.corrupt_images) == (7, 8, 0, 2)
+    assert report.sizes == {"16x8": 5, "8x16": 1}
+    reasons = {Path(problem.where).name: problem.reason for problem in report.problems}
+    assert reasons.keys() == {"cut.png", "bomb.png"}
+    assert "89478485" in reasons["bomb.png"]

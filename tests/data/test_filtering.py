@@ -65,6 +65,20 @@ def test_leakage_is_found_by_prompt_and_by_image():
     assert row.reasons == {"prompt of the test set": 1, "image of the test set": 1}
 
 
+def test_a_copy_of_a_test_image_under_another_name_is_found(tmp_path):
+    for name, colour in (("t", "red"), ("copy", "red"), ("other", "blue")):
+        Image.new("RGB", (4, 4), colour).save(tmp_path / f"{name}.png")
+    test = [pair(tmp_path / "t.png", tmp_path / "gone.png", prompt="test")]
+    pairs = [
+        pair(tmp_path / "copy.png", tmp_path / "other.png"),
+        pair((tmp_path / "t.png").read_bytes(), "x.png"),
+        pair(tmp_path / "other.png", "x.png"),
+    ]
+    left, (row,) = kept([NotIn(test, "leakage, test")], *pairs)
+    assert left == pairs[2:]
+    assert (row.name, row.reasons) == ("leakage, test", {"image of the test set": 2})
+
+
 def table(**scores):
     return {(image_key(f"{name}.png"), "p"): value for name, value in scores.items()}
 

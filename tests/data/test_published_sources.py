@@ -2,8 +2,13 @@
 
 import dataclasses
 import json
+import random
+import tracemalloc
+from collections import Counter
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dina_lrm.cli.main import main
 from dina_lrm.data.sources import SOURCES, read_comparisons, source_rows
@@ -65,6 +70,61 @@ def test_hpdv3_votes_are_soft_labels_and_path1_is_preferred(tmp_path):
     assert pairs[0].prompt_id == pairs[1].prompt_id != pairs[2].prompt_id
 
 
+def test_votes_against_the_named_winner_make_the_label_and_are_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["hpdv3"](tmp_path)
+    rows = json.loads((tmp_path / "test.json").read_text())
+    (tmp_path / "test.json").write_text(json.dumps([rows[0] | {"choice_dist": [3, 5]}, *rows[1:]]))
+    first = next(iter(read_comparisons(tmp_path, "hpdv3")))
+    of_path1 = first.preference if first.image_a == tmp_path / "images" / "0.png" else 1 - first.preference
+    assert (of_path1, first.votes) == (3 / 8, 8)
+    words = ["data", "check", "hpdv3", "--path", str(tmp_path), "--json", str(tmp_path / "found.json"), "--quiet"]
+    assert main(words) == 0
+    assert main([*words, "--strict"]) == 1
+    assert json.loads((tmp_path / "found.json").read_text())["problems"]["conflict"] == 1
+    listed = [json.loads(line) for line in (tmp_path / "hpdv3.problems.jsonl").read_text().splitlines()]
+    (found,) = (problem for problem in listed if problem["fault"] == "conflict")
+    assert found["where"] == f"{tmp_path / 'test.json'}, row 1"
+    assert "its votes are 3 to 5" in found["reason"]
+
+
+def test_released_votes_against_image_1_are_told(tmp_path):
+    LAYOUTS["released-latents"](tmp_path)
+    row = next(source_rows("released-latents", tmp_path))
+    assert SOURCES["released-latents"].conflict(row) is None
+    against = dataclasses.replace(row, values=row.values | {"detailed_results": "{'choice_dist': [1, 4]}"})
+    assert "image 1 is named" in SOURCES["released-latents"].conflict(against)
+
+
+def test_a_list_of_a_million_rows_is_read_row_by_row(tmp_path):
+    """The first row is there before the rest is looked at, memory is flat, and a bad row late in the file is named."""
+    LAYOUTS["hpdv3"](tmp_path)
+    text = json.dumps(json.loads((tmp_path / "test.json").read_text())[0])
+    (tmp_path / "test.json").write_text(f"[{text},\n{text}, {{bad")
+    rows = source_rows("hpdv3", tmp_path)
+    assert [next(rows).place, next(rows).place] == ["row 1", "row 2"]
+    broken = next(rows)
+    with pytest.raises(ValueError, match=r"test.json, row 3: not JSON from here on"):
+        broken.parsed()
+    assert next(rows, None) is None
+    long = text.replace("p0", "a long prompt " * 200)
+    (tmp_path / "test.json").write_text("[" + ",\n".join([long] * 1_500) + "]")
+    tracemalloc.start()
+    assert sum(1 for _ in source_rows("hpdv3", tmp_path)) == 1_500
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 2**20 < (tmp_path / "test.json").stat().st_size
+
+
+def test_a_hub_that_cannot_be_reached_is_an_answer_that_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main(["data", "check", "pick-a-pic"]) == 2
+    told = capsys.readouterr().err
+    assert "yuvalkirstain/pickapic_v2, split 'test_unique': the hub cannot be reached" in told
+    assert "hf download yuvalkirstain/pickapic_v2 --repo-type dataset --local-dir DIR" in told
+    assert "--path DIR" in told
+
+
 def test_hpdv2_rankings_and_pairs(tmp_path):
     LAYOUTS["hpdv2"](tmp_path)
     found = preferences(tmp_path, "hpdv2")
@@ -115,7 +175,8 @@ def test_parquet_data_sets_stream_as_from_the_hub(tmp_path):
 
 
 BAD = [
-    ("hpdv3", "test.json", {"choice_dist": [3, 5]}, "row 1: choice_dist is .3, 5."),
+    ("hpdv3", "test.json", {"choice_dist": [0, 0]}, "row 1: choice_dist is .0, 0."),
+    ("hpdv3", "test.json", {"choice_dist": [3, -1]}, "row 1: choice_dist is .3, -1."),
     ("hpdv3", "test.json", {"choice_dist": "12-7"}, "row 1: choice_dist is '12-7'"),
     ("hpdv3", "test.json", {"confidence": 3}, "row 1: confidence is 3"),
     ("hpdv3", "test.json", {"path1": None}, "row 1: path1 is None; accepted: text"),
@@ -185,6 +246,61 @@ def test_data_check_counts_what_a_published_set_holds(tmp_path, capsys, monkeypa
     assert sorted(problem["fault"] for problem in listed) == ["corrupt image", "missing image"]
     assert main([*words, "--strict"]) == 1
     assert "missing image" in capsys.readouterr().err
+
+
+def test_data_check_of_a_set_of_the_published_size_adds_up(tmp_path, monkeypatch):
+    """466 rankings of 4 to 9 images: pairs are n (n - 1) / 2 of each, ties those of equal ranks."""
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(0)
+    (tmp_path / "data").mkdir()
+    for number in range(9):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    sizes = [chance.randint(4, 9) for _ in range(466)]
+    rankings = [[chance.randint(1, size) for _ in range(size)] for size in sizes]
+    rows = [
+        {"id": f"{n:06d}", "prompt": f"prompt {n % 400}", "generations": [f"{i}.png" for i in range(len(ranking))]}
+        | {"ranking": ranking}
+        for n, ranking in enumerate(rankings)
+    ]
+    for row in rows[:12]:
+        row["generations"][3] = f"gone-{row['id']}.webp"
+    (tmp_path / "data" / "test.json").write_text(json.dumps(rows))
+    words = ["data", "check", "imagereward", "--path", str(tmp_path), "--split", "test", "--json", "found.json"]
+    assert main([*words, "--quiet"]) == 0
+    found = json.loads(Path("found.json").read_text())
+    ties = sum(sum(n * (n - 1) // 2 for n in Counter(ranking).values()) for ranking in rankings)
+    expected = {
+        "prompts": 466,
+        "pairs": sum(size * (size - 1) // 2 for size in sizes),
+        "ties": ties,
+        "missing_images": 12,
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["imagereward", "--path", "nowhere"], 2, "nowhere"),
+        (["imagereward", "--path", ".", "--split", "tset"], 2, "split 'tset'; accepted: test, validation, train"),
+        (["imagereward", "--path", ".", "--split", "train"], 2, "no table of split 'train'"),
+        (["imagereward"], 2, "give the path of its folder"),
+        (["imagerewards", "--path", "."], 2, "no such file or folder, nor a data set; did you mean 'imagereward'?"),
+        (["empty.jsonl"], 0, "holds no row"),
+        (["empty.jsonl", "--strict"], 1, "holds no row"),
+        (["empty.json"], 2, "empty.json: holds nothing"),
+        (["header.csv", "--strict"], 1, "holds no row"),
+    ],
+)
+def test_data_check_answers_a_careless_user(tmp_path, monkeypatch, capsys, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    LAYOUTS["imagereward"](tmp_path)
+    for name in ("empty.jsonl", "empty.json"):
+        Path(name).write_text("")
+    Path("header.csv").write_text("prompt,image_a,image_b,preference\n")
+    assert main(["data", "check", *words]) == code
+    told = capsys.readouterr()
+    assert message in told.out + told.err
 
 
 def test_data_check_counts_rows_without_a_judgement(tmp_path, monkeypatch):

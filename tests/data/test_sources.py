@@ -146,8 +146,12 @@ def test_missing_weights_and_numbers_as_identifiers(tmp_path):
     [
         ("x.jsonl", '{"prompt": \n', "line 1: not a JSON object"),
         ("x.jsonl", "[1]\n", "line 1: holds a JSON list; expected an object"),
-        ("x.json", "{", "not JSON"),
-        ("x.json", "{}", "holds a JSON dict; expected a list"),
+        ("x.json", "", "x.json: holds nothing; expected a JSON list"),
+        ("x.json", '{"prompt": "p"}\n{"prompt": "q"}', r"holds an object; expected a JSON list .*call it \.jsonl"),
+        ("x.json", "nonsense", "text that begins with 'n'"),
+        ("x.json", "[", "row 1: not JSON from here on"),
+        ("x.json", "[1]", "row 1: holds a JSON int; expected an object"),
+        ("x.json", "[] []", "row 1: not JSON from here on"),
         ("x.csv", "prompt,image_a,image_b,preference\np,a,b\n", "line 2: 3 cells, but the header names 4"),
         ("x.csv", 'prompt,image_a,image_b,preference\n"p,a,b,1\n', "not CSV from here on"),
         ("x.parquet", "nonsense", "not a Parquet file"),
@@ -158,6 +162,13 @@ def test_what_is_no_table_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         list(read_comparisons(tmp_path / name))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_text_of_another_encoding_names_the_file(tmp_path, suffix):
+    (tmp_path / f"x{suffix}").write_bytes('[{"prompt": "café"}]'.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"x\{suffix}.*UTF-?8"):
+        list(read_comparisons(tmp_path / f"x{suffix}"))
 
 
 def test_json_lists_and_blank_lines_are_read(tmp_path):

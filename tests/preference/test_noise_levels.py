@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from dina_lrm.preference import Beta, Constant, LogitNormal, Mode, NoiseLevelSampler, Power, Uniform
+from dina_lrm.preference import Beta, Constant, LogitNormal, Mode, NoiseLevelSampler, Power, Timesteps, Uniform
 
 
 def logit_normal_moment(order: int, mu: float, s: float) -> float:
@@ -133,3 +133,13 @@ def test_a_sampler_survives_the_round_trip_through_a_dict(sampler: NoiseLevelSam
 def test_what_cannot_be_read_is_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         NoiseLevelSampler.from_dict(values)
+
+
+def test_timesteps_are_those_of_lrm() -> None:
+    levels = Timesteps().sample(5_000, torch.Generator().manual_seed(0))
+    timesteps = (1000 * levels.unique() - 1).round().int().tolist()
+    assert timesteps == list(range(1, 952, 50))
+    assert Timesteps(first=3.0, last=3.0).sample(2, torch.Generator()).tolist() == pytest.approx([0.004, 0.004])
+    for wrong in ({"first": 1.5}, {"first": 9.0, "last": 8.0}, {"last": 1000.0}, {"interval": 0.0}):
+        with pytest.raises(ValueError, match="Timesteps"):
+            Timesteps(**wrong)

@@ -37,9 +37,17 @@ def test_bradley_terry_is_the_logistic_loss() -> None:
 def test_an_unknown_preset_lists_the_known() -> None:
     with pytest.raises(ValueError, match=r"name is 'papr'; accepted are paper, released, fixed, released-fixed, brad"):
         preference_preset("papr")
-    assert list(PRESETS) == ["paper", "released", "fixed", "released-fixed", "bradley-terry"]
+    assert list(PRESETS) == ["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm"]
 
 
 def test_an_epsilon_that_would_do_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="epsilon of 'nll' is 1e-06; accepted is 0"):
         PreferenceObjective(BradleyTerry(), loss="nll", epsilon=1e-6)
+
+
+def test_lrm_is_bradley_terry_with_ties_from_zero() -> None:
+    margin = torch.tensor([0.0, 1.0, 1.0])
+    label = torch.tensor([0.5, 0.5, 0.8])
+    plain, lrm = (preference_preset(name)(margin, 0.4, label) for name in ("bradley-terry", "lrm"))
+    torch.testing.assert_close(plain - lrm, torch.log(torch.tensor([2.0, 2.0, 1.0])))
+    assert lrm[0].abs() < 1e-6

@@ -1,9 +1,6 @@
 """Pages are complete in themselves: no address leads outside, every image opens, every block shows its content."""
 
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,31 +146,3 @@ def test_an_evaluation_on_the_faults_alone_has_a_report(tmp_path: Path) -> None:
     assert "Faults seen and missed" in page and "Calibration" not in page
     drawn = [path.name for path in save_evaluation_plots(tmp_path / "plots", [result])]
     assert drawn == [f"faults_{measured.name}.png" for measured in faults]
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page was not looked at in a browser")
-def test_a_browser_shows_every_image_and_plot(report: str, tmp_path: Path) -> None:
-    check = """<script>addEventListener('load', () => {
-      const broken = [...document.images].filter(i => !(i.complete && i.naturalWidth)).length;
-      const plots = [...document.querySelectorAll('figure > svg')];
-      const flat = plots.filter(s => s.getBoundingClientRect().height < 50).length;
-      const wide = document.documentElement.scrollWidth > innerWidth ? 1 : 0;
-      document.title = `broken=${broken} flat=${flat} wide=${wide} images=${document.images.length}`;
-    })</script>"""
-    page = tmp_path / "page.html"
-    page.write_text(report.replace("</body>", check + "</body>"))
-    switches = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    switches += (
-        " --disable-component-update --disable-sync --virtual-time-budget=5000 --window-size=1000,900 --dump-dom"
-    )
-    command = [str(CHROMIUM), *switches.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=os.environ | {"HOME": str(tmp_path)}
-    )
-    found = re.search(r"<title>(broken=.*?)</title>", done.stdout)
-    assert found, done.stderr[-2000:]
-    assert found[1] == f"broken=0 flat=0 wide=0 images={len(Page(report).images)}"

@@ -1,6 +1,7 @@
 """Plots: every number a reader needs is drawn, in the colours of the theme, and nothing else is touched."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.reports import plots, run_plots
 from dina_lrm.reports.theme import ADAPTIVE, DARK, LIGHT, Theme, adaptive_svg, save_figure
@@ -71,6 +73,28 @@ def test_accuracies_and_ceilings_are_drawn_where_they_belong(result: EvaluationR
         low, high = axes.get_ylim()
         assert low < min(r.accuracy.low for r in measured.readings)
         assert high > (measured.ceiling or 0)
+
+
+def test_reliability_is_drawn_against_labels_and_against_the_truth(result: EvaluationResult) -> None:
+    figure = plots.reliability_diagram(result, theme=LIGHT)
+    for axes, measured in zip(figure.axes, result.tests, strict=True):
+        reading = measured.at(result.reference)
+        assert reading.truth is not None
+        for name, bins in (("labels", reading.calibration.bins), ("true probability", reading.truth.bins)):
+            (line,) = (line for line in axes.lines if line.get_label() == name)
+            np.testing.assert_allclose(line.get_xdata(), [row.confidence for row in bins])
+            np.testing.assert_allclose(line.get_ydata(), [row.outcome for row in bins])
+    assert figure.legends
+
+
+def test_names_of_several_ensembles_stand_upright(result: EvaluationResult) -> None:
+    sets = tuple(
+        replace(s, readings=(*s.readings, replace(s.readings[-1], reading=Reading((0.2, 0.5))))) for s in result.sets
+    )
+    for axes in plots.accuracy_over_noise([replace(result, sets=sets)], LIGHT).axes:
+        labels = axes.get_xticklabels()
+        assert [label.get_text() for label in labels[-2:]] == ["0.2+0.5+0.7", "0.2+0.5"]
+        assert [label.get_rotation() for label in labels[-3:]] == [0, 90, 90]
 
 
 def test_bars_start_at_chance_and_end_at_the_accuracy(result: EvaluationResult) -> None:

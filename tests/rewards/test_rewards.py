@@ -6,6 +6,13 @@ import torch
 from dina_lrm.rewards.base import REWARDS, Reward, load_reward
 from dina_lrm.rewards.latent import ImageReward, LatentReward
 from tests.models import some_images, some_latents, tiny_reward_model
+from tests.rewards.published_folders import (
+    save_aesthetic,
+    save_hpsv2,
+    save_hpsv3,
+    save_image_reward,
+    save_mps,
+)
 from tests.rewards.tiny_judges import save_tiny_clip, save_tiny_vlm
 
 PROMPTS = ["a red cube", "a ball"]
@@ -23,6 +30,20 @@ def model_folder(model, tmp_path_factory):
     return folder
 
 
+PUBLISHED = {
+    "hpsv2": lambda folder: save_hpsv2(folder)[0],
+    "imagereward": lambda folder: save_image_reward(folder)[0],
+    "aesthetic": lambda folder: save_aesthetic(folder)[0],
+    "hpsv3": lambda folder: save_hpsv3(folder)[0],
+    "mps": save_mps,
+}
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
+
+
 INPUTS = {"latent": some_latents, "pixel": some_images}
 
 
@@ -35,7 +56,8 @@ def names(model_folder, tmp_path_factory):
     (place / "mixture.json").write_text(json.dumps(mixture))
     models = {
         **dict.fromkeys(("latent", "image"), model_folder),
-        **dict.fromkeys(("clip", "pickscore", "hpsv2"), clip),
+        **dict.fromkeys(("clip", "pickscore"), clip),
+        **{family: save(made(place / family)) for family, save in PUBLISHED.items()},
         "vlm": vlm,
         "mixture": place / "mixture.json",
         "python": "tests.rewards.functions.brightness",
@@ -47,7 +69,7 @@ def names(model_folder, tmp_path_factory):
 def test_every_reward_fits_the_protocol(family, names):
     reward = load_reward(names[family])
     assert isinstance(reward, Reward)
-    assert reward.name == names[family].replace("hpsv2", "clip")
+    assert reward.name == names[family]
     inputs = INPUTS[reward.kind](2).requires_grad_(reward.differentiable)
     scores = reward(inputs, PROMPTS)
     assert (scores.shape, scores.dtype, scores.requires_grad) == ((2,), torch.float32, reward.differentiable)
@@ -81,5 +103,5 @@ def test_latent_and_image_rewards_agree_through_the_encoder(model):
 
 @pytest.mark.parametrize("name", ["latent", "latent:", "hpsv9:x", ""])
 def test_an_unknown_reward_names_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"accepted: clip\[:MODEL\] .*, image:MODEL .*, sharpness \("):
+    with pytest.raises(ValueError, match=r"accepted: .*clip\[:MODEL\] .*, image:MODEL .*, sharpness \("):
         load_reward(name)

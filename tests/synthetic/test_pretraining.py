@@ -1,13 +1,17 @@
 """The two training stages learn, stop and go on to the same weights, and leave a pipeline that loads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from dina_lrm.synthetic.pretraining.config import GeneratorConfig, PretrainConfig, VaeConfig
+from dina_lrm.locate import locate_generator
+from dina_lrm.synthetic.pretraining.config import GeneratorConfig, PretrainConfig, UnetConfig, VaeConfig
 from dina_lrm.synthetic.pretraining.loop import batch_rows, learning_rate
+from dina_lrm.synthetic.pretraining.noise_prediction import noise_prediction_loss
 from dina_lrm.synthetic.pretraining.run import pretrain
+from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.world import bundled_pipeline, sample_images
 
 TINY = PretrainConfig(
@@ -33,8 +37,48 @@ def test_the_rate_rises_to_its_peak_and_falls_to_two_percent() -> None:
     assert learning_rate(100, 100, 1.0, warmup=10) == pytest.approx(0.02)
 
 
+def test_the_unet_learns_beside_the_worlds_own_encoders() -> None:
+    world = locate_generator("synthetic")
+    pipeline = build_unet_pipeline(world, seed=0)
+    assert pipeline.vae.config.shift_factor is None
+    first = bundled_pipeline()
+    for name, tensor in first.vae.state_dict().items():
+        assert torch.equal(tensor, pipeline.vae.state_dict()[name]), name
+    tokens = pipeline.tokenizer(["a red ring on white"], padding="max_length", return_tensors="pt").input_ids
+    ours = pipeline.text_encoder(tokens, output_hidden_states=True).hidden_states[-1]
+    theirs = first.text_encoder(tokens, output_hidden_states=True).hidden_states[-1]
+    torch.testing.assert_close(ours, theirs)
+    x_0 = torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    loss = noise_prediction_loss(pipeline, x_0, tokens.repeat(4, 1), torch.Generator().manual_seed(1))
+    loss.backward()
+    assert 0.5 < loss.item() < 2.0
+    reached = [p.grad is not None and bool(p.grad.abs().max() > 0) for p in pipeline.text_encoder.parameters()]
+    assert sum(reached) > len(reached) // 2
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
+
+
+@pytest.mark.slow
+def test_a_unet_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    config = replace(TINY, architecture="unet", unet=UnetConfig(images=32, steps=4, batch_size=8, warmup=1))
+    folder = pretrain(config, tmp_path / "whole", lambda *_: None)
+
+    def die(stage: str, step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(config, tmp_path / "cut", die)
+    again = pretrain(config, tmp_path / "cut", lambda *_: None)
+    whole, cut = (bundled_pipeline(str(path)).unet.state_dict() for path in (folder, again))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, cut[name]), name
+    assert "prediction of the noise" in (folder / "README.md").read_text()
+    images = sample_images(bundled_pipeline(str(folder)), ["a red ring on white"] * 2, [1, 2], steps=2)
+    assert images.shape == (2, 32, 32, 3)
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 10_000_000
 
 
 @pytest.mark.slow

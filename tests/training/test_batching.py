@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dina_lrm.preference.noise_levels import LogitNormal, Uniform
-from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.randomness import mixed_seed, seed_layers, step_levels, step_noise
 from tests.training.tiny_runs import tiny_comparisons
 
@@ -116,3 +116,12 @@ def test_levels_read_together_are_drawn_for_each_prompt_and_cover_the_distributi
     assert spread.floor().tolist() == list(range(micro.noise_level.numel()))
     (one,) = StepSource(data, Uniform(), 12, seed=3)(0).micro_batches
     assert one.noise_level.shape == (one.batch.groups,)
+
+
+def test_weighting_by_prompt_divides_by_its_comparisons():
+    data = tiny_comparisons(prompts=4)
+    weighted = weighted_by_prompt(data)
+    for prompt in data.pairs.prompt.unique():
+        rows = data.pairs.prompt == prompt
+        torch.testing.assert_close(weighted.weight[rows] * rows.sum(), data.weight[rows])
+    assert data.content_hash == tiny_comparisons(prompts=4).content_hash

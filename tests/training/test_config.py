@@ -15,6 +15,7 @@ from dina_lrm.training.config import (
     NoiseLevelSettings,
     ObjectiveSettings,
     OptimizerSettings,
+    PooledSettings,
     PreferenceName,
     SamplerName,
     TrainConfig,
@@ -71,6 +72,12 @@ def test_head_settings_are_those_of_the_head():
     from dina_lrm.heads.qformer import QFormerConfig
 
     assert dataclasses.asdict(HeadSettings()) == dataclasses.asdict(QFormerConfig())
+
+
+def test_pooled_settings_are_those_of_the_head():
+    from dina_lrm.heads.pooled import PooledConfig
+
+    assert dataclasses.asdict(PooledSettings()) == dataclasses.asdict(PooledConfig())
 
 
 def test_noise_level_settings_are_the_parameters_of_all_samplers():

@@ -105,6 +105,8 @@ class Backbone(nn.Module, ABC):
 
     config: BackboneConfig
     process: ForwardProcess
+    text_encoders: Path | None = None
+    """Folder of the text encoders in use where they are not the generator's own."""
     shared: bool
     """True when the weights belong to a generator's pipeline."""
     visual_widths: tuple[int, ...]
@@ -112,6 +114,8 @@ class Backbone(nn.Module, ABC):
     text_widths: tuple[int, ...]
     """Width of the text tokens at each text tap."""
     time_embedding_width: int
+    pooled_width: int
+    """Width of the prompt's pooled vector; 0 where the family has none."""
     latent_channels: int
     latent_multiple: int
     """Height and width of the latents must be multiples of this (the patch size)."""
@@ -161,6 +165,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of `prompts`, padded or cut to the stored prompt length; what was cut is recorded."""
+
+    def use_text_encoders(self, folder: Path) -> None:
+        """Encode prompts with the text encoders in `folder`; ValueError for a family that cannot."""
+        raise ValueError(f"{folder}: a backbone of family {self.config.family!r} takes no other text encoders")
 
     @abstractmethod
     def empty_conditioning(self) -> Conditioning:

@@ -117,6 +117,7 @@ class Features:
     `time_embedding` is the backbone's own embedding of its timestep (SD3: with the pooled prompt). `grids` is the
     (height, width) of the map behind each visual tap, where a family's maps differ in size; None says that all taps
     have the same tokens. `pooled_text` is the prompt's pooled vector, where the family has one.
+    `unconditional` is `visual` for the empty prompt; only heads that ask for it get it.
     """
 
     visual: tuple[Float[Tensor, "batch _ _"], ...]
@@ -125,6 +126,7 @@ class Features:
     text_mask: Bool[Tensor, "batch text_tokens"] | None = None
     grids: tuple[tuple[int, int], ...] | None = None
     pooled_text: Float[Tensor, "batch pooled"] | None = None
+    unconditional: tuple[Float[Tensor, "batch _ _"], ...] | None = None
 
 
 def _expect_floating(name: str, tensor: Tensor) -> None:

@@ -31,7 +31,7 @@ class FluxBackbone(PipelineBackbone):
 
     transformer_class: ClassVar[type[ModelMixin]] = FluxTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = FluxPipeline
-    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
+    encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     stop_before: ClassVar[str] = "norm_out"

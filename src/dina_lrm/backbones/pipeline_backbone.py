@@ -34,7 +34,7 @@ class PipelineBackbone(TransformerBackbone):
     transformer_class: ClassVar[type[ModelMixin]]
     pipeline_class: ClassVar[type[DiffusionPipeline]]
     vae_class: ClassVar[type[ModelMixin]] = AutoencoderKL
-    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components of the pipeline that a generator's LoRA may cover beside the transformer."""
     behind: ClassVar[tuple[str, ...]]
     """Modules that run behind the last block only, and are not loaded."""
@@ -118,7 +118,7 @@ class PipelineBackbone(TransformerBackbone):
         expect_prompts(prompts)
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         with ExitStack() as stack:
-            for name in self.text_encoders:
+            for name in self.encoder_names:
                 # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
                 stack.enter_context(AdapterScope(pipeline.components[name], None).entered())
             return self.encode(pipeline, list(prompts))

@@ -37,6 +37,14 @@ FAMILIES: dict[str, Family] = {
         "SD3Backbone",
         ("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"),
     ),
+    "stable-diffusion": Family(
+        "dina_lrm.backbones.stable_diffusion",
+        "StableDiffusionBackbone",
+        (
+            *("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"),
+            *("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"),
+        ),
+    ),
     "flux": Family(
         "dina_lrm.backbones.flux", "FluxBackbone", ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
     ),

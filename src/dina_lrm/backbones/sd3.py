@@ -48,6 +48,7 @@ class SD3Backbone(TransformerBackbone):
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.config.caption_projection_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim
+        self.pooled_width = transformer.config.pooled_projection_dim
         self.latent_channels = transformer.config.in_channels
         self.latent_multiple = transformer.config.patch_size
         self.pixels_per_latent = parts.pixels_per_latent

@@ -55,7 +55,7 @@ def run_tapped(
     """
     recorder = _Recorder(frozenset(taps))
     outputs: dict[str, Any] = {}
-    wrapped = {
+    wrapped: dict[str, list[nn.Module]] = {
         name: [_TappedBlock(block, 0, recorder, scope) for block in _listed(transformer, name)]
         for name in leading_blocks
     }

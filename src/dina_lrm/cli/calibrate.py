@@ -57,8 +57,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     stored = checkpoint.read(arguments.model)
     device = chosen_device(arguments.device)
     model = LatentRewardModel.from_pretrained(arguments.model, backbone=arguments.backbone, device=device)
-    with progress("reading the pairs", arguments.quiet) as report:
-        item = made_set(sets[0], SyntheticSize(arguments.pairs, arguments.seed), lambda: model.backbone, report)
+    item = made_set(sets[0], SyntheticSize(arguments.pairs, arguments.seed), lambda: model.backbone)
     judge = LatentJudge(model, arguments.model, (model.config.noise_level,), (), arguments.batch_size)
     with progress("scoring", arguments.quiet) as report:
         measured = judge_set(judge, item, arguments.seed, report).result.at(judge.reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -33,7 +34,7 @@ class Arguments(CommonArguments):
 
     source: Positional[str]
     """A file of comparisons (JSONL, JSON, CSV or Parquet with prompt, image_a, image_b, preference), or a data set:
-    hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings."""
+    hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings, released-latents."""
     path: Path | None = None
     """Where the data set is: its folder, or a table. Without it, genai-bench and pick-a-pic are streamed."""
     split: str | None = None
@@ -48,7 +49,7 @@ class Arguments(CommonArguments):
     """Where problems are listed, one JSON object a line; by default FILE.problems.jsonl beside the file, or
     SOURCE.problems.jsonl in this folder; written when there are any."""
     strict: FlagCreatePairsOff[bool] = False
-    """Exit with code 1 when there is a problem."""
+    """Exit with code 1 when there is a problem, or no row."""
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -56,7 +57,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.data.checking import check_comparisons
     from dina_lrm.data.sources import chosen_split, read_options, source_rows
 
-    source, path = _named(arguments)
+    source, path = named_source(arguments.source, arguments.path)
     split = chosen_split(source, arguments.split)
     options = read_options(path, arguments.ignore_columns, arguments.images, arguments.seed)
     with progress("checking", arguments.quiet) as show:
@@ -81,25 +82,29 @@ def run(arguments: Arguments) -> dict[str, object]:
     if report.problems:
         told = ", ".join(f"{count} x {fault}" for fault, count in counts.items())
         message = f"{title}: {len(report.problems)} problems ({told}), listed in {target}"
-        if arguments.strict:
-            raise CommandFailed(message, result)
-        shown.print(message, markup=False)
+    elif report.rows == 0:
+        message = f"{title}: holds no row"
+    else:
+        return result
+    if arguments.strict:
+        raise CommandFailed(message, result)
+    shown.print(message, markup=False)
     return result
 
 
-def _named(arguments: Arguments) -> tuple[str, Path | None]:
+def named_source(given: str, at: Path | None) -> tuple[str, Path | None]:
     """The source and the path that were meant: a file of our own may stand in the place of a source."""
     from dina_lrm.data.sources import SOURCES
 
-    if arguments.source in SOURCES:
-        return arguments.source, arguments.path
-    path = Path(arguments.source)
+    if given in SOURCES:
+        return given, at
+    path = Path(given)
     if not path.exists():
-        raise UserError(
-            f"{arguments.source}: no such file or folder, nor a data set; known data sets: {', '.join(SOURCES)}"
-        )
-    if arguments.path is not None:
-        raise UserError(f"{arguments.source} is a file and --path {arguments.path} was given too; give one of them")
+        close = difflib.get_close_matches(given, SOURCES, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UserError(f"{given}: no such file or folder, nor a data set; {hint}known data sets: {', '.join(SOURCES)}")
+    if at is not None:
+        raise UserError(f"{given} is a file and --path {at} was given too; give one of them")
     return "ours", path
 
 
@@ -133,6 +138,7 @@ def _table(title: str, report: CheckReport) -> Table:
         "rows not accepted": report.count("row"),
         "repeated": report.count("duplicate"),
         "contradicting": report.count("contradiction"),
+        "votes against the named winner": report.count("conflict"),
         "image against itself": report.count("same image"),
     }
     for name, value in rows.items():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tyro.conf import Positional
+from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SYNTHETIC, NamedSet, SyntheticSize, made_set, named_sets, pictures_of
@@ -52,6 +51,9 @@ class Arguments(CommonArguments):
     model; "none" for none, "all" for every subset of two or more of --levels."""
     draws: int = 1
     """Noise draws that scores are averaged over; with several, how much single draws differ is measured too."""
+    antithetic: FlagCreatePairsOff[bool] = False
+    """Draw the noise in twos, one the negative of the other: a mean over an even number of --draws that varies less.
+    They are not independent, so that what single draws differ by is not measured."""
     out: Path | None = None
     """Folder for report.html, leaderboard.html, evaluation.json and plots."""
     convention: str = "micro_strict"
@@ -84,6 +86,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         _write(arguments, results, differences, run)
     summary: dict[str, object] = {
         "summary": _summary(results),
+        "mean": _means(results),
         "results": [result.to_dict() for result in results],
         "differences": [difference.to_dict() for difference in differences],
         "failures": run.failures,
@@ -116,10 +119,10 @@ class _Run:
         began = time.perf_counter()
         try:
             judge, model = self._judge(name)
-        except ValueError as error:
+        except Exception as error:
             if len(self.arguments.models) == 1:
                 raise
-            self.failures.append({"model": name, "set": "all", "error": str(error)})
+            self.failures.append({"model": name, "set": "all", "error": str(error) or repr(error)})
             return
         judged: list[JudgedSet] = []
         for named in self.asked.sets:
@@ -145,23 +148,21 @@ class _Run:
         self._weights[name] = weights_hash(folder)
         model = LatentRewardModel.from_pretrained(folder, backbone=arguments.backbone, device=device)
         self.model = self.model or model
-        judge = LatentJudge(
-            model, name, asked.levels, asked.ensembles, arguments.batch_size, arguments.draws, self._encoded
-        )
+        settings = (asked.levels, asked.ensembles, arguments.batch_size, arguments.draws)
+        judge = LatentJudge(model, name, *settings, self._encoded, arguments.antithetic)
         return judge, model
 
     def _judged(self, judge: Judge, model: LatentRewardModel | None, named: NamedSet) -> JudgedSet:
         from dina_lrm.evaluation.evaluate import judge_set
 
         arguments = self.arguments
-        with progress(f"reading {named.word}", arguments.quiet) as report:
-            item = self._set(named, model, report)
+        item = self._set(named, model)
         key = self.parts.key(
             judge=judge.describe(),
             name=judge.name,
             weights=None if model is None else self._weights[judge.name],
             readings=judge.readings,
-            draws=arguments.draws,
+            draws=(arguments.draws, arguments.antithetic),
             set=(item.name, item.data.content_hash, len(item.data)),
             seed=arguments.seed,
             convention=arguments.convention,
@@ -174,9 +175,7 @@ class _Run:
         self.parts.save(key, judged)
         return judged
 
-    def _set(
-        self, named: NamedSet, model: LatentRewardModel | None, report: Callable[[int, int], None]
-    ) -> EvaluationSet:
+    def _set(self, named: NamedSet, model: LatentRewardModel | None) -> EvaluationSet:
         """The set; encoded ones once for each generator, which models on it share."""
         key: tuple[object, ...] = (named.word,)
         if model is not None and named.source is None:
@@ -185,7 +184,7 @@ class _Run:
         if key not in self._made:
             size = SyntheticSize(self.arguments.pairs, self.arguments.seed)
             backbone = self._bundled_backbone if model is None else lambda: model.backbone
-            self._made[key] = made_set(named, size, backbone, report)
+            self._made[key] = made_set(named, size, backbone)
         self.sets.setdefault(named.name, self._made[key])
         return self._made[key]
 
@@ -238,6 +237,8 @@ def _checked(arguments: Arguments) -> _Asked:
     if arguments.draws < 1 or arguments.batch_size < 1:
         given = f"--draws {arguments.draws}, --batch-size {arguments.batch_size}"
         raise UserError(f"{given}: accepted are whole numbers of at least 1")
+    if arguments.antithetic and arguments.draws % 2:
+        raise UserError(f"--antithetic --draws {arguments.draws}: accepted is an even number, such as 2")
     levels = None if arguments.levels is None else _numbers("--levels", arguments.levels)
     ensembles = None if arguments.ensemble is None else _ensembles(arguments.ensemble, levels)
     readings_of(levels or (0.0,), ensembles or ())
@@ -297,6 +298,17 @@ def _write(
     page = write_evaluation_report(arguments.out / "report.html", results, images, differences)
     board = write_leaderboard(arguments.out / "leaderboard.html", results)
     console(arguments.quiet).print(f"report: {page}\nleaderboard: {board}", markup=False)
+
+
+def _means(results: list[EvaluationResult]) -> dict[str, object]:
+    """Mean accuracy over the sets by model and reading; null where a set failed."""
+    from dina_lrm.reports.tables import mean_accuracy, tested_sets
+
+    sets = tested_sets(results)
+    return {
+        result.model: {reading.name: mean_accuracy(result, reading, sets) for reading in result.readings}
+        for result in results
+    }
 
 
 def _summary(results: list[EvaluationResult]) -> dict[str, object]:

@@ -97,18 +97,21 @@ def made_set(
     named: NamedSet,
     size: SyntheticSize,
     backbone: Callable[[], Backbone],
-    report: Callable[[int, int], None],
 ) -> EvaluationSet:
-    """The set: a synthetic one or a cache for the generator of `backbone`, comparisons as they are read."""
+    """The set: a synthetic one or a cache for the generator of `backbone`, comparisons as they are read.
+
+    A synthetic set is rendered here, and encoded when a latent reward model judges it.
+    """
     from dina_lrm.data.cache import EncodedComparisons
     from dina_lrm.data.plain import PlainComparisons
     from dina_lrm.data.sources import read_comparisons
     from dina_lrm.evaluation.sets import EvaluationSet
 
     if named.is_synthetic:
-        from dina_lrm.evaluation.synthetic import synthetic_sets
+        from dina_lrm.evaluation.synthetic import rendered_set
+        from dina_lrm.synthetic.sets import synthetic_comparisons
 
-        return synthetic_sets(backbone(), (named.name,), size.pairs, size.seed, report)[named.name]
+        return rendered_set(synthetic_comparisons(named.name, size.pairs, size.seed), backbone)
     assert named.path is not None
     if named.source is None:
         return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("dina_lrm.cli.demo", "The whole path on the bundled world: train, measure, score, report."),
     "doctor": ("dina_lrm.cli.doctor", "Show versions and devices; check that the bundled model scores right."),
     "data check": ("dina_lrm.cli.data_check", "Say what a comparison file holds and what is wrong with it."),
+    "data filter": ("dina_lrm.cli.data_filter", "Write the comparisons that pass filters; say what they removed."),
     "prepare": ("dina_lrm.cli.prepare", "Encode comparisons into a cache of latents and conditioning."),
     "train": ("dina_lrm.cli.train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),

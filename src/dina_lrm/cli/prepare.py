@@ -37,7 +37,8 @@ class Arguments(CommonArguments):
     out: Path
     """The cache's folder; it must not exist."""
     source: str = "ours"
-    """Which data set it is: ours, hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic or rankings."""
+    """Which data set it is: ours, hpdv3, hpdv2, imagereward, genai-bench, pick-a-pic, rankings or
+    released-latents."""
     split: str | None = None
     """Which split of a data set; by default its test split."""
     images: Path | None = None

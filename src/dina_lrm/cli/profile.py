@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Arguments(CommonArguments):
     """Count what a reward model costs on a generator of full size, without weights; or measure one that is here.
 
-    A generator of the paper (sd3.5-medium, flux.1-dev) is counted: parameters, FLOPs, memory that autograd keeps, and
-    the seconds that a roofline expects on a GPU, for scoring, training and one ReFL step, beside rewards of pixels. A
-    reward model is measured: latency, throughput and memory by batch and number of noise levels.
+    A generator of the paper (sd3.5-medium, flux.1-dev, z-image-turbo) is counted: parameters, FLOPs, memory that
+    autograd keeps, and the seconds that a roofline expects on a GPU, for scoring, training and one ReFL step, beside
+    rewards of pixels. A reward model is measured: latency, throughput and memory of the same jobs.
 
     Examples:
         dina-lrm profile sd3.5-medium --resolution 1024 --gpu h100
@@ -30,19 +30,24 @@ class Arguments(CommonArguments):
     """
 
     subject: Positional[str]
-    """A generator to count (sd3.5-medium, flux.1-dev), or a reward model to measure ("synthetic", folder, hub id)."""
+    """A generator to count (sd3.5-medium, flux.1-dev, z-image-turbo), or a reward model to measure ("synthetic", a
+    folder, a hub id)."""
     resolution: tuple[int, ...] = (512, 1024)
     """Sides of square images to count, in pixels."""
     batch_sizes: tuple[int, ...] = (1, 16)
-    """Images scored at once, when measured; the first is counted."""
+    """Images scored at once; pairs in a training step."""
     levels: int = 3
     """Noise levels of the ensemble."""
+    pixel_rewards: tuple[str, ...] = ("clip-b16", "pickscore", "hpsv3")
+    """Pixel rewards whose ReFL step is counted beside the latent reward's."""
     gpu: str = "h100"
     """GPU of the estimate: h200, h100, a100, l40s or rtx4090."""
     dataset_pairs: int = 800_000
     """Pairs whose storage and hours are estimated."""
     rounds: int = 5
     """Measured rounds of each row; the median is shown."""
+    backbone: str | None = None
+    """Where the generator is, a folder or hub id, when it is not where the measured model says."""
     device: str | None = None
     """Where to measure; by default the first GPU, else the CPU."""
 
@@ -51,6 +56,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     """Count or measure, and show the table."""
     from dina_lrm.profiling.generators import GENERATORS
     from dina_lrm.profiling.hardware import gpu
+    from dina_lrm.profiling.pixel_judges import pixel_judge
 
     for name in ("resolution", "batch_sizes"):
         given = getattr(arguments, name)
@@ -59,6 +65,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     if arguments.levels < 1 or arguments.rounds < 1:
         raise UserError(f"--levels {arguments.levels}, --rounds {arguments.rounds}: accepted are numbers of at least 1")
     gpu(arguments.gpu)
+    for judge in arguments.pixel_rewards:
+        pixel_judge(judge)
     if arguments.subject in GENERATORS:
         return _count(arguments)
     if not Path(arguments.subject).exists() and "/" not in arguments.subject and arguments.subject != "synthetic":
@@ -77,16 +85,18 @@ def _count(arguments: Arguments) -> dict[str, object]:
     wrong = [side for side in arguments.resolution if side % multiple]
     if wrong:
         raise UserError(f"--resolution {wrong[0]}: accepted are multiples of {multiple}")
-    shown, rows = console(arguments.quiet), []
+    chosen, shown, rows = generator(arguments.subject), console(arguments.quiet), []
     costs: dict[int, DatasetCost] = {}
     with progress("counting", arguments.quiet) as report:
-        for done, side in enumerate(arguments.resolution):
-            report(done, len(arguments.resolution))
-            rows += jobs(arguments.subject, side, arguments.batch_sizes[0], arguments.levels)
-            costs[side] = dataset_cost(arguments.subject, side, arguments.dataset_pairs, arguments.gpu)
-        report(len(arguments.resolution), len(arguments.resolution))
+        todo = [(side, batch) for side in arguments.resolution for batch in arguments.batch_sizes]
+        for done, (side, batch) in enumerate(todo):
+            report(done, len(todo))
+            rows += jobs(chosen, side, batch, arguments.levels, arguments.pixel_rewards)
+            costs[side] = dataset_cost(chosen, side, arguments.dataset_pairs, arguments.gpu)
+        report(len(todo), len(todo))
     found = [row.to_dict(arguments.gpu) for row in rows]
-    shown.print(_counted_table(arguments, rows))
+    for side, batch in todo:
+        shown.print(_counted_table(arguments, [row for row in rows if (row.pixels, row.batch) == (side, batch)]))
     for side, cost in costs.items():
         shown.print(
             f"{cost.pairs:,} pairs at {side} pixels: {cost.storage_bytes / 1e12:.2f} TB in 16 bits, "
@@ -94,8 +104,8 @@ def _count(arguments: Arguments) -> dict[str, object]:
             markup=False,
         )
     shown.print(
-        f"{generator(arguments.subject).about}. Counted on shapes; time is a roofline at half the peak of an "
-        f"{arguments.gpu.upper()}, memory is weights in 16 bits and what autograd keeps: a lower bound of the peak.",
+        f"{chosen.about}. Counted on shapes; time is a roofline at half the peak of an {arguments.gpu.upper()}, memory "
+        "is weights in 16 bits and what autograd keeps: a lower bound of the peak.",
         markup=False,
     )
     datasets = [{"pixels": side, **asdict(cost)} for side, cost in costs.items()]
@@ -103,50 +113,70 @@ def _count(arguments: Arguments) -> dict[str, object]:
 
 
 def _counted_table(arguments: Arguments, rows: list[JobCost]) -> Table:
-    from rich.table import Table
-
     from dina_lrm.profiling.hardware import seconds
 
-    batch = arguments.batch_sizes[0]
-    table = Table(title=f"{arguments.subject}, batch {batch}")
-    for name in ("job", "pixels", "parameters", "forward", "backward", "memory", f"{arguments.gpu.upper()}"):
-        table.add_column(name, justify="left" if name == "job" else "right", no_wrap=True)
+    heads = ("job", "params", "forward", "back", "memory", arguments.gpu.upper(), "per s")
+    table = _table(f"{arguments.subject}, {rows[0].pixels} pixels, batch {rows[0].batch}", heads)
     for row in rows:
+        expected = seconds(row.cost, arguments.gpu)
         table.add_row(
             row.job,
-            str(row.pixels),
             f"{row.cost.parameters / 1e9:.2f} B",
-            f"{row.cost.forward / 1e12:.2f} TF",
-            f"{row.cost.backward / 1e12:.2f} TF",
-            f"{row.memory_bytes / 2**30:.1f} GiB",
-            f"{1e3 * seconds(row.cost, arguments.gpu):.1f} ms",
+            f"{_short(row.cost.forward / 1e12)} TF",
+            f"{_short(row.cost.backward / 1e12)} TF" if row.cost.backward else "\u2013",
+            f"{_short(row.memory_bytes / 2**30)} GiB",
+            f"{_short(1e3 * expected)} ms",
+            f"{row.batch / expected:.3g}",
         )
     return table
 
 
-def _measure(arguments: Arguments) -> dict[str, object]:
+def _short(value: float) -> str:
+    """Three digits or so: the table is to fit a terminal of 80 columns."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(title: str, heads: tuple[str, ...]) -> Table:
+    """A table of a first column of names and others of numbers, narrow enough for a terminal."""
+    from rich import box
     from rich.table import Table
 
-    from dina_lrm.model import LatentRewardModel
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(heads):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _measure(arguments: Arguments) -> dict[str, object]:
+    import torch
+
     from dina_lrm.profiling.measuring import measure_model
 
     device = chosen_device(arguments.device)
-    model = LatentRewardModel.from_pretrained(arguments.subject, device=device)
     with progress("measuring", arguments.quiet) as report:
-        rows = measure_model(model, arguments.batch_sizes, arguments.levels, arguments.rounds, report)
-    table = Table(title=f"{arguments.subject} on {device}, {model.config.resolution} pixels")
-    for name in ("input", "levels", "batch", "latency", "images/s", "GFLOPs an image", "peak memory"):
-        table.add_column(name, justify="left" if name == "input" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.given,
-            str(row.levels),
-            str(row.batch),
-            f"{1e3 * row.seconds:.1f} ms",
-            f"{row.batch / row.seconds:.0f}",
-            f"{row.flops / row.batch / 1e9:.2f}",
-            f"{row.peak_bytes / 2**20:.0f} MiB",
+        found = measure_model(
+            arguments.subject,
+            torch.device(device),
+            arguments.batch_sizes,
+            arguments.levels,
+            arguments.rounds,
+            report,
+            arguments.backbone,
         )
-    console(arguments.quiet).print(table)
-    parameters = model.describe()["parameters"]
-    return {"subject": arguments.subject, "device": device, "parameters": parameters, "rows": [asdict(r) for r in rows]}
+    shown = console(arguments.quiet)
+    for batch in sorted(arguments.batch_sizes):
+        heads = ("job", "latency", "a second", "GFLOPs", "peak memory")
+        table = _table(f"{arguments.subject} on {device}, batch {batch}", heads)
+        for row in (row for row in found.rows if row.batch == batch):
+            table.add_row(
+                row.job,
+                f"{1e3 * row.seconds:.1f} ms",
+                f"{row.batch / row.seconds:.3g}",
+                f"{row.flops / 1e9:.2f}",
+                f"{row.peak_bytes / 2**20:.0f} MiB",
+            )
+        shown.print(table)
+    if found.left_out is not None:
+        shown.print(found.left_out, markup=False)
+    rows = [asdict(row) for row in found.rows]
+    return {"subject": arguments.subject, "device": device, "rows": rows, "left_out": found.left_out}

@@ -17,7 +17,7 @@ from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, cont
 from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
 from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 
-Fault = Literal["row", "missing image", "corrupt image", "duplicate", "contradiction", "same image"]
+Fault = Literal["row", "missing image", "corrupt image", "duplicate", "contradiction", "same image", "conflict"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Problem:
     """Something wrong: a row that is not accepted, an image that cannot be read, or a judgement that says nothing.
 
     `where` is the file and row, or the image; a "missing image" does not exist, a "corrupt image" exists and cannot be
-    decoded; `fault` is "duplicate" for a judgement given before, "contradiction" for
-    one that prefers the other image than before, "same image" for an image judged against itself.
+    decoded; `fault` is "duplicate" for a judgement given before, "contradiction" for one that prefers the other image
+    than before, "same image" for an image judged against itself, "conflict" for a row that contradicts itself.
     """
 
     fault: Fault
@@ -154,6 +154,9 @@ class _Check:
                 self.problems.append(Problem("row", row.where, str(error).removeprefix(f"{row.where}: ")))
                 continue
             self.unlabelled += not found
+            conflict = self.reader.conflict(row) if self.reader.conflict is not None else None
+            if conflict is not None:
+                self.problems.append(Problem("conflict", row.where, conflict))
             for comparison in found:
                 self._where[self._read] = row.where
                 self._read += 1

@@ -15,9 +15,10 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, final
 
-from dina_lrm.data.comparison import Comparison, contradict, image_key, oriented
+from dina_lrm.data.comparison import Comparison, ImageSource, contradict, image_key, oriented
 
 Scores = Mapping[tuple[str, str], float]
 """Score of an image for a prompt, by (`image_key`, prompt)."""
@@ -171,23 +172,36 @@ class Deduplicate(Filter):
 
 @final
 class NotIn(Filter):
-    """Leave out what a test set holds: its prompts, or its images."""
+    """Leave out what a test set holds: its prompts, or its images, by the content of their files wherever they lie."""
 
-    name = "leakage"
-
-    def __init__(self, test: Iterable[Comparison]) -> None:
-        self._prompts, self._images = set(), set()
+    def __init__(self, test: Iterable[Comparison], name: str = "leakage") -> None:
+        self.name = name
+        self._prompts: set[str] = set()
+        self._contents: dict[str, str] = {}
+        images: set[str] = set()
         for comparison in test:
             self._prompts.add(normalized_prompt(comparison.prompt))
-            self._images |= {image_key(comparison.image_a), image_key(comparison.image_b)}
+            images |= self._both(comparison)
+        self._images = frozenset(images)
 
     def reason(self, comparison: Comparison) -> str | None:
         """Its prompt (but for case and spaces) or one of its images is in the test set."""
         if normalized_prompt(comparison.prompt) in self._prompts:
             return "prompt of the test set"
-        if {image_key(comparison.image_a), image_key(comparison.image_b)} & self._images:
-            return "image of the test set"
-        return None
+        return "image of the test set" if self._both(comparison) & self._images else None
+
+    def _both(self, comparison: Comparison) -> set[str]:
+        return {self._content(comparison.image_a), self._content(comparison.image_b)}
+
+    def _content(self, image: ImageSource) -> str:
+        """A hash of the file, which is read once; of a file that cannot be read, its path."""
+        key = image_key(image)
+        if not isinstance(image, str | Path):
+            return key
+        if key not in self._contents:
+            path = Path(image)
+            self._contents[key] = image_key(path.read_bytes()) if path.is_file() else key
+        return self._contents[key]
 
 
 def normalized_prompt(prompt: str) -> str:
@@ -223,16 +237,22 @@ class ConsistentPreference(Filter):
         self.criteria = tuple(criteria)
 
     @classmethod
-    def of(cls, aesthetic: Scores, clip: Scores, vqa: Scores, strength: str = "default") -> ConsistentPreference:
-        """The published three criteria: aesthetics in one of three strengths, CLIP score, VQA score."""
+    def of(
+        cls,
+        aesthetic: Scores | None = None,
+        clip: Scores | None = None,
+        vqa: Scores | None = None,
+        strength: str = "default",
+    ) -> ConsistentPreference:
+        """The published three criteria: aesthetics in one of three strengths, CLIP score, VQA score; None leaves one
+        out.
+        """
         if strength not in AESTHETIC_GAPS:
             raise ValueError(f"MPCF: strength {strength!r}; accepted: {', '.join(AESTHETIC_GAPS)}")
+        gaps = {"aesthetic": AESTHETIC_GAPS[strength], "clip": 0.0, "vqa": 0.0}
+        given = {"aesthetic": aesthetic, "clip": clip, "vqa": vqa}
         return cls(
-            (
-                Criterion("aesthetic", aesthetic, AESTHETIC_GAPS[strength], TIES["aesthetic"]),
-                Criterion("clip", clip, 0.0, TIES["clip"]),
-                Criterion("vqa", vqa, 0.0, TIES["vqa"]),
-            )
+            [Criterion(name, scores, gaps[name], TIES[name]) for name, scores in given.items() if scores is not None]
         )
 
     def reason(self, comparison: Comparison) -> str | None:

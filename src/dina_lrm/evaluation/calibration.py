@@ -53,12 +53,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class TruthDistance:
-    """Distance of predicted from true probabilities: ECE without label noise, mean absolute error, and KL in nats."""
+    """Distance of predicted from true probabilities: ECE without label noise, mean absolute error, and KL in nats.
+
+    The outcome of a bin is the mean true probability of the side that the model prefers.
+    """
 
     pairs: int
     ece: float
     mean_absolute: float
     kl: float
+    bins: tuple[ReliabilityBin, ...] = ()
 
 
 def calibration(
@@ -93,11 +97,13 @@ def truth_distance(
 ) -> TruthDistance:
     """Distance of P(first preferred) from the true probability; pairs with a NaN probability are left out."""
     p, q = _usable(probability, truth)
+    table = reliability_bins(p, q, bins)
     return TruthDistance(
         pairs=p.size,
-        ece=_expected_error(reliability_bins(p, q, bins)),
+        ece=_expected_error(table),
         mean_absolute=float(np.mean(np.abs(p - q))),
         kl=_cross_entropy(q, p) - _cross_entropy(q, q),
+        bins=table,
     )
 
 

@@ -19,6 +19,7 @@ from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.judges import Judge, LatentJudge
 from dina_lrm.evaluation.measures import KnownAnswers, diagnostics_of, measure_readings, worst_disagreements
 from dina_lrm.evaluation.readings import PairScores
+from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.evaluation.results import EvaluationResult, SetResult
 from dina_lrm.evaluation.scoring import ReportProgress, shifted
 from dina_lrm.evaluation.sets import EvaluationSet
@@ -37,14 +38,17 @@ def evaluate(
     name: str = "model",
     command: str = "",
     draws: int = 1,
+    antithetic: bool = False,
 ) -> EvaluationResult:
     """Accuracy, calibration and faults of `model` on every set at every noise level and ensemble.
 
     `levels` and `ensembles` default to the one level and the one ensemble stored with the model. With several
-    `draws`, scores are means over the noise of as many seeds, and the uncertainty of single draws is measured. Scores
-    are kept, so memory grows by 16 bytes a pair, reading and draw; latents are read `batch_size` pairs at a time.
+    `draws`, scores are means over the noise of as many seeds, and the uncertainty of single draws is measured;
+    `antithetic` draws are a noise and its negative by turns, whose mean varies less and which are not independent, so
+    that their uncertainty is not measured. Scores are kept, so memory grows by 16 bytes a pair, reading and draw;
+    latents are read `batch_size` pairs at a time.
     """
-    judge = LatentJudge(model, name, levels, ensembles, batch_size, draws)
+    judge = LatentJudge(model, name, levels, ensembles, batch_size, draws, antithetic=antithetic)
     return evaluate_judge(judge, sets, seed, progress, convention, command)
 
 
@@ -134,7 +138,7 @@ def measure_set(
     )
 
 
-def prompt_ids(data: EncodedComparisons | PlainComparisons) -> Int[np.ndarray, " pairs"]:
+def prompt_ids(data: EncodedComparisons | RenderedComparisons | PlainComparisons) -> Int[np.ndarray, " pairs"]:
     """A number for the prompt of each pair: that of its `prompt_id` where it has one, else of its text."""
     rows = data.pairs.prompt.tolist()
     keys = [
@@ -144,5 +148,5 @@ def prompt_ids(data: EncodedComparisons | PlainComparisons) -> Int[np.ndarray, "
     return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
-def _prompt_of_pair(data: EncodedComparisons | PlainComparisons) -> Callable[[int], str]:
+def _prompt_of_pair(data: EncodedComparisons | RenderedComparisons | PlainComparisons) -> Callable[[int], str]:
     return lambda pair: data.prompts[int(data.pairs.prompt[pair])]

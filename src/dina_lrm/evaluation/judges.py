@@ -22,6 +22,7 @@ from dina_lrm.data.encoding import encode_comparisons
 from dina_lrm.data.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
+from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.evaluation.scoring import ReportProgress, pair_scores, readings_of, score_comparisons
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
@@ -71,7 +72,11 @@ EncodedSets = dict[tuple[object, ...], EncodedComparisons]
 @final
 @dataclass(eq=False)
 class LatentJudge:
-    """A latent reward model at several noise levels and ensembles, in one pass; None = those stored with it."""
+    """A latent reward model at several noise levels and ensembles, in one pass; None = those stored with it.
+
+    `antithetic` draws are a noise and its negative by turns. They are not independent: what single draws differ by is
+    not measured on them.
+    """
 
     model: LatentRewardModel
     name: str = "model"
@@ -80,10 +85,12 @@ class LatentJudge:
     batch_size: int = 64
     draws: int = 1
     encoded: EncodedSets = field(default_factory=dict)
+    antithetic: bool = False
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ValueError(f"draws is {self.draws}; accepted: at least 1")
+        if self.draws < 1 or (self.antithetic and self.draws % 2):
+            accepted = "an even number, since antithetic draws come in twos" if self.antithetic else "at least 1"
+            raise ValueError(f"draws is {self.draws}; accepted: {accepted}")
         config = self.model.config
         self.readings = readings_of(
             [config.noise_level] if self.levels is None else self.levels,
@@ -98,6 +105,8 @@ class LatentJudge:
 
     def scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None = None) -> Judged:
         """Scores in one pass over the data for each draw; a plain set is encoded first, once for each generator."""
+        if isinstance(item.data, RenderedComparisons):
+            return self._judged(item.data.encoded(progress), seed, progress)
         if isinstance(item.data, EncodedComparisons):
             return self._judged(item.data, seed, progress)
         data = self._encode(item.name, item.data, progress)
@@ -107,9 +116,12 @@ class LatentJudge:
     def _judged(self, data: EncodedComparisons, seed: int, progress: ReportProgress | None) -> Judged:
         if self.draws == 1:
             return Judged(score_comparisons(self.model, data, self.readings, self.batch_size, seed, progress))
-        drawn = score_draws(self.model, data, self.readings, self.draws, self.batch_size, seed, progress)
+        drawn = score_draws(
+            self.model, data, self.readings, self.draws, self.batch_size, seed, progress, self.antithetic
+        )
         mean = torch.from_numpy(drawn.mean(axis=0))
-        return Judged(pair_scores(self.model, self.readings, mean), uncertainty_of(drawn, self.readings))
+        uncertainty = () if self.antithetic else uncertainty_of(drawn, self.readings)
+        return Judged(pair_scores(self.model, self.readings, mean), uncertainty)
 
     def _encode(self, name: str, data: PlainComparisons, progress: ReportProgress | None) -> EncodedComparisons:
         backbone, resolution = self.model.backbone, self.model.config.resolution

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
+from dina_lrm.evaluation.rendered import RenderedComparisons
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Comparisons, encoded for a generator or plain, and what is known about them.
+    """Comparisons, encoded for a generator, rendered or plain, and what is known about them.
 
     `ceiling` is the accuracy of a judge that knows the true utility (Bayes), `true_probability` P(first preferred) of
     each pair; both are known on the synthetic world only. `notes` are sentences that every report of the set must
@@ -24,7 +25,7 @@ class EvaluationSet:
     """
 
     name: str
-    data: EncodedComparisons | PlainComparisons
+    data: EncodedComparisons | RenderedComparisons | PlainComparisons
     ceiling: float | None = None
     true_probability: Float[np.ndarray, " pairs"] | None = None
     groups: PairGroups | None = None
@@ -43,7 +44,9 @@ class EvaluationSet:
 
     @property
     def encoded(self) -> EncodedComparisons:
-        """The comparisons encoded for a generator. Raises ValueError for a plain set."""
+        """The comparisons encoded for a generator, rendered ones now if need be. Raises ValueError for a plain set."""
+        if isinstance(self.data, RenderedComparisons):
+            return self.data.encoded()
         if isinstance(self.data, EncodedComparisons):
             return self.data
         raise ValueError(f"evaluation set {self.name!r} is not encoded; latent reward models encode it when they judge")

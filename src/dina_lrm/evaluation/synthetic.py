@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.evaluation.diagnostics import PairGroups
+from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
 from dina_lrm.synthetic.encoding import encode
@@ -37,7 +39,16 @@ def synthetic_sets(
 def evaluation_set(
     drawn: SyntheticComparisons, backbone: Backbone, progress: ReportProgress | None = None
 ) -> EvaluationSet:
-    """Judged pictures as an evaluation set: ceiling, true probabilities, faults, and the pictures themselves."""
+    """Judged pictures as an evaluation set, encoded: what `rendered_set` gives, with all of its work done."""
+    item = rendered_set(drawn, lambda: backbone)
+    return replace(item, data=encode(drawn, backbone, progress=progress))
+
+
+def rendered_set(drawn: SyntheticComparisons, backbone: Callable[[], Backbone]) -> EvaluationSet:
+    """Judged pictures as an evaluation set: ceiling, true probabilities, faults, and the pictures themselves.
+
+    They are encoded when a latent reward model judges them, by what `backbone` then gives.
+    """
     groups = None
     if drawn.kind is not None and drawn.severity is not None:
         groups = PairGroups(drawn.kind, drawn.severity)
@@ -48,7 +59,7 @@ def evaluation_set(
 
     return EvaluationSet(
         name=drawn.source,
-        data=encode(drawn, backbone, progress=progress),
+        data=RenderedComparisons(drawn, backbone),
         ceiling=drawn.ceiling,
         true_probability=drawn.probability,
         groups=groups,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import Cell, load_cells
@@ -21,7 +22,7 @@ from dina_lrm.experiments.uncertainty_table import (
     uncertainty_table,
 )
 from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
-from dina_lrm.recipes.variants import PIXELS, SWEEP, VARIANTS
+from dina_lrm.recipes.variants import PIXELS, READING_NAMES, SWEEP, VARIANTS
 from dina_lrm.reports.axes import percent_axis, title_of
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
 
@@ -152,7 +153,7 @@ def _table(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) ->
             continue
         gap = None if row == REFERENCE else difference(cells, row, REFERENCE, MEAN, seeds)
         ece = measure(cells, row, "in_domain", "ece", seeds)
-        shown = [VARIANTS[row.variant].label, row.reading.replace("+", " + "), *map(_plain, known)]
+        shown = [VARIANTS[row.variant].label, _reading(row), *map(_plain, known)]
         shown += ["" if gap is None else _signed(gap), "" if ece is None else f"{100 * ece:.1f}", str(known[0].seeds)]
         lines.append(f"| {' | '.join(shown)} |")
     return lines
@@ -182,6 +183,7 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
                 panel.hlines(place, 100 * value.low, 100 * value.high, color=colour, linewidth=1.8)
                 panel.plot([100 * value.value], [place], "o", color=colour, markersize=5)
             panel.set_title(title_of(column).replace(" ", "\n"), fontsize=9)
+            panel.xaxis.set_major_locator(MaxNLocator(3))
             panel.grid(True, axis="x")
             panel.grid(False, axis="y")
         panels[0].set_yticks(range(len(rows)), names)
@@ -192,7 +194,11 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
 
 
 def _read_at(row: Row) -> str:
-    return row.reading if row.reading == PIXELS else f"t = {row.reading.replace('+', ' + ')}"
+    return row.reading if row.reading == PIXELS else f"t = {_reading(row)}"
+
+
+def _reading(row: Row) -> str:
+    return READING_NAMES.get(row.reading, row.reading).replace("+", " + ")
 
 
 def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:

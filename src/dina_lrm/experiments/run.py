@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from dina_lrm.experiments.measuring import (
     pixel_scores,
 )
 from dina_lrm.experiments.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
+from dina_lrm.experiments.pool import Stopped, terminated_as_interrupted, worker_pool
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.synthetic import synthetic
@@ -63,14 +64,18 @@ def run_cells(
 ) -> int:
     """Train what is missing in `folder`; returns how many cells were trained. `report` gets (cells done, cells).
 
-    A cell that fails does not stop the others; the first failure is raised when all have ended.
+    A cell that fails does not stop the others; the first failure is raised when all have ended. A worker that is told
+    to stop, or dies, ends the whole run, and no worker outlives this process.
+
+    Raises:
+        Stopped: when a worker was told to stop, or died.
     """
     wanted = [(variant, seed) for seed in seeds for variant in variants]
     missing = [cell for cell in wanted if not (folder / f"{cell_name(*cell)}.json").is_file()]
     report(len(wanted) - len(missing), len(wanted))
     if not missing:
         return 0
-    with tempfile.TemporaryDirectory() as place:
+    with terminated_as_interrupted(), tempfile.TemporaryDirectory() as place:
         work = Path(place)
         say("encoding the test sets")
         sets = _test_sets(budget.pairs, work)
@@ -80,10 +85,12 @@ def run_cells(
             _encode_training_set(work / _training_name(seed, votes), budget.prompts, seed, votes)
         failures: list[BaseException] = []
         done = len(wanted) - len(missing)
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with worker_pool(workers) as pool:
             jobs = {pool.submit(_one, *cell, budget, sets, work, folder, threads): cell for cell in missing}
             for job in as_completed(jobs):
                 error = job.exception()
+                if isinstance(error, Stopped | BrokenProcessPool):
+                    raise Stopped(f"{cell_name(*jobs[job])}: {error}; the same command goes on") from error
                 if error is None:
                     done += 1
                     say(job.result())
@@ -143,7 +150,7 @@ def _latent_cell(
     shutil.rmtree(run)
     if trained.stopped is not None:
         # A run that is asked to stop ends well, and would pass for a trained model here
-        raise RuntimeError(f"stopped by {trained.stopped} after step {trained.steps} of {steps}")
+        raise Stopped(f"stopped by {trained.stopped} after step {trained.steps} of {steps}")
     cell = _cell(name, seed, budget, trained.seconds, trained.pairs_per_second)
     learned = _learned(trained.model, config.adaptation.kind)
     uncertain = latent_uncertainty(trained.model, sets[UNCERTAIN]) if variant.draws else ()

@@ -54,9 +54,15 @@ def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
             colour = LIGHT.colour(index)
             low, high = [max(0.0, e.low) for e in found], [e.high for e in found]
             axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
-            values = [e.value for e in found]
-            style = {"marker": MARKERS[index], "linestyle": DASHES[index], "markersize": 5}
-            axes.plot(levels, values, color=colour, label=label, **style)
+            axes.plot(
+                levels,
+                [e.value for e in found],
+                color=colour,
+                label=label,
+                marker=MARKERS[index],
+                linestyle=DASHES[index],
+                markersize=5,
+            )
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("share of draws that decide otherwise")
         percent_axis(axes)

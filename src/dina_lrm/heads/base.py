@@ -44,6 +44,11 @@ class HeadTokens:
 class Head(nn.Module, ABC):
     """Maps backbone features to one scalar a sample. Final classes implement `tokens` and `score`."""
 
+    @property
+    def reads_unconditional(self) -> bool:
+        """Whether `tokens` needs the features of the empty prompt too (classifier-free guidance on features)."""
+        return False
+
     @abstractmethod
     def tokens(self, features: Features) -> HeadTokens:
         """Context tokens of one noise level, modulated by that level's time embedding."""

@@ -21,6 +21,7 @@ from dina_lrm.backbones.base import Features
 from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.cross_attention import CrossAttention
 from dina_lrm.heads.film import FiLMAdapter
+from dina_lrm.heads.grids import on_one_grid
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class QFormerHead(Head):
         # The generator may run in a lower precision than the head, or on its own under autocast.
         dtype = self.query_tokens.dtype
         temb = features.time_embedding.to(dtype)
-        visual = self.agg_visual(_adapted("visual", self.layer_adapters_visual, features.visual, temb))
+        maps = on_one_grid(features.visual, features.grids)
+        visual = self.agg_visual(_adapted("visual", self.layer_adapters_visual, maps, temb))
         if self.agg_text is None:
             return HeadTokens(visual)
         text = self.agg_text(_adapted("text", self.layer_adapters_text, features.text, temb))

@@ -24,6 +24,7 @@ from dina_lrm.preference.noise_levels import (
     Mode,
     NoiseLevelSampler,
     Power,
+    Timesteps,
     Uniform,
 )
 from dina_lrm.preference.presets import PRESETS, PreferenceObjective, preference_preset
@@ -44,6 +45,7 @@ __all__ = [
     "PreferenceModel",
     "PreferenceObjective",
     "Thurstone",
+    "Timesteps",
     "Uniform",
     "fidelity_loss",
     "nll_loss",

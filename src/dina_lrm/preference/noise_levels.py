@@ -144,6 +144,32 @@ class Mode(NoiseLevelSampler):
         return 1 - u - self.scale * (torch.cos(math.pi / 2 * u).square() - 1 + u)
 
 
+@final
+@dataclass(frozen=True)
+class Timesteps(NoiseLevelSampler):
+    """Whole timesteps of a model with `total` of them, `first` to `last` by `interval`, all alike: LRM's 1, 51 .. 951.
+
+    Timestep i is noise level (i + 1) / total, as in a variance-preserving process.
+    """
+
+    first: float = 1.0
+    last: float = 951.0
+    interval: float = 50.0
+    total: float = 1000.0
+
+    def __post_init__(self) -> None:
+        given = (self.first, self.last, self.interval, self.total)
+        require(all(value == int(value) for value in given), "Timesteps", given, "whole numbers")
+        ordered = 0 <= self.first <= self.last < self.total and self.interval >= 1
+        require(ordered, "Timesteps: (first, last, interval, total)", given, "0 <= first <= last < total, interval > 0")
+
+    def from_uniform(self, u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The level of timestep number `floor(u n)`."""
+        count = int((self.last - self.first) // self.interval) + 1
+        number = (u * count).floor().clamp(max=count - 1)
+        return (self.first + self.interval * number + 1) / self.total
+
+
 NOISE_LEVEL_SAMPLERS: Final[dict[str, type[NoiseLevelSampler]]] = {
     "constant": Constant,
     "uniform": Uniform,
@@ -151,5 +177,6 @@ NOISE_LEVEL_SAMPLERS: Final[dict[str, type[NoiseLevelSampler]]] = {
     "power": Power,
     "beta": Beta,
     "mode": Mode,
+    "timesteps": Timesteps,
 }
 """A new sampler is a class above and a row here."""

@@ -1,8 +1,10 @@
 """What is minimised for a comparison: a preference model and a loss; and the named combinations of the literature."""
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,6 +21,8 @@ class PreferenceObjective:
     loss: Literal["fidelity", "nll"] = "fidelity"
     epsilon: float = 0.0
     """Added to the probabilities in the fidelity loss; the NLL, computed from logarithms, has no use for it."""
+    ties_from_zero: bool = False
+    """NLL: subtract log 2 from the loss of a tie, whose minimum is then 0; no gradient changes (LRM)."""
 
     def __post_init__(self) -> None:
         require(self.loss in ("fidelity", "nll"), "PreferenceObjective: loss", self.loss, "'fidelity' or 'nll'")
@@ -37,7 +41,10 @@ class PreferenceObjective:
         log_p = self.model.log_probabilities(margin, sigma)
         if self.loss == "fidelity":
             return fidelity_loss(log_p.a, log_p.b, preference, self.epsilon)
-        return nll_loss(log_p.a, log_p.b, preference)
+        loss = nll_loss(log_p.a, log_p.b, preference)
+        if not self.ties_from_zero:
+            return loss
+        return loss - math.log(2) * (torch.as_tensor(preference, device=loss.device) == 0.5)
 
 
 PRESETS: Final[dict[str, PreferenceObjective]] = {
@@ -46,9 +53,11 @@ PRESETS: Final[dict[str, PreferenceObjective]] = {
     "fixed": PreferenceObjective(Thurstone(k=0.0, variance_floor=0.25)),
     "released-fixed": PreferenceObjective(Thurstone(k=0.0, variance_floor=0.5, epsilon=1e-6), epsilon=1e-6),
     "bradley-terry": PreferenceObjective(BradleyTerry(), loss="nll"),
+    "lrm": PreferenceObjective(BradleyTerry(), loss="nll", ties_from_zero=True),
 }
 """The paper's and the released code's noise-calibrated model, the same with one variance (their ablations; the paper's
-sigma_u is 0.5, the code's variance is), and the usual Bradley-Terry likelihood. A new preset is a row."""
+sigma_u is 0.5, the code's variance is), the usual Bradley-Terry likelihood, and LRM's form of it. A new preset is
+a row."""
 
 
 def preference_preset(name: str) -> PreferenceObjective:

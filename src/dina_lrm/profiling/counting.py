@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -24,6 +24,11 @@ def without_storage(build: Callable[[], nn.Module]) -> Any:  # noqa: ANN401 - a 
     return nn.Module.to(model, DTYPE)
 
 
+def empty(*shape: int) -> Tensor:
+    """A tensor on "meta" in bfloat16."""
+    return torch.empty(*shape, device=META, dtype=DTYPE)
+
+
 @dataclass(frozen=True)
 class Cost:
     """FLOPs of a forward and of its backward, and bytes kept between them. A multiplication and an addition are two."""
@@ -40,6 +45,10 @@ class Cost:
             self.saved_bytes + other.saved_bytes,
             self.parameters + other.parameters,
         )
+
+    def without_weights(self) -> Cost:
+        """The same by weights that are there already."""
+        return replace(self, parameters=0)
 
     def times(self, factor: int) -> Cost:
         """The cost of doing it `factor` times with the same weights."""
@@ -72,6 +81,20 @@ def count(
         if backward:
             found.sum().backward()
     return Cost(forward, counter.get_total_flops() - forward, float(sum(saved.values())), parameters)
+
+
+def by_batch(cost: Callable[[int], Cost], batch: int) -> Cost:
+    """The cost of `batch` items from counts of one and of two: all but what the items share grows with their number."""
+    one = cost(1)
+    if batch == 1:
+        return one
+    two = cost(2)
+    return Cost(
+        one.forward + (batch - 1) * (two.forward - one.forward),
+        one.backward + (batch - 1) * (two.backward - one.backward),
+        one.saved_bytes + (batch - 1) * (two.saved_bytes - one.saved_bytes),
+        one.parameters,
+    )
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any
 
-from dina_lrm.profiling.counting import Cost
-from dina_lrm.profiling.generators import generator, head_cost, text_cost, transformer_cost, vae_cost
+from dina_lrm.profiling.counting import Cost, by_batch
+from dina_lrm.profiling.encoders import text_cost, vae_cost
+from dina_lrm.profiling.generators import Generator, head_cost, transformer_cost
 from dina_lrm.profiling.hardware import WEIGHT_BYTES, seconds
 from dina_lrm.profiling.pixel_judges import PIXEL_JUDGES, judge_cost
 
@@ -27,7 +29,8 @@ class JobCost:
         return self.cost.parameters * WEIGHT_BYTES + self.cost.saved_bytes
 
     def to_dict(self, gpu: str) -> dict[str, Any]:
-        """Plain values, with the estimated seconds on a GPU."""
+        """Plain values, with the estimated seconds and items a second on a GPU."""
+        expected = seconds(self.cost, gpu)
         return {
             "job": self.job,
             "pixels": self.pixels,
@@ -36,43 +39,57 @@ class JobCost:
             "forward_flops": self.cost.forward,
             "backward_flops": self.cost.backward,
             "memory_bytes": self.memory_bytes,
-            "estimated_seconds": seconds(self.cost, gpu),
+            "estimated_seconds": expected,
+            "estimated_per_second": self.batch / expected,
         }
 
 
-def jobs(name: str, pixels: int, batch: int = 1, levels: int = 3) -> list[JobCost]:
-    """Scoring with and without encoders, an ensemble of `levels`, a training step, ReFL with latent and pixel rewards.
+def jobs(
+    chosen: Generator, pixels: int, batch: int = 1, levels: int = 3, judges: Sequence[str] = tuple(PIXEL_JUDGES)
+) -> list[JobCost]:
+    """Encoding, scoring with and without encoders, an ensemble of `levels`, a training step, ReFL with a latent reward
+    and with each of the pixel rewards `judges`.
 
     A training step is that of `batch` pairs with LoRA; ReFL is one step with gradient of the generator, its reward, and
     the way back (paper, Figure 4).
     """
-    chosen = generator(name)
-
-    @cache
-    def body(n: int, backward: bool) -> Cost:
-        return transformer_cost(name, chosen.depth, n, pixels, backward)
-
-    encoders = sum((text_cost(encoder, batch) for encoder in chosen.text_encoders), Cost())
-    one = body(batch, False) + head_cost(name, batch, pixels, 1, False)
-    many = body(batch, False).times(levels) + head_cost(name, batch, pixels, levels, False)
-    training = body(2 * batch, True) + head_cost(name, 2 * batch, pixels, 1, True)
-    step = transformer_cost(name, chosen.blocks, batch, pixels, True)
+    image = by_batch(lambda n: vae_cost(n, pixels, False, False), batch)
+    prompt = _prompts(chosen, batch)
+    one = _reward(chosen, pixels, batch, 1).forward_only()
+    many = _reward(chosen, pixels, batch, levels).forward_only()
+    step = by_batch(lambda n: transformer_cost(chosen, chosen.blocks, n, pixels, True), batch)
     # The first blocks are shared with the generator: the reward's only new weights are its head
-    shared = body(batch, True)
-    reward = Cost(shared.forward, shared.backward, shared.saved_bytes) + head_cost(name, batch, pixels, 1, True)
-    decoder = vae_cost(batch, pixels, True, True)
+    body = _body(chosen, pixels, batch).without_weights()
+    reward = body + by_batch(lambda n: head_cost(chosen, n, pixels, 1, True), batch)
+    decoder = by_batch(lambda n: vae_cost(n, pixels, True, True), batch)
     rows = [
+        ("encode images", image),
+        ("encode prompts", prompt),
         ("score latents, one level", one),
         (f"score latents, {levels} levels", many),
-        ("score images and prompts", vae_cost(batch, pixels, False, False) + encoders + one),
-        ("train, one step", training),
-        ("reward of a ReFL step, latent", reward),
-        ("ReFL step, latent reward", step + reward),
+        ("score images and prompts", image + prompt + one),
+        ("train, one step", _reward(chosen, pixels, 2 * batch, 1)),
+        ("ReFL reward, latent", reward),
+        ("ReFL step, latent", step + reward),
     ]
-    for judge in PIXEL_JUDGES:
-        pixel = decoder + judge_cost(judge, batch, pixels, True)
-        rows += [(f"reward of a ReFL step, {judge}", pixel), (f"ReFL step, {judge}", step + pixel)]
+    for judge in judges:
+        pixel = decoder + by_batch(partial(judge_cost, judge, backward=True), batch)
+        rows += [(f"ReFL reward, {judge}", pixel), (f"ReFL step, {judge}", step + pixel)]
     return [JobCost(job, cost, pixels, batch) for job, cost in rows]
+
+
+def _prompts(chosen: Generator, batch: int) -> Cost:
+    return sum((by_batch(partial(text_cost, name), batch) for name in chosen.text_encoders), Cost())
+
+
+def _body(chosen: Generator, pixels: int, images: int) -> Cost:
+    return by_batch(lambda n: transformer_cost(chosen, chosen.depth, n, pixels, True), images)
+
+
+def _reward(chosen: Generator, pixels: int, images: int, levels: int) -> Cost:
+    """Blocks once a level and the head on all of them, with the way back to the latents and to the head's weights."""
+    head = by_batch(lambda n: head_cost(chosen, n, pixels, levels, True), images)
+    return _body(chosen, pixels, images).times(levels) + head
 
 
 @dataclass(frozen=True)
@@ -85,14 +102,11 @@ class DatasetCost:
     training_hours: float
 
 
-def dataset_cost(name: str, pixels: int, pairs: int, gpu: str, latent_bytes: int = 2) -> DatasetCost:
+def dataset_cost(chosen: Generator, pixels: int, pairs: int, gpu: str, latent_bytes: int = 2) -> DatasetCost:
     """Estimated storage (latents and conditioning in `latent_bytes` a number) and hours; images are never shared."""
-    chosen = generator(name)
-    latents = 2 * 16 * (pixels // 8) ** 2
-    conditioning = chosen.text_tokens * 4096 + 2048
-    encoders = sum((text_cost(encoder, 1) for encoder in chosen.text_encoders), Cost())
+    numbers = 2 * 16 * (pixels // 8) ** 2 + chosen.conditioning
     # In batches, weights are read once for many images: FLOPs decide
-    encoding = vae_cost(2, pixels, False, False).flops + encoders.flops
-    training = transformer_cost(name, chosen.depth, 2, pixels, True) + head_cost(name, 2, pixels, 1, True)
-    hours = [seconds(Cost(forward=flops), gpu) * pairs / 3600 for flops in (encoding, training.flops)]
-    return DatasetCost(pairs, float(pairs * (latents + conditioning) * latent_bytes), *hours)
+    encoding = by_batch(lambda n: vae_cost(n, pixels, False, False), 2).flops + _prompts(chosen, 1).flops
+    training = _reward(chosen, pixels, 2, 1).flops
+    hours = [seconds(Cost(forward=flops), gpu) * pairs / 3600 for flops in (encoding, training)]
+    return DatasetCost(pairs, float(pairs * numbers * latent_bytes), *hours)

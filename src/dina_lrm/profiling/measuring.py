@@ -1,97 +1,112 @@
-"""Latency, throughput and memory of a reward model on this machine."""
+"""Latency, throughput, FLOPs and memory of a reward model on this machine."""
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.locate import locate_generator
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.profiling.live_bytes import peak_bytes
+from dina_lrm.profiling.workloads import ReflSteps, Workload, scoring, training
 
-_PROMPT = "a large red bar on white"
+if TYPE_CHECKING:
+    from diffusers import StableDiffusion3Pipeline
+
+_JOBS = 10
+"""Rows of one batch size."""
 
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """One way of scoring: what is given, noise levels, batch, median seconds, FLOPs, peak memory of the process."""
+    """A job on a batch: median seconds, FLOPs, and the most that weights and tensors held at once."""
 
-    given: str
-    levels: int
+    job: str
     batch: int
     seconds: float
     flops: float
     peak_bytes: float
 
 
+@dataclass(frozen=True)
+class Measurements:
+    """The rows, in the order of jobs, and why jobs are missing where they are."""
+
+    rows: tuple[MeasuredRow, ...]
+    left_out: str | None
+
+
 def measure_model(
-    model: LatentRewardModel,
+    name: str,
+    device: torch.device,
     batch_sizes: Sequence[int],
     levels: int,
     rounds: int = 5,
     progress: Callable[[int, int], None] | None = None,
-) -> list[MeasuredRow]:
-    """Measure scoring of latents at one level and at several, and of images and prompts through their encoders.
+    backbone: str | None = None,
+) -> Measurements:
+    """Measure scoring, a training step and ReFL steps of the model `name`; see `profiling.workloads`.
 
-    Seconds are medians of `rounds` after one that warms up. Memory is the peak of the GPU in each row; on the CPU, the
-    peak of the whole process until then, so that rows are in order of size.
+    Seconds are medians of `rounds` after two that warm up. The model is loaded three times, one after the other: as
+    for scoring, as for training, and on a whole generator whose weights it shares.
     """
-    ensemble = tuple(0.1 + 0.6 * i / max(levels - 1, 1) for i in range(levels))
     rows: list[MeasuredRow] = []
-    for batch in sorted(batch_sizes):
-        for given, count, run in _ways(model, batch, ensemble):
-            rows.append(_measured(given, count, batch, run, rounds, model.device))
-            if progress is not None:
-                progress(len(rows), 3 * len(batch_sizes))
-    return rows
+    left_out: list[str] = []
+    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone, left_out):
+        rows.append(_measured(workload, batch, rounds, device))
+        if progress is not None:
+            progress(len(rows), _JOBS * len(batch_sizes))
+    return Measurements(tuple(rows), left_out[0] if left_out else None)
 
 
-def _ways(
-    model: LatentRewardModel, batch: int, ensemble: tuple[float, ...]
-) -> list[tuple[str, int, Callable[[], Tensor]]]:
-    """What is given, how many levels are read, and the call."""
-    latents, images = _inputs(model, batch)
-    prompts = [_PROMPT] * batch
-    conditioning = model.encode_prompts(prompts)
-    return [
-        ("latents", 1, lambda: model.score_latents(latents, conditioning)),
-        ("latents", len(ensemble), lambda: model.score_latents(latents, conditioning, ensemble)),
-        ("images and prompts", 1, lambda: model.score(images, prompts, batch_size=batch)),
-    ]
+def _workloads(
+    name: str, device: torch.device, batches: Sequence[int], levels: int, backbone: str | None, left_out: list[str]
+) -> Iterator[tuple[Workload, int]]:
+    model = LatentRewardModel.from_pretrained(name, device=device, backbone=backbone)
+    for batch in batches:
+        yield from ((workload, batch) for workload in scoring(model, batch, levels))
+    dtype = model.backbone.dtype
+    place = replace(model.config.backbone, pretrained=backbone or model.config.backbone.pretrained)
+    del model
+    trainable = LatentRewardModel.from_pretrained(name, device=device, backbone=backbone, trainable=True)
+    for batch in batches:
+        yield training(trainable, batch), batch
+    del trainable
+    if place.family != "sd3":
+        left_out.append(f"ReFL was not measured on the family {place.family!r}; accepted: 'sd3'")
+        return
+    pipeline = _pipeline(place, device, dtype)
+    steps = ReflSteps(name, pipeline)
+    for batch in batches:
+        yield from ((workload, batch) for workload in steps.workloads(batch))
 
 
-def _inputs(model: LatentRewardModel, batch: int) -> tuple[Tensor, Tensor]:
-    bucket = next((bucket for bucket in model.buckets if bucket.width == bucket.height), model.buckets[0])
-    images = torch.rand(batch, 3, bucket.height, bucket.width, generator=torch.Generator().manual_seed(0))
-    return model.encode_images(images, batch_size=batch), images
+def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> StableDiffusion3Pipeline:
+    from diffusers import StableDiffusion3Pipeline
+
+    # A model that reads no T5 tokens needs no T5, and its generator may have none
+    left_out = {} if place.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
+    folder = locate_generator(place.pretrained, place.revision)
+    pipeline = StableDiffusion3Pipeline.from_pretrained(folder, **left_out).to(device)
+    return pipeline if dtype == pipeline.dtype else pipeline.to(dtype)
 
 
-def _measured(
-    given: str, levels: int, batch: int, run: Callable[[], Tensor], rounds: int, device: torch.device
-) -> MeasuredRow:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+def _measured(workload: Workload, batch: int, rounds: int, device: torch.device) -> MeasuredRow:
+    peak = peak_bytes(workload.run, workload.modules, device)
     with FlopCounterMode(display=False) as counter:
-        run()
+        workload.run()
     times = []
     for _ in range(rounds):
         began = time.perf_counter()
-        run()
+        workload.run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
-    flops = float(counter.get_total_flops())
-    return MeasuredRow(given, levels, batch, statistics.median(times), flops, _peak_bytes(device))
-
-
-def _peak_bytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)
+    return MeasuredRow(workload.job, batch, statistics.median(times), float(counter.get_total_flops()), peak)

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dina_lrm.recipes import paper, paper_architecture, synthetic
+from dina_lrm.recipes import lrm, paper, paper_architecture, synthetic, synthetic_lrm
 from dina_lrm.training.config import TrainConfig
 
 
@@ -28,6 +28,12 @@ RECIPES: dict[str, Recipe] = {
     "synthetic-best": Recipe(synthetic.synthetic_best, "the winners of docs/results.md, at the same cost"),
     "synthetic-frozen": Recipe(synthetic.synthetic_frozen, "the same pairs, only the head learns (baseline)"),
     "synthetic-random": Recipe(synthetic.synthetic_random, "the same pairs on a random backbone (baseline)"),
+    "synthetic-unet": Recipe(synthetic_lrm.synthetic_unet, "the paper's head on the world's U-Net"),
+    "synthetic-unet-lrm": Recipe(synthetic_lrm.synthetic_unet_lrm, "LRM on the world's U-Net"),
+    "synthetic-lrm": Recipe(synthetic_lrm.synthetic_lrm, "LRM's head and objective on the world's transformer"),
+    "lrm-sd15": Recipe(lrm.sd15, "LRM on Stable Diffusion 1.5"),
+    "lrm-sdxl": Recipe(lrm.sdxl, "LRM on SDXL"),
+    "lrm-sd3": Recipe(lrm.sd3, "LRM on the first 18 blocks of Stable Diffusion 3"),
     "paper-sd35m": Recipe(paper.sd35m, "the paper's model: SD3.5-Medium, LoRA r=64, t uniform, noise-calibrated"),
     "paper-flux1-dev": Recipe(paper.flux1_dev, "the paper's model on the 19 double blocks of FLUX.1-dev"),
     "paper-z-image-turbo": Recipe(paper.z_image_turbo, "the paper's model on 16 layers of Z-Image-Turbo, LoRA r=32"),

@@ -38,6 +38,8 @@ TWO_DRAWS: Final = "0.2 x 2"
 """The reading of the mean score of two draws of noise at t = 0.2."""
 MIRRORED: Final = "0.2 mirrored"
 """The same cost: one draw and the same with its sign changed."""
+READING_NAMES: Final = {TWO_DRAWS: "0.2, two draws", MIRRORED: "0.2, a draw and its mirror image"}
+"""How readings are called where people read them."""
 UNCERTAINTY_LEVELS: Final = (0.01, 0.2, 0.4, 0.6, 0.8)
 """Noise levels of the paper's Table 4."""
 UNCERTAINTY_DRAWS: Final = 10

@@ -23,12 +23,14 @@ def title_of(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def panels_of(n: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, three to a row (four: two and two), and its axes."""
+def panels_of(n: int, sharey: bool = False, foot: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, three to a row (four: two and two), and its axes. `foot` is the height in inches that long
+    labels take below each.
+    """
     columns = min(n, 2 if n == 4 else _PER_ROW)
     rows = math.ceil(n / columns)
     width = _WIDTH * (1.35 if columns <= 2 else 1)
-    figure = Figure(figsize=(columns * width, rows * _HEIGHT))
+    figure = Figure(figsize=(columns * width, rows * (_HEIGHT + foot)))
     grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
     for axes in grid.flat[n:]:
         axes.set_axis_off()

@@ -129,6 +129,9 @@ def _calibration(results: Sequence[EvaluationResult]) -> Section:
         "Pairs grouped by the probability given to the image that the model prefers. "
         "The bars at the foot show how many."
     )
+    truths = [measured.at(results[0].reference).truth for measured in results[0].tests]
+    if any(truth is not None and truth.bins for truth in truths):
+        caption += " The true probability is known here: its line is free of the noise of labels."
     figure = Figure(plots.reliability_diagram(results[0]), caption)
     return Section("Calibration", [tables.calibration_table(results), figure])
 

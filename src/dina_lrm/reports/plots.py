@@ -24,7 +24,8 @@ from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
 def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAPTIVE) -> Figure:
     """Accuracy against the noise level it was read at: one panel a set, one line a model, the ensemble at the right."""
     with drawing(theme):
-        figure, panels = panels_of(len(results[0].tests), sharey=True)
+        several = sum(reading.is_ensemble for reading in results[0].readings) > 1
+        figure, panels = panels_of(len(results[0].tests), sharey=True, foot=0.9 if several else 0.0)
         for panel, measured in zip(panels, results[0].tests, strict=True):
             panel.set_title(title_of(measured.name))
             for index, result in enumerate(results):
@@ -62,13 +63,17 @@ def score_histograms(result: EvaluationResult, reading: Reading | None = None, t
 
 
 def reliability_diagram(result: EvaluationResult, reading: Reading | None = None, theme: Theme = ADAPTIVE) -> Figure:
-    """How often the image the model prefers is the one labelled better, against the probability it gave."""
+    """How often the image the model prefers is the one labelled better, against the probability it gave; where the true
+    probabilities are known, their mean in each group too.
+    """
     with drawing(theme):
         figure, panels = panels_of(len(result.tests), sharey=True)
         for panel, measured in zip(panels, result.tests, strict=True):
             _reliability_panel(panel, measured.at(reading or result.reference), theme)
             panel.set_title(title_of(measured.name))
-        label_rows(panels, "share labelled better")
+        label_rows(panels, "share right")
+        if panels and any(line.get_label() == "true probability" for line in panels[0].lines):
+            legend_above(figure, panels[0])
         return figure
 
 
@@ -195,6 +200,10 @@ def _noise_axes(panels: Sequence[Axes], result: EvaluationResult) -> None:
         panel.set_xticks(ticks, names)
         panel.set_xlabel("noise level t")
         panel.set_xlim(-0.05, max(ticks) + 0.12)
+        if len(ensembles) > 1:
+            # Upright, names of several ensembles would lie on each other
+            for label in panel.get_xticklabels()[-len(ensembles) :]:
+                label.set(rotation=90, fontsize=8)
 
 
 def _reliability_panel(axes: Axes, result: ReadingResult, theme: Theme) -> None:
@@ -208,7 +217,18 @@ def _reliability_panel(axes: Axes, result: ReadingResult, theme: Theme) -> None:
     outcome = [row.outcome for row in table]
     bounds = [wilson_interval(row.outcome * row.pairs, row.pairs) for row in table]
     axes.vlines(confidence, *zip(*bounds, strict=True), color=theme.colour(0), linewidth=1.6)
-    axes.plot(confidence, outcome, color=theme.colour(0), marker="o", markersize=5, linewidth=1.4)
+    axes.plot(confidence, outcome, color=theme.colour(0), marker="o", markersize=5, linewidth=1.4, label="labels")
+    if result.truth is not None and result.truth.bins:
+        axes.plot(
+            [row.confidence for row in result.truth.bins],
+            [row.outcome for row in result.truth.bins],
+            color=theme.colour(1),
+            marker=MARKERS[1],
+            markersize=4.5,
+            linewidth=1.4,
+            linestyle=DASHES[1],
+            label="true probability",
+        )
     measured = result.calibration
     text = f"ECE {100 * measured.ece:.1f} %  (perfect model: {100 * measured.ece_floor:.1f} %)"
     axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", color=theme.quiet, fontsize=9)

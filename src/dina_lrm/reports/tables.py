@@ -14,25 +14,32 @@ from dina_lrm.reports.blocks import Cell, Share, Table
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
-    """Models and readings down, sets across, with the ceiling last and the best of each set in bold."""
+    """Models and readings down, sets across, with the ceiling last and the best of each set in bold.
+
+    Several sets have their plain mean beside them, for what was measured on all of them.
+    """
     sets = tested_sets(results)
     lines = [(result, reading) for result in results for reading in result.readings]
     found = [[_accuracy(result, s.name, reading) for s in sets] for result, reading in lines]
+    means = [mean_accuracy(result, reading, sets) for result, reading in lines] if len(sets) > 1 else []
+    best_mean = max((mean for mean in means if mean is not None), default=None)
     best = [max(a.accuracy for a in column if a is not None) for column in zip(*found, strict=True)]
     rows: list[list[Cell]] = []
-    for (result, reading), row in zip(lines, found, strict=True):
+    for number, ((result, reading), row) in enumerate(zip(lines, found, strict=True)):
         shares = [
             None if a is None else Share(a.accuracy, a.low, a.high, best=a.accuracy == best[i])
             for i, a in enumerate(row)
         ]
+        mean = means[number] if means else None
+        shares += [None if mean is None else Share(mean, best=mean == best_mean)] if means else []
         rows.append([result.model if reading == result.readings[0] else "", reading.name, *shares])
     if any(s.ceiling is not None for s in sets):
         ceilings = [None if s.ceiling is None else Share(s.ceiling) for s in sets]
-        rows.append(["", "Bayes ceiling", *ceilings])
+        rows.append(["", "Bayes ceiling", *ceilings, *([None] if means else [])])
     return _named_by_model(
         results,
         Table(
-            ["Model", "Noise level", *(title_of(s.name) for s in sets)],
+            ["Model", "Noise level", *(title_of(s.name) for s in sets), *(["Mean"] if means else [])],
             rows,
             caption="Pairwise accuracy in percent, 95 % bootstrap interval below it, best of each set in bold.",
         ),
@@ -46,6 +53,13 @@ def tested_sets(results: Sequence[EvaluationResult]) -> list[SetResult]:
         for measured in result.tests:
             sets.setdefault(measured.name, measured)
     return list(sets.values())
+
+
+def mean_accuracy(result: EvaluationResult, reading: Reading, sets: Sequence[SetResult]) -> float | None:
+    """The mean of the accuracies on `sets`, each counting alike; None where one of them was not measured."""
+    found = [_accuracy(result, chosen.name, reading) for chosen in sets]
+    known = [accuracy.accuracy for accuracy in found if accuracy is not None]
+    return sum(known) / len(known) if known and len(known) == len(found) else None
 
 
 def _accuracy(result: EvaluationResult, name: str, reading: Reading) -> PairwiseAccuracy | None:

@@ -5,15 +5,21 @@ A new reward is one class that fits `Reward` and one row of `REWARDS`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, Protocol, runtime_checkable
+from operator import attrgetter
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Float32
-from torch import Tensor
+from torch import Tensor, nn
+
+from dina_lrm.scoring import PromptTruncatedWarning
 
 RewardKind = Literal["pixel", "latent"]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @runtime_checkable
@@ -44,7 +50,7 @@ class Reward(Protocol):
 
 @dataclass(frozen=True)
 class RewardFamily:
-    """Where a reward's class is; `class.load(model)` makes one from the name of its weights.
+    """Where a reward is; `loader`, a function or a class's `load`, makes one from the name of its weights.
 
     `default` is the model of a name without one: a published hub id, or "" for a reward without weights; None where a
     model must be named.
@@ -52,24 +58,30 @@ class RewardFamily:
 
     about: str
     module: str
-    class_name: str
+    loader: str
     default: str | None = None
 
 
 REWARDS: dict[str, RewardFamily] = {
-    "latent": RewardFamily("a latent reward model, on latents", "dina_lrm.rewards.latent", "LatentReward"),
-    "image": RewardFamily("a latent reward model, on images", "dina_lrm.rewards.latent", "ImageReward"),
+    "latent": RewardFamily("a latent reward model, on latents", "dina_lrm.rewards.latent", "LatentReward.load"),
+    "image": RewardFamily("a latent reward model, on images", "dina_lrm.rewards.latent", "ImageReward.load"),
     "clip": RewardFamily(
-        "CLIP's cosine times 100", "dina_lrm.rewards.clip", "ClipScore", "openai/clip-vit-large-patch14"
+        "CLIP's cosine times 100", "dina_lrm.rewards.clip", "load_clip", "openai/clip-vit-large-patch14"
     ),
-    "pickscore": RewardFamily("PickScore", "dina_lrm.rewards.clip", "PickScore", "yuvalkirstain/PickScore_v1"),
-    "hpsv2": RewardFamily("HPSv2, converted to a transformers CLIP", "dina_lrm.rewards.clip", "ClipScore"),
-    "vlm": RewardFamily("UnifiedReward, or another model asked for a score", "dina_lrm.rewards.vlm", "VlmJudge"),
-    "sharpness": RewardFamily("variance of the Laplacian", "dina_lrm.rewards.heuristics", "Sharpness", ""),
-    "colourfulness": RewardFamily("spread of opponent colours", "dina_lrm.rewards.heuristics", "Colourfulness", ""),
-    "jpeg-size": RewardFamily("minus bits a pixel as JPEG", "dina_lrm.rewards.heuristics", "JpegSize", ""),
-    "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture"),
-    "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward"),
+    "pickscore": RewardFamily("PickScore", "dina_lrm.rewards.clip", "load_pickscore", "yuvalkirstain/PickScore_v1"),
+    "hpsv2": RewardFamily("HPSv2, its cosine times 100", "dina_lrm.rewards.hpsv2", "load_hpsv2", "xswu/HPSv2"),
+    "hpsv3": RewardFamily("HPSv3", "dina_lrm.rewards.hpsv3", "HpsV3.load", "MizzenAI/HPSv3"),
+    "imagereward": RewardFamily("ImageReward", "dina_lrm.rewards.blip", "BlipReward.load", "zai-org/ImageReward"),
+    "mps": RewardFamily("MPS, overall", "dina_lrm.rewards.mps", "Mps.load"),
+    "aesthetic": RewardFamily("LAION's aesthetic predictor", "dina_lrm.rewards.aesthetic", "Aesthetic.load"),
+    "vlm": RewardFamily("UnifiedReward, or another model asked for a score", "dina_lrm.rewards.vlm", "VlmJudge.load"),
+    "sharpness": RewardFamily("variance of the Laplacian", "dina_lrm.rewards.heuristics", "Sharpness.load", ""),
+    "colourfulness": RewardFamily(
+        "spread of opponent colours", "dina_lrm.rewards.heuristics", "Colourfulness.load", ""
+    ),
+    "jpeg-size": RewardFamily("minus bits a pixel as JPEG", "dina_lrm.rewards.heuristics", "JpegSize.load", ""),
+    "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture.load"),
+    "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward.load"),
 }
 
 
@@ -98,7 +110,7 @@ def load_reward(name: str) -> Reward:
     """
     family, model = reward_family(name)
     row = REWARDS[family]
-    reward: Reward = getattr(import_module(row.module), row.class_name).load(model)
+    reward: Reward = attrgetter(row.loader)(import_module(row.module))(model)
     return reward
 
 
@@ -110,3 +122,16 @@ def check_images(where: str, images: Tensor, prompts: Sequence[str]) -> None:
         raise ValueError(f"{where}: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
     if not images.is_floating_point() or not bool(((images >= -1e-3) & (images <= 1 + 1e-3)).all()):
         raise ValueError(f"{where}: images must be floats in [0, 1], finite")
+
+
+def ready(model: Model) -> Model:
+    """A judge's model for scoring: float32, frozen, in eval mode, on a GPU where there is one."""
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.float().eval().requires_grad_(False).to(place)
+
+
+def said_of_cut_prompts(reader: str, cut: Sequence[str], count: int, limit: int) -> None:
+    """Warn, with counts, of prompts that are longer than a judge reads."""
+    if cut:
+        told = f"{len(cut)} of {count} prompts are longer than the {limit} tokens that {reader} reads"
+        warnings.warn(f"{told}, such as {cut[0]!r}", PromptTruncatedWarning, stacklevel=4)

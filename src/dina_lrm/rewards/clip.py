@@ -1,4 +1,4 @@
-"""CLIP as a judge: the cosine between image and prompt (CLIP score, HPSv2), and PickScore's calibrated form of it.
+"""CLIP as a judge: the cosine between image and prompt, and PickScore's calibrated form of it.
 
     clip(x, c)      = 100 cos(f(x), g(c))
     pickscore(x, c) = exp(logit_scale) cos(f(x), g(c))         (arXiv 2305.01569, Eq. 1)
@@ -10,11 +10,10 @@ says, so that the scores are differentiable with respect to them.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Final, final
 
 import torch
 from jaxtyping import Float, Float32
@@ -24,8 +23,7 @@ from torch.nn import functional as F
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.images import fit
 from dina_lrm.locate import locate_judge
-from dina_lrm.rewards.base import RewardKind, check_images
-from dina_lrm.scoring import PromptTruncatedWarning
+from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPTokenizer
@@ -51,25 +49,31 @@ class ClipTowers:
         missing = sorted(key for key in told["missing_keys"] if not key.endswith("position_ids"))
         if missing:
             raise ValueError(f"{name}: {len(missing)} weights of CLIP are missing, first {missing[0]}")
-        size, mean, std = _processor(folder)
-        return cls(model.float().eval().requires_grad_(False), CLIPTokenizer.from_pretrained(folder), size, mean, std)
+        size, mean, std = read_processor(folder)
+        return cls(ready(model), CLIPTokenizer.from_pretrained(folder), size, mean, std)
 
     def cosine(self, images: Float[Tensor, "batch 3 height width"], prompts: Sequence[str]) -> Float[Tensor, " batch"]:
         """Cosine of image and prompt embeddings; warns of prompts that are longer than the model reads."""
-        pixels = torch.stack([fit(image, Bucket(self.size, self.size)) for image in images.float()])
-        pixels = (pixels - pixels.new_tensor(self.mean)[:, None, None]) / pixels.new_tensor(self.std)[:, None, None]
-        vision = self.model.visual_projection(self.model.vision_model(pixels).pooler_output)
-        return F.cosine_similarity(vision, self._text(prompts).to(vision.device))
+        vision = self.embed(images)
+        return F.cosine_similarity(vision, self.embed_prompts(prompts).to(vision.device))
+
+    def embed(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embedding"]:
+        """Projected embeddings of images in [0, 1], not normalised."""
+        pixels = self.pixels(images).to(self.model.device)
+        return self.model.visual_projection(self.model.vision_model(pixels).pooler_output)
+
+    def pixels(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 side side"]:
+        """What the vision tower takes: scaled, cropped, normalised."""
+        return normalized(images, self.size, self.mean, self.std)
 
     @torch.no_grad()
-    def _text(self, prompts: Sequence[str]) -> Float[Tensor, "batch width"]:
+    def embed_prompts(self, prompts: Sequence[str]) -> Float[Tensor, "batch embedding"]:
+        """Projected embeddings of prompts; warns, with counts, of those that are longer than the model reads."""
         unique = list(dict.fromkeys(prompts))
         limit = self.model.config.text_config.max_position_embeddings
         whole = self.tokenizer(unique).input_ids
         cut = [prompt for prompt, tokens in zip(unique, whole, strict=True) if len(tokens) > limit]
-        if cut:
-            told = f"{len(cut)} of {len(unique)} prompts are longer than the {limit} tokens that CLIP reads"
-            warnings.warn(f"{told}, such as {cut[0]!r}", PromptTruncatedWarning, stacklevel=4)
+        said_of_cut_prompts("CLIP", cut, len(unique), limit)
         tokens = self.tokenizer(unique, padding=True, truncation=True, max_length=limit, return_tensors="pt")
         found = self.model.text_model(**tokens.to(self.model.device)).pooler_output
         embedded = self.model.text_projection(found)
@@ -80,53 +84,49 @@ class ClipTowers:
 @final
 @dataclass(frozen=True, eq=False)
 class ClipScore:
-    """100 times the cosine; differentiable with respect to the images."""
+    """The cosine times a scale; differentiable with respect to the images."""
 
     towers: ClipTowers
     name: str = "clip"
+    scale: float = 100.0
     kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
-
-    @classmethod
-    def load(cls, model: str) -> ClipScore:
-        """The CLIP of a folder or hub id."""
-        return cls(ClipTowers.load(model), f"clip:{model}")
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1], one prompt each."""
         check_images(self.name, inputs, prompts)
-        return 100 * self.towers.cosine(inputs, prompts)
+        return self.scale * self.towers.cosine(inputs, prompts)
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class PickScore:
-    """The cosine times the learned scale; the softmax of two such scores is PickScore's win probability."""
+def load_clip(model: str) -> ClipScore:
+    """100 times the cosine of the CLIP of a folder or hub id."""
+    return ClipScore(ClipTowers.load(model), f"clip:{model}")
 
-    towers: ClipTowers
-    name: str = "pickscore"
-    kind: ClassVar[RewardKind] = "pixel"
-    differentiable: ClassVar[bool] = True
 
-    @classmethod
-    def load(cls, model: str) -> PickScore:
-        """The CLIP of a folder or hub id."""
-        return cls(ClipTowers.load(model), f"pickscore:{model}")
-
-    def __call__(
-        self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
-    ) -> Float32[Tensor, " batch"]:
-        """Scores of images in [0, 1], one prompt each."""
-        check_images(self.name, inputs, prompts)
-        return self.towers.model.logit_scale.exp() * self.towers.cosine(inputs, prompts)
+def load_pickscore(model: str) -> ClipScore:
+    """The cosine times the learned scale: the softmax of two such scores is PickScore's win probability."""
+    towers = ClipTowers.load(model)
+    return ClipScore(towers, f"pickscore:{model}", float(towers.model.logit_scale.exp()))
 
 
 Triple = tuple[float, float, float]
+CLIP_MEAN: Final[Triple] = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Final[Triple] = (0.26862954, 0.26130258, 0.27577711)
+"""Of OpenAI's CLIP, which many judges took over."""
 
 
-def _processor(folder: Path) -> tuple[int, Triple, Triple]:
+def normalized(
+    images: Float[Tensor, "batch 3 height width"], side: int, mean: Triple = CLIP_MEAN, std: Triple = CLIP_STD
+) -> Float[Tensor, "batch 3 side side"]:
+    """Images in [0, 1] scaled and cropped to a square, then normalised; differentiable."""
+    pixels = torch.stack([fit(image, Bucket(side, side)) for image in images.float()])
+    return (pixels - pixels.new_tensor(mean)[:, None, None]) / pixels.new_tensor(std)[:, None, None]
+
+
+def read_processor(folder: Path) -> tuple[int, Triple, Triple]:
+    """Side, mean and deviation of an image processor's file. Raises ValueError where there is none."""
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         raise ValueError(f"{folder}: has no {file.name}, which says how images are scaled for a CLIP")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -22,13 +22,13 @@ def score_images(
     """
     if reward.kind != "pixel":
         raise ValueError(f"{reward.name} reads latents; accepted here: rewards that read pixels")
-    wanted: dict[tuple[str, str], ImageSource] = {}
-    for comparison in comparisons:
-        for image in (comparison.image_a, comparison.image_b):
-            wanted.setdefault((image_key(image), comparison.prompt), image)
+    seen: set[tuple[str, str]] = set()
     scores: dict[tuple[str, str], float] = {}
     waiting: dict[tuple[int, ...], list[tuple[tuple[str, str], torch.Tensor]]] = {}
-    for key, source in wanted.items():
+    for key, source in _images(comparisons):
+        if key in seen:
+            continue
+        seen.add(key)
         found = load_or_fault(source)
         if isinstance(found, str):
             continue
@@ -40,6 +40,12 @@ def score_images(
     for batch in waiting.values():
         scores.update(_scored(batch, reward))
     return scores
+
+
+def _images(comparisons: Iterable[Comparison]) -> Iterator[tuple[tuple[str, str], ImageSource]]:
+    for comparison in comparisons:
+        for image in (comparison.image_a, comparison.image_b):
+            yield (image_key(image), comparison.prompt), image
 
 
 def _scored(batch: list[tuple[tuple[str, str], torch.Tensor]], reward: Reward) -> dict[tuple[str, str], float]:

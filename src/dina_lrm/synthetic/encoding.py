@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import Int64
+from torch import Tensor
 
 from dina_lrm.backbones.base import Backbone, Conditioning
 from dina_lrm.data.cache import EncodedComparisons
@@ -26,12 +28,9 @@ def encode(
         latents.append(backbone.encode_images(pixels).float().cpu())
         if progress is not None:
             progress(min(start + batch_size, len(comparisons.images)), len(comparisons.images))
-    rows: dict[str, int] = {}
-    prompt_row = np.array([rows.setdefault(prompt, len(rows)) for prompt in comparisons.prompts])
-    texts = list(rows)
-    parts = [backbone.encode_prompts(texts[i : i + 512]).to("cpu") for i in range(0, len(texts), 512)]
+    texts, prompts = prompt_rows(comparisons)
+    parts = [backbone.encode_prompts(list(texts[i : i + 512])).to("cpu") for i in range(0, len(texts), 512)]
     pairs = torch.from_numpy(comparisons.pairs)
-    prompts = torch.from_numpy(prompt_row[comparisons.group[comparisons.pairs[:, 0]]])
     return EncodedComparisons.from_tensors(
         latents=torch.cat(latents).clone(),
         conditioning=Conditioning.cat(parts),
@@ -40,5 +39,17 @@ def encode(
         prompt=prompts,
         preference=torch.from_numpy(comparisons.preference).float(),
         prompts=texts,
-        pair_id=[f"{comparisons.source}-{n}" for n in range(len(comparisons))],
+        pair_id=pair_names(comparisons),
     )
+
+
+def prompt_rows(comparisons: SyntheticComparisons) -> tuple[tuple[str, ...], Int64[Tensor, " pairs"]]:
+    """The distinct prompts, and which of them each pair is for."""
+    rows: dict[str, int] = {}
+    of_prompt = np.array([rows.setdefault(prompt, len(rows)) for prompt in comparisons.prompts], dtype=np.int64)
+    return tuple(rows), torch.from_numpy(of_prompt[comparisons.group[comparisons.pairs[:, 0]]])
+
+
+def pair_names(comparisons: SyntheticComparisons) -> list[str | None]:
+    """How each pair is called."""
+    return [f"{comparisons.source}-{n}" for n in range(len(comparisons))]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.base import Backbone, BackboneConfig, LoraSettings
+from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.precision import preferred_dtype
@@ -72,7 +73,9 @@ def reward_model_config(config: TrainConfig) -> RewardModelConfig:
             prompt_length=model.prompt_length,
             revision=model.revision,
         ),
-        head=QFormerConfig(**asdict(model.head)),
+        head=PooledConfig(**asdict(model.pooled))
+        if model.head_kind == "pooled"
+        else QFormerConfig(**asdict(model.head)),
         lora=lora if adaptation.kind == "lora" else None,
         own_backbone=adaptation.kind == "full",
         preference=preference_objective(config.objective.preference).model,

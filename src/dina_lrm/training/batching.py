@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
@@ -58,6 +58,14 @@ def split_by_prompt(
             "pairs; both sides need one. Use more prompts, another fraction or a validation set"
         )
     return data.subset((~held).nonzero().flatten()), data.subset(held.nonzero().flatten())
+
+
+def weighted_by_prompt(data: EncodedComparisons) -> EncodedComparisons:
+    """The same comparisons, each weighing 1 / number of comparisons of its prompt, times its own weight."""
+    pairs = replace(data.pairs, weight=data.pairs.weight / data.pairs.prompt.bincount()[data.pairs.prompt])
+    return EncodedComparisons(
+        data.latents, data.conditioning, data.prompts, data.truncated, pairs, data.missing, data.header
+    )
 
 
 class StepSource:

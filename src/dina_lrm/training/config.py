@@ -15,8 +15,10 @@ from dina_lrm.typed import from_plain, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
-PreferenceName = Literal["paper", "released", "fixed", "released-fixed", "bradley-terry", "thurstone"]
-SamplerName = Literal["uniform", "constant", "logit_normal", "power", "beta", "mode"]
+PreferenceName = Literal["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm", "thurstone"]
+SamplerName = Literal["uniform", "constant", "logit_normal", "power", "beta", "mode", "timesteps"]
+HeadKind = Literal["qformer", "pooled"]
+Weighting = Literal["pair", "prompt"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 Precision = Literal["auto", "fp32", "bf16"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
@@ -34,6 +36,17 @@ class HeadSettings:
     mask_text_padding: bool = False
     logistic: bool = False
     dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class PooledSettings:
+    """Shape of LRM's head (`heads.pooled.PooledConfig`)."""
+
+    width: int | None = None
+    guidance: float = 7.5
+    guided: Literal["last", "all"] = "last"
+    text_projection: bool = True
+    logit_scale: float = 2.6592
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,10 @@ class ModelSettings:
     noise_level: float = 0.4
     """Level at which the trained model scores unless told otherwise."""
     ensemble_levels: tuple[float, ...] = (0.2, 0.5, 0.7)
+    head_kind: HeadKind = "qformer"
+    """The paper's query transformer, described by `head`, or LRM's pooled maps, described by `pooled`."""
     head: HeadSettings = field(default_factory=HeadSettings)
+    pooled: PooledSettings = field(default_factory=PooledSettings)
 
     def __post_init__(self) -> None:
         _require(self.depth >= 1, "model.depth", self.depth, "an integer of at least 1")
@@ -121,6 +137,11 @@ class NoiseLevelSettings:
     beta: float | None = None
     scale: float | None = None
     """mode."""
+    first: float | None = None
+    """timesteps: `first` to `last` by `interval`, of `total`; LRM's are 1, 51, ..., 951 of 1000."""
+    last: float | None = None
+    interval: float | None = None
+    total: float | None = None
     stratified: bool = True
     """Spread the levels of a batch evenly over the distribution: each is still drawn from it, the mean varies less."""
     together: int = 1
@@ -152,6 +173,8 @@ class ObjectiveSettings:
     preference: PreferenceSettings = field(default_factory=PreferenceSettings)
     noise_levels: NoiseLevelSettings = field(default_factory=NoiseLevelSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    weighting: Weighting = "pair"
+    """"prompt" divides the weight of a comparison by the number of comparisons of its prompt (LRM)."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.run_checkpoints import prune_checkpoints, save_checkpoint
 from dina_lrm.training.assemble import build_model, noise_level_sampler
-from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
@@ -117,7 +117,7 @@ class Trainer:
         data = distilled(config.objective.teacher, data, accelerator, self._shown)
         self.config, self.data, self.validation, self.folder = config, data, validation, folder
         self.source = StepSource(
-            data,
+            weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
             noise_level_sampler(config.objective.noise_levels),
             config.batch_size,
             config.seed,

@@ -26,7 +26,8 @@ class Source:
 
     `comparisons(row, options)` raises ValueError, naming file and row, for a row that it does not accept. `tables`
     gives the files of a path and split; `splits` are the published ones, the first is read unless another is named.
-    `hub` says where rows can be streamed from where there is no local copy.
+    `hub` says where rows can be streamed from where there is no local copy. `conflict(row)` says why a row that is
+    accepted contradicts itself, for a check to count.
     """
 
     about: str
@@ -34,6 +35,7 @@ class Source:
     tables: Callable[[Path, str | None], list[Path]]
     splits: tuple[str, ...] = ()
     hub: HubDataset | None = None
+    conflict: Callable[[Row], str | None] | None = None
 
 
 SOURCES: dict[str, Source] = {
@@ -44,7 +46,7 @@ SOURCES: dict[str, Source] = {
         partial(split_tables, folders=(".",)),
         ("rankings",),
     ),
-    "hpdv3": Source("MizzenAI/HPDv3", hpdv3.comparisons, split_tables, ("test", "train")),
+    "hpdv3": Source("MizzenAI/HPDv3", hpdv3.comparisons, split_tables, ("test", "train"), conflict=hpdv3.conflict),
     "hpdv2": Source("ymhao/HPDv2", hpdv2.comparisons, split_tables, ("test", "train")),
     "imagereward": Source(
         "zai-org/ImageRewardDB", image_reward.comparisons, split_tables, ("test", "validation", "train")
@@ -64,7 +66,10 @@ SOURCES: dict[str, Source] = {
         HubDataset("yuvalkirstain/pickapic_v2"),
     ),
     "released-latents": Source(
-        "the pre-encoded Parquet released with the paper", released_latents.comparisons, released_latents.tables
+        "the pre-encoded Parquet released with the paper",
+        released_latents.comparisons,
+        released_latents.tables,
+        conflict=released_latents.conflict,
     ),
 }
 

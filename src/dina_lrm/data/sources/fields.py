@@ -86,6 +86,15 @@ def ranks(values: Mapping[str, Any], name: str) -> list[float]:
     return [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
 
 
+def votes_against(votes: Sequence[int] | None, winner: str) -> str | None:
+    """Why a row contradicts itself: it names a winner, and its votes, the winner's first, are for the other image."""
+    if votes is None or votes[0] >= votes[1]:
+        return None
+    return (
+        f"{winner} is named as the preferred image, and its votes are {votes[0]} to {votes[1]}; the votes are followed"
+    )
+
+
 def image_path(name: str, row: Row, options: ReadOptions) -> Path:
     """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
 

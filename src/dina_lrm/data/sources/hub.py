@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dina_lrm.data.sources.tables import Row
 
+REACH_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class HubDataset:
@@ -22,16 +24,47 @@ def hub_rows(dataset: HubDataset, split: str) -> Iterator[Row]:
     """Every row of a split, streamed: nothing is stored, and memory does not grow.
 
     Raises:
-        ValueError: the data set cannot be opened; the message holds the reason.
+        ValueError: the data set cannot be reached or opened, or the stream breaks; the message holds the reason and
+            what to do.
     """
     from datasets import Image, load_dataset
 
+    where = f"{dataset.repo}, split {split!r}"
+    _check_reached(dataset, where)
     try:
         rows = load_dataset(dataset.repo, dataset.config, split=split, streaming=True)
     except Exception as error:  # the library raises its own, the hub's and the network's errors
-        raise ValueError(f"{dataset.repo}, split {split!r}: cannot be opened ({error})") from error
+        raise ValueError(f"{where}: cannot be opened ({error}); {_instead(dataset)}") from error
     for column in dataset.image_columns:
         if column in (rows.features or {}):
             rows = rows.cast_column(column, Image(decode=False))
-    for number, values in enumerate(rows, start=1):
+    number = 0
+    stream = enumerate(rows, start=1)
+    while True:
+        try:
+            number, values = next(stream)
+        except StopIteration:
+            return
+        except Exception as error:  # as above
+            raise ValueError(f"{where}: broke off after row {number} ({error}); {_instead(dataset)}") from error
         yield Row(Path(dataset.repo) / split, f"row {number}", dict(values))
+
+
+def _check_reached(dataset: HubDataset, where: str) -> None:
+    """One question to the hub: the library that streams would ask for most of a minute before it gives up."""
+    from huggingface_hub import HfApi
+
+    if Path(dataset.repo).is_dir():
+        return
+    try:
+        HfApi().dataset_info(dataset.repo, timeout=REACH_SECONDS)
+    except Exception as error:  # errors of the hub, and of whichever HTTP client its library is built on
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ValueError(f"{where}: the hub cannot be reached, or refuses ({reason}); {_instead(dataset)}") from error
+
+
+def _instead(dataset: HubDataset) -> str:
+    return (
+        f"where there is a network, run `hf download {dataset.repo} --repo-type dataset --local-dir DIR`, and give the "
+        "folder: --path DIR"
+    )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dina_lrm.data.comparison import Comparison, EncodedImage
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, text
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, text, votes_against
 from dina_lrm.data.sources.tables import Row
 
 PIXELS_PER_LATENT = 8
@@ -38,25 +38,34 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
     return comparisons_of(row, options, "released-latents", _parse)
 
 
+def conflict(row: Row) -> str | None:
+    """Why an accepted row contradicts itself, None where it does not."""
+    return votes_against(_votes(_details(row.values.get("detailed_results"))), "image 1")
+
+
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
     prompt = text(values, "prompt")
     first, second = (_latents(values, side) for side in ("1", "2"))
     details = _details(values.get("detailed_results"))
-    given = details.get("choice_dist")
-    votes: list[int] = list(given) if isinstance(given, list | tuple) else []
-    told = len(votes) == 2 and sum(votes) > 0
+    votes = _votes(details)
     confidence = details.get("confidence")
     return [
         Comparison(
             prompt,
             first,
             second,
-            preference=votes[0] / sum(votes) if told else 1.0,
+            preference=1.0 if votes is None else votes[0] / sum(votes),
             prompt_id=f"released-latents-{prompt}",
-            votes=sum(votes) if told else None,
+            votes=None if votes is None else sum(votes),
             confidence=None if confidence is None else float(confidence),
         )
     ]
+
+
+def _votes(details: Mapping[str, Any]) -> tuple[int, int] | None:
+    given = details.get("choice_dist")
+    votes = list(given) if isinstance(given, list | tuple) else []
+    return (votes[0], votes[1]) if len(votes) == 2 and sum(votes) > 0 else None
 
 
 def _latents(values: Mapping[str, Any], side: str) -> EncodedImage:

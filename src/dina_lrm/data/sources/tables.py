@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PARQUET_ROWS = 64
 """Rows held in memory at once while a Parquet file is read: they may hold images, or latents of a MiB each."""
@@ -57,14 +59,32 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _json(path: Path) -> Iterator[Row]:
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
-    if not isinstance(rows, list):
-        raise ValueError(f"{path}: holds a JSON {type(rows).__name__}; expected a list of objects")
-    for number, values in enumerate(rows, start=1):
-        yield _object_row(path, f"row {number}", values)
+    """The rows of a JSON list, of which one is in memory at a time: published ones have a million."""
+    import ijson
+
+    number = 0
+    with path.open("rb") as file:
+        _enter_list(path, file)
+        try:
+            for number, values in enumerate(ijson.items(file, "item", use_float=True), start=1):
+                yield _object_row(path, f"row {number}", values)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            yield Row(path, f"row {number + 1}", {}, f"not JSON from here on ({' '.join(str(error).split()):.200})")
+
+
+def _enter_list(path: Path, file: BinaryIO) -> None:
+    """Leave the file where its list begins; raises ValueError when it holds anything else."""
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    first = file.read(1)
+    while first.isspace():
+        first = file.read(1)
+    if first != b"[":
+        found = {b"": "nothing", b"{": "an object"}.get(first, f"text that begins with {first.decode('latin-1')!r}")
+        raise ValueError(
+            f"{path}: holds {found}; expected a JSON list of objects (with an object on each line, call it .jsonl)"
+        )
+    file.seek(-1, os.SEEK_CUR)
 
 
 def _csv(path: Path) -> Iterator[Row]:
@@ -123,7 +143,10 @@ def scan_rows(path: Path) -> Iterator[Row]:
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
-    yield from reader(path)
+    try:
+        yield from reader(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
 
 def own_tables(path: Path, split: str | None = None) -> list[Path]:

@@ -27,15 +27,21 @@ def write_comparisons(path: str | Path, comparisons: Iterable[Comparison], embed
         ValueError: an unknown suffix; images in memory for a format that holds paths only.
     """
     path = Path(path)
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(WRITERS)}")
+    writer = check_format(path)
     if embed_images and path.suffix.lower() != ".parquet":
         raise ValueError(f"{path}: embed_images needs a .parquet file; {path.suffix} holds paths only")
     path.parent.mkdir(parents=True, exist_ok=True)
     encode = _embedded if embed_images else _as_path
     with replaced_when_complete(path) as temporary:
         return writer(temporary, (_values(comparison, path, encode) for comparison in comparisons))
+
+
+def check_format(path: Path) -> Callable[[Path, Iterator[Values]], int]:
+    """The writer of a file of that suffix; raises ValueError naming the accepted ones."""
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(WRITERS)}")
+    return writer
 
 
 Values = dict[str, Any]

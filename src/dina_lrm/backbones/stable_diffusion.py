@@ -1,0 +1,203 @@
+"""Stable Diffusion 1.5, 2.1 and XL: U-Nets whose down blocks and mid block are read, and whose up blocks never run.
+
+blocks: down blocks, then the mid block (SD1.5: 4 + 1, SDXL: 3 + 1);   tap n: the map after n blocks, before it is
+sampled down, as (height width) tokens;   text tap 0: the prompt's states, which a U-Net reads and never changes
+timestep: 1000 t - 1, a real number;   process: of the model's own betas, epsilon or v prediction
+time embedding: of the timestep, in SDXL with the image's size and the pooled prompt;   latents: never shifted
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, final
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.latents import decode_pixels, encode_pixels
+from dina_lrm.backbones.stable_diffusion_parts import FolderParts, PipelineParts, UnetParts, encode_unet_prompts
+from dina_lrm.backbones.taps import BlockScope, TappedRun
+from dina_lrm.backbones.transformer import TransformerBackbone
+from dina_lrm.backbones.truncated import Kept, load_truncated
+from dina_lrm.backbones.unet_taps import run_tapped_unet
+from dina_lrm.diffusion.from_scheduler import process_from_scheduler
+
+Prediction = Literal["epsilon", "v_prediction"]
+"""What the U-Net's own output is: the noise, or the velocity of a variance-preserving process."""
+
+
+@final
+class StableDiffusionBackbone(TransformerBackbone):
+    """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
+
+    blocks: ClassVar[str] = "down_blocks"
+    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
+
+    def __init__(
+        self,
+        config: BackboneConfig,
+        scheduler: SchedulerMixin,
+        unet: UNet2DConditionModel,
+        parts: UnetParts,
+        shared: bool,
+    ) -> None:
+        super().__init__(config, process_from_scheduler(scheduler), unet, shared)
+        if config.text_taps not in ((), (0,)):
+            raise ValueError(
+                f"text_taps: got {config.text_taps}; a U-Net never changes its text states: accepted are () and (0,)"
+            )
+        self._parts = parts
+        widths = unet.config.block_out_channels
+        # Tap 0 has the width of the first resolution, the mid block that of the last
+        self.visual_widths = tuple((widths[0], *widths, widths[-1])[tap] for tap in config.visual_taps)
+        self.text_widths = (unet.config.cross_attention_dim,) * len(config.text_taps)
+        self.time_embedding_width = unet.time_embedding.linear_2.out_features
+        self.pooled_width = parts.pooled_width
+        self.latent_channels = unet.config.in_channels
+        self.latent_multiple = 2 ** (len(widths) - 1)
+        self.pixels_per_latent = parts.pixels_per_latent
+        self.latent_scale, self.latent_shift = parts.latent_scale, 0.0
+        self.prediction: Prediction = _prediction(config, scheduler)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the work is done."""
+        return self._parts.device
+
+    @classmethod
+    def block_names(cls, transformer: ModelMixin) -> list[str]:
+        """The down blocks and the mid block."""
+        return [*super().block_names(transformer), "mid_block"]
+
+    @classmethod
+    def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "StableDiffusionBackbone":
+        """Read a loaded pipeline's U-Net where it is (shared mode)."""
+        return cls(config, pipeline.scheduler, pipeline.unet, PipelineParts(pipeline), shared=True)
+
+    @classmethod
+    def from_folder(
+        cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
+    ) -> "StableDiffusionBackbone":
+        """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
+        stored = UNet2DConditionModel.load_config(folder / "unet")
+        down = len(stored["down_block_types"])
+        if config.depth > down + 1:
+            raise ValueError(
+                f"depth: got {config.depth}, but {config.pretrained} has {down} down blocks and a mid block"
+            )
+        dropped = ("up_blocks", "conv_norm_out", "conv_out", *(() if config.depth > down else ("mid_block",)))
+        kept = Kept(cls.blocks, min(config.depth, down), dropped)
+        unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
+        scheduler = load_scheduler(folder)
+        return cls(config, scheduler, unet, FolderParts(folder, unet, scheduler), shared=False)
+
+    def features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Features:
+        """Maps at the taps as tokens, row by row; the time embedding is what the U-Net gives its blocks."""
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        self._check_widths(conditioning)
+        device, dtype = self.device, self.dtype
+        embeds = conditioning.prompt_embeds.to(device, dtype)
+        run = self.run_blocks(
+            {
+                "sample": noisy_latents.to(device, dtype),
+                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
+                "encoder_hidden_states": embeds,
+                "added_cond_kwargs": self._added_conditions(noisy_latents, conditioning),
+            }
+        )
+        maps = [({0: run.inputs["hidden_states"]} | run.outputs)[tap] for tap in self.config.visual_taps]
+        mask, pooled = conditioning.prompt_mask, conditioning.pooled_prompt_embeds
+        return Features(
+            tuple(rearrange(x, "b c h w -> b (h w) c") for x in maps),
+            (embeds,) * len(self.config.text_taps),
+            run.inputs["temb"],
+            None if mask is None else mask.to(device),
+            grids=tuple((x.shape[-2], x.shape[-1]) for x in maps),
+            pooled_text=None if pooled is None else pooled.to(device, dtype),
+        )
+
+    def tapped(self, arguments: dict[str, Any], taps: set[int], scope: BlockScope) -> TappedRun:
+        """The U-Net's forward, left behind the last block used."""
+        return run_tapped_unet(
+            self.transformer,
+            arguments,
+            depth=self.config.depth,
+            taps=taps,
+            scope=scope,
+            gradient_checkpointing=self._gradient_checkpointing,
+        )
+
+    def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+        """Scaled latents (float32) of pixels in [-1, 1]."""
+        self.check_pixels(pixels)
+        vae = self._parts.vae(self.device, self.dtype)
+        return encode_pixels(vae, pixels.to(self.device), shift=0.0)
+
+    def decode_latents(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
+        """Pixels (float32) of scaled latents; differentiable."""
+        vae = self._parts.vae(self.device, self.dtype)
+        return decode_pixels(vae, latents.to(self.device), shift=0.0)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """CLIP states of the prompts, without guidance."""
+        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
+        return encode_unet_prompts(pipeline, prompts, self.device)
+
+    def use_text_encoders(self, folder: Path) -> None:
+        """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""
+        self._own_weights("use_text_encoders")
+        assert isinstance(self._parts, FolderParts)
+        self._parts.replace_text_encoders(folder)
+        self.text_encoders, self._empty = folder, None
+
+    @property
+    def _takes_added_conditions(self) -> bool:
+        return self.transformer.config.addition_embed_type == "text_time"
+
+    def _added_conditions(self, latents: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
+        """SDXL's: the pooled prompt, and the picture's size as it was and is to be, with nothing cropped."""
+        if not self._takes_added_conditions:
+            return None
+        height, width = (side * self.pixels_per_latent for side in latents.shape[-2:])
+        sizes = torch.tensor([height, width, 0, 0, height, width], device=self.device, dtype=self.dtype)
+        assert conditioning.pooled_prompt_embeds is not None
+        pooled = conditioning.pooled_prompt_embeds.to(self.device, self.dtype)
+        return {"text_embeds": pooled, "time_ids": sizes.expand(len(latents), -1)}
+
+    def _check_widths(self, conditioning: Conditioning) -> None:
+        config, pooled = self.transformer.config, conditioning.pooled_prompt_embeds
+        given = [("prompt_embeds", conditioning.prompt_embeds.shape[-1], config.cross_attention_dim)]
+        if self._takes_added_conditions:
+            if pooled is None:
+                raise ValueError("conditioning: SDXL needs pooled_prompt_embeds, got None")
+            sizes = 6 * config.addition_time_embed_dim
+            wanted = config.projection_class_embeddings_input_dim - sizes
+            given.append(("pooled_prompt_embeds", pooled.shape[-1], wanted))
+        for name, found, wanted in given:
+            if found != wanted:
+                raise ValueError(f"conditioning: {name} is {found} wide, {self.config.pretrained} takes {wanted}")
+
+
+def load_scheduler(folder: Path) -> SchedulerMixin:
+    """The scheduler of a pipeline folder, of the class that it names."""
+    values = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    return getattr(diffusers, values["_class_name"]).from_config(values)
+
+
+def _prediction(config: BackboneConfig, scheduler: SchedulerMixin) -> Prediction:
+    found = scheduler.config.get("prediction_type", "epsilon")
+    if found not in ("epsilon", "v_prediction"):
+        raise ValueError(f"{config.pretrained}: prediction_type is {found!r}; accepted: epsilon and v_prediction")
+    return "epsilon" if found == "epsilon" else "v_prediction"

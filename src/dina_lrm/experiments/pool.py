@@ -1,0 +1,64 @@
+"""Worker processes that never outlive the process that started them, and a way to end them all at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+
+
+class Stopped(RuntimeError):
+    """A worker was asked to stop, which ends the whole run."""
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for jobs, which end when this process does, however it ends.
+
+    When the block is left by an exception the jobs under way are given up at once. SIGTERM in the block is a
+    KeyboardInterrupt, so that what is to be tidied up is. A signal to a worker ends it, and with it the pool.
+    """
+    context = multiprocessing.get_context("spawn")
+    # Nothing is ever sent: the workers' end of the pipe reads as closed when ours is, by us or by our death
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(theirs,))
+    try:
+        with terminated_as_interrupted():
+            yield pool
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt in the block, as Ctrl-C does; signals reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_with(parent: Connection) -> None:
+    """Run in each worker: end when the parent's end of the pipe is closed, and on a signal, without a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(1))
+
+    def watch() -> None:
+        wait([parent])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

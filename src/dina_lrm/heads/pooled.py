@@ -1,0 +1,108 @@
+r"""LRM's head (arXiv 2502.01051): pooled maps of several resolutions against the pooled prompt, no attention.
+
+    f_j   = mean over positions of the map at tap j
+    f_J  <- f_J(empty) + g (f_J(prompt) - f_J(empty))          visual feature enhancement, g = 7.5: the last tap (mid
+                                                               block), or all taps
+    v     = W_v concat_j f_j        u = W_u pooled prompt      no biases; W_u left out where the encoder projects
+    score = exp(logit_scale) cos(v, u)                         logit_scale starts at ln(1 / 0.07) = 2.6592
+
+The time enters through the generator alone. Several noise levels are averaged after the cosine. Parameter names are
+those of the weights published with LRM.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dina_lrm.backbones.base import Features
+from dina_lrm.heads.base import Head, HeadTokens
+
+LOGIT_SCALE = 2.6592
+"""ln(1 / 0.07), where CLIP's temperature starts."""
+
+
+@dataclass(frozen=True)
+class PooledConfig:
+    """Shape of a `PooledHead`."""
+
+    width: int | None = None
+    """Width of the common space; None = that of the pooled prompt."""
+    guidance: float = 7.5
+    """Of the feature enhancement; 1 = none, and half the cost: the empty prompt is not run."""
+    guided: Literal["last", "all"] = "last"
+    """Which taps are enhanced: the last one (LRM), or all."""
+    text_projection: bool = True
+    """Project the pooled prompt too; without it (SDXL) the common space is as wide as the prompt."""
+    logit_scale: float = LOGIT_SCALE
+    """Where the logarithm of the scale starts."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible shapes."""
+        if self.width is not None and self.width < 1:
+            raise ValueError(f"head: width={self.width}; accepted: at least 1, or none")
+        if not 0.0 <= self.guidance < float("inf"):
+            raise ValueError(f"head: guidance={self.guidance}; accepted: a finite number of at least 0")
+        if self.guided not in ("last", "all"):
+            raise ValueError(f"head: guided={self.guided!r}; accepted: 'last' and 'all'")
+
+
+class PooledHead(Head):
+    """Cosine of pooled, projected maps and the pooled, projected prompt."""
+
+    def __init__(self, config: PooledConfig, visual_widths: Sequence[int], pooled_width: int) -> None:
+        super().__init__()
+        if pooled_width < 1:
+            raise ValueError("head: the backbone has no pooled prompt, which LRM's head compares pictures with")
+        width = config.width if config.width is not None else pooled_width
+        if not config.text_projection and width != pooled_width:
+            raise ValueError(
+                f"head: width={width} without text_projection; accepted: {pooled_width}, the pooled prompt's"
+            )
+        self.config = config
+        self.visual_projection = nn.Linear(sum(visual_widths), width, bias=False)
+        nn.init.normal_(self.visual_projection.weight, std=0.02)
+        self.text_projection = nn.Linear(pooled_width, width, bias=False) if config.text_projection else None
+        if self.text_projection is not None:
+            # Published models start from CLIP's own projection; one that keeps all angles is nearest to it
+            nn.init.orthogonal_(self.text_projection.weight)
+        self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale))
+
+    @property
+    def reads_unconditional(self) -> bool:
+        """Whether the maps of the empty prompt are needed beside those of the prompt."""
+        return self.config.guidance != 1.0
+
+    def tokens(self, features: Features) -> HeadTokens:
+        """One visual and one text token: unit vectors of the common space."""
+        if features.pooled_text is None:
+            raise ValueError("head: conditioning has no pooled_prompt_embeds, which LRM's head compares pictures with")
+        dtype = self.visual_projection.weight.dtype
+        visual = self.visual_projection(torch.cat(self._pooled(features), dim=-1).to(dtype))
+        text = features.pooled_text.to(dtype)
+        text = text if self.text_projection is None else self.text_projection(text)
+        return HeadTokens(_unit(visual).unsqueeze(1), _unit(text).unsqueeze(1))
+
+    def score(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, " batch"]:
+        """Scaled cosine, averaged over the noise levels."""
+        levels = HeadTokens.cat(tokens)
+        assert levels.text is not None
+        return self.logit_scale.float().exp() * (levels.visual * levels.text).sum(dim=-1).mean(dim=1)
+
+    def _pooled(self, features: Features) -> list[Tensor]:
+        means = [tokens.float().mean(dim=1) for tokens in features.visual]
+        if not self.reads_unconditional:
+            return means
+        if features.unconditional is None:
+            raise ValueError("head: guidance needs the features of the empty prompt; read them with `read_features`")
+        empty = [tokens.float().mean(dim=1) for tokens in features.unconditional]
+        enhanced = [u + self.config.guidance * (c - u) for c, u in zip(means, empty, strict=True)]
+        return enhanced if self.config.guided == "all" else [*means[:-1], enhanced[-1]]
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors.float(), dim=-1)

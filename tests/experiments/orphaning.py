@@ -1,0 +1,23 @@
+"""A process whose workers sleep: `python -m tests.experiments.orphaning WORKERS`; prints what they are."""
+
+import os
+import sys
+import time
+from concurrent.futures import as_completed
+
+from dina_lrm.experiments.pool import worker_pool
+
+
+def job(seconds: float) -> None:
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+
+def main(workers: int) -> None:
+    with worker_pool(workers) as pool:
+        for done in as_completed([pool.submit(job, 600.0) for _ in range(workers)]):
+            done.result()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,109 @@
+"""Pages in a real browser: nothing broken, empty or too wide on a desk or a phone, in light or dark."""
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure as Plot
+
+from dina_lrm.reports.blocks import Figure, Section
+from dina_lrm.reports.evaluation import write_evaluation_report
+from dina_lrm.reports.html import write_report
+from dina_lrm.reports.leaderboard import write_leaderboard
+from dina_lrm.reports.run import write_run_report
+from tests.reports.browser import SCHEMES, WIDTHS, chromium, opened
+from tests.reports.simulated import simulated_result
+from tests.reports.test_html import pair_images
+
+FAULTS = """() => {
+  const marks = "path, use, line, polyline, polygon, rect, circle, image";
+  const found = [];
+  for (const image of document.images)
+    if (!(image.complete && image.naturalWidth)) found.push("broken image " + image.alt);
+  for (const plot of document.querySelectorAll("figure > svg")) {
+    const box = plot.getBoundingClientRect(), drawn = plot.querySelectorAll("[id*=axes_] :is(" + marks + ")").length;
+    if (box.width < 50 || box.height < 50) found.push("flat plot " + plot.ariaLabel);
+    if (drawn < 10) found.push("empty plot " + plot.ariaLabel);
+  }
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) found.push("page is " + root.scrollWidth + " wide");
+  return found;
+}"""
+COLUMN = "number => [...document.querySelectorAll('#board tbody tr')].map(row => row.cells[number].textContent.trim())"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    results = [simulated_result(pairs=60), simulated_result("second model", extra=0.5, pairs=60)]
+    record = {"train": {"name": "first", "optimizer": {"lr": 0.0003}}, "data": {"path": "a/long/path" * 12}}
+    (folder / "config.json").write_text(json.dumps(record))
+    lines = [{"step": step, "loss": 1 / step, "accuracy": 0.5} for step in range(1, 9)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return {
+        "run": write_run_report(folder, results[:1], pair_images, command="dina-lrm train first " + "--option x " * 30),
+        "evaluation": write_evaluation_report(folder / "evaluation.html", results, pair_images),
+        "leaderboard": write_leaderboard(folder / "leaderboard.html", results),
+    }
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["run", "evaluation", "leaderboard"])
+def test_nothing_is_broken_empty_or_too_wide(browser, pages, name, width, scheme):
+    with opened(browser, pages[name], width, scheme) as page:
+        assert page.evaluate(FAULTS) == []
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert light == (scheme == "light")
+
+
+def test_what_is_looked_for_would_be_found(browser, tmp_path):
+    page_file = write_report(tmp_path / "page.html", "T", [Section("S", [Figure(Plot(), "nothing drawn")])])
+    text = page_file.read_text().replace(
+        "</main>", '<img alt="x" src="data:,"><div style="width: 9000px">.</div></main>'
+    )
+    page_file.write_text(text)
+    with opened(browser, page_file) as page:
+        kinds = {fault.split()[0] for fault in page.evaluate(FAULTS)}
+    assert kinds == {"broken", "empty", "page"}
+
+
+def test_a_click_on_a_head_sorts_and_another_turns_round(browser, pages):
+    with opened(browser, pages["leaderboard"]) as page:
+        head = page.locator("#board thead th").nth(2)
+        head.locator("button").click()
+        down = [float(text.split("\n")[0][:4]) for text in page.evaluate(COLUMN, 2)]
+        assert down == sorted(down, reverse=True) and head.get_attribute("aria-sort") == "descending"
+        head.locator("button").click()
+        up = [float(text.split("\n")[0][:4]) for text in page.evaluate(COLUMN, 2)]
+        assert up == sorted(up) and head.get_attribute("aria-sort") == "ascending"
+        assert page.locator("#board th[aria-sort]").count() == 1
+
+
+def test_text_in_the_filter_hides_the_other_rows(browser, pages):
+    with opened(browser, pages["leaderboard"]) as page:
+        rows = page.locator("#board tbody tr")
+        assert page.locator("#shown").text_content() == f"{rows.count()} of {rows.count()}"
+        page.locator("#filter").fill("SECOND")
+        assert {row.split()[0] for row in rows.locator("visible=true").all_inner_texts()} == {"second"}
+        shown = rows.locator("visible=true").count()
+        assert 0 < shown < rows.count() and page.locator("#shown").text_content() == f"{shown} of {rows.count()}"
+        page.locator("#filter").fill("")
+        assert rows.locator("visible=true").count() == rows.count()
+
+
+def test_the_keyboard_reaches_filter_and_heads(browser, pages):
+    with opened(browser, pages["leaderboard"]) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "filter"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.locator("#board th").first.get_attribute("aria-sort") is not None
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", "the focus is seen"

@@ -1,0 +1,126 @@
+"""Adapters over published weights against the architectures written down anew (`originals.py`), on random weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dina_lrm.rewards.base import load_reward
+from dina_lrm.rewards.clip import CLIP_MEAN, CLIP_STD
+from dina_lrm.scoring import PromptTruncatedWarning
+from tests.models import some_images
+from tests.rewards.published_folders import SIDE, save_aesthetic, save_hpsv2, save_image_reward
+from tests.rewards.tiny_judges import save_tiny_clip
+
+PROMPTS = ["a red cube", "the small ball on the table"]
+
+
+def normal(images):
+    mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
+    return (images - mean) / std
+
+
+@pytest.fixture(scope="module")
+def hpsv2(tmp_path_factory):
+    return save_hpsv2(tmp_path_factory.mktemp("hpsv2"))
+
+
+@pytest.fixture(scope="module")
+def image_reward(tmp_path_factory):
+    return save_image_reward(tmp_path_factory.mktemp("image_reward"))
+
+
+@pytest.fixture(scope="module")
+def aesthetic(tmp_path_factory):
+    return save_aesthetic(tmp_path_factory.mktemp("aesthetic"))
+
+
+def test_hpsv2_is_the_cosine_of_open_clip(hpsv2):
+    folder, model, tokenizer = hpsv2
+    images = some_images(2, side=SIDE)
+    with torch.no_grad():
+        expected = 100 * model(normal(images), tokenizer(PROMPTS[:1] * 2, return_tensors="pt").input_ids)
+    reward = load_reward(f"hpsv2:{folder}")
+    assert reward.name == f"hpsv2:{folder}"
+    torch.testing.assert_close(reward(images, PROMPTS[:1] * 2), expected, rtol=1e-4, atol=1e-4)
+    assert expected.std() > 0.1
+
+
+def test_imagereward_is_blip_and_its_layers(image_reward):
+    folder, model, tokenizer = image_reward
+    images = some_images(2, side=SIDE)
+    tokens = tokenizer(PROMPTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(normal(images), tokens.input_ids, tokens.attention_mask)
+    torch.testing.assert_close(load_reward(f"imagereward:{folder}")(images, PROMPTS), expected, rtol=1e-3, atol=1e-3)
+    assert expected.std() > 0.05
+    with pytest.warns(PromptTruncatedWarning, match="1 of 2 prompts are longer than the 35 tokens that ImageReward"):
+        load_reward(f"imagereward:{folder}")(images, ["a ball", " ".join(["red"] * 40)])
+
+
+def test_the_aesthetic_score_is_of_the_normalised_embedding(aesthetic):
+    folder, model, _ = aesthetic
+    images = some_images(2, side=SIDE)
+    clip = load_reward(f"clip:{folder}")
+    with torch.no_grad():
+        expected = model(F.normalize(clip.towers.embed(images), dim=-1))[:, 0]
+    torch.testing.assert_close(load_reward(f"aesthetic:{folder}")(images, ["a", "b"]), expected)
+
+
+@pytest.mark.parametrize("family", ["hpsv2", "imagereward", "aesthetic"])
+def test_scores_do_not_depend_on_the_batch_and_have_gradients(family, request):
+    folder = request.getfixturevalue("image_reward" if family == "imagereward" else family)[0]
+    reward = load_reward(f"{family}:{folder}")
+    assert (reward.kind, reward.differentiable) == ("pixel", True)
+    images = some_images(3, side=24).requires_grad_()
+    prompts = ["a red cube", "a ball", "the small table on the left"]
+    together = reward(images, prompts)
+    alone = torch.cat([reward(images[i : i + 1], prompts[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    together.sum().backward()
+    assert images.grad is not None and (images.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
+
+
+def changed(folder: Path, copy: Path, file: str, change) -> Path:
+    for source in folder.iterdir():
+        (copy / source.name).write_bytes(source.read_bytes())
+    tensors = torch.load(copy / file, weights_only=True)
+    change(tensors.get("state_dict", tensors))
+    torch.save(tensors, copy / file)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("family", "file", "tensor"),
+    [
+        ("hpsv2", "HPS_v2.1_compressed.pt", "visual.transformer.resblocks.1.ln_1.weight"),
+        ("imagereward", "ImageReward.pt", "blip.text_encoder.encoder.layer.1.crossattention.self.key.weight"),
+        ("aesthetic", "sac+logos+ava1-l14-linearMSE.pth", "layers.4.bias"),
+    ],
+)
+def test_a_missing_a_strange_and_a_misshapen_tensor_are_named(family, file, tensor, request, tmp_path):
+    folder = request.getfixturevalue("image_reward" if family == "imagereward" else family)[0]
+    for number, (change, message) in enumerate(
+        (
+            (lambda t: t.pop(tensor), "missing tensors"),
+            (lambda t: t.update({"somewhere.else": torch.ones(1)}), r"unexpected tensors: .*somewhere\.else"),
+            (lambda t: t.update({tensor: torch.ones(1, 1)}), r"has shape \(1, 1\)"),
+        )
+    ):
+        copy = tmp_path / str(number)
+        copy.mkdir()
+        with pytest.raises(ValueError, match=message):
+            load_reward(f"{family}:{changed(folder, copy, file, change)}")
+
+
+class Whole(torch.nn.Module):
+    """A module that is pickled with its class."""
+
+
+def test_a_file_with_code_in_it_is_not_run(tmp_path):
+    torch.save(Whole(), tmp_path / "ImageReward.pt")
+    with pytest.raises(ValueError, match=r"holds more than tensors .* save its state dict once"):
+        load_reward(f"imagereward:{tmp_path}")
+    with pytest.raises(ValueError, match=r"has no ImageReward\.pt, as a judge has"):
+        load_reward(f"imagereward:{save_tiny_clip(tmp_path / 'other')}")
