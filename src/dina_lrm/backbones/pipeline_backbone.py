@@ -46,6 +46,7 @@ class PipelineBackbone(TransformerBackbone):
         if config.prompt_length < 1:
             raise ValueError(f"prompt_length: got {config.prompt_length}, family {config.family} needs at least 1")
         self._parts = parts
+        self.pooled_width = 0
         self.read_vae_config()
 
     @classmethod
