@@ -179,7 +179,9 @@ def _plain(value: Estimate) -> str:
 
 
 def _signed(value: Estimate) -> str:
-    text = f"{100 * value.value:+.1f} ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
+    text = f"{100 * value.value:+.1f}"
+    if value.high > value.low:  # one seed's calibration error has no interval
+        text += f" ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
     return text.replace("-", "\u2212")
 
 
