@@ -219,7 +219,9 @@ def test_wrong_inputs_are_refused(case, backbone, conditioning):
     refused(backbone, latents, levels_of(0.1, 0.2, 1.5), conditioning, "0, 1")
     narrow = replace(conditioning, prompt_embeds=conditioning.prompt_embeds[:, :, :5])
     refused(backbone, latents, levels, narrow, "prompt_embeds is 5 wide, .* takes 24")
-    if conditioning.pooled_prompt_embeds is not None:
+    pooled = conditioning.pooled_prompt_embeds
+    assert backbone.pooled_width == (0 if pooled is None else pooled.shape[-1])
+    if pooled is not None:
         refused(backbone, latents, levels, Conditioning(conditioning.prompt_embeds), "pooled_prompt_embeds")
 
 

@@ -42,7 +42,9 @@ def test_shapes_and_numbers_are_those_of_the_page(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_profile_counts_the_same():
-    assert transformer_cost("sd3.5-medium", 12, 1, 1024, False).forward / 1e12 == pytest.approx(
-        read("SD3.5-Medium").teraflops, rel=0.01
-    )
+@pytest.mark.parametrize("name", ["SD3.5-Medium", "FLUX.1-dev", "Z-Image-Turbo"])
+def test_the_profile_counts_the_same(name):
+    profile = transformer_cost(name.lower(), FULL_SIZE[name].depth, 1, 1024, False)
+    found = read(name)
+    assert profile.forward / 1e12 == pytest.approx(found.teraflops, rel=0.01)
+    assert profile.parameters / 1e9 == pytest.approx(found.used, rel=0.01)
