@@ -18,7 +18,15 @@ from dina_lrm.experiments.cells import (
     packed,
     unpacked,
 )
-from dina_lrm.experiments.estimates import MEAN, SETS, accuracy, check_comparable, difference, uncertainty
+from dina_lrm.experiments.estimates import (
+    MEAN,
+    SETS,
+    accuracy,
+    calibration_gain,
+    check_comparable,
+    difference,
+    uncertainty,
+)
 from dina_lrm.experiments.page import write_results
 from dina_lrm.recipes.ablations import ABLATIONS, Row, ablation, variants_of
 from dina_lrm.recipes.variants import VARIANTS
@@ -176,3 +184,19 @@ def test_table_4_is_the_mean_over_seeds_with_their_interval(tmp_path):
     assert (tmp_path / "found" / "plots" / "uncertainty.png").stat().st_size > 5_000
     with pytest.raises(ValueError, match=r"holds no cell of uncertainty"):
         write_results(tmp_path / "empty", ("uncertainty",), (0,), "none")
+
+
+def test_a_gain_of_calibration_is_that_of_seeds_both_have():
+    def with_error(variant, seed, ece):
+        made = cell(variant, seed, judges(0.7, seed=seed))
+        readings = {key: CellReading(r.right, r.accuracy, ece, 0.2, 0.5, 0.05, 0.02)
+                    for key, r in made.sets["in_domain"].readings.items()}  # fmt: skip
+        made.sets["in_domain"] = CellSet(600, 3, 0.88, "hash", readings)
+        return made
+
+    cells = {cell_name("base", s): with_error("base", s, 0.10 + 0.01 * s) for s in range(3)}
+    assert calibration_gain(cells, Row("nll"), Row("base"), (0, 1, 2)) is None
+    cells |= {cell_name("nll", s): with_error("nll", s, 0.02) for s in range(2)}
+    found = calibration_gain(cells, Row("nll"), Row("base"), (0, 1, 2))
+    assert (found.value, found.seeds) == (pytest.approx(0.085), 2)
+    assert found.high - found.value == pytest.approx(12.706 * 0.00707107 / 2**0.5, rel=1e-3)

@@ -60,6 +60,13 @@ def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, see
     return _estimate(parts)
 
 
+def calibration_gain(cells: Mapping[str, Cell], row: Row, other: Row, seeds: Sequence[int]) -> Estimate | None:
+    """Calibration error of `other` minus that of `row`, in domain, over the seeds of both; the interval is of seeds."""
+    pairs = [[measure(cells, one, "in_domain", "ece", [seed]) for one in (other, row)] for seed in seeds]
+    gains = [more - less for more, less in pairs if more is not None and less is not None]
+    return _over_seeds(gains) if gains else None
+
+
 def measure(cells: Mapping[str, Cell], row: Row, name: str, measure: str, seeds: Sequence[int]) -> float | None:
     """Mean over seeds of another measure of a reading, such as "ece"; None where no seed was trained."""
     found = [
@@ -81,11 +88,7 @@ def uncertainty(
         for row in cells[cell].uncertainty
         if row.level == level
     ]
-    if not found:
-        return None
-    value, freedom = float(np.mean(found)), len(found) - 1
-    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found))) if freedom else 0.0
-    return Estimate(value, value - half, value + half, len(found))
+    return _over_seeds(found) if found else None
 
 
 def check_comparable(cells: Mapping[str, Cell]) -> None:
@@ -123,6 +126,13 @@ def _estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> 
     freedom = math.inf if trained == 0 else variance**2 / (trained**2 / (seeds - 1))
     half = float(student.ppf(0.975, freedom)) * math.sqrt(variance)
     return Estimate(value, value - half, value + half, seeds)
+
+
+def _over_seeds(found: Sequence[float]) -> Estimate:
+    """The mean of one number a seed, with the interval of seeds alone; without width where there is one seed."""
+    value, freedom = float(np.mean(found)), len(found) - 1
+    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found))) if freedom else 0.0
+    return Estimate(value, value - half, value + half, len(found))
 
 
 def _prompt_variance(x: Float[np.ndarray, " pairs"], per_prompt: int) -> float:

@@ -14,7 +14,16 @@ from matplotlib.ticker import MaxNLocator
 
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import Cell, load_cells
-from dina_lrm.experiments.estimates import MEAN, SETS, Estimate, accuracy, check_comparable, difference, measure
+from dina_lrm.experiments.estimates import (
+    MEAN,
+    SETS,
+    Estimate,
+    accuracy,
+    calibration_gain,
+    check_comparable,
+    difference,
+    measure,
+)
 from dina_lrm.experiments.uncertainty_table import (
     uncertain_levels,
     uncertainty_json,
@@ -83,7 +92,7 @@ def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
         rows.append({"variant": row.variant, "label": VARIANTS[row.variant].label, "reading": row.reading, **plain})
     claims = []
     for claim in chosen.claims:
-        gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
+        gap = _gap(claim, cells, seeds)
         verdict = None if gap is None else verdict_of(gap)
         claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else asdict(gap)})
     found: dict[str, object] = {"title": chosen.title, "rows": rows, "claims": claims}
@@ -115,7 +124,7 @@ def _page(
         "",
         "## Findings of the paper, and beyond it",
         "",
-        "| finding | in | difference in points | here |",
+        "| finding | in | difference in points of accuracy, or of calibration error | here |",
         "|---|---|---|---|",
     ]
     for chosen in shown.values():
@@ -135,8 +144,14 @@ def _page(
     return "\n".join(parts)
 
 
+def _gap(claim: Claim, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Estimate | None:
+    if claim.calibration:
+        return calibration_gain(cells, claim.better, claim.worse, seeds)
+    return difference(cells, claim.better, claim.worse, claim.column, seeds)
+
+
 def _claim_line(chosen: Ablation, claim: Claim, cells: Mapping[str, Cell], seeds: Sequence[int]) -> str:
-    gap = difference(cells, claim.better, claim.worse, claim.column, seeds)
+    gap = _gap(claim, cells, seeds)
     where = chosen.title.split(":")[0]
     if gap is None:
         return f"| {claim.text} | {where} | | not measured |"

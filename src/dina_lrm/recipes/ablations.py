@@ -29,6 +29,8 @@ class Claim:
     better: Row
     worse: Row
     column: Column = "mean"
+    calibration: bool = False
+    """Whether it is about expected calibration error in domain, where less is better, and not about accuracy."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ ABLATIONS: Final[dict[str, Ablation]] = {
             Claim(
                 "A mirrored draw of noise is better than a second draw.", Row("base", MIRRORED), Row("base", TWO_DRAWS)
             ),
+            Claim("The negative log-likelihood is better calibrated.", Row("nll"), Row("base"), calibration=True),
+            Claim("Distillation is better calibrated.", Row("distilled"), Row("base"), calibration=True),
+            Claim("The recipe of the winners is better calibrated.", Row("best"), Row("base"), calibration=True),
             Claim("The recipe of the winners is ahead of the paper's.", Row("best"), Row("base")),
         ),
     ),
