@@ -47,7 +47,6 @@ class FluxBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         width = transformer.inner_dim
-        self.pooled_width = transformer.config.pooled_projection_dim
         self.visual_widths = (width,) * len(config.visual_taps)
         self.text_widths = (width,) * len(config.text_taps)
         self.time_embedding_width = width
