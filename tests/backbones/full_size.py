@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers import DDPMScheduler, SD3Transformer2DModel, UNet2DConditionModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -13,6 +14,8 @@ from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.registry import FAMILIES
 from dina_lrm.backbones.sd3 import SD3Backbone
 from dina_lrm.backbones.sd3_parts import Sd3Parts
+from dina_lrm.backbones.stable_diffusion import StableDiffusionBackbone
+from dina_lrm.backbones.stable_diffusion_parts import UnetParts
 from dina_lrm.diffusion.process import RectifiedFlow
 
 META = torch.device("meta")
@@ -149,9 +152,7 @@ def read(name: str) -> Read:
     family = FAMILIES[size.family].load_class()
     parts: Any
     if family is SD3Backbone:
-        from diffusers import SD3Transformer2DModel as transformer_class
-
-        parts, behind = Sd3WithoutEncoders(), ("norm_out", "proj_out")
+        transformer_class, parts, behind = SD3Transformer2DModel, Sd3WithoutEncoders(), ("norm_out", "proj_out")
     else:
         transformer_class, parts, behind = family.transformer_class, WithoutEncoders(size.vae), family.behind
     with META:
@@ -166,10 +167,85 @@ def read(name: str) -> Read:
         parent, _, own = behind_name.rpartition(".")
         transformer.get_submodule(parent)._modules[own] = nn.Identity()
     backbone = family(config, RectifiedFlow(1000), transformer, parts, shared=False)
-    pooled = None if size.pooled_width is None else torch.empty(1, size.pooled_width, device=META)
-    conditioning = Conditioning(torch.empty(1, size.text_tokens, size.text_width, device=META), pooled)
-    latents = torch.empty(1, backbone.latent_channels, size.side, size.side, device=META)
+    embeds = torch.empty(1, size.text_tokens, size.text_width)
+    return _measured(backbone, size.side, embeds, size.pooled_width, whole)
+
+
+@dataclass(frozen=True)
+class FullSizeUnet:
+    """A published U-Net, read at the end of every resolution and at the mid block, at its own resolution."""
+
+    depth: int
+    side: int
+    unet: Mapping[str, Any]
+    text_width: int
+    pooled_width: int
+
+
+FULL_SIZE_UNETS = {
+    "Stable Diffusion 1.5": FullSizeUnet(
+        depth=5,
+        side=64,
+        unet={"sample_size": 64, "cross_attention_dim": 768},
+        text_width=768,
+        pooled_width=768,
+    ),
+    "Stable Diffusion XL": FullSizeUnet(
+        depth=4,
+        side=128,
+        unet={
+            "sample_size": 128,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            "block_out_channels": (320, 640, 1280),
+            "attention_head_dim": (5, 10, 20),
+            "transformer_layers_per_block": (1, 2, 10),
+            "cross_attention_dim": 2048,
+            "use_linear_projection": True,
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 256,
+            "projection_class_embeddings_input_dim": 2816,
+        },
+        text_width=2048,
+        pooled_width=1280,
+    ),
+}
+
+
+class UnetWithoutEncoders(UnetParts):
+    pixels_per_latent, latent_scale = 8, 1.0
+    device = META
+
+    def __init__(self, pooled_width: int) -> None:
+        self.pooled_width = pooled_width
+
+    def vae(self, device: torch.device, dtype: torch.dtype) -> Any:
+        raise AssertionError("there is no autoencoder here")
+
+    prompt_pipeline = vae
+
+
+def read_unet(name: str) -> Read:
+    """One forward pass of one image through the down and mid blocks."""
+    size = FULL_SIZE_UNETS[name]
+    with META:
+        unet = UNet2DConditionModel(**size.unet)
+    nn.Module.to(unet, torch.bfloat16)
+    whole = parameters(unet)
+    for behind in ("up_blocks", "conv_norm_out", "conv_out"):
+        setattr(unet, behind, nn.Identity())
+    taps = tuple(range(1, size.depth + 1))
+    config = BackboneConfig("stable-diffusion", name, size.depth, taps, (0,))
+    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    backbone = StableDiffusionBackbone(config, scheduler, unet, UnetWithoutEncoders(size.pooled_width), shared=False)
+    return _measured(backbone, size.side, torch.empty(1, 77, size.text_width), size.pooled_width, whole)
+
+
+def _measured(backbone: Any, side: int, embeds: torch.Tensor, pooled_width: int | None, whole: float) -> Read:
+    pooled = None if pooled_width is None else torch.empty(1, pooled_width, device=META)
+    conditioning = Conditioning(embeds.to(META), pooled)
+    latents = torch.empty(1, backbone.latent_channels, side, side, device=META)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         features = backbone.features(latents, torch.empty(1, device=META), conditioning)
-    return Read(backbone, features, whole, parameters(transformer), counter.get_total_flops() / 1e12)
+    return Read(backbone, features, whole, parameters(backbone.transformer), counter.get_total_flops() / 1e12)

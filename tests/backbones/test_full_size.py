@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.profiling.generators import transformer_cost
-from tests.backbones.full_size import FULL_SIZE, read
+from dina_lrm.profiling.generators import generator, transformer_cost
+from tests.backbones.full_size import FULL_SIZE, FULL_SIZE_UNETS, read, read_unet
 
 PAGE = Path(__file__).parents[2] / "docs" / "backbones.md"
 
@@ -42,7 +42,26 @@ def test_shapes_and_numbers_are_those_of_the_page(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_profile_counts_the_same():
-    assert transformer_cost("sd3.5-medium", 12, 1, 1024, False).forward / 1e12 == pytest.approx(
-        read("SD3.5-Medium").teraflops, rel=0.01
+@pytest.mark.parametrize("name", FULL_SIZE_UNETS)
+def test_unets_are_as_the_page_says(name):
+    [cells] = [
+        line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith(f"| {name} |")
+    ]
+    size, found = FULL_SIZE_UNETS[name], read_unet(name)
+    taps = ", ".join(
+        f"{height} x {tap.shape[2]}"
+        for (height, _), tap in zip(found.features.grids, found.features.visual, strict=True)
     )
+    time_width = found.features.time_embedding.shape[1]
+    numbers = [f"{found.whole:.2f}", f"{found.used:.2f}", f"{found.teraflops:.2f}", str(8 * size.side), str(time_width)]
+    assert cells == [name, str(size.depth), *numbers, taps]
+    assert [tap.shape[1] for tap in found.features.visual] == [h * w for h, w in found.features.grids]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["SD3.5-Medium", "FLUX.1-dev", "Z-Image-Turbo"])
+def test_the_profile_counts_the_same(name):
+    profile = transformer_cost(generator(name.lower()), FULL_SIZE[name].depth, 1, 1024, False)
+    found = read(name)
+    assert profile.forward / 1e12 == pytest.approx(found.teraflops, rel=0.01)
+    assert profile.parameters / 1e9 == pytest.approx(found.used, rel=0.01)

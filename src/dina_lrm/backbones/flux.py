@@ -47,10 +47,10 @@ class FluxBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         width = transformer.inner_dim
-        self.pooled_width = transformer.config.pooled_projection_dim
         self.visual_widths = (width,) * len(config.visual_taps)
         self.text_widths = (width,) * len(config.text_taps)
         self.time_embedding_width = width
+        self.pooled_width = transformer.config.pooled_projection_dim
         self.latent_channels = transformer.config.in_channels // 4
         self.latent_multiple = 2
 
@@ -63,7 +63,7 @@ class FluxBackbone(PipelineBackbone):
         """States at the taps; the time embedding is the transformer's `temb`."""
         self.check_latents(noisy_latents, noise_level, conditioning)
         config, device, dtype = self.transformer.config, self.device, self.dtype
-        self.check_widths(conditioning, config.joint_attention_dim, config.pooled_projection_dim)
+        self.check_widths(conditioning, config.joint_attention_dim)
         embeds, pooled = conditioning.prompt_embeds, conditioning.pooled_prompt_embeds
         assert pooled is not None
         batch, _, height, width = noisy_latents.shape

@@ -128,14 +128,14 @@ class PipelineBackbone(TransformerBackbone):
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """Call the pipeline's text encoders, without guidance."""
 
-    def check_widths(self, conditioning: Conditioning, width: int, pooled_width: int | None = None) -> None:
-        """ValueError for prompts encoded for another model."""
+    def check_widths(self, conditioning: Conditioning, width: int) -> None:
+        """ValueError for prompts encoded for another model: states not `width` wide, or another pooled vector."""
         pooled = conditioning.pooled_prompt_embeds
-        if pooled_width is not None and pooled is None:
+        if self.pooled_width and pooled is None:
             raise ValueError(f"conditioning: {self.config.pretrained} needs pooled_prompt_embeds, got None")
         for name, given, wanted in (
             ("prompt_embeds", conditioning.prompt_embeds, width),
-            ("pooled_prompt_embeds", None if pooled_width is None else pooled, pooled_width),
+            ("pooled_prompt_embeds", pooled if self.pooled_width else None, self.pooled_width),
         ):
             if given is not None and given.shape[-1] != wanted:
                 raise ValueError(

@@ -63,7 +63,7 @@ class ModelSettings:
     """Features are read after that many blocks."""
     text_taps: tuple[int, ...] = (4, 8, 12)
     prompt_length: int = 128
-    """T5 tokens; 0 for a generator without T5."""
+    """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 for a Stable Diffusion 3 without T5."""
     resolution: int = 1024
     """Side of the square bucket in pixels; other buckets have about the same area."""
     noise_level: float = 0.4
