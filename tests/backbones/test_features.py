@@ -195,7 +195,9 @@ def test_compiled_blocks_agree(case, folder, conditioning):
     standalone.compile_blocks()
     assert_close(standalone.features(case.latents(), levels_of(), conditioning), plain[0])
     for a, b in zip(gradients(case, standalone, conditioning), plain[1], strict=True):
-        assert (a is None and b is None) or torch.allclose(a, b, atol=1e-4, rtol=1e-3)
+        # A compiled block has a gradient of zero for what the eager one never asks for
+        a, b = (torch.zeros(()) if gradient is None else gradient for gradient in (a, b))
+        assert torch.allclose(a, b, atol=1e-4, rtol=1e-3)
 
 
 def test_attention_backends_pass_through(case, standalone, conditioning):
