@@ -143,7 +143,8 @@ def _table(title: str, heads: tuple[str, ...]) -> Table:
 
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(heads):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        # The name of a job breaks in a narrow terminal, a number never
+        table.add_column(name, justify="right" if number else "left", no_wrap=number > 0)
     return table
 
 
