@@ -25,7 +25,8 @@ class Arguments(CommonArguments):
     """Write the comparisons of a file or a published data set that pass all filters asked for, as a file of ours.
 
     Filters run in the order in which they are listed below; each sees what those before it kept, and says what it
-    removed and why. MPCF keeps a pair when the labelled winner is also ahead by the rewards that are named, which are computed here.
+    removed and why. MPCF keeps a pair when the labelled winner is also ahead by the rewards that are named, which are
+    computed here.
 
     Examples:
         dina-lrm data filter comparisons.jsonl --out kept.jsonl --deduplicate --pairs-per-prompt 3
