@@ -21,7 +21,7 @@ from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.clip import normalized
 from dina_lrm.rewards.score_mlp import ScoreMlp
-from dina_lrm.rewards.state_files import fill, read_state_dict
+from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
 from dina_lrm.stored import read_json
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class BlipReward:
         text = _text_model(read_json(folder / _TEXT_FILE), vision.config.hidden_size)
         where = f"{folder / _FILE}"
         fill(vision, _vision_tensors(tensors), f"{where}: visual_encoder")
-        fill(text, _below(tensors, "blip.text_encoder."), f"{where}: text_encoder")
-        fill(scorer, _below(tensors, "mlp."), f"{where}: mlp")
-        _check_rest(tensors, where)
+        fill(text, below(tensors, "blip.text_encoder."), f"{where}: text_encoder")
+        fill(scorer, below(tensors, "mlp."), f"{where}: mlp")
+        refuse_others(tensors, ("blip.visual_encoder.", "blip.text_encoder.", "mlp.", *_UNUSED), where)
         return cls(ready(vision), ready(text), ready(scorer), _tokenizer(folder), f"imagereward:{model}")
 
     def __call__(
@@ -136,7 +136,7 @@ def _text_model(config: Mapping[str, Any], vision_width: int) -> BlipTextModel:
 
 def _vision_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {}
-    for name, tensor in _below(tensors, "blip.visual_encoder.").items():
+    for name, tensor in below(tensors, "blip.visual_encoder.").items():
         for old, new in _VISION_NAMES.items():
             name = name.replace(old, new)
         found[name.replace("norm.", "post_layernorm.") if name.startswith("norm.") else name] = tensor
@@ -151,18 +151,7 @@ def _tokenizer(folder: Path) -> BertTokenizerFast:
     return BertTokenizerFast.from_pretrained(folder if own else locate_judge(_BERT, allow_patterns=patterns))
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
 def _one(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
         raise ValueError(f"ImageReward: no tensor {name}; there are {', '.join(list(tensors)[:5]) or 'none'}")
     return tensors[name]
-
-
-def _check_rest(tensors: Mapping[str, Tensor], where: str) -> None:
-    known = ("blip.visual_encoder.", "blip.text_encoder.", "mlp.", *_UNUSED)
-    rest = [name for name in tensors if not name.startswith(known)]
-    if rest:
-        raise ValueError(f"{where}: unexpected tensors: {', '.join(rest[:5])}")

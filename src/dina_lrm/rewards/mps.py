@@ -23,7 +23,7 @@ from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.clip import normalized, read_processor
 from dina_lrm.rewards.mps_cross import CrossTower
-from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
+from dina_lrm.rewards.state_files import below, fill, only_file, read_state_dict, refuse_others
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPTokenizer
@@ -62,11 +62,9 @@ class Mps:
         file = only_file(folder, *_WEIGHTS)
         tensors = read_state_dict(file)
         clip, tower = CLIPModel(CLIPConfig.from_pretrained(folder)), _tower(tensors, str(file))
-        rest = [name for name in tensors if not name.startswith(("model.", "cross_model."))]
-        if rest:
-            raise ValueError(f"{file}: unexpected tensors: {', '.join(rest[:5])}")
-        fill(clip, _below(tensors, "model."), f"{file}: model")
-        fill(tower, _below(tensors, "cross_model."), f"{file}: cross_model")
+        refuse_others(tensors, ("model.", "cross_model."), str(file))
+        fill(clip, below(tensors, "model."), f"{file}: model")
+        fill(tower, below(tensors, "cross_model."), f"{file}: cross_model")
         read_processor(folder)
         return cls(ready(clip), ready(tower), CLIPTokenizer.from_pretrained(folder), name=f"mps:{model}")
 
@@ -116,7 +114,3 @@ def _tower(tensors: Mapping[str, Tensor], where: str) -> CrossTower:
     layers = {name.split(".")[2] for name in tensors if name.startswith("cross_model.layers.")}
     head_width = keys[0] // 2
     return CrossTower(queries[1], len(layers), queries[0] // head_width, head_width, inner[1])
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -55,6 +55,18 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str, unused: S
     copy_strictly(where, own, wanted)
 
 
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def refuse_others(tensors: Mapping[str, Tensor], known: tuple[str, ...], where: str) -> None:
+    """Raise ValueError naming tensors whose names begin with none of `known`."""
+    rest = [name for name in tensors if not name.startswith(known)]
+    if rest:
+        raise ValueError(f"{where}: unexpected tensors: {', '.join(rest[:5])}")
+
+
 def _computed(name: str) -> bool:
     """Whether a buffer follows from the shape of the model."""
     return name.endswith(("position_ids", "attn_mask", "inv_freq"))
