@@ -1,6 +1,7 @@
 """A process whose workers sleep: `python -m tests.experiments.orphaning WORKERS`; prints what they are."""
 
 import os
+import signal
 import sys
 import time
 from concurrent.futures import as_completed
@@ -20,4 +21,6 @@ def main(workers: int) -> None:
 
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has its children ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(int(sys.argv[1]))

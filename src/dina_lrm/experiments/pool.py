@@ -29,6 +29,10 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(theirs,))
     try:
         with terminated_as_interrupted():
+            # The pool watches the workers that it knew when it last had a result: before the first one, a worker could
+            # die unseen
+            for started in [pool.submit(os.getpid) for _ in range(workers)]:
+                started.result()
             yield pool
     except BaseException:
         ours.close()
