@@ -82,11 +82,7 @@ class FolderParts(Parts):
     def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
         """Loaded in `dtype`."""
         if self._vae is None:
-            folder = self._folder / "vae"
-            vae = self._vae_class.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, variant=stored_variant(folder)
-            )
-            self._vae = vae.requires_grad_(False).eval()
+            self._vae = frozen_vae(self._vae_class, self._folder, dtype)
         return self._vae.to(device)
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
@@ -101,6 +97,13 @@ class FolderParts(Parts):
                 variant=stored_variant(self._folder / "text_encoder"),
             )
         return self._pipeline.to(device)
+
+
+def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`
+    """The autoencoder of a pipeline folder, whichever variant of its weights is stored, frozen."""
+    place = folder / "vae"
+    vae = vae_class.from_pretrained(place, dtype=dtype, use_safetensors=True, variant=stored_variant(place))
+    return vae.requires_grad_(False).eval()
 
 
 def stored_scheduler(folder: Path) -> SchedulerMixin:

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipe
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
+from dina_lrm.backbones.parts import frozen_vae
 from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
@@ -87,10 +88,7 @@ class FolderParts(Sd3Parts):
     def vae(self, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
         """Loaded in `dtype`; frozen."""
         if self._vae is None:
-            vae = AutoencoderKL.from_pretrained(
-                self._folder / "vae", dtype=dtype, use_safetensors=True, variant=stored_variant(self._folder / "vae")
-            )
-            self._vae = vae.requires_grad_(False).eval()
+            self._vae = frozen_vae(AutoencoderKL, self._folder, dtype)
         return self._vae.to(device)
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> StableDiffusion3Pipeline:

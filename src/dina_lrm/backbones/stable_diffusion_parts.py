@@ -19,6 +19,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
+from dina_lrm.backbones.parts import frozen_vae
 from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
@@ -103,13 +104,7 @@ class FolderParts(UnetParts):
         """Loaded in `dtype`, or in float32 where float16 would overflow (SDXL's); frozen."""
         if self._vae is None:
             overflows = dtype == torch.float16 and self._force_upcast
-            vae = AutoencoderKL.from_pretrained(
-                self._folder / "vae",
-                dtype=torch.float32 if overflows else dtype,
-                use_safetensors=True,
-                variant=stored_variant(self._folder / "vae"),
-            )
-            self._vae = vae.requires_grad_(False).eval()
+            self._vae = frozen_vae(AutoencoderKL, self._folder, torch.float32 if overflows else dtype)
         return self._vae.to(device)
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> Pipeline:
