@@ -133,17 +133,18 @@ def test_cells_of_other_budgets_or_pairs_are_not_mixed():
 
 
 def test_every_row_and_claim_is_about_a_variant_that_is_read_there():
-    from dina_lrm.recipes.variants import ENSEMBLES, LEVELS, MIRRORED, SWEEP, TWO_DRAWS
+    from dina_lrm.recipes.variants import MIRRORED, TWO_DRAWS
 
     for chosen in ABLATIONS.values():
         rows = [*chosen.rows, *(row for claim in chosen.claims for row in (claim.better, claim.worse))]
         for row in rows:
-            levels = SWEEP if VARIANTS[row.variant].sweep else LEVELS
-            if VARIANTS[row.variant].judge != "latent":
+            variant = VARIANTS[row.variant]
+            if variant.judge != "latent":
                 assert row.reading == "pixels"
                 continue
-            known = {f"{level:g}" for level in levels} | {"+".join(f"{t:g}" for t in e) for e in ENSEMBLES}
-            known |= {TWO_DRAWS, MIRRORED} if VARIANTS[row.variant].draws else set()
+            together = "+".join(f"{level:g}" for level in variant.config().model.ensemble_levels)
+            known = {f"{level:g}" for level in variant.levels} | {together}
+            known |= {TWO_DRAWS, MIRRORED} if variant.draws else set()
             assert row.reading in known, row
 
 

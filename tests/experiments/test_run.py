@@ -11,7 +11,7 @@ import pytest
 
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.cells import load_cells
-from dina_lrm.experiments.run import Budget, _encode_training_set, _latent_cell, _training_name
+from dina_lrm.experiments.run import Budget, _encode_training_set, _latent_cell
 from dina_lrm.recipes.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
     """A run that is told to stop ends well, with the weights of the step it was at."""
-    _encode_training_set(tmp_path / _training_name(0, 1), prompts=30, seed=0, votes=1)
+    _encode_training_set("synthetic", tmp_path, prompts=30, seed=0, votes=1)
 
     def stop() -> None:
         while not (tmp_path / "depth-2.seed-0" / "metrics.jsonl").exists():
@@ -56,8 +56,10 @@ def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
 
 def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:
     code, found = ablate(tmp_path / "ablations", "judges", "--seeds", "0")
-    assert (code, found["trained"]) == (0, 4)
+    assert (code, found["trained"]) == (0, 6)
     cells = load_cells(tmp_path / "ablations" / "cells")
+    assert len({cell.sets["generated"].fingerprint for cell in cells.values()}) == 1
+    assert set(cells["unet-lrm.seed-0"].sets["generated"].readings) == {"0.02", "0.06", "0.24", "0.02+0.06+0.24"}
     for name in ("pixel-cnn.seed-0", "pixel-clip.seed-0"):
         assert set(cells[name].sets["generated"].readings) == {"pixels"}
         assert cells[name].parameters > 100_000
@@ -80,6 +82,6 @@ def test_every_variant_is_a_complete_config(name: str) -> None:
     from dina_lrm.training.assemble import noise_level_sampler, preference_objective, reward_model_config
 
     config = VARIANTS[name].config()
-    assert reward_model_config(config).backbone.pretrained == "synthetic"
+    assert reward_model_config(config).backbone.pretrained == VARIANTS[name].generator
     preference_objective(config.objective.preference)
     noise_level_sampler(config.objective.noise_levels)

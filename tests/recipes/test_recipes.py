@@ -74,8 +74,9 @@ def test_every_finding_in_miniature_has_its_run_at_full_scale():
 
     elsewhere = {"base": "", "uniform": "", "uniform-fixed": "fixed-variance", "distilled": "best"}
     # A random backbone, votes that annotators of the paper's data gave already, and judges that are trained elsewhere
-    only_here = {"random", "votes-5", "pixel-cnn", "pixel-clip"}
-    for name in VARIANTS.keys() - only_here:
+    only_here = {"random", "votes-5", "pixel-cnn", "pixel-clip", "lrm-frozen", "unet", "unet-random"}
+    assert {"lrm-sd3", "lrm-sd15", "lrm-sdxl"} <= set(RECIPES)
+    for name in VARIANTS.keys() - only_here - {"lrm", "unet-lrm"}:
         assert "-".join(filter(None, ("paper-sd35m", elsewhere.get(name, name.replace("depth-4", "depth-16"))))) in {
             *RECIPES,
             "paper-sd35m-depth-2",

@@ -8,6 +8,7 @@ from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.preference.presets import PRESETS
+from dina_lrm.training.config import HeterogeneousSettings
 from dina_lrm.training.objective import comparison_loss
 
 PAPER = PRESETS["paper"]
@@ -162,3 +163,47 @@ def test_one_level_twice_has_the_variance_of_one():
     torch.testing.assert_close(twice.margin, 2 * alone.margin)
     expected = PAPER(2 * alone.margin, LEVEL[batch.group][batch.first], batch.preference)
     torch.testing.assert_close(twice.pair_loss, expected)
+
+
+class LevelScorer(MeanScorer):
+    """Prefers clean states: minus `scale` times the noise level."""
+
+    def forward(self, noisy_latents, noise_level, conditioning):
+        super().forward(noisy_latents, noise_level, conditioning)
+        return -self.scale * noise_level
+
+
+def test_heterogeneous_pairs_compare_an_image_with_itself_under_more_of_the_same_noise():
+    model, batch = MeanScorer(), a_batch()
+    loss_of(batch, model, heterogeneous=HeterogeneousSettings(weight=0.5, gap=0.1))
+    ((noisy, level, conditioning),) = model.seen
+    assert len(noisy) == len(conditioning) == 10
+    torch.testing.assert_close(level, torch.tensor([0.3, 0.3, 0.3, 0.8, 0.8, 0.4, 0.4, 0.4, 0.9, 0.9]))
+    used = (noisy[5:] - (1 - level[5:]).view(-1, 1, 1, 1) * batch.latents) / level[5:].view(-1, 1, 1, 1)
+    torch.testing.assert_close(used, NOISE[batch.group], atol=1e-6, rtol=1e-5)
+
+
+def test_the_loss_of_heterogeneous_pairs_by_hand():
+    plain, both = (
+        loss_of(a_batch(), LevelScorer(), heterogeneous=HeterogeneousSettings(weight, 0.1)) for weight in (0.0, 0.5)
+    )
+    for pair, t in enumerate((0.3, 0.3, 0.8)):
+        variance = t**2 + (t + 0.1) ** 2 + 0.01  # 2 s'^2 + variance floor
+        win = 0.5 * (1 + math.erf(0.2 / math.sqrt(2 * variance) / math.sqrt(2)))
+        assert both.pair_loss[pair] - plain.pair_loss[pair] == pytest.approx(0.5 * (1 - math.sqrt(win)), abs=1e-6)
+    assert torch.equal(plain.margin, both.margin)
+    assert both.loss.item() == pytest.approx(both.pair_loss.mean().item())
+
+
+def test_heterogeneous_pairs_teach_that_clean_is_better():
+    model = LevelScorer()
+    loss_of(a_batch(), model, heterogeneous=HeterogeneousSettings(1.0, 0.1)).loss.backward()
+    assert model.scale.grad < 0  # a step down the gradient makes the score fall faster with the level
+    with pytest.raises(ValueError, match="one level a state"):
+        loss_of(a_batch(), level=LEVEL[:, None].expand(2, 2), heterogeneous=HeterogeneousSettings(1.0))
+
+
+def test_no_level_is_above_one():
+    model = MeanScorer()
+    loss_of(a_batch(), model, level=torch.tensor([0.97, 1.0]), heterogeneous=HeterogeneousSettings(1.0, 0.1))
+    assert model.seen[0][1].max() == 1

@@ -17,6 +17,7 @@ from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
     EmaSettings,
+    HeterogeneousSettings,
     LogSettings,
     OptimizerSettings,
     TrainConfig,
@@ -162,9 +163,12 @@ def first_lora_b(folder):
     return next(tensor for name, tensor in weights.items() if name.startswith("weights/") and "lora_B" in name)
 
 
-def test_accumulation_is_a_bigger_batch(tiny_folder, tmp_path):
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_accumulation_is_a_bigger_batch(weight, tiny_folder, tmp_path):
     # A large epsilon: Adam turns the rounding of gradients near zero into whole steps otherwise
     config = tiny_config(tiny_folder, optimizer=OptimizerSettings(lr=1e-2, eps=1e-2))
+    objective = dataclasses.replace(config.objective, heterogeneous=HeterogeneousSettings(weight))
+    config = dataclasses.replace(config, objective=objective)
     train(config, tiny_comparisons(), tmp_path / "whole", quiet=True)
     compute = ComputeSettings(precision="fp32", accumulation=3)
     train(dataclasses.replace(config, compute=compute), tiny_comparisons(), tmp_path / "cut", quiet=True)

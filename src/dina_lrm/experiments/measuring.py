@@ -22,11 +22,8 @@ from dina_lrm.experiments.cells import Cell, CellReading, CellSet, CellUncertain
 from dina_lrm.experiments.pixel_judges import score_pictures
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.variants import (
-    ENSEMBLES,
-    LEVELS,
     MIRRORED,
     PIXELS,
-    SWEEP,
     TWO_DRAWS,
     UNCERTAINTY_DRAWS,
     UNCERTAINTY_LEVELS,
@@ -61,7 +58,7 @@ def reading_key(reading: Reading) -> str:
 
 def latent_scores(model: LatentRewardModel, variant: Variant) -> ScoreSet:
     """How a latent reward model scores a set: at every level that its variant is read at, and with several draws."""
-    readings = readings_of(SWEEP if variant.sweep else LEVELS, ENSEMBLES)
+    readings = readings_of(variant.levels, (variant.config().model.ensemble_levels,))
     several = {TWO_DRAWS: False, MIRRORED: True} if variant.draws else {}
 
     def scores(item: EvaluationSet) -> dict[str, PairScores]:

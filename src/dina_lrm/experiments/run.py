@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from dina_lrm.assembly import backbone_of
+from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.sets import EvaluationSet
@@ -35,7 +36,6 @@ from dina_lrm.experiments.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.experiments.pool import Stopped, terminated_as_interrupted, worker_pool
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
-from dina_lrm.recipes.synthetic import synthetic
 from dina_lrm.recipes.variants import VARIANTS
 from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
@@ -78,15 +78,22 @@ def run_cells(
     with terminated_as_interrupted(), tempfile.TemporaryDirectory() as place:
         work = Path(place)
         say("encoding the test sets")
-        sets = _test_sets(budget.pairs, work)
-        latent = [(seed, VARIANTS[name].votes) for name, seed in missing if VARIANTS[name].judge == "latent"]
-        for seed, votes in dict.fromkeys(latent):
-            say(f"encoding the training pictures of seed {seed}, votes {votes}")
-            _encode_training_set(work / _training_name(seed, votes), budget.prompts, seed, votes)
+        generators = dict.fromkeys(VARIANTS[name].generator for name, _ in missing)
+        sets = {generator: _test_sets(generator, budget.pairs, work) for generator in generators}
+        latent = [(VARIANTS[name], seed) for name, seed in missing if VARIANTS[name].judge == "latent"]
+        for generator, seed, votes in dict.fromkeys((one.generator, seed, one.votes) for one, seed in latent):
+            say(f"encoding the training pictures of seed {seed}, votes {votes}, for {generator}")
+            _encode_training_set(generator, work, budget.prompts, seed, votes)
         failures: list[BaseException] = []
         done = len(wanted) - len(missing)
         with worker_pool(workers) as pool:
-            jobs = {pool.submit(_one, *cell, budget, sets, work, folder, threads): cell for cell in missing}
+            jobs = {
+                pool.submit(_one, name, seed, budget, sets[VARIANTS[name].generator], work, folder, threads): (
+                    name,
+                    seed,
+                )
+                for name, seed in missing
+            }
             for job in as_completed(jobs):
                 error = job.exception()
                 if isinstance(error, Stopped | BrokenProcessPool):
@@ -108,20 +115,26 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _test_sets(pairs: int, work: Path) -> tuple[StoredSet, ...]:
-    backbone = backbone_of(reward_model_config(synthetic()), device=torch.device("cpu"))
+def _test_sets(generator: str, pairs: int, work: Path) -> tuple[StoredSet, ...]:
+    backbone = _backbone(generator)
     sets = synthetic_sets(backbone, pairs=pairs, seed=TEST_SEED)
-    return tuple(StoredSet.of(item, work / name, backbone.config) for name, item in sets.items())
+    return tuple(StoredSet.of(item, work / generator / name, backbone.config) for name, item in sets.items())
 
 
-def _training_name(seed: int, votes: int) -> str:
-    return f"training-{seed}-{votes}"
+def _training_folder(work: Path, generator: str, seed: int, votes: int) -> Path:
+    return work / generator / f"training-{seed}-{votes}"
 
 
-def _encode_training_set(folder: Path, prompts: int, seed: int, votes: int) -> None:
-    backbone = backbone_of(reward_model_config(synthetic()), device=torch.device("cpu"))
+def _encode_training_set(generator: str, work: Path, prompts: int, seed: int, votes: int) -> None:
+    backbone = _backbone(generator)
     made = training_comparisons(prompts, IMAGES_PER_PROMPT, seed, Labelling(votes=votes))
-    encode(made, backbone).save(folder, backbone.config)
+    encode(made, backbone).save(_training_folder(work, generator, seed, votes), backbone.config)
+
+
+def _backbone(generator: str) -> Backbone:
+    """A backbone that encodes pictures and prompts as all of that generator's variants read them."""
+    config = next(one.config() for one in VARIANTS.values() if one.generator == generator)
+    return backbone_of(reward_model_config(config), device=torch.device("cpu"))
 
 
 def _one(
@@ -145,7 +158,7 @@ def _latent_cell(
     run = work / cell_name(name, seed)
     steps = round(variant.step_share * budget.steps)
     config = replace(variant.config(), name=name, seed=seed, steps=steps)
-    data = EncodedComparisons.load(work / _training_name(seed, variant.votes))
+    data = EncodedComparisons.load(_training_folder(work, variant.generator, seed, variant.votes))
     trained = train(config, data, run, quiet=True)
     shutil.rmtree(run)
     if trained.stopped is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dina_lrm.recipes.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS
+from dina_lrm.recipes.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS, UNET_ENSEMBLE, UNET_LEVEL
 
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
 
@@ -64,10 +64,13 @@ ABLATIONS: Final[dict[str, Ablation]] = {
             Row("base"),
             Row("base", ENSEMBLE),
             Row("bradley-terry"),
+            Row("lrm"),
+            Row("unet-lrm", UNET_LEVEL),
             Row("pixel-cnn", PIXELS),
             Row("pixel-clip", PIXELS),
         ),
         (
+            Claim("The latent reward model is ahead of LRM on a U-Net.", Row("base"), Row("unet-lrm", UNET_LEVEL)),
             Claim(
                 "The latent reward model is ahead of a CLIP trained on pixels.", Row("base"), Row("pixel-clip", PIXELS)
             ),
@@ -77,7 +80,7 @@ ABLATIONS: Final[dict[str, Ablation]] = {
     "adaptation": Ablation(
         "Table 3: adapting the backbone",
         "The same pairs and steps with the backbone frozen, adapted by LoRA, trained whole, and with random weights.",
-        (Row("frozen"), Row("base"), Row("full"), Row("random")),
+        (Row("frozen"), Row("base"), Row("full"), Row("random"), Row("lrm-frozen"), Row("lrm")),
         (
             Claim("LoRA is ahead of a frozen backbone.", Row("base"), Row("frozen")),
             Claim(
@@ -85,6 +88,28 @@ ABLATIONS: Final[dict[str, Ablation]] = {
                 Row("frozen"),
                 Row("random"),
             ),
+        ),
+    ),
+    "families": Ablation(
+        "Backbones and heads",
+        "The paper's head and LRM's, each on the transformer (rectified flow) and on the U-Net (variance preserving); "
+        "t = 0.06 of the U-Net is as much noise as t = 0.2 of the flow.",
+        (
+            Row("base"),
+            Row("base", ENSEMBLE),
+            Row("lrm"),
+            Row("lrm", ENSEMBLE),
+            Row("unet", UNET_LEVEL),
+            Row("unet", UNET_ENSEMBLE),
+            Row("unet-lrm", UNET_LEVEL),
+            Row("unet-lrm", UNET_ENSEMBLE),
+            Row("unet-random", UNET_LEVEL),
+        ),
+        (
+            Claim("On the transformer, the paper's head and objective are ahead of LRM's.", Row("base"), Row("lrm")),
+            Claim("So they are on the U-Net.", Row("unet", UNET_LEVEL), Row("unet-lrm", UNET_LEVEL)),
+            Claim("The transformer is ahead of the U-Net.", Row("base"), Row("unet", UNET_LEVEL)),
+            Claim("The U-Net's generative pretraining helps.", Row("unet", UNET_LEVEL), Row("unet-random", UNET_LEVEL)),
         ),
     ),
     "noise": Ablation(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from dina_lrm.recipes.synthetic import synthetic, synthetic_best, synthetic_frozen, synthetic_random
+from dina_lrm.recipes.synthetic_lrm import synthetic_lrm, synthetic_unet, synthetic_unet_lrm
 from dina_lrm.training.config import (
     AdaptationSettings,
     NoiseLevelSettings,
@@ -26,14 +27,14 @@ STEPS: Final = 600
 PROMPTS: Final = 2_000
 """Training prompts of every variant, eight pictures each."""
 ENSEMBLE: Final = "0.1+0.2+0.4"
+"""The reading of the noise levels of the recipe `synthetic` together."""
+UNET_LEVEL: Final = "0.06"
+UNET_ENSEMBLE: Final = "0.02+0.06+0.24"
+"""The same noise in the variance-preserving process of the U-Net."""
 PAIRS: Final = 1_200
 """Pairs of each test set: three pictures for each of 400 prompts."""
-LEVELS: Final = (0.1, 0.2, 0.4)
-"""Noise levels at which every variant is read."""
 SWEEP: Final = (0.0, 0.1, 0.2, 0.4, 0.6, 0.7, 0.8)
 """Noise levels at which variants are read that differ in the noise they were trained with."""
-ENSEMBLES: Final = ((0.1, 0.2, 0.4),)
-
 TWO_DRAWS: Final = "0.2 x 2"
 """The reading of the mean score of two draws of noise at t = 0.2."""
 MIRRORED: Final = "0.2 mirrored"
@@ -67,6 +68,16 @@ class Variant:
     """Whether it is read with several draws of noise too."""
     step_share: float = 1.0
     """Share of the budget's steps, for variants whose steps cost more."""
+
+    @property
+    def generator(self) -> str:
+        """The bundled generator whose backbone it has, which encodes pictures and prompts too."""
+        return self.config().model.pretrained
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Noise levels at which it is read."""
+        return SWEEP if self.sweep else self.config().model.ensemble_levels
 
 
 def _with(
@@ -105,6 +116,18 @@ def _full() -> TrainConfig:
     base = synthetic()
     rates = OptimizerSettings(lr=base.optimizer.lr / 3, head_lr=base.optimizer.lr)
     return replace(base, adaptation=AdaptationSettings(kind="full"), optimizer=rates)
+
+
+def _frozen(recipe: Callable[[], TrainConfig]) -> Callable[[], TrainConfig]:
+    return lambda: replace(recipe(), adaptation=AdaptationSettings(kind="frozen"))
+
+
+def _random(recipe: Callable[[], TrainConfig]) -> Callable[[], TrainConfig]:
+    def make() -> TrainConfig:
+        base = recipe()
+        return replace(base, adaptation=replace(base.adaptation, random_backbone=True))
+
+    return make
 
 
 def _distilled() -> TrainConfig:
@@ -149,6 +172,11 @@ VARIANTS: Final[dict[str, Variant]] = {
     ),
     "distilled": Variant("labels half from the bundled model", _distilled),
     "best": Variant("the recipe synthetic-best: labels half from the bundled model, NLL", synthetic_best),
+    "lrm": Variant("LRM on the transformer, LoRA", synthetic_lrm),
+    "lrm-frozen": Variant("LRM on the transformer, frozen", _frozen(synthetic_lrm)),
+    "unet": Variant("U-Net, LoRA, t uniform in [0, 0.35], noise-calibrated", synthetic_unet),
+    "unet-random": Variant("random U-Net, LoRA", _random(synthetic_unet)),
+    "unet-lrm": Variant("LRM on the U-Net, LoRA", synthetic_unet_lrm),
     "pixel-cnn": Variant("convolutional network on pixels, from nothing", synthetic, judge="cnn"),
     "pixel-clip": Variant("CLIP on pixels, from nothing", synthetic, judge="clip"),
 }

@@ -167,6 +167,21 @@ class TeacherSettings:
 
 
 @dataclass(frozen=True)
+class HeterogeneousSettings:
+    """LRM's heterogeneous pairs: an image at two nearby noise levels, of which the cleaner state is preferred."""
+
+    weight: float = 0.0
+    """Of their loss beside that of the comparisons; 0 = none. Above 0, a step costs twice as many backbone passes."""
+    gap: float = 0.05
+    """Between the two noise levels, in (0, 1]; the higher one is at most 1."""
+
+    def __post_init__(self) -> None:
+        finite = 0 <= self.weight < math.inf
+        _require(finite, "objective.heterogeneous.weight", self.weight, "a finite number, at least 0")
+        _require(0 < self.gap <= 1, "objective.heterogeneous.gap", self.gap, "a number above 0, at most 1")
+
+
+@dataclass(frozen=True)
 class ObjectiveSettings:
     """What is minimised."""
 
@@ -175,6 +190,16 @@ class ObjectiveSettings:
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     weighting: Weighting = "pair"
     """"prompt" divides the weight of a comparison by the number of comparisons of its prompt (LRM)."""
+    heterogeneous: HeterogeneousSettings = field(default_factory=HeterogeneousSettings)
+
+    def __post_init__(self) -> None:
+        together = self.noise_levels.together
+        _require(
+            together == 1 or self.heterogeneous.weight == 0,
+            "objective.heterogeneous.weight",
+            self.heterogeneous.weight,
+            f"0 with objective.noise_levels.together = {together}: a state of such a pair has one level",
+        )
 
 
 @dataclass(frozen=True)

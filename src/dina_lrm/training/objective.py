@@ -8,6 +8,11 @@ r"""The loss of a batch of comparisons (paper, algorithm 1), as a pure function.
     s_i = sigma(t_i), over K levels the root of the mean square: the variance is the mean of theirs, as in scoring
 
 Both images of a pair share the noise and the noise level, since they share the group.
+
+Heterogeneous pairs (LRM, arXiv 2502.01051) also compare every image with itself at a higher level t' = t + gap
+and the same noise; the cleaner state is the preferred one. With h(a) = r(a, t) - r(a, t'), their term is
+
+    l_i += weight / 2 [l(h(first_i), s'_i, 1) + l(h(second_i), s'_i, 1)],    s'_i^2 = (sigma(t)^2 + sigma(t')^2) / 2
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective
+from dina_lrm.training.config import HeterogeneousSettings
 
 Scorer = Callable[[Tensor, Tensor, Conditioning], Tensor]
 """(noisy latents, noise level of each, conditioning) to raw scores: a reward model, or a wrapper of one."""
@@ -34,6 +40,7 @@ class LossOutput:
 
     loss: Float[Tensor, ""]
     pair_loss: Float[Tensor, " pairs"]
+    """Each comparison's term of the loss, that of its heterogeneous pairs included."""
     scores: Float[Tensor, " images"]
     margin: Float[Tensor, " pairs"]
     decided: Bool[Tensor, " pairs"]
@@ -55,19 +62,33 @@ def comparison_loss(
     noise_level: Float[Tensor, "groups ..."],
     noise: Float[Tensor, "groups channels height width"],
     total_weight: float | Tensor | None = None,
+    heterogeneous: HeterogeneousSettings | None = None,
 ) -> LossOutput:
     """Loss and margins of `batch` at one noise level and one noise draw a prompt group.
 
     With an axis of levels, the states at all of them have the group's one noise draw, and are read together.
     `total_weight` replaces the sum of the batch's weights as the divisor: a micro-batch passes the weight of the whole
-    batch, so that the sum over micro-batches is the loss of the whole.
+    batch, so that the sum over micro-batches is the loss of the whole. `heterogeneous` adds the term of LRM's pairs of
+    two levels, at the cost of a second state of every image; not with an axis of levels (ValueError).
     """
-    level = noise_level[batch.group]
-    noisy = _noisy(process, batch.latents, noise[batch.group], level)
-    scores = model(noisy, level, batch.conditioning).float()
+    level, noise = noise_level[batch.group], noise[batch.group]
+    states, levels, conditioning = _noisy(process, batch.latents, noise, level), level, batch.conditioning
+    gap = 0.0 if heterogeneous is None or heterogeneous.weight == 0 else heterogeneous.gap
+    if gap:
+        if level.ndim > 1:
+            raise ValueError("heterogeneous pairs have one level a state; levels read together have several")
+        noisier = (level + gap).clamp(max=1)
+        # One forward over both states of every image
+        states = torch.cat([states, _noisy(process, batch.latents, noise, noisier)])
+        levels, conditioning = torch.cat([level, noisier]), Conditioning.cat([conditioning, conditioning])
+    scores, *others = model(states, levels, conditioning).float().split(len(level))
     margin = scores[batch.first] - scores[batch.second]
     with torch.autocast(margin.device.type, enabled=False):
         pair_loss = objective(margin, _joint_sigma(process, level[batch.first]), batch.preference)
+        if heterogeneous is not None and others:
+            sigma = _joint_sigma(process, torch.stack([level, noisier], dim=1))
+            cleaner = objective(scores - others[0], sigma, torch.ones_like(scores))
+            pair_loss = pair_loss + heterogeneous.weight / 2 * (cleaner[batch.first] + cleaner[batch.second])
     divisor = batch.weight.sum() if total_weight is None else total_weight
     decided = batch.preference != 0.5
     preferred = torch.where(batch.preference > 0.5, margin, -margin).detach()

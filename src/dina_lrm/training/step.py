@@ -144,7 +144,14 @@ class Stepper:
         level, noise = micro.noise_level.to(self._device), micro.noise.to(self._device)
         with self.computing():
             return comparison_loss(
-                self._wrapped, self.model.process, self.objective, batch, level, noise, total_weight=divisor
+                self._wrapped,
+                self.model.process,
+                self.objective,
+                batch,
+                level,
+                noise,
+                total_weight=divisor,
+                heterogeneous=self.config.objective.heterogeneous,
             )
 
     def _clip_gradients(self) -> Tensor:
