@@ -1,6 +1,7 @@
 """The table of families that the conformance suite runs for. A new family adds a file of `rows` and a line, no test."""
 
 import torch
+from peft import LoraConfig
 from torch import Tensor
 
 from dina_lrm.backbones.base import Backbone, Features, LoraSettings
@@ -17,6 +18,8 @@ FAMILY_CASES = (*SD3_CASES, *FLUX_CASES, *Z_IMAGE_CASES, *SANA_CASES, *QWEN_IMAG
 ONE_OF_EACH = tuple({case.config.family: case for case in reversed(FAMILY_CASES)}.values())
 """The first row of each family."""
 
+GENERATOR_LORA = LoraConfig(r=2, target_modules=["to_q", "to_out.0", "proj_out"], init_lora_weights=False)
+"""What somebody else may have put on a generator."""
 SETTINGS = LoraSettings(rank=2, alpha=4.0)
 
 FROZEN_LORA = 2e-6

@@ -9,6 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from tests.backbones.families import (
     FROZEN_LORA,
+    GENERATOR_LORA,
     PROMPTS,
     SETTINGS,
     assert_close,
@@ -21,8 +22,6 @@ from tests.backbones.families import (
 
 # PEFT says so when a model gets its second adapter; here it is the generator's owner who adds one.
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
-
-GENERATOR_LORA = LoraConfig(r=2, target_modules=["to_q", "to_out.0", "proj_out"], init_lora_weights=False)
 
 
 def generated(pipeline, case, conditioning):

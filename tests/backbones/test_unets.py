@@ -98,6 +98,26 @@ def test_the_noise_level_is_the_timestep_that_the_pipeline_itself_passes(case, c
     torch.testing.assert_close(ours, sampled, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_one_pass_gives_velocity_and_features(case, conditioning, checkpointing):
+    pipeline = case.pipeline()
+    backbone = case.shared(pipeline)
+    if checkpointing:
+        pipeline.unet.enable_gradient_checkpointing()
+        pipeline.unet.train()
+    latents, levels = unet_latents().requires_grad_(), levels_of()
+    timestep = backbone.process.timestep_from_noise_level(levels)
+    output = case.pipeline().unet(**call_unet(pipeline, latents, timestep, conditioning)).sample
+    convert = backbone.process.velocity_from_noise
+    wanted = output if case.prediction == "v_prediction" else convert(latents, output, levels)
+    torch.testing.assert_close(backbone.velocity(latents, levels, conditioning), wanted, atol=1e-5, rtol=1e-5)
+    velocity, features = backbone.velocity_and_features(latents, levels, conditioning)
+    torch.testing.assert_close(velocity, wanted, atol=1e-5, rtol=1e-5)
+    assert_equal(features, backbone.features(latents, levels, conditioning))
+    (velocity.square().mean() + features.visual[-1].square().mean()).backward()
+    assert latents.grad.isfinite().all() and latents.grad.abs().sum() > 0
+
+
 def test_up_blocks_are_neither_loaded_nor_run(case, folder, backbone, conditioning):
     if backbone.shared:
         for block in backbone.transformer.up_blocks:

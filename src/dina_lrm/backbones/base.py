@@ -155,6 +155,32 @@ class Backbone(nn.Module, ABC):
         """
 
     @abstractmethod
+    def velocity(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The generator's own prediction as the velocity of `process` (float32), with its adapters as they are.
+
+        Needs the whole generator: shared mode only (ValueError). No classifier-free guidance; FLUX's embedded guidance
+        is that of the configuration. Differentiable with respect to latents and to the generator's trained weights.
+        """
+
+    @abstractmethod
+    def velocity_and_features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> tuple[Float[Tensor, "batch channels height width"], Features]:
+        """Both from one pass: `velocity`, and the states that the generator itself has at the taps.
+
+        They are `features` wherever the reward leaves the backbone alone and the generator has no adapter active; with
+        a reward LoRA they cannot be, which is a ValueError.
+        """
+
+    @abstractmethod
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """Scaled latents of pixels in [-1, 1]: the mode of the VAE's posterior, so the same image gives the same."""
 

@@ -9,7 +9,7 @@ The code released with the paper does not multiply: its reward weights know t an
 They are read with `reading="released"`.
 """
 
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import DiffusionPipeline, FluxPipeline, FluxTransformer2DModel
@@ -18,9 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
-from dina_lrm.backbones.latents import packed
+from dina_lrm.backbones.latents import packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -54,14 +55,8 @@ class FluxBackbone(PipelineBackbone):
         self.latent_channels = transformer.config.in_channels // 4
         self.latent_multiple = 2
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """States at the taps; the time embedding is the transformer's `temb`."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of `FluxPipeline`, or of the code released with the paper."""
         config, device, dtype = self.transformer.config, self.device, self.dtype
         self.check_widths(conditioning, config.joint_attention_dim)
         embeds, pooled = conditioning.prompt_embeds, conditioning.pooled_prompt_embeds
@@ -69,27 +64,32 @@ class FluxBackbone(PipelineBackbone):
         batch, _, height, width = noisy_latents.shape
         unit = 1000.0 if self.config.reading == "released" else 1.0
         guidance = torch.full((batch,), self.config.guidance / unit, device=device)
-        run = self.run_blocks(
-            {
-                "hidden_states": packed(noisy_latents.to(device, dtype)),
-                "encoder_hidden_states": embeds.to(device, dtype),
-                "pooled_projections": pooled.to(device, dtype),
-                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)) / 1000 / unit,
-                "guidance": guidance if config.guidance_embeds else None,
-                "img_ids": _positions(height // 2, width // 2, device),
-                "txt_ids": torch.zeros(embeds.shape[1], 3, device=device),
-            }
-        )
-        # A block of either kind returns (text, visual).
+        return {
+            "hidden_states": packed(noisy_latents.to(device, dtype)),
+            "encoder_hidden_states": embeds.to(device, dtype),
+            "pooled_projections": pooled.to(device, dtype),
+            "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)) / 1000 / unit,
+            "guidance": guidance if config.guidance_embeds else None,
+            "img_ids": _positions(height // 2, width // 2, device),
+            "txt_ids": torch.zeros(embeds.shape[1], 3, device=device),
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """A block of either kind returns (text, visual); the time embedding is the transformer's `temb`."""
         states = run.outputs | {0: (run.inputs["encoder_hidden_states"], run.inputs["hidden_states"])}
-        mask = conditioning.prompt_mask
+        mask, pooled = conditioning.prompt_mask, conditioning.pooled_prompt_embeds
+        assert pooled is not None
         return Features(
             tuple(states[tap][1] for tap in self.config.visual_taps),
             tuple(states[tap][0] for tap in self.config.text_taps),
             run.inputs["temb"],
-            None if mask is None else mask.to(device),
-            pooled_text=pooled.to(device, dtype),
+            None if mask is None else mask.to(self.device),
+            pooled_text=pooled.to(self.device, self.dtype),
         )
+
+    def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The output, unpacked."""
+        return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """T5 states and the pooled CLIP vector."""

@@ -55,6 +55,13 @@ def packed(latents: Float[Tensor, "batch channels height width"]) -> Float[Tenso
     return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
 
 
+def unpacked(
+    tokens: Float[Tensor, "batch tokens packed"], height: int, width: int
+) -> Float[Tensor, "batch channels height width"]:
+    """The inverse, for latents of that size."""
+    return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=height // 2, w=width // 2, p=2, q=2)
+
+
 def shift_and_scale(vae_config: Mapping[str, Any]) -> tuple[float, float]:
     """Of an `AutoencoderKL`'s configuration: latents are (its own - shift) * scale."""
     return float(vae_config.get("shift_factor") or 0.0), float(vae_config["scaling_factor"])

@@ -5,19 +5,19 @@ tokens: the prompt behind a fixed instruction, whose states are dropped; padded 
 time input: t in [0, 1], which the model multiplies by 1000;   time embedding: of the timestep alone
 """
 
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKLQwenImage, DiffusionPipeline, QwenImagePipeline, QwenImageTransformer2DModel
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
-from dina_lrm.backbones.latents import lent, packed
+from dina_lrm.backbones.latents import lent, packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -47,35 +47,34 @@ class QwenImageBackbone(PipelineBackbone):
         self.latent_channels = transformer.config.in_channels // 4
         self.latent_multiple = 2
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """States at the taps; those of masked text tokens mean nothing."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of `QwenImagePipeline`."""
         self.check_widths(conditioning, self.transformer.config.joint_attention_dim)
         device, dtype = self.device, self.dtype
         mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device)
         batch, _, height, width = noisy_latents.shape
-        run = self.run_blocks(
-            {
-                "hidden_states": packed(noisy_latents.to(device, dtype)),
-                "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
-                "encoder_hidden_states_mask": mask,
-                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)) / 1000,
-                "img_shapes": [[(1, height // 2, width // 2)]] * batch,
-            }
-        )
-        # A block returns (text, visual).
+        return {
+            "hidden_states": packed(noisy_latents.to(device, dtype)),
+            "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+            "encoder_hidden_states_mask": mask,
+            "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)) / 1000,
+            "img_shapes": [[(1, height // 2, width // 2)]] * batch,
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """A block returns (text, visual); states of masked text tokens mean nothing."""
         states = run.outputs | {0: (run.inputs["encoder_hidden_states"], run.inputs["hidden_states"])}
+        mask = conditioning.prompt_mask
         return Features(
             tuple(states[tap][1] for tap in self.config.visual_taps),
             tuple(states[tap][0] for tap in self.config.text_taps),
             run.inputs["temb"],
-            mask,
+            None if mask is None else mask.to(self.device),
         )
+
+    def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The output, unpacked."""
+        return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
     def read_vae_config(self) -> None:
         """The autoencoder of videos knows a mean and a standard deviation of each channel."""

@@ -13,13 +13,13 @@ from typing import Any, ClassVar, final
 import torch
 from diffusers import AutoencoderDC, DiffusionPipeline, SanaPipeline, SanaTransformer2DModel
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.latents import lent
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -56,35 +56,34 @@ class SanaBackbone(PipelineBackbone):
         self.latent_channels = shape.in_channels
         self.latent_multiple = shape.patch_size
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """States of the image at the taps, and the projected caption."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of `SanaPipeline`."""
         config, device, dtype = self.transformer.config, self.device, self.dtype
         self.check_widths(conditioning, config.caption_channels)
-        mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device)
         timestep = self.process.timestep_from_noise_level(noise_level.to(device, torch.float32))
-        run = self.run_blocks(
-            {
-                "hidden_states": noisy_latents.to(device, dtype),
-                "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
-                "encoder_attention_mask": mask,
-                "timestep": timestep * config.timestep_scale,
-            }
-        )
+        return {
+            "hidden_states": noisy_latents.to(device, dtype),
+            "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+            "encoder_attention_mask": None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device),
+            "timestep": timestep * config.timestep_scale,
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """States of the image at the taps, and the projected caption."""
         visual = run.outputs | {0: run.inputs["hidden_states"]}
         # The module returns what the blocks get, six vectors in one, and the embedding that those are made of.
         _, time_embedding = run.watched["time_embed"]
+        mask = conditioning.prompt_mask
         return Features(
             tuple(visual[tap] for tap in self.config.visual_taps),
             (run.inputs["encoder_hidden_states"],) * len(self.config.text_taps),
             time_embedding,
-            mask,
+            None if mask is None else mask.to(self.device),
         )
+
+    def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The output itself, without the variances that some models predict beside it."""
+        return output[:, : self.latent_channels]
 
     def read_vae_config(self) -> None:
         """A deep autoencoder knows a scale and no shift."""

@@ -6,7 +6,7 @@ timestep: 1000 t;   time embedding: of the timestep and the pooled CLIP vectors;
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
@@ -16,6 +16,7 @@ from torch import Tensor
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels
 from dina_lrm.backbones.sd3_parts import FolderParts, PipelineParts, Sd3Parts, encode_sd3_prompts
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
@@ -82,38 +83,37 @@ class SD3Backbone(TransformerBackbone):
         parts = FolderParts(folder, transformer, config.prompt_length)
         return cls(config, process_from_scheduler(scheduler), transformer, parts, shared=False)
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """States at the taps; the time embedding is the transformer's `temb` (timestep and pooled prompt)."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of `StableDiffusion3Pipeline`."""
         pooled = conditioning.pooled_prompt_embeds
         if pooled is None:
             raise ValueError("conditioning: SD3 needs pooled_prompt_embeds, got None")
         self._check_widths(conditioning.prompt_embeds, pooled)
         device, dtype = self.device, self.dtype
-        run = self.run_blocks(
-            {
-                "hidden_states": noisy_latents.to(device, dtype),
-                "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
-                "pooled_projections": pooled.to(device, dtype),
-                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
-            }
-        )
-        # A block returns (text, visual).
+        return {
+            "hidden_states": noisy_latents.to(device, dtype),
+            "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+            "pooled_projections": pooled.to(device, dtype),
+            "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """A block returns (text, visual); `temb` is the time embedding."""
         visual = {n: states[1] for n, states in run.outputs.items()} | {0: run.inputs["hidden_states"]}
         text = {n: states[0] for n, states in run.outputs.items()} | {0: run.inputs["encoder_hidden_states"]}
-        mask = conditioning.prompt_mask
+        mask, pooled = conditioning.prompt_mask, conditioning.pooled_prompt_embeds
+        assert pooled is not None
         return Features(
             tuple(visual[tap] for tap in self.config.visual_taps),
             tuple(text[tap] for tap in self.config.text_taps),
             run.inputs["temb"],
-            None if mask is None else mask.to(device),
-            pooled_text=pooled.to(device, dtype),
+            None if mask is None else mask.to(self.device),
+            pooled_text=pooled.to(self.device, self.dtype),
         )
+
+    def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The output itself."""
+        return output
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """Scaled latents (float32) of pixels in [-1, 1]."""

@@ -98,45 +98,47 @@ class StableDiffusionBackbone(TransformerBackbone):
         scheduler = load_scheduler(folder)
         return cls(config, scheduler, unet, FolderParts(folder, unet, scheduler), shared=False)
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """Maps at the taps as tokens, row by row; the time embedding is what the U-Net gives its blocks."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of the pipelines of Stable Diffusion and SDXL."""
         self._check_widths(conditioning)
         device, dtype = self.device, self.dtype
-        embeds = conditioning.prompt_embeds.to(device, dtype)
-        run = self.run_blocks(
-            {
-                "sample": noisy_latents.to(device, dtype),
-                "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
-                "encoder_hidden_states": embeds,
-                "added_cond_kwargs": self._added_conditions(noisy_latents, conditioning),
-            }
-        )
+        return {
+            "sample": noisy_latents.to(device, dtype),
+            "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
+            "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+            "added_cond_kwargs": self._added_conditions(noisy_latents, conditioning),
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """Maps at the taps as tokens, row by row; the time embedding is what the U-Net gives its blocks."""
+        device, dtype = self.device, self.dtype
         maps = [({0: run.inputs["hidden_states"]} | run.outputs)[tap] for tap in self.config.visual_taps]
         mask, pooled = conditioning.prompt_mask, conditioning.pooled_prompt_embeds
         return Features(
             tuple(rearrange(x, "b c h w -> b (h w) c") for x in maps),
-            (embeds,) * len(self.config.text_taps),
+            (conditioning.prompt_embeds.to(device, dtype),) * len(self.config.text_taps),
             run.inputs["temb"],
             None if mask is None else mask.to(device),
             grids=tuple((x.shape[-2], x.shape[-1]) for x in maps),
             pooled_text=None if pooled is None else pooled.to(device, dtype),
         )
 
-    def tapped(self, arguments: dict[str, Any], taps: set[int], scope: BlockScope) -> TappedRun:
-        """The U-Net's forward, left behind the last block used."""
+    def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The output itself, or the velocity of a predicted noise."""
+        if self.prediction == "v_prediction":
+            return output
+        level = noise_level.to(self.device, torch.float32)
+        return self.process.velocity_from_noise(noisy_latents.to(self.device).float(), output.float(), level)
+
+    def tapped(self, arguments: dict[str, Any], scope: BlockScope, gradient_checkpointing: bool | None) -> TappedRun:
+        """The U-Net's forward, left behind the last block used, or whole."""
         return run_tapped_unet(
             self.transformer,
             arguments,
             depth=self.config.depth,
-            taps=taps,
+            taps=self.taps,
             scope=scope,
-            gradient_checkpointing=self._gradient_checkpointing,
+            gradient_checkpointing=gradient_checkpointing,
         )
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:

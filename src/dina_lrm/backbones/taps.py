@@ -3,7 +3,7 @@
 For the time of one forward, the lists of blocks are replaced by their first `depth` blocks, each inside a module that
 hands everything through and keeps the outputs asked for; the forward is left when it reaches the module behind them.
 The blocks themselves stay the same objects, so regional compilation, attention backends, quantisation and gradient
-checkpointing work as they do in the generator.
+checkpointing work as they do in the generator. A whole forward can be read too: then all blocks run.
 """
 
 import inspect
@@ -24,12 +24,13 @@ BlockScope = Callable[[nn.Module], AbstractContextManager[None]]
 class TappedRun:
     """`inputs`: the first block's arguments by name. `outputs`: what a block returned, by the number of blocks run.
 
-    `watched`: what other modules returned, by name.
+    `watched`: what other modules returned, by name. `result`: what a whole forward returned.
     """
 
     inputs: dict[str, Any]
     outputs: dict[int, Any]
     watched: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
 
 
 def run_tapped(
@@ -44,9 +45,11 @@ def run_tapped(
     more_blocks: Sequence[str] = (),
     leading_blocks: Sequence[str] = (),
     watched: Sequence[str] = (),
-    gradient_checkpointing: bool = False,
+    gradient_checkpointing: bool | None = False,
 ) -> TappedRun:
     """Call `transformer(**arguments)` up to block `depth`, and return the states at `taps`.
+
+    With `gradient_checkpointing` None the forward runs whole, and recomputes what the transformer's owner chose.
 
     `blocks` and `stop_before` name the list of blocks and the module that the forward calls right behind them.
     `more_blocks` are lists that run behind `blocks`, where the counting goes on; `leading_blocks` run before, whole,
@@ -59,27 +62,31 @@ def run_tapped(
         name: [_TappedBlock(block, 0, recorder, scope) for block in _listed(transformer, name)]
         for name in leading_blocks
     }
-    position = 0
+    position, whole = 0, gradient_checkpointing is None
     for name in (blocks, *more_blocks):
-        first = _listed(transformer, name)[: depth - position]
+        every = _listed(transformer, name)
+        first = every[: depth - position]
         wrapped[name] = [_TappedBlock(block, position + i, recorder, scope) for i, block in enumerate(first, 1)]
+        wrapped[name] += every[len(first) :] if whole else []
         position += len(first)
     assert position == depth
-    checkpointing, stopping = (
-        _checkpointing(transformer, gradient_checkpointing),
-        _stopping(transformer.get_submodule(stop_before)),
-    )
-    with checkpointing, stopping, _watching(transformer, watched, outputs), _swapped(transformer, wrapped):
+    result = None
+    with ExitStack() as stack:
+        if gradient_checkpointing is not None:
+            stack.enter_context(_checkpointing(transformer, gradient_checkpointing))
+            stack.enter_context(_stopping(transformer.get_submodule(stop_before)))
+        stack.enter_context(_watching(transformer, watched, outputs))
+        stack.enter_context(_swapped(transformer, wrapped))
         try:
-            transformer(**arguments)
+            result = transformer(**arguments)
         except _Stop:
             pass
         else:
-            raise AssertionError(f"{type(transformer).__name__}.forward never called {stop_before!r}")
+            assert whole, f"{type(transformer).__name__}.forward never called {stop_before!r}"
         finally:
             recorder.open = False
     assert recorder.inputs is not None
-    return TappedRun(recorder.inputs, recorder.outputs, outputs)
+    return TappedRun(recorder.inputs, recorder.outputs, outputs, result)
 
 
 class _Recorder:

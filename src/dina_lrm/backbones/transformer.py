@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder, write_lora_folder
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
-from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, LoraSettings
+from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
 from dina_lrm.backbones.taps import BlockScope, TappedRun, run_tapped
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -216,25 +217,84 @@ class TransformerBackbone(Backbone):
         if height % multiple or width % multiple or not height or not width:
             raise ValueError(f"pixels: got size {height} x {width}, expected multiples of {multiple}")
 
-    def run_blocks(self, arguments: dict[str, Any]) -> TappedRun:
-        """Call the transformer with `arguments` up to the depth, with the reward adapter, and return the taps."""
-        with self.reward_adapter():
-            return self.tapped(arguments, {*self.config.visual_taps, *self.config.text_taps}, self._block_scope())
+    @abstractmethod
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """What the model's own forward is called with; ValueError for what it cannot take."""
 
-    def tapped(self, arguments: dict[str, Any], taps: set[int], scope: BlockScope) -> TappedRun:
-        """The forward of the transformer that is left behind the last block used."""
+    @abstractmethod
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """The tapped states of a run as visual and text tokens."""
+
+    @abstractmethod
+    def velocity_of(self, output: Any, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:  # noqa: ANN401
+        """The velocity in the layout of `noisy_latents`, of what the model's forward returned."""
+
+    def features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Features:
+        """States at the taps, from a forward that is left behind the last block used, with the reward adapter."""
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        arguments = self.arguments(noisy_latents, noise_level, conditioning)
+        with self.reward_adapter():
+            run = self.tapped(arguments, self._block_scope(), self._gradient_checkpointing)
+        return self.read(run, noisy_latents, conditioning)
+
+    def velocity(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The generator's own prediction, by its own forward."""
+        self._whole_generator("velocity")
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        output = self.transformer(**self.arguments(noisy_latents, noise_level, conditioning))
+        return self.velocity_of(output.sample, noisy_latents, noise_level).float()
+
+    def velocity_and_features(
+        self,
+        noisy_latents: Float[Tensor, "batch channels height width"],
+        noise_level: Float[Tensor, " levels"],
+        conditioning: Conditioning,
+    ) -> tuple[Float[Tensor, "batch channels height width"], Features]:
+        """Both, from one pass of the whole generator."""
+        self._whole_generator("velocity_and_features")
+        if self._lora is not None:
+            raise ValueError(
+                "velocity_and_features: the reward has a LoRA of its own, and needs a pass of its own (`features`); "
+                "only a reward on a frozen backbone reads the generator's pass"
+            )
+        self.check_latents(noisy_latents, noise_level, conditioning)
+        arguments = self.arguments(noisy_latents, noise_level, conditioning)
+        run = self.tapped(arguments, lambda block: nullcontext(), None)
+        velocity = self.velocity_of(run.result.sample, noisy_latents, noise_level).float()
+        return velocity, self.read(run, noisy_latents, conditioning)
+
+    @property
+    def taps(self) -> set[int]:
+        """Numbers of blocks behind which states are read."""
+        return {*self.config.visual_taps, *self.config.text_taps}
+
+    def tapped(self, arguments: dict[str, Any], scope: BlockScope, gradient_checkpointing: bool | None) -> TappedRun:
+        """The model's forward with its states at the taps: left behind the last block used, or whole.
+
+        `gradient_checkpointing` None runs all of it, recomputing what the generator itself recomputes.
+        """
         return run_tapped(
             self.transformer,
             arguments,
             blocks=self.blocks,
             stop_before=self.stop_before,
             depth=self.config.depth,
-            taps=taps,
+            taps=self.taps,
             scope=scope,
             more_blocks=self.more_blocks,
             leading_blocks=self.leading_blocks,
             watched=self.watched,
-            gradient_checkpointing=self._gradient_checkpointing,
+            gradient_checkpointing=gradient_checkpointing,
         )
 
     def _block_scope(self) -> BlockScope:
@@ -256,6 +316,10 @@ class TransformerBackbone(Backbone):
 
     def _lora_parameters(self) -> list[nn.Parameter]:
         return [] if self._lora is None else self._lora.parameters()
+
+    def _whole_generator(self, what: str) -> None:
+        if not self.shared:
+            raise ValueError(f"{what} runs the whole generator: load the backbone with pipeline=")
 
     def _own_weights(self, what: str) -> nn.Module:
         if self.shared:

@@ -1,12 +1,13 @@
 """Read the maps between a U-Net's blocks while its own `forward` runs, as `taps.py` does for transformers.
 
 For the time of one forward, each down block and the mid block stands inside a module that hands everything through
-and keeps what is asked for. The last block used leaves the forward, so that nothing behind it runs or has to be loaded.
+and keeps what is asked for. The last block used leaves the forward, so that nothing behind it runs or has to be loaded;
+or the forward runs whole.
 """
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,10 +23,11 @@ def run_tapped_unet(
     depth: int,
     taps: set[int],
     scope: BlockScope,
-    gradient_checkpointing: bool = False,
+    gradient_checkpointing: bool | None = False,
 ) -> TappedRun:
     """Call `unet(**arguments)` up to block `depth` (down blocks, then the mid block); outputs are maps (b, c, h, w).
 
+    With `gradient_checkpointing` None the forward runs whole, and recomputes what the U-Net's owner chose.
     A down block's map is what its last layer gives, before it is sampled down. Not to be called from two threads on one
     U-Net, whose blocks it swaps.
     """
@@ -34,26 +36,34 @@ def run_tapped_unet(
     originals = [*down, mid][:depth]
     run = _Run(depth, frozenset(taps), scope, gradient_checkpointing)
     tapped = [_TappedBlock(block, i + 1, run) for i, block in enumerate(originals)]
-    unet.down_blocks = nn.ModuleList(tapped[: len(down)])
+    behind = [*down][depth:] if run.whole else []
+    unet.down_blocks = nn.ModuleList([*tapped[: len(down)], *behind])
     unet.mid_block = tapped[-1] if depth > len(down) else mid
+    result = None
     try:
-        unet(**arguments)
+        result = unet(**arguments)
     except _Stop:
         pass
     else:
-        raise AssertionError(f"{type(unet).__name__}.forward never called its block {depth}")
+        assert run.whole, f"{type(unet).__name__}.forward never called its block {depth}"
     finally:
         unet.down_blocks = down
         unet.mid_block = mid
-    return TappedRun(run.inputs, run.outputs)
+        run.open = False
+    return TappedRun(run.inputs, run.outputs, result=result)
 
 
 class _Run:
     """What one forward is to do, and what it found."""
 
-    def __init__(self, depth: int, taps: frozenset[int], scope: BlockScope, gradient_checkpointing: bool) -> None:
-        self.depth, self.taps = depth, taps
-        self.scope, self.gradient_checkpointing = scope, gradient_checkpointing
+    def __init__(
+        self, depth: int, taps: frozenset[int], scope: BlockScope, gradient_checkpointing: bool | None
+    ) -> None:
+        self.depth, self.taps, self.scope = depth, taps, scope
+        self.gradient_checkpointing = bool(gradient_checkpointing)
+        self.whole = gradient_checkpointing is None
+        self.open = True
+        """False after the first pass, so that recomputation leaves nothing behind."""
         self.inputs: dict[str, Any] = {}
         self.outputs: dict[int, Tensor] = {}
 
@@ -71,21 +81,22 @@ class _TappedBlock(nn.Module):
         self.training = block.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the block's own signature, handed through
-        if self.position == 1:
+        if self.position == 1 and self.run.open:
             signature = inspect.signature(type(self.block).forward)
             self.run.inputs = signature.bind(self.block, *args, **kwargs).arguments
         if self.run.gradient_checkpointing:
             outputs = checkpoint(self._scoped, *args, use_reentrant=False, **kwargs)
         else:
             outputs = self._scoped(*args, **kwargs)
-        if self.position in self.run.taps:
+        if self.position in self.run.taps and self.run.open:
             self.run.outputs[self.position] = _end_of_resolution(self.block, outputs)
-        if self.position == self.run.depth:
+        if self.position == self.run.depth and not self.run.whole:
             raise _Stop
         return outputs
 
     def _scoped(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        with self.run.scope(self.block), _own_checkpointing_off(self.block):
+        own = nullcontext() if self.run.whole else _own_checkpointing_off(self.block)
+        with self.run.scope(self.block), own:
             return self.block(*args, **kwargs)
 
 

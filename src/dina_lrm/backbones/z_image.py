@@ -9,7 +9,7 @@ time embedding: 256 wide, of the timestep alone
 are read that way, and see exactly what they saw with one image at a time; what a batch adds stays masked.
 """
 
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import DiffusionPipeline, ZImagePipeline, ZImageTransformer2DModel
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -52,25 +53,20 @@ class ZImageBackbone(PipelineBackbone):
         self.latent_channels = transformer.in_channels
         self.latent_multiple = 2
 
-    def features(
-        self,
-        noisy_latents: Float[Tensor, "batch channels height width"],
-        noise_level: Float[Tensor, " levels"],
-        conditioning: Conditioning,
-    ) -> Features:
-        """States at the taps, split into image and caption; a masked caption position holds zeros."""
-        self.check_latents(noisy_latents, noise_level, conditioning)
+    def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """Those of `ZImagePipeline`."""
         self.check_widths(conditioning, self.transformer.config.cap_feat_dim)
         device, dtype = self.device, self.dtype
         timestep = self.process.timestep_from_noise_level(noise_level.to(device, torch.float32))
-        captions = conditioning.to(device, dtype)
-        run = self.run_blocks(
-            {
-                "x": list(noisy_latents.to(device, dtype).unsqueeze(2).unbind()),
-                "t": (1000 - timestep) / 1000,
-                "cap_feats": _real_tokens(captions),
-            }
-        )
+        return {
+            "x": list(noisy_latents.to(device, dtype).unsqueeze(2).unbind()),
+            "t": (1000 - timestep) / 1000,
+            "cap_feats": _real_tokens(conditioning.to(device, dtype)),
+        }
+
+    def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
+        """States at the taps, split into image and caption; a masked caption position holds zeros."""
+        captions = conditioning.to(self.device, self.dtype)
         states = run.outputs | {0: run.inputs["x"]}
         released = self.config.reading == "released"
         mask = _with_padding(captions) if released else captions.prompt_mask
@@ -84,6 +80,10 @@ class ZImageBackbone(PipelineBackbone):
             run.inputs["adaln_input"],
             mask,
         )
+
+    def velocity_of(self, output: list[Tensor], noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
+        """The model predicts from noise to data, a tensor with one frame for each image."""
+        return -torch.stack(output).squeeze(2)
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """States before the text encoder's last layer, padded to the prompt length with zeros."""
