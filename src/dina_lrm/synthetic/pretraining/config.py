@@ -39,7 +39,8 @@ class GeneratorConfig:
 class UnetConfig(GeneratorConfig):
     """Prediction of the noise at timesteps drawn uniformly (Ho et al., 2020); autoencoder and data are the world's."""
 
-    steps: int = 9_000
+    images: int = 48_000
+    steps: int = 6_000
     batch_size: int = 32
     learning_rate: float = 1e-3
     warmup: int = 200
