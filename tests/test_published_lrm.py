@@ -102,7 +102,11 @@ def test_faults_are_named(kind, base, tmp_path):
         LatentRewardModel.from_pretrained(tmp_path / "lrm", backbone=str(base))
     save_file(tensors, weights)
     encoder = tmp_path / "lrm" / "text_encoder" / "model.safetensors"
-    kept = {key: value for key, value in load_file(encoder).items() if "final_layer_norm" not in key}
+    whole = load_file(encoder)
+    save_file({**whole, "text_model.another.weight": torch.zeros(2)}, encoder, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"text_encoder: unexpected tensors \['.*another"):
+        LatentRewardModel.from_pretrained(tmp_path / "lrm", backbone=str(base)).encode_prompts("a")
+    kept = {key: value for key, value in whole.items() if "final_layer_norm" not in key}
     save_file(kept, encoder, {"format": "pt"})
     with pytest.raises(ValueError, match=r"text_encoder: missing tensors \['.*final_layer_norm"):
         LatentRewardModel.from_pretrained(tmp_path / "lrm", backbone=str(base)).encode_prompts("a")

@@ -149,7 +149,7 @@ def test_every_row_and_claim_is_about_a_variant_that_is_read_there():
 
 
 def test_an_unknown_ablation_names_those_there_are():
-    with pytest.raises(ValueError, match="ablation 'dept'; accepted: judges, adaptation, noise"):
+    with pytest.raises(ValueError, match="ablation 'dept'; accepted: judges, adaptation, families, noise"):
         ablation("dept")
     assert variants_of(("depth", "taps")) == ["depth-2", "depth-4", "depth-6", "base", "no-text", "one-tap"]
 

@@ -137,6 +137,11 @@ class FolderParts(UnetParts):
         missing = sorted(found["missing_keys"])
         if missing:
             raise ValueError(f"{folder}: missing tensors {missing[:5]} (at most 5 shown)")
+        # Older versions of transformers stored positions; the world's encoder keeps a projection that no U-Net reads
+        unread = ("position_ids", "text_projection.weight")
+        unexpected = sorted(name for name in found["unexpected_keys"] if not name.endswith(unread))
+        if unexpected:
+            raise ValueError(f"{folder}: unexpected tensors {unexpected[:5]} (at most 5 shown)")
         return encoder.requires_grad_(False).eval()
 
 

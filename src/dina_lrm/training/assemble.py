@@ -72,6 +72,7 @@ def reward_model_config(config: TrainConfig) -> RewardModelConfig:
             text_taps=model.text_taps,
             prompt_length=model.prompt_length,
             revision=model.revision,
+            guidance=model.guidance,
         ),
         head=PooledConfig(**asdict(model.pooled))
         if model.head_kind == "pooled"

@@ -64,6 +64,8 @@ class ModelSettings:
     text_taps: tuple[int, ...] = (4, 8, 12)
     prompt_length: int = 128
     """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 for a Stable Diffusion 3 without T5."""
+    guidance: float = 3.5
+    """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
     resolution: int = 1024
     """Side of the square bucket in pixels; other buckets have about the same area."""
     noise_level: float = 0.4
