@@ -1,20 +1,9 @@
-"""Aligning a generator with a reward: the pure functions that the training loops are made of.
+"""Aligning a generator with a reward.
 
 | noun | place |
 |---|---|
-| `Kernel`: one denoising step as a distribution of the next state | `steps.py`, table `KERNELS` |
+| kernel: one denoising step as a distribution of the next state | `steps.py`, table `KERNELS` |
+| window: which steps of a schedule are stochastic and trained | `windows.py` |
+| advantages within the group of a prompt | `advantages.py` |
+| losses of Flow-GRPO, ReFL and LPO | `policy_loss.py`, `refl_loss.py`, `lpo_loss.py` |
 """
-
-from dina_lrm.alignment.steps import KERNELS, Cps, CpsStep, Ddim, DenoisingStep, FlowSde, GaussianStep, Kernel, Ode
-
-__all__ = [
-    "KERNELS",
-    "Cps",
-    "CpsStep",
-    "Ddim",
-    "DenoisingStep",
-    "FlowSde",
-    "GaussianStep",
-    "Kernel",
-    "Ode",
-]

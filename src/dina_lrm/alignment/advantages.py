@@ -1,0 +1,105 @@
+r"""Group-relative advantages (GRPO, arXiv 2402.03300; Flow-GRPO, arXiv 2505.05470).
+
+    A_i = clip((r_i - mean of the group) / (std + 1e-4), -c, c)
+
+A group is the images of one prompt, known by its id: neither order nor place in the batch matters. std is that of the
+group, or of the whole batch. Where all images of a group have one reward, nothing is to be learned from it: its
+samples are masked, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Scope = Literal["group", "batch"]
+Combination = Literal["sum", "normalised"]
+SOFTENER = 1e-4
+
+
+@dataclass(frozen=True)
+class Advantages:
+    """`values` are 0 where `masked`."""
+
+    values: Float[Tensor, " samples"]
+    masked: Bool[Tensor, " samples"]
+    """True for samples of groups without spread."""
+    zero_spread_groups: int
+    groups: int
+
+
+def grpo_advantages(
+    rewards: Float[Tensor, " samples"],
+    prompt_ids: Int64[Tensor, " samples"],
+    scope: Scope = "group",
+    clip: float = 5.0,
+) -> Advantages:
+    """Advantages in float32; complete groups have to be here, from all processes.
+
+    Raises:
+        ValueError: for a reward that is not finite, for a group of one, or for an unknown `scope`.
+    """
+    if scope not in ("group", "batch"):
+        raise ValueError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
+    rewards = _finite("rewards", rewards)
+    group, counts = _groups(prompt_ids, len(rewards))
+    centred = rewards - _group_means(rewards, group, counts)[group]
+    spread = (_group_means(centred.square(), group, counts)).sqrt()
+    flat = spread <= 1e-6 * rewards.abs().max().clamp(min=1e-6)
+    scale = spread[group] if scope == "group" else rewards.std(correction=0)
+    values = (centred / (scale + SOFTENER)).clamp(-clip, clip)
+    masked = flat[group]
+    return Advantages(values.masked_fill(masked, 0.0), masked, int(flat.sum()), len(counts))
+
+
+def combined_rewards(
+    rewards: Mapping[str, Float[Tensor, " samples"]],
+    weights: Mapping[str, float],
+    prompt_ids: Int64[Tensor, " samples"],
+    how: Combination = "sum",
+) -> Float[Tensor, " samples"]:
+    """Several rewards as one: their weighted sum, or each first normalised within its group (mean 0, std 1).
+
+    Raises:
+        ValueError: when names differ, for a reward that is not finite, for a group of one (normalised).
+    """
+    if set(rewards) != set(weights) or not rewards:
+        raise ValueError(f"rewards {sorted(rewards)} and weights {sorted(weights)}: accepted are the same names")
+    if how not in ("sum", "normalised"):
+        raise ValueError(f"how is {how!r}; accepted: 'sum' and 'normalised'")
+    parts = []
+    for name, given in rewards.items():
+        values = _finite(name, given)
+        if how == "normalised":
+            values = grpo_advantages(values, prompt_ids, clip=float("inf")).values
+        parts.append(weights[name] * values)
+    return torch.stack(parts).sum(dim=0)
+
+
+def _finite(name: str, values: Tensor) -> Float[Tensor, " samples"]:
+    bad = (~values.isfinite()).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(f"{name}: {len(bad)} of {len(values)} values are not finite, the first at index {bad[0]}")
+    return values.float()
+
+
+def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"], Int64[Tensor, " groups"]]:
+    if len(prompt_ids) != samples or not samples:
+        raise ValueError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted is one id a reward")
+    ids, group, counts = prompt_ids.unique(return_inverse=True, return_counts=True)
+    alone = ids[counts < 2].tolist()
+    if alone:
+        raise ValueError(
+            f"prompt {alone[0]} has a group of one image ({len(alone)} such prompts): nothing to compare it with; "
+            "accepted are at least two images a prompt"
+        )
+    return group, counts
+
+
+def _group_means(values: Tensor, group: Tensor, counts: Tensor) -> Float[Tensor, " groups"]:
+    return torch.zeros(len(counts), device=values.device).index_add(0, group, values) / counts

@@ -1,0 +1,88 @@
+r"""Latent preference optimisation (LPO, arXiv 2502.01051): which candidates of a step make a pair, and its loss.
+
+From one state x_t, K candidates of the next state are drawn and scored at their own noise level. The best and the worst
+make a pair, kept when softmax(s_best, s_worst) differs by more than a threshold that grows with the noise left:
+
+    thr = low + (q - q_min) / (q_max - q_min) (high - low),      q = sigma, sigma^2 or t of the process in use
+
+    L = -log sigmoid(beta (log r_w - log r_l)),      r = clip(exp(logp - logp_ref), 1 - eps, 1 + eps)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+
+@dataclass(frozen=True)
+class CandidatePairs:
+    """The best and the worst candidate of each state."""
+
+    best: Int64[Tensor, " states"]
+    worst: Int64[Tensor, " states"]
+    gap: Float[Tensor, " states"]
+    """softmax of the best minus that of the worst, over these two: in [0, 1)."""
+    kept: Bool[Tensor, " states"]
+
+
+def pair_threshold(
+    quantity: Float[Tensor, ...] | float,
+    lowest: float,
+    highest: float,
+    low: float = 0.35,
+    high: float = 0.5,
+) -> Float[Tensor, ...]:
+    """The threshold at a step: `low` where the quantity (sigma, its square, or t) is `lowest`, `high` at `highest`.
+
+    SD1.5 has 0.35 to 0.5, SDXL 0.45 to 0.6; low = high is a constant one. ValueError for an empty range, or for
+    thresholds outside of [0, 1].
+    """
+    if not highest > lowest:
+        raise ValueError(f"pair_threshold: from {lowest} to {highest}; accepted is a range with lowest < highest")
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"pair_threshold: thresholds {low} and {high}; accepted are 0 <= low <= high <= 1")
+    share = (torch.as_tensor(quantity, dtype=torch.float32) - lowest) / (highest - lowest)
+    return low + share.clamp(0, 1) * (high - low)
+
+
+def best_and_worst(scores: Float[Tensor, "states candidates"], threshold: Float[Tensor, ...] | float) -> CandidatePairs:
+    """The pair of each state; `threshold` is one number, or one for each state.
+
+    Raises:
+        ValueError: for fewer than two candidates, or a score that is not finite.
+    """
+    if scores.shape[1] < 2:
+        raise ValueError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted are at least two")
+    if not bool(scores.isfinite().all()):
+        raise ValueError("best_and_worst: a score is not finite")
+    values = scores.float()
+    (best, first), (worst, last) = values.max(dim=1), values.min(dim=1)
+    gap = torch.tanh((best - worst) / 2)  # softmax of two, one minus the other
+    return CandidatePairs(first, last, gap, gap > threshold)
+
+
+def lpo_loss(
+    winner: Float[Tensor, " pairs"],
+    loser: Float[Tensor, " pairs"],
+    winner_reference: Float[Tensor, " pairs"],
+    loser_reference: Float[Tensor, " pairs"],
+    beta: float = 500.0,
+    epsilon: float = 0.1,
+) -> Float[Tensor, " pairs"]:
+    """Loss of each pair from the log-probabilities of its two steps, means over dimensions; ln 2 where they agree.
+
+    A ratio outside of [1 - epsilon, 1 + epsilon] gives no gradient. ValueError unless beta > 0 and 0 < epsilon < 1.
+    """
+    if not 0 < beta < math.inf or not 0 < epsilon < 1:
+        raise ValueError(f"lpo_loss: beta {beta}, epsilon {epsilon}; accepted: beta above 0, epsilon between 0 and 1")
+    low, high = math.log1p(-epsilon), math.log1p(epsilon)
+    log_w, log_l = (
+        (log_prob.float() - reference.float()).clamp(low, high)
+        for log_prob, reference in ((winner, winner_reference), (loser, loser_reference))
+    )
+    return -logsigmoid(beta * (log_w - log_l))
