@@ -19,7 +19,7 @@ class Arguments(CommonArguments):
 
     A model takes three to four minutes on one core, so that the whole set is about four hours of one core; what
     OUT/cells holds is not trained again, and two ablations share the models they have in common. Names: judges,
-    adaptation, noise, noise-level, depth, taps, beyond, or all.
+    adaptation, families, noise, noise-level, uncertainty, depth, taps, beyond, or all.
 
     Example:
         dina-lrm ablate depth --seeds 0 1 2 --out ablations

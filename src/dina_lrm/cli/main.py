@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("dina_lrm.cli.train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
+    "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),

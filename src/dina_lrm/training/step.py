@@ -14,11 +14,11 @@ from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.moving_average import MovingAverage
 from dina_lrm.run_checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from dina_lrm.training.assemble import build_optimizer, compute_dtype, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
-from dina_lrm.training.ema import MovingAverage
 from dina_lrm.training.faults import NonFiniteError, non_finite_names, stop_for_non_finite
 from dina_lrm.training.objective import LossOutput, comparison_loss
 from dina_lrm.training.randomness import seed_layers
@@ -56,7 +56,8 @@ class Stepper:
         self.objective = preference_objective(config.objective.preference)
         self.parameters = trained_parameters(model)
         self.optimizer = build_optimizer(model, config.optimizer)
-        self.average = MovingAverage(self.parameters, config.ema) if config.ema.enabled else None
+        ema = config.ema
+        self.average = MovingAverage(self.parameters, ema.decay, ema.warmup) if ema.enabled else None
         self._accelerator, self._folder = accelerator, folder
         self._wrapped = accelerator.prepare_model(model)
         self._device = accelerator.device

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from dina_lrm.training.config import EmaSettings
-from dina_lrm.training.ema import MovingAverage, decay_at
+from dina_lrm.moving_average import MovingAverage, decay_at
 
 
 def parameters(*values):
@@ -11,7 +10,7 @@ def parameters(*values):
 
 def test_equals_the_formula_by_hand():
     live = parameters(1.0, -2.0)
-    average = MovingAverage(live, EmaSettings(decay=0.9, warmup=False))
+    average = MovingAverage(live, 0.9, warmup=False)
     for value in (2.0, 4.0):
         live["p0"].data.fill_(value)
         average.update()
@@ -21,14 +20,14 @@ def test_equals_the_formula_by_hand():
 
 
 def test_warm_up_shortens_the_memory_at_first():
-    assert [decay_at(n, EmaSettings(decay=0.995)) for n in (0, 1, 10)] == pytest.approx([0.1, 2 / 11, 11 / 20])
-    assert decay_at(10_000, EmaSettings(decay=0.995)) == 0.995
-    assert decay_at(0, EmaSettings(decay=0.995, warmup=False)) == 0.995
+    assert [decay_at(n, 0.995) for n in (0, 1, 10)] == pytest.approx([0.1, 2 / 11, 11 / 20])
+    assert decay_at(10_000, 0.995) == 0.995
+    assert decay_at(0, 0.995, warmup=False) == 0.995
 
 
 def test_swap_is_exact_and_survives_an_error():
     live = parameters(1.0)
-    average = MovingAverage(live, EmaSettings(decay=0.5, warmup=False))
+    average = MovingAverage(live, 0.5, warmup=False)
     live["p0"].data.fill_(3.0)
     average.update()
     with pytest.raises(RuntimeError, match="inside"), average.swapped_in():
@@ -41,13 +40,13 @@ def test_state_restores_the_trajectory_bit_for_bit():
     torch.manual_seed(0)
     steps = torch.randn(6, 1)
     live, again = parameters(0.3), parameters(0.3)
-    straight, first = MovingAverage(live, EmaSettings()), MovingAverage(again, EmaSettings())
+    straight, first = MovingAverage(live, 0.995), MovingAverage(again, 0.995)
     for value in steps[:3]:
         live["p0"].data.copy_(value)
         again["p0"].data.copy_(value)
         straight.update()
         first.update()
-    second = MovingAverage(again, EmaSettings())
+    second = MovingAverage(again, 0.995)
     second.load_state_dict({name: t.clone() for name, t in first.state_dict().items()}, first.updates)
     for value in steps[3:]:
         live["p0"].data.copy_(value)
@@ -58,6 +57,6 @@ def test_state_restores_the_trajectory_bit_for_bit():
 
 
 def test_other_names_are_refused():
-    average = MovingAverage(parameters(0.0), EmaSettings())
+    average = MovingAverage(parameters(0.0), 0.995)
     with pytest.raises(ValueError, match="names differ"):
         average.load_state_dict({"other": torch.zeros(1)}, 1)

@@ -12,26 +12,24 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from dina_lrm.training.config import EmaSettings
 
-
-def decay_at(update: int, settings: EmaSettings) -> float:
+def decay_at(update: int, decay: float, warmup: bool = True) -> float:
     """The decay used by the update after `update` earlier ones."""
-    return min(settings.decay, (1 + update) / (10 + update)) if settings.warmup else settings.decay
+    return min(decay, (1 + update) / (10 + update)) if warmup else decay
 
 
 class MovingAverage:
     """The average of some named parameters, kept in float32 on their own device.
 
-    average = MovingAverage(dict(model.named_parameters()), settings)
+    average = MovingAverage(dict(model.named_parameters()), decay=0.995)
     ...
     average.update()                  # after each optimiser step
     with average.swapped_in():        # the parameters hold the average here
         evaluate(model)
     """
 
-    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], settings: EmaSettings) -> None:
-        self.settings = settings
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], decay: float, warmup: bool = True) -> None:
+        self._decay, self._warmup = decay, warmup
         self.updates = 0
         self._names = list(parameters)
         self._live = [parameters[name] for name in self._names]
@@ -40,7 +38,7 @@ class MovingAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the weights as they are now."""
-        weight = 1.0 - decay_at(self.updates, self.settings)
+        weight = 1.0 - decay_at(self.updates, self._decay, self._warmup)
         live = [p.detach() if p.dtype == torch.float32 else p.detach().float() for p in self._live]
         torch._foreach_lerp_(self._average, live, weight)
         self.updates += 1

@@ -1,0 +1,149 @@
+"""The generator that is aligned: a pipeline with a LoRA of its own, read through a backbone that shares its weights.
+
+There is one copy of the pretrained weights: generator, its reference (the same without the LoRA) and latent rewards
+that were loaded with `pipeline=` all compute with it, each with its own adapter or with none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from dina_lrm.alignment.schedule import sampling_levels
+from dina_lrm.backbones.adapter_state import AdapterScope
+from dina_lrm.backbones.base import BackboneConfig, Conditioning
+from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
+from dina_lrm.backbones.transformer import TransformerBackbone
+from dina_lrm.diffusion.process import ForwardProcess
+
+ADAPTER = "generator"
+"""Name of the LoRA that learns."""
+Latents = Float[Tensor, "batch channels height width"]
+
+
+class Generator:
+    """A pipeline whose LoRA learns; everything else in it is frozen.
+
+    `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (1 = none).
+    """
+
+    def __init__(
+        self,
+        pipeline: DiffusionPipeline,
+        resolution: int,
+        rank: int = 32,
+        alpha: float = 64.0,
+        prompt_length: int = 0,
+        guidance: float = 4.5,
+        seed: int = 0,
+    ) -> None:
+        config = BackboneConfig(family_of_pipeline(pipeline), "pipeline", 1, (0,), (), prompt_length=prompt_length)
+        backbone = load_backbone(config, pipeline=pipeline)
+        assert isinstance(backbone, TransformerBackbone)
+        self.pipeline, self.backbone, self.guidance = pipeline, backbone, guidance
+        side, multiple = backbone.pixels_per_latent, backbone.latent_multiple
+        if resolution < 1 or resolution % (side * multiple):
+            raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
+        self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
+        self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
+        self._reference = AdapterScope(self.model, None)
+
+    @property
+    def model(self) -> ModelMixin:
+        """The transformer or U-Net."""
+        return self.backbone.transformer
+
+    @property
+    def process(self) -> ForwardProcess:
+        """Its forward process."""
+        return self.backbone.process
+
+    def levels(self, steps: int) -> Float[Tensor, " levels"]:
+        """The noise levels of its scheduler."""
+        return sampling_levels(self.pipeline.scheduler, self.process, steps, self._tokens)
+
+    def noise(self, seeds: Sequence[int]) -> Latents:
+        """One standard normal draw a seed."""
+        shape = (self.backbone.latent_channels, self._side, self._side)
+        rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(rows).to(self.backbone.device)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """The conditioning of prompts. ValueError for an empty prompt, and for one that would be cut."""
+        empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
+        if empty:
+            raise ValueError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
+        conditioning = self.backbone.encode_prompts(list(prompts))
+        for prompt, cut in zip(prompts, conditioning.truncated or (), strict=False):
+            if cut:
+                raise ValueError(f"prompt {prompt[:60]!r} is longer than the text encoders read: {cut}")
+        return conditioning
+
+    def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
+        """The velocity at one noise level, guided away from the empty prompt where `guidance` is not 1."""
+        levels = level.to(x.device).expand(len(x))
+        if guidance == 1.0:
+            return self.backbone.velocity(x, levels, conditioning)
+        empty = self.backbone.empty_conditioning()[[0] * len(x)]
+        both = Conditioning.cat([empty, conditioning])
+        without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
+        return without + guidance * (given - without)
+
+    @torch.no_grad()
+    def denoise(
+        self, x: Latents, conditioning: Conditioning, levels: Float[Tensor, " levels"], steps: int | None = None
+    ) -> Latents:
+        """Follow the ODE through the first `steps` intervals of `levels` (all of them: to clean latents)."""
+        count = len(levels) - 1 if steps is None else steps
+        for t, t_next in pairwise(levels[: count + 1]):
+            v = self.velocity(x, t, conditioning, self.guidance)
+            x_0, noise = self.process.clean_from_velocity(x, v, t), self.process.noise_from_velocity(x, v, t)
+            x = self.process.add_noise(x_0, noise, t_next)
+        return x
+
+    def images(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:
+        """Pixels in [0, 1]; differentiable but where they are clipped."""
+        return (self.backbone.decode_latents(latents) / 2 + 0.5).clamp(0, 1)
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Inside, the generator is as it was pretrained: its LoRA is off."""
+        with self._reference.entered():
+            yield
+
+    def save_lora(self, folder: Path) -> None:
+        """Write the LoRA so that `pipeline.load_lora_weights(folder)` of plain diffusers reads it.
+
+        Its factor alpha / rank is in the weights: files without an alpha are read with the factor 1.
+        """
+        component = "unet" if "unet" in self.pipeline.components else "transformer"
+        found = get_peft_model_state_dict(self.model, adapter_name=ADAPTER)
+        tensors = {name: self._factor * t if "lora_B" in name else t for name, t in found.items()}
+        self.pipeline.save_lora_weights(folder, **{f"{component}_lora_layers": tensors})
+
+    def _attach(self, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
+        self.model.requires_grad_(False).eval()
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=int(alpha) if alpha == int(alpha) else alpha,
+            target_modules=list(self.backbone.lora_targets),
+            init_lora_weights="gaussian",
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model.add_adapter(config, ADAPTER)
+        found = {name: p for name, p in self.model.named_parameters() if f".{ADAPTER}." in name}
+        for parameter in found.values():
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+        return found

@@ -1,0 +1,75 @@
+"""What a generator is aligned with: one reward or a weighted sum, on latents or through the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.alignment.config import RewardTerm
+from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.model import LatentRewardModel
+from dina_lrm.rewards.base import Reward, load_reward
+from dina_lrm.rewards.latent import LatentReward
+
+
+@dataclass(frozen=True)
+class ObjectiveScores:
+    """The weighted sum, and each reward by its name, for each image."""
+
+    total: Float[Tensor, " batch"]
+    parts: dict[str, Float[Tensor, " batch"]]
+
+
+class Objective:
+    """Scores clean latents of a generator; differentiable, so that the gradient reaches them."""
+
+    def __init__(self, generator: Generator, terms: Sequence[RewardTerm], differentiable: bool = True) -> None:
+        self._generator, self._terms = generator, tuple(terms)
+        names = [term.name for term in terms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"rewards: {names} names one twice; accepted is each once")
+        self.rewards: tuple[Reward, ...] = tuple(_loaded(term, generator) for term in terms)
+        for reward in self.rewards:
+            if differentiable and not reward.differentiable:
+                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL needs")
+
+    def __call__(self, latents: Latents, prompts: Sequence[str], seed: int = 0) -> ObjectiveScores:
+        """Scores of clean latents. `seed` draws the noise that latent rewards see, common to all images.
+
+        Latent rewards are normalised by the mean and deviation stored with them; judges of pixels are as they come.
+
+        Raises:
+            ValueError: for a reward that answers with another number, or with one that is not finite.
+        """
+        parts = {}
+        for term, reward in zip(self._terms, self.rewards, strict=True):
+            scores = self._scores(term, reward, latents, prompts, seed)
+            if scores.shape != (len(latents),):
+                raise ValueError(
+                    f"reward {term.name!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
+                )
+            if not bool(scores.isfinite().all()):
+                bad = int((~scores.isfinite()).nonzero()[0])
+                raise ValueError(f"reward {term.name!r}: {scores[bad].item()} for {prompts[bad]!r}")
+            parts[term.name] = scores
+        total = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum(dim=0)
+        return ObjectiveScores(total, parts)
+
+    def _scores(self, term: RewardTerm, reward: Reward, latents: Tensor, prompts: Sequence[str], seed: int) -> Tensor:
+        if isinstance(reward, LatentReward):
+            model = reward.model
+            conditioning = model.encode_prompts(list(prompts))
+            return model.normalize(model.score_latents(latents, conditioning, term.noise_level, seed=seed))
+        return reward(self._generator.images(latents), list(prompts)).float()
+
+
+def _loaded(term: RewardTerm, generator: Generator) -> Reward:
+    family, _, model = term.name.partition(":")
+    if family != "latent":
+        return load_reward(term.name)
+    shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
+    return LatentReward(shared, term.noise_level, name=term.name)
