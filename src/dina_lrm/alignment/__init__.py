@@ -1,0 +1,1 @@
+"""Aligning a generator with rewards, and watching whether the gain is real."""
