@@ -1,4 +1,4 @@
-"""Aligning a generator with a reward.
+"""Aligning a generator with a reward, and watching whether the gain is real.
 
 | noun | place |
 |---|---|
@@ -6,4 +6,6 @@
 | window: which steps of a schedule are stochastic and trained | `windows.py` |
 | advantages within the group of a prompt | `advantages.py` |
 | losses of Flow-GRPO, ReFL and LPO | `policy_loss.py`, `refl_loss.py`, `lpo_loss.py` |
+| generator and its LoRA, objective, ReFL, the run around it | `generator.py`, `objective.py`, `refl.py`, `trainer.py` |
+| monitor: judges, golden reward, truth and measures of pictures; the alarm on trends | `monitor.py`, `alarm.py` |
 """

@@ -1,0 +1,142 @@
+"""What was seen of the generator at a step, as lines of `monitor.jsonl`, and as the history that the alarm reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+from dina_lrm.alignment.alarm import History, Series
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.typed import from_plain, to_plain
+
+MONITOR_FILE: Final = "monitor.jsonl"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A mean over `counted` pictures (prompts, for diversity); `missing` ones had no value and are not in it.
+
+    `deviation` is the standard deviation between them; `standard_error` that of the mean, with prompts as the unit
+    that is drawn. None where there are too few.
+    """
+
+    mean: float | None
+    deviation: float | None
+    standard_error: float | None
+    counted: int
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """One look at the generator. `proxy` and `golden` name a member of `judges`.
+
+    `truth` holds utility, alignment and quality by the analytic oracle, where prompts are of the synthetic world;
+    `extra` what the trainer added, such as the KL to the base.
+    """
+
+    step: int
+    pictures: int
+    prompts: int
+    proxy: str
+    golden: str | None
+    judges: dict[str, Summary]
+    measures: dict[str, Summary]
+    truth: dict[str, Summary] = field(default_factory=dict)
+    extra: dict[str, float | None] = field(default_factory=dict)
+
+
+def summarise(values: Float[np.ndarray, " pictures"], prompts: Sequence[str]) -> Summary:
+    """The summary of one value a picture; what is not finite is missing.
+
+    The standard error is that of a ratio: squares of the sums of residuals of each prompt.
+    """
+    known = np.isfinite(values)
+    counted, missing = int(known.sum()), int((~known).sum())
+    if counted == 0:
+        return Summary(None, None, None, 0, missing)
+    rest = values[known] - values[known].mean()
+    _, group = np.unique(np.array(prompts)[known], return_inverse=True)
+    sums = np.bincount(group, weights=rest)
+    groups = len(sums)
+    error = float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / counted) if groups > 1 else None
+    deviation = float(rest.std() * np.sqrt(counted / (counted - 1))) if counted > 1 else None
+    return Summary(float(values[known].mean()), deviation, error, counted, missing)
+
+
+def read_records(folder: Path) -> list[Record]:
+    """The records of a run's folder in their order, an empty list where there are none.
+
+    A last line without its end was cut off by a kill and is left out; any other that cannot be read is a ValueError
+    naming file and line.
+    """
+    path = folder / MONITOR_FILE
+    if not path.is_file():
+        return []
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+        try:
+            records.append(from_plain(Record, json.loads(line), "record"))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+    return records
+
+
+def write_records(folder: Path, records: Sequence[Record]) -> None:
+    """Put `records` in the place of all that the folder holds."""
+    with replaced_when_complete(folder / MONITOR_FILE) as temporary:
+        temporary.write_text("".join(_line(record) for record in records), encoding="utf-8")
+
+
+def append_record(folder: Path, record: Record) -> None:
+    """Add a line; it is in the file when this returns."""
+    with (folder / MONITOR_FILE).open("a", encoding="utf-8") as file:
+        file.write(_line(record))
+
+
+def history(folder: Path) -> History:
+    """What a run's folder holds, as the alarm reads it; raises ValueError as `read_records` does."""
+    return history_of(read_records(folder))
+
+
+def history_of(records: Sequence[Record]) -> History:
+    """The means over the steps, with the spread between pictures at the first record that has one."""
+    names = dict.fromkeys(name for record in records for name in record.measures)
+    measures = {name: _series([record.measures.get(name) for record in records]) for name in names}
+    return History(
+        steps=np.array([record.step for record in records], dtype=float),
+        proxy=_series([record.judges.get(record.proxy) for record in records]) or Series(np.full(len(records), np.nan)),
+        golden=_series([record.judges.get(record.golden or "") for record in records]),
+        utility=_series([record.truth.get("utility") for record in records]),
+        measures={name: found for name, found in measures.items() if found is not None},
+    )
+
+
+def best_record(records: Sequence[Record]) -> Record:
+    """The record with the highest golden mean, the earliest of equals. Raises ValueError where none has one."""
+    scored = [(mean, record) for record in records if (mean := _golden_mean(record)) is not None]
+    if not scored:
+        raise ValueError(f"best_record: none of {len(records)} records has a golden mean")
+    return max(scored, key=lambda pair: (pair[0], -pair[1].step))[1]
+
+
+def _series(found: Sequence[Summary | None]) -> Series | None:
+    """The means, or None where there is none at all."""
+    values = [np.nan if each is None or each.mean is None else each.mean for each in found]
+    spread = next((each.deviation for each in found if each is not None and each.deviation is not None), None)
+    return None if np.isnan(values).all() else Series(np.array(values, dtype=float), spread)
+
+
+def _golden_mean(record: Record) -> float | None:
+    golden = record.judges.get(record.golden or "")
+    return None if golden is None else golden.mean
+
+
+def _line(record: Record) -> str:
+    return json.dumps(to_plain(record), allow_nan=False, ensure_ascii=False) + "\n"

@@ -1,0 +1,148 @@
+"""A page on which people choose between two generators without knowing which is which.
+
+Pictures stand inline, sides and order are drawn by a seeded coin, votes stay in the reader's browser and are saved as
+comparisons in our own format, sides put right again: what is saved can be read, trained on and evaluated at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dina_lrm import __version__
+from dina_lrm.images import load_image
+from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+
+_LARGEST: Final = 1024
+"""Pixels of a picture's longer side in the page; larger ones are reduced."""
+_LOSSLESS_UP_TO: Final = 128
+
+
+@dataclass(frozen=True)
+class VotePair:
+    """Two image files for one prompt; A and B mean the same generators in every pair."""
+
+    prompt: str
+    image_a: Path
+    image_b: Path
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A pair as the page holds it; `swapped` where B stands on the left."""
+
+    number: int
+    prompt: str
+    image_a: str
+    image_b: str
+    left: str
+    right: str
+    swapped: bool
+
+
+def write_blind_vote(
+    path: Path | str,
+    pairs: Sequence[VotePair],
+    names: tuple[str, str] = ("A", "B"),
+    title: str = "Which picture is better?",
+    seed: int = 0,
+) -> Path:
+    """Write the page to `path` and return the path; `names` of A and B are shown when all pairs are judged.
+
+    Saved votes name the image files relative to the page's folder: put `votes-....jsonl` beside the page. Raises
+    ValueError without pairs or for an unreadable image, FileNotFoundError for one that is not there.
+    """
+    path = Path(path)
+    if not pairs:
+        raise ValueError("write_blind_vote: no pairs; accepted: one or more")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dina_lrm.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    shown = _shuffled(pairs, path.parent, seed)
+    page = environment.get_template("blind_vote.html.jinja").render(
+        title=title,
+        data={"id": _identity(shown, title, seed), "names": names, "pairs": [vars(pair) for pair in shown]},
+        version=__version__,
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def save_vote_pairs(
+    folder: Path, prompts: Sequence[str], images_a: NDArray[np.uint8], images_b: NDArray[np.uint8]
+) -> list[VotePair]:
+    """Write pictures, uint8 (n, height, width, 3) of both generators, as PNG files under the folder.
+
+    Raises ValueError where prompts and pictures differ in number.
+    """
+    if not len(prompts) == len(images_a) == len(images_b):
+        counts = f"{len(prompts)} prompts, {len(images_a)} and {len(images_b)} images"
+        raise ValueError(f"save_vote_pairs: {counts}; accepted: one of each a pair")
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for number, prompt in enumerate(prompts):
+        files = [folder / f"{number:04d}-{side}.png" for side in ("a", "b")]
+        for file, image in zip(files, (images_a[number], images_b[number]), strict=True):
+            Image.fromarray(image).save(file)
+        pairs.append(VotePair(prompt, *files))
+    return pairs
+
+
+def _shuffled(pairs: Sequence[VotePair], folder: Path, seed: int) -> list[_Shown]:
+    coin = random.Random(seed)
+    order = coin.sample(range(len(pairs)), len(pairs))
+    return [_shown(number, pairs[number], folder, coin.random() < 0.5) for number in order]
+
+
+def _shown(number: int, pair: VotePair, folder: Path, swapped: bool) -> _Shown:
+    name_a, name_b = (_from(folder, image) for image in (pair.image_a, pair.image_b))
+    left, right = (_inline(image) for image in (pair.image_a, pair.image_b))
+    if swapped:
+        left, right = right, left
+    return _Shown(number, pair.prompt, name_a, name_b, left, right, swapped)
+
+
+def _from(folder: Path, image: Path) -> str:
+    """The image's name as it is read from beside the page."""
+    return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
+
+
+def _inline(path: Path) -> str:
+    """The image as a data URI, written anew: the formats of the files could tell the generators apart."""
+    image = load_image(path)
+    buffer = io.BytesIO()
+    if max(image.size) <= _LOSSLESS_UP_TO:
+        image.save(buffer, "PNG")
+        kind = "png"
+    else:
+        image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
+        image.save(buffer, "JPEG", quality=92)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _identity(shown: Sequence[_Shown], title: str, seed: int) -> str:
+    """What the votes of this very page are kept under."""
+    digest = hashlib.sha256(f"{title}\n{seed}".encode())
+    for pair in shown:
+        digest.update(repr(pair).encode())
+    return digest.hexdigest()[:12]
