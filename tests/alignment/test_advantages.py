@@ -44,6 +44,8 @@ def test_large_advantages_are_clipped():
     rewards[0] = 1.0
     assert grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64)).values.max() == 5
     assert grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64), clip=2.0).values.max() == 2
+    with pytest.raises(ValueError, match=r"clip is -1\.0; accepted is a number above 0"):
+        grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64), clip=-1.0)
 
 
 def test_what_cannot_be_compared_is_refused():

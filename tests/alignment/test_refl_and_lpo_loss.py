@@ -2,11 +2,16 @@ import math
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dina_lrm.alignment.lpo_loss import best_and_worst, lpo_loss, pair_threshold
 from dina_lrm.alignment.refl_loss import refl_loss, with_pretraining
+from dina_lrm.alignment.steps import Ddim
+from dina_lrm.diffusion import process_from_scheduler
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # numpy 2 in diffusers
 
 
 def test_shapings_by_hand():
@@ -65,6 +70,21 @@ def test_thresholds_meet_both_ends_and_lie_between():
             pair_threshold(sigma, *bad)
 
 
+def test_thresholds_of_a_schedule_follow_the_std_of_its_steps():
+    """SD1.5 with 20 steps of 50 timesteps: the published std at timesteps 1, 501 and 951 gives the published ends."""
+    scheduler = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    process = process_from_scheduler(scheduler)
+    timesteps = torch.arange(1, 1000, 50)
+    levels = process.noise_level_from_timestep(timesteps)
+    following = process.noise_level_from_timestep((timesteps - 50).clamp(min=0))
+    x = torch.zeros(20, 1, 1, 1)
+    std = Ddim(1.0).step(process, x, x, levels, following).std.flatten()
+    found = pair_threshold(std, std.min().item(), std.max().item())
+    at_501 = 0.35 + (0.4293 - 0.0206) / (0.6444 - 0.0206) * 0.15
+    assert found[[0, 10, 19]].tolist() == pytest.approx([0.35, at_501, 0.5], abs=1e-4)
+    assert (found.diff() > 0).all()
+
+
 def test_best_and_worst_and_what_is_kept():
     scores = torch.tensor([[0.0, 2.0, 1.0], [1.0, 1.0, 1.1]])
     pairs = best_and_worst(scores, 0.4)
@@ -74,5 +94,5 @@ def test_best_and_worst_and_what_is_kept():
     assert pairs.kept.tolist() == [True, False]
     with pytest.raises(ValueError, match="1 candidate a state"):
         best_and_worst(scores[:, :1], 0.4)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="1 scores are not finite, the first of candidate 0 of state 0"):
         best_and_worst(scores.log(), 0.4)

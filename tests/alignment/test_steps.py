@@ -54,6 +54,41 @@ def test_a_sample_is_the_mean_and_std_times_the_noise() -> None:
     torch.testing.assert_close(step.log_prob(step.sample(noise)), expected)
 
 
+@pytest.mark.parametrize("kind", [GaussianStep, CpsStep])
+def test_a_log_ratio_is_the_difference_of_log_densities(kind: type[GaussianStep | CpsStep]) -> None:
+    old_mean, moved, noise = draws()
+    std = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64).reshape(3, 1, 1, 1)
+    old, step = kind(old_mean, std), kind(old_mean + 0.1 * moved, std)
+    x_next = old.sample(noise)
+    torch.testing.assert_close(step.log_ratio(old, x_next), step.log_prob(x_next) - old.log_prob(x_next))
+    assert (old.log_ratio(old, x_next) == 0).all()
+
+
+def test_a_log_ratio_keeps_its_digits_where_the_difference_loses_them() -> None:
+    """A policy that has moved by 1e-4 at the size of a picture: log-ratios near 1e-6, right to 1 %, in float32."""
+    x, velocity, change, noise = torch.randn(4, 8, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    old, step = (FlowSde().step(FLOW, x, v, 0.9, 0.8) for v in (velocity, velocity + 1e-4 * change))
+    x_next = old.sample(noise)
+    doubles = [GaussianStep(s.mean.double(), s.std.double()) for s in (step, old)]
+    exact = doubles[0].log_prob(x_next.double()) - doubles[1].log_prob(x_next.double())
+    size = exact.square().mean().sqrt()
+    assert 1e-8 < size < 2e-6
+    assert (step.log_ratio(old, x_next) - exact).abs().max() < 0.01 * size
+    assert (step.log_prob(x_next) - old.log_prob(x_next) - exact).abs().max() > 0.1 * size
+
+
+def test_log_ratios_are_of_two_steps_of_one_kernel() -> None:
+    x, velocity, _ = draws()
+    step = FlowSde().step(FLOW, x, velocity, 0.5, 0.4)
+    for kernel, next_level in ((FlowSde(), 0.3), (Cps(), 0.4)):
+        other = kernel.step(FLOW, x, velocity, 0.5, next_level)
+        with pytest.raises(ValueError, match="accepted are two steps of one kernel between the same levels"):
+            step.log_ratio(other, x)
+    still = Ode().step(FLOW, x, velocity, 0.5, 0.4)
+    with pytest.raises(ValueError, match="a step without noise has no density"):
+        still.log_ratio(still, x)
+
+
 def test_cps_scores_by_the_squared_error_alone() -> None:
     mean, x_next, _ = draws()
     expected = -(x_next - mean).square().mean((1, 2, 3))

@@ -23,6 +23,7 @@ def test_each_window_is_where_it_says():
     assert EveryStep().steps(10, 3) == range(9)
     assert FirstSteps(3).steps(10, 3) == range(3)
     assert {RandomWindow(2, 0.5).steps(10, i).start for i in range(200)} == {0, 1, 2, 3}
+    assert max(RandomWindow(27, 0.29).steps(100, i).stop for i in range(50)) == 29
     assert [SlidingWindow(2, 3).steps(6, i).start for i in range(15)] == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [0] * 3
 
 

@@ -46,6 +46,8 @@ def grpo_advantages(
     """
     if scope not in ("group", "batch"):
         raise ValueError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
+    if not clip > 0:
+        raise ValueError(f"clip is {clip}; accepted is a number above 0")
     rewards = _finite("rewards", rewards)
     group, counts = _groups(prompt_ids, len(rewards))
     centred = rewards - _group_means(rewards, group, counts)[group]

@@ -3,7 +3,7 @@ r"""Latent preference optimisation (LPO, arXiv 2502.01051): which candidates of 
 From one state x_t, K candidates of the next state are drawn and scored at their own noise level. The best and the worst
 make a pair, kept when softmax(s_best, s_worst) differs by more than a threshold that grows with the noise left:
 
-    thr = low + (q - q_min) / (q_max - q_min) (high - low),      q = sigma, sigma^2 or t of the process in use
+    thr = low + (q - q_min) / (q_max - q_min) (high - low),      q = std of the step, its square, or t
 
     L = -log sigmoid(beta (log r_w - log r_l)),      r = clip(exp(logp - logp_ref), 1 - eps, 1 + eps)
 """
@@ -37,10 +37,12 @@ def pair_threshold(
     low: float = 0.35,
     high: float = 0.5,
 ) -> Float[Tensor, ...]:
-    """The threshold at a step: `low` where the quantity (sigma, its square, or t) is `lowest`, `high` at `highest`.
+    """The threshold at a step: `low` where the quantity is `lowest`, `high` at `highest`.
 
-    SD1.5 has 0.35 to 0.5, SDXL 0.45 to 0.6; low = high is a constant one. ValueError for an empty range, or for
-    thresholds outside of [0, 1].
+    The quantity of the paper is the standard deviation of the step that draws the candidates, which says how far apart
+    they lie: `DenoisingStep.std`, not the process's sigma(t). Its square and t are the variants. SD1.5 has thresholds
+    of 0.35 to 0.5, SDXL 0.45 to 0.6; low = high is a constant one. ValueError for an empty range, or for thresholds
+    outside of [0, 1].
     """
     if not highest > lowest:
         raise ValueError(f"pair_threshold: from {lowest} to {highest}; accepted is a range with lowest < highest")
@@ -58,8 +60,11 @@ def best_and_worst(scores: Float[Tensor, "states candidates"], threshold: Float[
     """
     if scores.shape[1] < 2:
         raise ValueError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted are at least two")
-    if not bool(scores.isfinite().all()):
-        raise ValueError("best_and_worst: a score is not finite")
+    bad = (~scores.isfinite()).nonzero().tolist()
+    if bad:
+        raise ValueError(
+            f"best_and_worst: {len(bad)} scores are not finite, the first of candidate {bad[0][1]} of state {bad[0][0]}"
+        )
     values = scores.float()
     (best, first), (worst, last) = values.max(dim=1), values.min(dim=1)
     gap = torch.tanh((best - worst) / 2)  # softmax of two, one minus the other

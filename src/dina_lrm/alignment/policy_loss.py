@@ -9,8 +9,11 @@ Guard. With m the mean of a step of scale s, logp - logp_old has the expectation
 old policy: ratios lean below 1, and clipping loses its symmetry. Guard takes that out and gives all steps one scale,
 
     ratio = exp((logp - logp_old + mean (m - m_old)^2 / (2 s^2)) s),      L / (-dt)
+          = exp(mean (x' - m_old) (m - m_old) / s)                        as the squares cancel
 
-A log-probability is a mean over the dimensions of a state, and everything is float32.
+A log-probability is a mean over the dimensions of a state, and everything is float32. Ratios are then so near 1 that
+its grid there, 1.2e-7, is seen beside a clip of 3e-6. So log-ratios come from `DenoisingStep.log_ratio` or
+`guarded_log_ratio`, which never subtract two log-probabilities, and `ratio - 1` is clipped instead of the ratio.
 """
 
 from __future__ import annotations
@@ -46,12 +49,14 @@ def clipped_policy_loss(
     if not 0 < clip < 1:
         raise ValueError(f"clip is {clip}; accepted is a number between 0 and 1")
     log_ratio, advantage = log_ratio.float(), advantage.float()
-    ratio = log_ratio.exp()
-    free, bounded = -advantage * ratio, -advantage * ratio.clamp(1 - clip, 1 + clip)
+    deviation = log_ratio.expm1()
+    free, bounded = advantage * deviation, advantage * deviation.clamp(-clip, clip)
     with torch.no_grad():
-        clipped = (bounded > free).float().mean()
-        divergence = (log_ratio.expm1() - log_ratio).mean()
-    return PolicyLoss(torch.maximum(free, bounded), ratio.detach(), clipped, divergence)
+        clipped = (bounded < free).float().mean()
+        # Below 1e-3 the difference is lost in rounding, and its first term is all of it to 3e-4.
+        small = log_ratio.abs() < 1e-3
+        divergence = torch.where(small, log_ratio.square() / 2, deviation - log_ratio).mean()
+    return PolicyLoss(-advantage - torch.minimum(free, bounded), 1 + deviation.detach(), clipped, divergence)
 
 
 def gaussian_kl(
@@ -82,20 +87,20 @@ def gaussian_kl(
 
 
 def guarded_log_ratio(
-    log_prob: Float[Tensor, " samples"],
-    old_log_prob: Float[Tensor, " samples"],
-    step: DenoisingStep,
-    old: DenoisingStep,
+    step: DenoisingStep, old: DenoisingStep, x_next: Float[Tensor, "samples channels height width"]
 ) -> Float[Tensor, " samples"]:
-    """GRPO-Guard's log-ratio, of expectation 0 under the old policy; ValueError for steps of coefficients-preserving.
+    """GRPO-Guard's log-ratio of a state drawn from `old`, of expectation 0 there.
 
-    Their log-probability leaves the scale out, and so has another expectation.
+    Raises:
+        ValueError: for steps of coefficients-preserving, whose log-probability leaves the scale out and so has another
+            expectation; for steps without noise or of unequal std.
     """
     if not isinstance(old, GaussianStep):
         raise ValueError(f"guarded_log_ratio: got a {type(old).__name__}; accepted are Gaussian steps (flow-sde, ddim)")
-    scale = old.std.float().flatten()
-    bias = _squared(step, old) / (2 * scale.square())
-    return (log_prob.float() - old_log_prob.float() + bias) * scale
+    if not torch.equal(step.std, old.std) or not bool((old.std > 0).all()):
+        raise ValueError("guarded_log_ratio: accepted are two steps of one kernel between the same levels, with noise")
+    old_mean = old.mean.float()
+    return ((x_next.float() - old_mean) * (step.mean.float() - old_mean) / old.std.float()).flatten(1).mean(1)
 
 
 def check_first_update(ratio: Float[Tensor, " samples"], tolerance: float = 1e-6) -> None:

@@ -57,7 +57,8 @@ class RandomWindow(Window):
 
     def steps(self, total: int, iteration: int, seed: int = 0) -> range:
         """Drawn from (seed, iteration)."""
-        last = min(int(self.until * total), total - 1) - self.count
+        # 0.29 * 100 is a little below 29 in floating point, and would lose a step.
+        last = min(int(self.until * total + 1e-9), total - 1) - self.count
         if last < 0:
             raise ValueError(
                 f"a window of {self.count} steps does not fit in the first {self.until:g} of {total} steps"
