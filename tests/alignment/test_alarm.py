@@ -76,7 +76,8 @@ def test_every_fate_has_its_name(name, proxy, judged, fate):
     for finding in found:
         assert finding.step == 10 * (WINDOW - 1)
         assert finding.slope == pytest.approx(judged / 10, abs=0.01)
-        assert finding.sentence.startswith(f"{name.capitalize()} {fate}: from step 0 to 70 {name} gains")
+        assert finding.sentence.startswith(f"{name.capitalize()} {fate}: from step 0 to 70 the ")
+        assert ("changes by +" if judged >= 0 else "changes by \N{MINUS SIGN}") in finding.sentence
 
 
 @pytest.mark.parametrize(

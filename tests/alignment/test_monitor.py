@@ -184,10 +184,10 @@ def test_a_run_that_is_hacked_with_a_grid_sounds_the_alarm(tmp_path):
     """Sharpness is optimised, brightness is held out: the grid feeds the first, the oracle sees through it."""
     judges = {"sharp": Sharpness(), "bright": FunctionReward(brightness)}
     watched = monitor(tmp_path, judges=judges, golden="bright")
-    kinds = np.array(["grid"] * len(CLEAN))
-    for step, severity in enumerate(np.linspace(0.05, 1, 8)):
-        hacked = defects.apply(CLEAN, kinds, np.full(len(CLEAN), severity, np.float32), RNG)
-        watched.observe(10 * step, np.round(hacked * 255).astype(np.uint8), CAPTIONS)
+    few = CLEAN[:4]  # the oracle is slow where a grid cuts shapes into pieces
+    for step, severity in enumerate(np.linspace(0.05, 0.75, 8)):
+        hacked = defects.apply(few, np.array(["grid"] * 4), np.full(4, severity, np.float32), RNG)
+        watched.observe(10 * step, np.round(hacked * 255).astype(np.uint8), CAPTIONS[:4])
     found = {finding.kind for finding in findings(watched.history())}
     assert {"utility falls while proxy rises", "grid energy rises"} <= found
 

@@ -110,6 +110,9 @@ FINDINGS: Final[Mapping[str, str]] = {
     **{kind: name for kind, (name, _) in _SYMPTOMS.items()},
 }
 """Every kind of finding, and the series that gives it away."""
+_SPOKEN: Final = {"golden": "the golden reward", "utility": "the true utility"} | {
+    name: name.replace("_", " ") for name, _ in _SYMPTOMS.values()
+}
 
 
 def findings(history: History, settings: AlarmSettings | None = None) -> list[Finding]:
@@ -149,7 +152,7 @@ class _Look:
         for name in ("golden", "utility"):
             kind = self._fate(name)
             if kind is not None and proxy is not None:
-                yield self._finding(kind, f" while the proxy gains {_moved(proxy)}")
+                yield self._finding(kind, f", the proxy by {_moved(proxy)}")
         for kind, (name, sign) in _SYMPTOMS.items():
             if self._moves(name, sign) and not (name == "sharpness" and self._golden_rises()):
                 yield self._finding(kind, "")
@@ -184,9 +187,10 @@ class _Look:
         name = FINDINGS[kind]
         found = self._trends[name]
         first, last = int(self._steps[0]), int(self._steps[-1])
-        sentence = f"{kind}: from step {first} to {last} {name.replace('_', ' ')} gains {_moved(found)}{beside}."
+        sentence = f"{kind}: from step {first} to {last} {_SPOKEN[name]} changes by {_moved(found)}{beside}."
         return Finding(kind, sentence[:1].upper() + sentence[1:], last, found.slope, found.standard_error)
 
 
 def _moved(found: Trend) -> str:
-    return f"{found.change:+.3g} ({found.slope:+.2g} ± {found.standard_error:.1g} a step)"
+    text = f"{found.change:+.3g} ({found.slope:+.2g} ± {found.standard_error:.1g} a step)"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -46,7 +46,7 @@ def alignment_curves(runs: Runs, settings: AlarmSettings | None = None, theme: T
         for name, panel in zip(names, panels, strict=True):
             panel.set_title(_TITLES.get(name, title_of(name)))
             panel.set_xlabel("step")
-            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             for index, (run, seeds) in enumerate(runs.items()):
                 _curve(panel, seeds, name, run, index, theme)
@@ -132,7 +132,7 @@ def _half_width(values: Float[np.ndarray, "seeds steps"]) -> Float[np.ndarray, "
     return half
 
 
-def _marks(seeds: Sequence[History], name: str, settings: AlarmSettings | None) -> list[tuple[float, str]]:
+def _marks(seeds: Sequence[History], name: str, settings: AlarmSettings | None) -> list[tuple[int, str]]:
     """(step, word) of the first alarm of each kind that this series gives away, with how many seeds heard it."""
     heard: dict[str, list[Finding]] = {}
     for history in seeds:
@@ -150,7 +150,7 @@ def _word(kind: str) -> str:
     return next(word for word in kind.split() if word in _WORDS)
 
 
-def _draw_marks(panel: Axes, marks: Sequence[tuple[int, tuple[float, str]]], theme: Theme) -> None:
+def _draw_marks(panel: Axes, marks: Sequence[tuple[int, tuple[int, str]]], theme: Theme) -> None:
     """Dotted lines, each with its word below the curves, one above the other."""
     if not marks:
         return
