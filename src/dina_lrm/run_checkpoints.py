@@ -88,6 +88,38 @@ def prune_checkpoints(folder: Path, keep_last: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def newest_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
+    """The newest complete checkpoint in `folder`, or None."""
+    complete = complete_checkpoints(folder)
+    return load_checkpoint(complete[-1], device) if complete else None
+
+
+def learning_state(
+    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> dict[str, Mapping[str, Tensor]]:
+    """The tensors of a checkpoint that every run has: trained parameters, and what the optimizer knows of them."""
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    return {
+        "weights": {name: parameter.detach() for name, parameter in parameters.items()},
+        "optimizer": optimizer_tensors(optimizer, names),
+    }
+
+
+@torch.no_grad()
+def restore_learning_state(
+    checkpoint: Checkpoint, parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """Put back what `learning_state` gave; raises `ValueError` when the checkpoint's parameters are not these."""
+    weights = checkpoint.tensors["weights"]
+    different = sorted(set(weights) ^ set(parameters))
+    if different:
+        raise ValueError(f"checkpoint of step {checkpoint.step}: trained parameters differ, first {different[0]!r}")
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    restore_optimizer(optimizer, names, checkpoint.tensors["optimizer"])
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
     """The optimizer's state as named tensors; `names` maps the `id` of a parameter to its name."""
     return {

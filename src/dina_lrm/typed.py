@@ -16,6 +16,12 @@ from typing import Any, Literal, TypeVar, Union
 Config = TypeVar("Config")
 
 
+def require(condition: bool, where: str, given: object, accepted: str) -> None:
+    """Raise a ValueError that names the setting, what was given and what is accepted, unless `condition` holds."""
+    if not condition:
+        raise ValueError(f"{where}: got {given!r}, accepted: {accepted}")
+
+
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
     """`value` with dataclasses as dictionaries and tuples as lists, ready for `json.dumps`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from dina_lrm.training.log import MetricsFile, RunningMeans, StepBar, read_lines
+from dina_lrm.run_metrics import MetricsFile, read_lines
+from dina_lrm.training.log import RunningMeans, StepBar
 
 
 def test_lines_after_the_resumed_step_are_dropped(tmp_path):

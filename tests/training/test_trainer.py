@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.run_metrics import read_lines
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import (
     AdaptationSettings,
@@ -23,7 +24,6 @@ from dina_lrm.training.config import (
     TrainConfig,
 )
 from dina_lrm.training.faults import NonFiniteError
-from dina_lrm.training.log import read_lines
 from dina_lrm.training.trainer import train
 from tests.training.killed_run import ADAPTATION, STEPS
 from tests.training.tiny_runs import on_line, tiny_comparisons, tiny_config

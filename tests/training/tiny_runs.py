@@ -9,6 +9,7 @@ import torch
 
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.run_metrics import read_lines
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
@@ -19,7 +20,6 @@ from dina_lrm.training.config import (
     OptimizerSettings,
     TrainConfig,
 )
-from dina_lrm.training.log import read_lines
 from tests.tiny import CLIP_TOKENS, LATENT_CHANNELS, TEXT_WIDTH
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
 
@@ -37,8 +37,8 @@ class GeneratorSettings:
     """Of the steps without gradient; the step with gradient is conditional alone."""
 
     def __post_init__(self) -> None:
-        _require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")
-        _require(self.sampling_steps >= 2, "generator.sampling_steps", self.sampling_steps, "an integer of at least 2")
+        require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")
+        require(self.sampling_steps >= 2, "generator.sampling_steps", self.sampling_steps, "an integer of at least 2")
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class AlignConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "micro_batch", "ema_every", "look_every", "checkpoint_every"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer of at least 1")
-        _require(self.batch_size % self.micro_batch == 0, "micro_batch", self.micro_batch, "a divisor of batch_size")
-        _require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
-        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
-        _require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer of at least 1")
+        require(self.batch_size % self.micro_batch == 0, "micro_batch", self.micro_batch, "a divisor of batch_size")
+        require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
+        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
+        require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
         last = self.generator.sampling_steps - 1
         inside = 0 <= self.refl.first <= self.refl.last <= last
-        _require(inside, "refl.first, refl.last", (self.refl.first, self.refl.last), f"0 <= first <= last <= {last}")
+        require(inside, "refl.first, refl.last", (self.refl.first, self.refl.last), f"0 <= first <= last <= {last}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -102,8 +102,3 @@ class AlignConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> AlignConfig:
         """Read plain values strictly; ValueError names an unknown key or a wrong type."""
         return from_plain(cls, values)
-
-
-def _require(condition: bool, where: str, given: object, accepted: str) -> None:
-    if not condition:
-        raise ValueError(f"{where}: got {given!r}, accepted: {accepted}")

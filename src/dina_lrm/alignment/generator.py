@@ -15,15 +15,17 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
-from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from dina_lrm.alignment.schedule import sampling_levels
+from dina_lrm.alignment.steps import Ode
 from dina_lrm.backbones.adapter_state import AdapterScope
-from dina_lrm.backbones.base import BackboneConfig, Conditioning
+from dina_lrm.backbones.adapters import peft_config
+from dina_lrm.backbones.base import BackboneConfig, Conditioning, LoraSettings
 from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
 from dina_lrm.backbones.transformer import TransformerBackbone
+from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess
 
 ADAPTER = "generator"
@@ -75,8 +77,7 @@ class Generator:
     def noise(self, seeds: Sequence[int]) -> Latents:
         """One standard normal draw a seed."""
         shape = (self.backbone.latent_channels, self._side, self._side)
-        rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(rows).to(self.backbone.device)
+        return torch.stack([seeded_noise(shape, seed) for seed in seeds]).to(self.backbone.device)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of prompts. ValueError for an empty prompt, and for one that would be cut."""
@@ -106,9 +107,8 @@ class Generator:
         """Follow the ODE through the first `steps` intervals of `levels` (all of them: to clean latents)."""
         count = len(levels) - 1 if steps is None else steps
         for t, t_next in pairwise(levels[: count + 1]):
-            v = self.velocity(x, t, conditioning, self.guidance)
-            x_0, noise = self.process.clean_from_velocity(x, v, t), self.process.noise_from_velocity(x, v, t)
-            x = self.process.add_noise(x_0, noise, t_next)
+            velocity = self.velocity(x, t, conditioning, self.guidance)
+            x = Ode().step(self.process, x, velocity, t, t_next).mean
         return x
 
     def images(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:
@@ -133,12 +133,7 @@ class Generator:
 
     def _attach(self, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False).eval()
-        config = LoraConfig(
-            r=rank,
-            lora_alpha=int(alpha) if alpha == int(alpha) else alpha,
-            target_modules=list(self.backbone.lora_targets),
-            init_lora_weights="gaussian",
-        )
+        config = peft_config(LoraSettings(rank, alpha, self.backbone.lora_targets))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model.add_adapter(config, ADAPTER)

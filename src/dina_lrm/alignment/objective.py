@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.backbones.base import Conditioning
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward, load_reward
 from dina_lrm.rewards.latent import LatentReward
@@ -37,9 +38,12 @@ class Objective:
             if differentiable and not reward.differentiable:
                 raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL needs")
 
-    def __call__(self, latents: Latents, prompts: Sequence[str], seed: int = 0) -> ObjectiveScores:
+    def __call__(
+        self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
+    ) -> ObjectiveScores:
         """Scores of clean latents. `seed` draws the noise that latent rewards see, common to all images.
 
+        `conditioning` is the generator's of these prompts: latent rewards that read as many tokens take it as theirs.
         Latent rewards are normalised by the mean and deviation stored with them; judges of pixels are as they come.
 
         Raises:
@@ -47,7 +51,7 @@ class Objective:
         """
         parts = {}
         for term, reward in zip(self._terms, self.rewards, strict=True):
-            scores = self._scores(term, reward, latents, prompts, seed)
+            scores = self._scores(reward, latents, prompts, seed, conditioning)
             if scores.shape != (len(latents),):
                 raise ValueError(
                     f"reward {term.name!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
@@ -59,11 +63,19 @@ class Objective:
         total = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum(dim=0)
         return ObjectiveScores(total, parts)
 
-    def _scores(self, term: RewardTerm, reward: Reward, latents: Tensor, prompts: Sequence[str], seed: int) -> Tensor:
+    def _scores(
+        self,
+        reward: Reward,
+        latents: Tensor,
+        prompts: Sequence[str],
+        seed: int,
+        conditioning: Conditioning | None,
+    ) -> Tensor:
         if isinstance(reward, LatentReward):
-            model = reward.model
-            conditioning = model.encode_prompts(list(prompts))
-            return model.normalize(model.score_latents(latents, conditioning, term.noise_level, seed=seed))
+            model, length = reward.model, self._generator.backbone.config.prompt_length
+            if conditioning is None or model.backbone.config.prompt_length != length:
+                conditioning = model.encode_prompts(list(prompts))
+            return model.normalize(model.score_latents(latents, conditioning, reward.noise_level, seed=seed))
         return reward(self._generator.images(latents), list(prompts)).float()
 
 

@@ -9,6 +9,7 @@ Everything that is drawn is a function of (seed, step, image): a run that was ki
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,9 +71,11 @@ class Refl:
             losses.append(loss.item())
             totals.append(total.mean().item())
             named.append({name: values.mean().item() for name, values in scores.items()})
-        norm = torch.nn.utils.clip_grad_norm_(self._generator.parameters.values(), config.clip_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._generator.parameters.values(), config.clip_norm))
+        if not math.isfinite(norm):
+            raise ValueError(f"update {step + 1}: the norm of the gradient is {norm}; no weight was changed by it")
         means = {name: float(np.mean([each[name] for each in named])) for name in named[0]}
-        return ReflOutcome(float(np.mean(losses)), float(np.mean(totals)), means, float(norm))
+        return ReflOutcome(float(np.mean(losses)), float(np.mean(totals)), means, norm)
 
     def _forward(
         self, prompts: list[str], seeds: list[int], k: int, step: int
@@ -83,7 +86,7 @@ class Refl:
         level = self._levels[k]
         velocity = generator.velocity(x, level, conditioning)
         clean = generator.process.clean_from_velocity(x, velocity, level)
-        found = self._objective(clean, prompts, seed=seeds[0] % 2**31)
+        found = self._objective(clean, prompts, seeds[0] % 2**31, conditioning)
         loss = refl_loss(found.total, settings.shaping, settings.margin, settings.scale)
         if self._own is not None:
             loss = self._with_pretraining(loss, self._own, seeds)

@@ -22,13 +22,13 @@ from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.moving_average import MovingAverage
 from dina_lrm.run_checkpoints import (
     Checkpoint,
-    complete_checkpoints,
-    load_checkpoint,
-    optimizer_tensors,
+    learning_state,
+    newest_checkpoint,
     prune_checkpoints,
-    restore_optimizer,
+    restore_learning_state,
     save_checkpoint,
 )
+from dina_lrm.run_metrics import MetricsFile
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ class AlignmentRun:
         self.objective = Objective(generator, config.rewards)
         self._refl = Refl(config, generator, self.objective, prompts)
         self._look_prompts = tuple(look_prompts)
-        self._names = {id(parameter): name for name, parameter in generator.parameters.items()}
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
         self._average = MovingAverage(generator.parameters, config.ema_decay)
 
@@ -74,24 +73,28 @@ class AlignmentRun:
         last = min(self.config.steps, stop_after or self.config.steps)
         if start == 0:
             self._look(0, on_look)
-        for step in range(start, last):
-            outcome = self._refl.backward(step)
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
-            done = step + 1
-            if done % self.config.ema_every == 0:
-                self._average.update()
-            self._write_metrics({"step": done, **asdict(outcome)})
-            on_step(done, self.config.steps, outcome.reward)
-            finished = done == self.config.steps
-            if done % self.config.look_every == 0 or finished:
-                self._look(done, on_look)
-            if done % self.config.checkpoint_every == 0 or finished:
-                self._save(done)
+        with MetricsFile(self.folder, start) as metrics:
+            for step in range(start, last):
+                self._update(step, metrics, on_look, on_step)
         if last == self.config.steps:
             with self._average.swapped_in():
                 self.generator.save_lora(self.folder / "lora")
         return last
+
+    def _update(self, step: int, metrics: MetricsFile, on_look: OnLook, on_step: OnStep) -> None:
+        outcome = self._refl.backward(step)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        if done % self.config.ema_every == 0:
+            self._average.update()
+        metrics.write(done, asdict(outcome))
+        on_step(done, self.config.steps, outcome.reward)
+        finished = done == self.config.steps
+        if done % self.config.look_every == 0 or finished:
+            self._look(done, on_look)
+        if done % self.config.checkpoint_every == 0 or finished:
+            self._save(done)
 
     def _begin(self, resume: bool) -> None:
         path = self.folder / "config.json"
@@ -119,8 +122,10 @@ class AlignmentRun:
             for start in range(0, len(prompts), config.micro_batch):
                 some = prompts[start : start + config.micro_batch]
                 noise = generator.noise(seeds[start : start + config.micro_batch])
-                latents = generator.denoise(noise, generator.encode_prompts(some), levels)
-                rewards.append({name: v.cpu().numpy() for name, v in self.objective(latents, some).parts.items()})
+                conditioning = generator.encode_prompts(some)
+                latents = generator.denoise(noise, conditioning, levels)
+                scores = self.objective(latents, some, conditioning=conditioning)
+                rewards.append({name: values.cpu().numpy() for name, values in scores.parts.items()})
                 pixels = generator.images(latents).permute(0, 2, 3, 1)
                 images.append((pixels * 255).round().to(torch.uint8).cpu().numpy())
         found = {name: np.concatenate([each[name] for each in rewards]) for name in rewards[0]}
@@ -129,39 +134,17 @@ class AlignmentRun:
         np.savez_compressed(self.folder / "samples" / f"step-{step}.npz", images=look.images, prompts=np.array(prompts))
         on_look(look)
 
-    def _write_metrics(self, line: dict[str, object]) -> None:
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-
     def _save(self, step: int) -> None:
-        tensors = {
-            "weights": {name: parameter.detach() for name, parameter in self.generator.parameters.items()},
-            "optimizer": optimizer_tensors(self._optimizer, self._names),
-            "ema": self._average.state_dict(),
-        }
+        tensors = learning_state(self.generator.parameters, self._optimizer)
+        tensors["ema"] = self._average.state_dict()
         folder = self.folder / "checkpoints"
         save_checkpoint(folder, Checkpoint(step, tensors, {"ema_updates": self._average.updates}))
         prune_checkpoints(folder, keep_last=1)
 
-    @torch.no_grad()
     def _restore(self) -> int:
-        found = complete_checkpoints(self.folder / "checkpoints")
-        state = load_checkpoint(found[-1]) if found else None
-        self._cut_metrics(0 if state is None else state.step)
+        state = newest_checkpoint(self.folder / "checkpoints")
         if state is None:
             return 0
-        for name, parameter in self.generator.parameters.items():
-            parameter.copy_(state.tensors["weights"][name])
-        restore_optimizer(self._optimizer, self._names, state.tensors["optimizer"])
+        restore_learning_state(state, self.generator.parameters, self._optimizer)
         self._average.load_state_dict(state.tensors["ema"], state.values["ema_updates"])
         return state.step
-
-    def _cut_metrics(self, step: int) -> None:
-        """Lines of updates that no checkpoint holds are written again."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
-            return
-        whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        with replaced_when_complete(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

@@ -130,7 +130,7 @@ class StableDiffusionBackbone(TransformerBackbone):
         level = noise_level.to(self.device, torch.float32)
         return self.process.velocity_from_noise(noisy_latents.to(self.device).float(), output.float(), level)
 
-    def tapped(self, arguments: dict[str, Any], scope: BlockScope, gradient_checkpointing: bool | None) -> TappedRun:
+    def tapped(self, arguments: dict[str, Any], scope: BlockScope, whole: bool = False) -> TappedRun:
         """The U-Net's forward, left behind the last block used, or whole."""
         return run_tapped_unet(
             self.transformer,
@@ -138,7 +138,8 @@ class StableDiffusionBackbone(TransformerBackbone):
             depth=self.config.depth,
             taps=self.taps,
             scope=scope,
-            gradient_checkpointing=gradient_checkpointing,
+            gradient_checkpointing=self._gradient_checkpointing,
+            whole=whole,
         )
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:

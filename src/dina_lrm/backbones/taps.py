@@ -45,11 +45,12 @@ def run_tapped(
     more_blocks: Sequence[str] = (),
     leading_blocks: Sequence[str] = (),
     watched: Sequence[str] = (),
-    gradient_checkpointing: bool | None = False,
+    gradient_checkpointing: bool = False,
+    whole: bool = False,
 ) -> TappedRun:
     """Call `transformer(**arguments)` up to block `depth`, and return the states at `taps`.
 
-    With `gradient_checkpointing` None the forward runs whole, and recomputes what the transformer's owner chose.
+    `whole`: the forward runs to its end, and recomputes what the transformer's owner chose.
 
     `blocks` and `stop_before` name the list of blocks and the module that the forward calls right behind them.
     `more_blocks` are lists that run behind `blocks`, where the counting goes on; `leading_blocks` run before, whole,
@@ -62,7 +63,7 @@ def run_tapped(
         name: [_TappedBlock(block, 0, recorder, scope) for block in _listed(transformer, name)]
         for name in leading_blocks
     }
-    position, whole = 0, gradient_checkpointing is None
+    position = 0
     for name in (blocks, *more_blocks):
         every = _listed(transformer, name)
         first = every[: depth - position]
@@ -72,7 +73,7 @@ def run_tapped(
     assert position == depth
     result = None
     with ExitStack() as stack:
-        if gradient_checkpointing is not None:
+        if not whole:
             stack.enter_context(_checkpointing(transformer, gradient_checkpointing))
             stack.enter_context(_stopping(transformer.get_submodule(stop_before)))
         stack.enter_context(_watching(transformer, watched, outputs))

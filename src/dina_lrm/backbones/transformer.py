@@ -239,7 +239,7 @@ class TransformerBackbone(Backbone):
         self.check_latents(noisy_latents, noise_level, conditioning)
         arguments = self.arguments(noisy_latents, noise_level, conditioning)
         with self.reward_adapter():
-            run = self.tapped(arguments, self._block_scope(), self._gradient_checkpointing)
+            run = self.tapped(arguments, self._block_scope())
         return self.read(run, noisy_latents, conditioning)
 
     def velocity(
@@ -269,7 +269,7 @@ class TransformerBackbone(Backbone):
             )
         self.check_latents(noisy_latents, noise_level, conditioning)
         arguments = self.arguments(noisy_latents, noise_level, conditioning)
-        run = self.tapped(arguments, lambda block: nullcontext(), None)
+        run = self.tapped(arguments, lambda block: nullcontext(), whole=True)
         velocity = self.velocity_of(run.result.sample, noisy_latents, noise_level).float()
         return velocity, self.read(run, noisy_latents, conditioning)
 
@@ -278,11 +278,8 @@ class TransformerBackbone(Backbone):
         """Numbers of blocks behind which states are read."""
         return {*self.config.visual_taps, *self.config.text_taps}
 
-    def tapped(self, arguments: dict[str, Any], scope: BlockScope, gradient_checkpointing: bool | None) -> TappedRun:
-        """The model's forward with its states at the taps: left behind the last block used, or whole.
-
-        `gradient_checkpointing` None runs all of it, recomputing what the generator itself recomputes.
-        """
+    def tapped(self, arguments: dict[str, Any], scope: BlockScope, whole: bool = False) -> TappedRun:
+        """The model's forward with its states at the taps: left behind the last block used, or `whole`."""
         return run_tapped(
             self.transformer,
             arguments,
@@ -294,7 +291,8 @@ class TransformerBackbone(Backbone):
             more_blocks=self.more_blocks,
             leading_blocks=self.leading_blocks,
             watched=self.watched,
-            gradient_checkpointing=gradient_checkpointing,
+            gradient_checkpointing=self._gradient_checkpointing,
+            whole=whole,
         )
 
     def _block_scope(self) -> BlockScope:

@@ -23,18 +23,19 @@ def run_tapped_unet(
     depth: int,
     taps: set[int],
     scope: BlockScope,
-    gradient_checkpointing: bool | None = False,
+    gradient_checkpointing: bool = False,
+    whole: bool = False,
 ) -> TappedRun:
     """Call `unet(**arguments)` up to block `depth` (down blocks, then the mid block); outputs are maps (b, c, h, w).
 
-    With `gradient_checkpointing` None the forward runs whole, and recomputes what the U-Net's owner chose.
+    `whole`: the forward runs to its end, and recomputes what the U-Net's owner chose.
     A down block's map is what its last layer gives, before it is sampled down. Not to be called from two threads on one
     U-Net, whose blocks it swaps.
     """
     down, mid = unet.get_submodule("down_blocks"), unet.get_submodule("mid_block")
     assert isinstance(down, nn.ModuleList) and 1 <= depth <= len(down) + 1
     originals = [*down, mid][:depth]
-    run = _Run(depth, frozenset(taps), scope, gradient_checkpointing)
+    run = _Run(depth, frozenset(taps), scope, gradient_checkpointing and not whole, whole)
     tapped = [_TappedBlock(block, i + 1, run) for i, block in enumerate(originals)]
     behind = [*down][depth:] if run.whole else []
     unet.down_blocks = nn.ModuleList([*tapped[: len(down)], *behind])
@@ -57,11 +58,10 @@ class _Run:
     """What one forward is to do, and what it found."""
 
     def __init__(
-        self, depth: int, taps: frozenset[int], scope: BlockScope, gradient_checkpointing: bool | None
+        self, depth: int, taps: frozenset[int], scope: BlockScope, gradient_checkpointing: bool, whole: bool
     ) -> None:
         self.depth, self.taps, self.scope = depth, taps, scope
-        self.gradient_checkpointing = bool(gradient_checkpointing)
-        self.whole = gradient_checkpointing is None
+        self.gradient_checkpointing, self.whole = gradient_checkpointing, whole
         self.open = True
         """False after the first pass, so that recomputation leaves nothing behind."""
         self.inputs: dict[str, Any] = {}

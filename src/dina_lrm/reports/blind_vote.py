@@ -6,9 +6,7 @@ comparisons in our own format, sides put right again: what is saved can be read,
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import os
 import random
 from collections.abc import Sequence
@@ -16,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dina_lrm import __version__
 from dina_lrm.images import load_image
+from dina_lrm.reports.pages import data_uri, template_environment
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 
 _LARGEST: Final = 1024
 """Pixels of a picture's longer side in the page; larger ones are reduced."""
-_LOSSLESS_UP_TO: Final = 128
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,7 @@ def write_blind_vote(
     if not pairs:
         raise ValueError("write_blind_vote: no pairs; accepted: one or more")
     path.parent.mkdir(parents=True, exist_ok=True)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dina_lrm.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = template_environment()
     shown = _shuffled(pairs, path.parent, seed)
     page = environment.get_template("blind_vote.html.jinja").render(
         title=title,
@@ -128,16 +119,7 @@ def _from(folder: Path, image: Path) -> str:
 
 def _inline(path: Path) -> str:
     """The image as a data URI, written anew: the formats of the files could tell the generators apart."""
-    image = load_image(path)
-    buffer = io.BytesIO()
-    if max(image.size) <= _LOSSLESS_UP_TO:
-        image.save(buffer, "PNG")
-        kind = "png"
-    else:
-        image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
-        image.save(buffer, "JPEG", quality=92)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(load_image(path), _LARGEST, quality=92)
 
 
 def _identity(shown: Sequence[_Shown], title: str, seed: int) -> str:

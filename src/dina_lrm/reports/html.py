@@ -5,8 +5,6 @@ write_report(path, "Evaluation", [Section("Accuracy", [Text("..."), Table(...), 
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -22,12 +19,11 @@ from PIL import Image
 
 from dina_lrm import __version__
 from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
+from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment
 from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
 
 _LARGEST_PICTURE: Final = 384
 """Pixels of a picture's longer side in a page; larger images are reduced."""
-_LOSSLESS_UP_TO: Final = 128
-"""Small images are stored as PNG and enlarged without smoothing, so that every pixel shows."""
 
 
 def write_report(path: Path | str, title: str, sections: Sequence[Section], subtitle: str = "") -> Path:
@@ -41,18 +37,12 @@ def write_report(path: Path | str, title: str, sections: Sequence[Section], subt
 def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
     """The page as text."""
     figures = iter(range(1, 1_000_000))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dina_lrm.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = template_environment()
     environment.filters.update(
         markdown=_markdown,
         cells=table_cells,
         picture=_picture,
-        small=lambda picture: max(_pil(picture.image).size) <= _LOSSLESS_UP_TO,
+        small=lambda picture: max(_pil(picture.image).size) <= LOSSLESS_UP_TO,
         slug=_slug,
         kind=lambda block: type(block).__name__,
         svg=lambda figure: _figure(figure, next(figures)),
@@ -81,16 +71,7 @@ def _figure(figure: Figure, number: int) -> Markup:
 
 def _picture(picture: Picture) -> str:
     """The image as a data URI."""
-    image = _pil(picture.image)
-    buffer = io.BytesIO()
-    if max(image.size) <= _LOSSLESS_UP_TO:
-        image.save(buffer, "PNG", optimize=True)
-        kind = "png"
-    else:
-        image.thumbnail((_LARGEST_PICTURE, _LARGEST_PICTURE), Image.Resampling.LANCZOS)
-        image.save(buffer, "JPEG", quality=90)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(_pil(picture.image), _LARGEST_PICTURE, quality=90)
 
 
 def _pil(image: np.ndarray | Image.Image) -> Image.Image:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from dina_lrm import __version__
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.reports.axes import title_of
+from dina_lrm.reports.pages import template_environment
 from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 
@@ -37,13 +36,7 @@ def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> 
     """Write the page to `path` and return the path. The mean is over the sets, where a judge was measured on all."""
     path = Path(path)
     sets = {measured.name: measured for measured in tested_sets(results)}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dina_lrm.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = template_environment()
     page = environment.get_template("leaderboard.html.jinja").render(
         columns=[(title_of(name), None if s.ceiling is None else 100 * s.ceiling) for name, s in sets.items()],
         lines=[line for result in results for line in _lines(result, list(sets))],

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import from_plain, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
@@ -77,10 +77,10 @@ class ModelSettings:
     pooled: PooledSettings = field(default_factory=PooledSettings)
 
     def __post_init__(self) -> None:
-        _require(self.depth >= 1, "model.depth", self.depth, "an integer of at least 1")
+        require(self.depth >= 1, "model.depth", self.depth, "an integer of at least 1")
         for name, taps in (("visual_taps", self.visual_taps), ("text_taps", self.text_taps)):
-            _require(all(0 <= tap <= self.depth for tap in taps), f"model.{name}", taps, f"taps in 0..{self.depth}")
-        _require(0 <= self.noise_level <= 1, "model.noise_level", self.noise_level, "a number in [0, 1]")
+            require(all(0 <= tap <= self.depth for tap in taps), f"model.{name}", taps, f"taps in 0..{self.depth}")
+        require(0 <= self.noise_level <= 1, "model.noise_level", self.noise_level, "a number in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class AdaptationSettings:
     """Baseline: replace the pretrained weights by fresh ones drawn from the seed of the run."""
 
     def __post_init__(self) -> None:
-        _require(self.rank >= 1, "adaptation.rank", self.rank, "an integer of at least 1")
-        _require(0 <= self.dropout < 1, "adaptation.dropout", self.dropout, "a number in [0, 1)")
+        require(self.rank >= 1, "adaptation.rank", self.rank, "an integer of at least 1")
+        require(0 <= self.dropout < 1, "adaptation.dropout", self.dropout, "a number in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class NoiseLevelSettings:
     A step then costs that many backbone passes."""
 
     def __post_init__(self) -> None:
-        _require(self.together >= 1, "objective.noise_levels.together", self.together, "an integer of at least 1")
+        require(self.together >= 1, "objective.noise_levels.together", self.together, "an integer of at least 1")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class TeacherSettings:
     """Share of the teacher in every label, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.weight <= 1, "objective.teacher.weight", self.weight, "a number in [0, 1]")
+        require(0 <= self.weight <= 1, "objective.teacher.weight", self.weight, "a number in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class HeterogeneousSettings:
 
     def __post_init__(self) -> None:
         finite = 0 <= self.weight < math.inf
-        _require(finite, "objective.heterogeneous.weight", self.weight, "a finite number, at least 0")
-        _require(0 < self.gap <= 1, "objective.heterogeneous.gap", self.gap, "a number above 0, at most 1")
+        require(finite, "objective.heterogeneous.weight", self.weight, "a finite number, at least 0")
+        require(0 < self.gap <= 1, "objective.heterogeneous.gap", self.gap, "a number above 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         together = self.noise_levels.together
-        _require(
+        require(
             together == 1 or self.heterogeneous.weight == 0,
             "objective.heterogeneous.weight",
             self.heterogeneous.weight,
@@ -220,9 +220,9 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         for name, rate in (("lr", self.lr), ("head_lr", self.head_lr)):
             if rate is not None:
-                _require(rate >= 0 and math.isfinite(rate), f"optimizer.{name}", rate, "a finite number, at least 0")
+                require(rate >= 0 and math.isfinite(rate), f"optimizer.{name}", rate, "a finite number, at least 0")
         if self.clip_norm is not None:
-            _require(self.clip_norm > 0, "optimizer.clip_norm", self.clip_norm, "a number above 0, or none")
+            require(self.clip_norm > 0, "optimizer.clip_norm", self.clip_norm, "a number above 0, or none")
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class ScheduleSettings:
     """What cosine and linear end at."""
 
     def __post_init__(self) -> None:
-        _require(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "an integer of at least 0")
+        require(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "an integer of at least 0")
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class EmaSettings:
     """Start from a short memory, decay_n = min(decay, (1 + n) / (10 + n)), so that short runs forget their start."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.decay < 1, "ema.decay", self.decay, "a number in [0, 1)")
+        require(0 <= self.decay < 1, "ema.decay", self.decay, "a number in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ class ComputeSettings:
     """Micro-batches that each process cuts its share of a batch into."""
 
     def __post_init__(self) -> None:
-        _require(self.accumulation >= 1, "compute.accumulation", self.accumulation, "an integer of at least 1")
+        require(self.accumulation >= 1, "compute.accumulation", self.accumulation, "an integer of at least 1")
 
 
 @dataclass(frozen=True)
@@ -281,12 +281,10 @@ class LogSettings:
     trackers: tuple[Tracker, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
-        _require(self.log_every >= 1, "log.log_every", self.log_every, "an integer of at least 1")
-        _require(
-            self.checkpoint_every >= 0, "log.checkpoint_every", self.checkpoint_every, "an integer, 0 = at the end"
-        )
-        _require(self.keep_last >= 1, "log.keep_last", self.keep_last, "an integer of at least 1")
-        _require(self.evaluate_every >= 0, "log.evaluate_every", self.evaluate_every, "an integer, 0 = at the end")
+        require(self.log_every >= 1, "log.log_every", self.log_every, "an integer of at least 1")
+        require(self.checkpoint_every >= 0, "log.checkpoint_every", self.checkpoint_every, "an integer, 0 = at the end")
+        require(self.keep_last >= 1, "log.keep_last", self.keep_last, "an integer of at least 1")
+        require(self.evaluate_every >= 0, "log.evaluate_every", self.evaluate_every, "an integer, 0 = at the end")
 
 
 @dataclass(frozen=True)
@@ -311,10 +309,10 @@ class TrainConfig:
     log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
-        _require(self.steps is None or self.steps >= 1, "steps", self.steps, "an integer of at least 1, or none")
-        _require(self.epochs > 0, "epochs", self.epochs, "a number above 0")
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "an integer of at least 1")
-        _require(
+        require(self.steps is None or self.steps >= 1, "steps", self.steps, "an integer of at least 1, or none")
+        require(self.epochs > 0, "epochs", self.epochs, "a number above 0")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "an integer of at least 1")
+        require(
             0 <= self.validation_fraction < 1, "validation_fraction", self.validation_fraction, "a number in [0, 1)"
         )
 
@@ -327,8 +325,3 @@ class TrainConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Read plain values strictly: an unknown key or a wrong type raises `ValueError` naming it."""
         return from_plain(cls, values)
-
-
-def _require(condition: bool, where: str, given: object, accepted: str) -> None:
-    if not condition:
-        raise ValueError(f"{where}: got {given!r}, accepted: {accepted}")

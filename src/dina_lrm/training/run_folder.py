@@ -12,7 +12,6 @@ import torch
 
 from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.run_checkpoints import Checkpoint, complete_checkpoints, load_checkpoint
 from dina_lrm.training.config import TrainConfig
 
 CONFIG_FILE = "config.json"
@@ -53,12 +52,6 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
         _check_same_run(json.loads(file.read_text(encoding="utf-8")), record, folder)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record.to_dict(), indent=2) + "\n", encoding="utf-8")
-
-
-def newest_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
-    """The newest complete checkpoint of the run, or None."""
-    complete = complete_checkpoints(folder / CHECKPOINTS)
-    return load_checkpoint(complete[-1], device) if complete else None
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.moving_average import MovingAverage
-from dina_lrm.run_checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
+from dina_lrm.run_checkpoints import Checkpoint, learning_state, restore_learning_state
 from dina_lrm.training.assemble import build_optimizer, compute_dtype, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
@@ -62,7 +62,6 @@ class Stepper:
         self._wrapped = accelerator.prepare_model(model)
         self._device = accelerator.device
         self._dtype = compute_dtype(config.compute.precision, self._device)
-        self._names = {id(parameter): name for name, parameter in self.parameters.items()}
 
     def __call__(self, inputs: StepInputs, stop: bool = False) -> StepOutcome:
         """Take one step; raises `NonFiniteError` before the weights are touched when anything is NaN or infinite."""
@@ -100,25 +99,15 @@ class Stepper:
 
     def checkpoint(self, step: int, values: Mapping[str, object]) -> Checkpoint:
         """The complete state after `step` steps."""
-        tensors: dict[str, Mapping[str, Tensor]] = {
-            "weights": {name: parameter.detach() for name, parameter in self.parameters.items()},
-            "optimizer": optimizer_tensors(self.optimizer, self._names),
-        }
+        tensors = learning_state(self.parameters, self.optimizer)
         updates = 0
         if self.average is not None:
             tensors["ema"], updates = self.average.state_dict(), self.average.updates
         return Checkpoint(step, tensors, {**values, "ema_updates": updates})
 
-    @torch.no_grad()
     def restore(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint back; raises `ValueError` when its parameters are not those of this model."""
-        weights = checkpoint.tensors["weights"]
-        different = sorted(set(weights) ^ set(self.parameters))
-        if different:
-            raise ValueError(f"checkpoint of step {checkpoint.step}: trained parameters differ, first {different[0]!r}")
-        for name, parameter in self.parameters.items():
-            parameter.copy_(weights[name])
-        restore_optimizer(self.optimizer, self._names, checkpoint.tensors["optimizer"])
+        restore_learning_state(checkpoint, self.parameters, self.optimizer)
         if self.average is not None:
             self.average.load_state_dict(checkpoint.tensors["ema"], checkpoint.values["ema_updates"])
 

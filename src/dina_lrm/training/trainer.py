@@ -20,16 +20,17 @@ from accelerate import Accelerator
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.run_checkpoints import prune_checkpoints, save_checkpoint
+from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, save_checkpoint
+from dina_lrm.run_metrics import MetricsFile
 from dina_lrm.training.assemble import build_model, noise_level_sampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
 from dina_lrm.training.launch import make_accelerator, peak_memory_bytes, start_trackers
-from dina_lrm.training.log import MetricsFile, RunningMeans, StepBar
+from dina_lrm.training.log import RunningMeans, StepBar
 from dina_lrm.training.randomness import private_global_generators
-from dina_lrm.training.run_folder import CHECKPOINTS, RunRecord, newest_checkpoint, open_run_folder
+from dina_lrm.training.run_folder import CHECKPOINTS, RunRecord, open_run_folder
 from dina_lrm.training.step import Stepper
 from dina_lrm.training.stopping import stop_on_signals
 from dina_lrm.training.validation import Validation, validate
@@ -163,7 +164,7 @@ class Trainer:
         )
 
     def _restore(self) -> int:
-        checkpoint = newest_checkpoint(self.folder, self._accelerator.device)
+        checkpoint = newest_checkpoint(self.folder / CHECKPOINTS, self._accelerator.device)
         if checkpoint is None:
             return 0
         self.stepper.restore(checkpoint)

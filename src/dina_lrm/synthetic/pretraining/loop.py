@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from dina_lrm.run_checkpoints import (
     Checkpoint,
-    complete_checkpoints,
-    load_checkpoint,
-    optimizer_tensors,
+    learning_state,
+    newest_checkpoint,
     prune_checkpoints,
-    restore_optimizer,
+    restore_learning_state,
     save_checkpoint,
 )
 
@@ -61,7 +60,6 @@ class Stage:
     ) -> None:
         self.name, self.schedule, self.folder = name, schedule, folder
         self._optimizer, self._parameters = optimizer, dict(modules.named_parameters())
-        self._names = {id(parameter): name for name, parameter in self._parameters.items()}
         self._average = {name: p.detach().clone() for name, p in self._parameters.items()} if schedule.ema else {}
 
     def run(self, n: int, seed: int, loss_of: Callable[[Tensor, int], Tensor], every: float, report: Report) -> float:
@@ -96,23 +94,18 @@ class Stage:
                 torch._foreach_lerp_(list(self._average.values()), list(self._parameters.values()), 1 - decay)
 
     def _save(self, step: int) -> None:
-        tensors = {
-            "weights": {name: parameter.detach() for name, parameter in self._parameters.items()},
-            "optimizer": optimizer_tensors(self._optimizer, self._names),
-            **({"average": self._average} if self._average else {}),
-        }
+        tensors = learning_state(self._parameters, self._optimizer)
+        if self._average:
+            tensors["average"] = self._average
         save_checkpoint(self.folder, Checkpoint(step, tensors, {"stage": self.name}))
         prune_checkpoints(self.folder, keep_last=1)
 
     @torch.no_grad()
     def _restore(self) -> int:
-        found = complete_checkpoints(self.folder)
-        if not found:
+        state = newest_checkpoint(self.folder)
+        if state is None:
             return 0
-        state = load_checkpoint(found[-1])
-        for name, parameter in self._parameters.items():
-            parameter.copy_(state.tensors["weights"][name])
-        restore_optimizer(self._optimizer, self._names, state.tensors["optimizer"])
+        restore_learning_state(state, self._parameters, self._optimizer)
         for name, value in self._average.items():
             value.copy_(state.tensors["average"][name])
         return state.step

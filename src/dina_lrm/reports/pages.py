@@ -1,0 +1,38 @@
+"""What all pages share: their templates' environment, and pictures that stand inside of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Final
+
+import jinja2
+from PIL import Image
+
+LOSSLESS_UP_TO: Final = 128
+"""Small images are stored as PNG and enlarged without smoothing, so that every pixel shows."""
+
+
+def template_environment() -> jinja2.Environment:
+    """Of the templates of this package: everything is escaped, and a name that is missing is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("dina_lrm.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def data_uri(image: Image.Image, largest: int, quality: int) -> str:
+    """An RGB image as a data URI: small ones as they are, others as JPEG, at most `largest` pixels on a side."""
+    buffer = io.BytesIO()
+    if max(image.size) <= LOSSLESS_UP_TO:
+        image.save(buffer, "PNG", optimize=True)
+        kind = "png"
+    else:
+        reduced = image.copy()
+        reduced.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+        reduced.save(buffer, "JPEG", quality=quality)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
