@@ -7,14 +7,14 @@ import torch
 
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.other_latents import reencoded
-from tests.backbones.unets import UNET_CASES
+from tests.backbones.rows.stable_diffusion import STABLE_DIFFUSION_CASES
 from tests.models import some_latents, tiny_config, tiny_reward_model
 from tests.tiny_unets import tiny_sd_pipeline
 
 
 @pytest.fixture
 def unet():
-    return load_backbone(UNET_CASES[0].config, pipeline=tiny_sd_pipeline())
+    return load_backbone(STABLE_DIFFUSION_CASES[0].config, pipeline=tiny_sd_pipeline())
 
 
 def test_latents_go_through_pixels(tiny_folder, unet):

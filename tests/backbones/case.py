@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.registry import load_backbone
+from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 
 PROMPTS = ("a red cube", "the large blue ball", "green table on the left")
 LONG = "the large blue ball on the left of the green table"
@@ -25,12 +26,12 @@ class FamilyCase:
     pipeline: Callable[[], Any]
     save: Callable[[Path], Path]
     hooked: Callable[[Any, dict[str, Any]], Features]
-    """The same features by plain forward hooks on an untouched pipeline's transformer."""
+    """The same features by plain forward hooks on an untouched pipeline's model."""
     call: Callable[[Any, Tensor, Tensor, Conditioning], dict[str, Any]]
-    """Arguments with which the family's own pipeline calls its transformer: of (pipeline, latents, timestep, ...),
+    """Arguments with which the family's own pipeline calls its model: of (pipeline, latents, timestep, ...),
     where a timestep is that of the scheduler, 0 to 1000."""
     velocity: Callable[[Any, Tensor], Tensor]
-    """The transformer's output for latents, in their layout: data to noise."""
+    """The model's output for latents, in their layout: data to noise (or the noise itself, see `predicts_noise`)."""
     sampled: Callable[..., Tensor]
     """One step of the family's own sampler for a prompt: of (pipeline, prompt, latents, noise level, output type)."""
     encoded: Callable[[Any, Sequence[str]], tuple[list[Tensor], Tensor | None]]
@@ -40,16 +41,29 @@ class FamilyCase:
     adapted: int
     """Modules that the family's own LoRA targets name within the depth."""
     same: tuple[str, ...]
-    """Arguments of the transformer that must be those that the pipeline itself passes."""
+    """Arguments of the model that must be those that the pipeline itself passes."""
     mask: tuple[bool, ...]
     """Of the tokens of PROMPTS[0]."""
     cut: str
     """What is said of LONG, as a pattern."""
+    component: str = "transformer"
+    """The model that is read, as the pipeline and its folder call it."""
+    behind: str | None = None
+    """A module that runs behind the last block; None for the backbone's own `stop_before`."""
+    strides: tuple[int, ...] | None = None
+    """Latents that a token stands for in each direction, at each visual tap; None for the patch size at all of them."""
+    predicts_noise: bool = False
+    """Whether the model's output is the noise, not a velocity."""
+    reads_pooled: bool = True
+    """Whether the model takes the pooled vector, where the text encoders give one."""
+    encoder_configs: bool = False
+    """Whether loading reads the text encoders' configurations, for the width of a pooled vector the model never takes
+    or tells."""
     channels: int = 16
     masked: bool = False
     """Whether the model itself passes over masked tokens."""
     query: str = "attn.to_q"
-    """The projection of a block that every family has, by the end of its name."""
+    """A query projection that the blocks have, by the end of its name."""
     coarse: float = 0.15
     """Tolerance in bfloat16; FLUX rounds its timestep to it before the sinusoids."""
     compiled: bool = False
@@ -65,10 +79,34 @@ class FamilyCase:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(batch, self.channels, height, width, generator=generator)
 
-    def predicted(self, pipeline: Any, latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+    def model(self, pipeline: Any) -> Any:
+        """The transformer or U-Net."""
+        return pipeline.components[self.component]
+
+    def queries(self, backbone: Backbone) -> list[str]:
+        """Names of the projections `query` in the blocks that run."""
+        blocks = tuple(f"{block}." for block in backbone.used_blocks)
+        modules = [name for name, _ in backbone.transformer.named_modules() if name.startswith(blocks)]
+        return [name for name in modules if name.endswith(f".{self.query}")]
+
+    def predicted(self, pipeline: Any, latents: Tensor, levels: Tensor, conditioning: Conditioning) -> Tensor:
         """The generator's own velocity."""
-        output = pipeline.transformer(**self.call(pipeline, latents, timestep, conditioning))
-        return self.velocity(output, latents)
+        process = process_from_scheduler(pipeline.scheduler)
+        timestep = process.timestep_from_noise_level(levels)
+        output = self.velocity(self.model(pipeline)(**self.call(pipeline, latents, timestep, conditioning)), latents)
+        return process.velocity_from_noise(latents, output, levels) if self.predicts_noise else output
+
+    def sampled_once(self, pipeline: Any, prompt: str, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the family's own sampler to the clean end, and the noise level it was at: of a flow, one of a
+        shifted schedule."""
+        flow = "shift" in pipeline.scheduler.config
+        if flow:
+            pipeline.scheduler.register_to_config(shift=3.0)
+            pipeline.scheduler.set_shift(3.0)
+        clean = self.sampled(pipeline, prompt, latents, 0.5)
+        level = process_from_scheduler(pipeline.scheduler).noise_level_from_timestep(pipeline.scheduler.timesteps[:1])
+        assert 0.5 < level.item() < 1.0 if flow else level.item() == 0.5
+        return clean, level
 
 
 class Hooks:

@@ -10,11 +10,12 @@ from tests.backbones.rows.flux import FLUX_CASES
 from tests.backbones.rows.qwen_image import QWEN_IMAGE_CASES
 from tests.backbones.rows.sana import SANA_CASES
 from tests.backbones.rows.sd3 import SD3_CASES
+from tests.backbones.rows.stable_diffusion import STABLE_DIFFUSION_CASES
 from tests.backbones.rows.z_image import Z_IMAGE_CASES
 
 __all__ = ["FAMILY_CASES", "LONG", "ONE_OF_EACH", "PROMPTS", "FamilyCase"]
 
-FAMILY_CASES = (*SD3_CASES, *FLUX_CASES, *Z_IMAGE_CASES, *SANA_CASES, *QWEN_IMAGE_CASES)
+FAMILY_CASES = (*SD3_CASES, *FLUX_CASES, *Z_IMAGE_CASES, *SANA_CASES, *QWEN_IMAGE_CASES, *STABLE_DIFFUSION_CASES)
 ONE_OF_EACH = tuple({case.config.family: case for case in reversed(FAMILY_CASES)}.values())
 """The first row of each family."""
 

@@ -23,8 +23,11 @@ from tests.backbones.families import (
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (4, 12), (2, 2)])
 def test_shapes_and_widths(case, backbone, conditioning, height, width):
     features = backbone.features(case.latents(height, width), levels_of(), conditioning)
-    tokens = height * width // backbone.latent_multiple**2
-    assert [tuple(t.shape) for t in features.visual] == [(3, tokens, w) for w in backbone.visual_widths]
+    strides = case.strides or (backbone.latent_multiple,) * len(case.config.visual_taps)
+    grids = tuple((height // stride, width // stride) for stride in strides)
+    assert features.grids == (grids if case.strides else None)
+    shapes = [(3, h * w, width) for (h, w), width in zip(grids, backbone.visual_widths, strict=True)]
+    assert [tuple(t.shape) for t in features.visual] == shapes
     text_tokens = conditioning.prompt_embeds.shape[1]
     assert [tuple(t.shape) for t in features.text] == [(3, text_tokens, w) for w in backbone.text_widths]
     assert features.time_embedding.shape == (3, backbone.time_embedding_width)
@@ -41,34 +44,33 @@ def test_taps_are_the_states_of_the_untouched_model(case, backbone, conditioning
 
 
 @contextmanager
-def recorded_call(transformer):
-    """The arguments of a transformer's call, by name."""
+def recorded_call(model):
+    """The arguments of a model's call, by name."""
     seen = {}
-    signature = inspect.signature(type(transformer).forward)
+    signature = inspect.signature(type(model).forward)
 
     def record(module, args, kwargs):
         seen.update(signature.bind(module, *args, **kwargs).arguments)
 
-    handle = transformer.register_forward_pre_hook(record, with_kwargs=True)
+    handle = model.register_forward_pre_hook(record, with_kwargs=True)
     yield seen
     handle.remove()
 
 
 def test_the_call_is_the_pipelines_own(case, pipeline, shared, conditioning):
-    """One step of the family's own sampler, from a shifted schedule, is one clean prediction of our process."""
-    pipeline.scheduler.register_to_config(shift=3.0)
-    pipeline.scheduler.set_shift(3.0)
+    """One step of the family's own sampler is one clean prediction of our process."""
     latents = case.latents(batch=1)
-    with recorded_call(pipeline.transformer) as theirs:
-        sampled = case.sampled(pipeline, PROMPTS[0], latents, 0.5)
-    level = pipeline.scheduler.sigmas[:1]
-    assert 0.5 < level.item() < 1.0
-    with recorded_call(pipeline.transformer) as ours:
+    with recorded_call(case.model(pipeline)) as theirs:
+        sampled, level = case.sampled_once(pipeline, PROMPTS[0], latents)
+    with recorded_call(case.model(pipeline)) as ours:
         shared.features(latents, level, conditioning[0])
     for name in case.same:
-        torch.testing.assert_close(ours[name], theirs[name], msg=lambda text, name=name: f"{name}: {text}")
-    timestep = shared.process.timestep_from_noise_level(level)
-    velocity = case.predicted(pipeline, latents, timestep, conditioning[0])
+        given, wanted = ours[name], theirs[name]
+        if torch.is_tensor(wanted) and wanted.ndim == 0:
+            # One integer for the whole batch
+            wanted = wanted.expand(1).to(given.dtype)
+        torch.testing.assert_close(given, wanted, msg=lambda text, name=name: f"{name}: {text}")
+    velocity = case.predicted(pipeline, latents, level, conditioning[0])
     torch.testing.assert_close(shared.process.clean_from_velocity(latents, velocity, level), sampled)
 
 
@@ -92,7 +94,7 @@ def test_shared_and_standalone_agree(case, shared, standalone, conditioning):
     assert shared.visual_widths == standalone.visual_widths and shared.text_widths == standalone.text_widths
     for name in (
         *("time_embedding_width", "latent_channels", "latent_multiple", "pixels_per_latent", "latent_scale"),
-        *("latent_shift", "dtype", "device"),
+        *("latent_shift", "pooled_width", "dtype", "device"),
     ):
         assert getattr(shared, name) == getattr(standalone, name)
 
@@ -146,7 +148,7 @@ def test_gradient_checkpointing_changes_neither_values_nor_gradients(case, backb
     for a, b in zip(plain, repeated, strict=True):
         assert (a is None and b is None) or torch.equal(a, b)
     assert_equal(backbone.features(case.latents(), levels_of(), conditioning), plain_features)
-    assert backbone.transformer.gradient_checkpointing is False
+    assert not backbone.transformer.is_gradient_checkpointing
 
 
 def test_lora_dropout_is_the_same_in_the_recomputation(case, backbone, conditioning):
@@ -215,25 +217,34 @@ def refused(backbone, latents, levels, conditioning, message):
 
 def test_wrong_inputs_are_refused(case, backbone, conditioning):
     latents, levels = case.latents(), levels_of()
-    refused(backbone, latents[:, :4], levels, conditioning, f"got 4 channels, .* has {case.channels}")
+    fewer = case.channels - 1
+    refused(backbone, latents[:, :fewer], levels, conditioning, f"got {fewer} channels, .* has {case.channels}")
     if backbone.latent_multiple > 1:
         refused(backbone, case.latents(7, 8), levels, conditioning, "size 7 x 8, expected multiples of 2")
     refused(backbone, latents, levels_of(0.5), conditioning, r"shape \(1,\), expected \(3,\)")
     refused(backbone, latents, levels, conditioning[:2], "got 2 prompts for 3 latents")
     refused(backbone, latents, levels_of(0.1, 0.2, 1.5), conditioning, "0, 1")
     narrow = replace(conditioning, prompt_embeds=conditioning.prompt_embeds[:, :, :5])
-    refused(backbone, latents, levels, narrow, "prompt_embeds is 5 wide, .* takes 24")
+    width = conditioning.prompt_embeds.shape[-1]
+    refused(backbone, latents, levels, narrow, f"prompt_embeds is 5 wide, .* takes {width}")
     pooled = conditioning.pooled_prompt_embeds
     assert backbone.pooled_width == (0 if pooled is None else pooled.shape[-1])
-    if pooled is not None:
-        refused(backbone, latents, levels, Conditioning(conditioning.prompt_embeds), "pooled_prompt_embeds")
+    without = replace(conditioning, pooled_prompt_embeds=None)
+    if pooled is not None and case.reads_pooled:
+        refused(backbone, latents, levels, without, "needs? pooled_prompt_embeds")
+        wide = replace(conditioning, pooled_prompt_embeds=torch.zeros(3, 5))
+        refused(backbone, latents, levels, wide, "pooled_prompt_embeds is 5 wide")
+    elif pooled is not None:
+        plain = backbone.features(latents, levels, conditioning)
+        assert_equal(backbone.features(latents, levels, without), plain)
 
 
 def test_padding_of_prompts_changes_nothing_where_the_model_masks_it(case, backbone, conditioning):
     if not case.masked:
         pytest.skip("the model reads padding")
     plain = backbone.features(case.latents(), levels_of(), conditioning)
-    noise = torch.randn(3, 40, 24, generator=torch.Generator().manual_seed(0))
+    width = conditioning.prompt_embeds.shape[-1]
+    noise = torch.randn(3, 40, width, generator=torch.Generator().manual_seed(0))
     longer = Conditioning(
         torch.cat([conditioning.prompt_embeds, noise], dim=1),
         prompt_mask=torch.cat([conditioning.prompt_mask, torch.zeros(3, 40, dtype=torch.bool)], dim=1),
@@ -247,7 +258,7 @@ def test_padding_of_prompts_changes_nothing_where_the_model_masks_it(case, backb
 
 
 def test_an_error_inside_leaves_the_model_whole(case, backbone, conditioning):
-    names = (backbone.blocks, *backbone.more_blocks, *backbone.leading_blocks)
+    names = (backbone.blocks, *backbone.more_blocks, *backbone.leading_blocks, *backbone.used_blocks)
     before = {name: backbone.transformer.get_submodule(name) for name in names}
     handle = before[backbone.blocks][0].register_forward_pre_hook(
         lambda *_: (_ for _ in ()).throw(RuntimeError("stop"))

@@ -153,7 +153,7 @@ def test_merging_rounds_once(case, folder):
     backbone = case.standalone(folder, dtype=torch.bfloat16)
     backbone.add_lora(SETTINGS)
     randomize_lora(backbone, scale=0.01)
-    layer = backbone.transformer.get_submodule(f"{backbone.used_blocks[-1]}.{case.query}")
+    layer = backbone.transformer.get_submodule(case.queries(backbone)[-1])
     exact = layer.base_layer.weight.float() + layer.get_delta_weight("reward")
     backbone.merge_lora(keep_base=False)
     assert torch.equal(layer.base_layer.weight, exact.bfloat16())

@@ -10,18 +10,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` at
 
 def test_it_is_the_generators_own_prediction(case, pipeline, shared, conditioning):
     latents, levels = case.latents(), levels_of()
-    wanted = case.predicted(pipeline, latents, shared.process.timestep_from_noise_level(levels), conditioning)
+    wanted = case.predicted(pipeline, latents, levels, conditioning)
     found = shared.velocity(latents, levels, conditioning)
     assert found.dtype == torch.float32 and found.shape == latents.shape
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_a_step_with_it_is_a_step_of_the_familys_sampler(case, pipeline, shared, conditioning):
-    pipeline.scheduler.register_to_config(shift=3.0)
-    pipeline.scheduler.set_shift(3.0)
     latents = case.latents(batch=1)
-    sampled = case.sampled(pipeline, PROMPTS[0], latents, 0.5)
-    level = pipeline.scheduler.sigmas[:1]
+    sampled, level = case.sampled_once(pipeline, PROMPTS[0], latents)
     velocity = shared.velocity(latents, level, conditioning[0])
     torch.testing.assert_close(shared.process.clean_from_velocity(latents, velocity, level), sampled)
 
@@ -29,8 +26,8 @@ def test_a_step_with_it_is_a_step_of_the_familys_sampler(case, pipeline, shared,
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_one_pass_gives_the_same_velocity_and_features(case, pipeline, shared, conditioning, checkpointing):
     if checkpointing:
-        pipeline.transformer.enable_gradient_checkpointing()
-        pipeline.transformer.train()
+        case.model(pipeline).enable_gradient_checkpointing()
+        case.model(pipeline).train()
     latents, levels = case.latents().requires_grad_(), levels_of()
     velocity, features = shared.velocity_and_features(latents, levels, conditioning)
     torch.testing.assert_close(velocity, shared.velocity(latents, levels, conditioning))
@@ -48,11 +45,11 @@ def test_the_velocity_has_the_generators_lora_and_never_the_rewards(case, pipeli
     with pytest.raises(ValueError, match="needs a pass of its own"):
         shared.velocity_and_features(latents, levels, conditioning)
     torch.manual_seed(0)
-    pipeline.transformer.add_adapter(GENERATOR_LORA, "style")
+    case.model(pipeline).add_adapter(GENERATOR_LORA, "style")
     styled = shared.velocity(latents, levels, conditioning)
     assert not torch.equal(styled, plain)
     styled.square().mean().backward()
-    trained = {name for name, p in pipeline.transformer.named_parameters() if p.grad is not None}
+    trained = {name for name, p in case.model(pipeline).named_parameters() if p.grad is not None}
     assert trained and all(".style." in name for name in trained)
 
 
