@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
+Config = TypeVar("Config", bound="AlignConfig")
+OnAlarm = Literal["tell", "stop", "roll-back"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,85 @@ class ReflSettings:
     """Of the mean squared error on the base model's own samples: (loss + w mse) / (1 + w)."""
     pretraining_samples: int = 64
     """How many of those samples are drawn before the run, where the weight is above 0."""
+    kl_weight: float = 0.0
+    """Of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
+
+
+@dataclass(frozen=True)
+class GrpoSettings:
+    """Group-relative policy optimisation: which steps are stochastic, and how rewards become a loss."""
+
+    group: int = 18
+    """Images a prompt, which are compared with each other."""
+    kernel: Literal["flow-sde", "cps", "ddim"] = "flow-sde"
+    """A stochastic step; variance-preserving generators have cps and ddim."""
+    eta: float = 0.7
+    window: Literal["every", "first", "random", "sliding"] = "first"
+    """Which steps are stochastic and trained; "every" is Flow-GRPO, the others are Flow-GRPO-Fast."""
+    window_steps: int = 3
+    window_until: float = 0.5
+    """random: the share of the schedule in which it lies."""
+    window_period: int = 25
+    """sliding: updates after which it moves on."""
+    shared_noise: bool = False
+    """Whether the images of a prompt begin with the same noise, so that only the window tells them apart."""
+    clip: float = 1e-5
+    advantage_clip: float = 5.0
+    scope: Literal["group", "batch"] = "group"
+    """Whose standard deviation advantages are divided by."""
+    combination: Literal["sum", "normalised"] = "sum"
+    """Several rewards: summed, or each normalised in its group first."""
+    guard: bool = False
+    """GRPO-Guard's centred log-ratio and weights."""
+    updates: int = 2
+    """Optimiser steps that the images of a batch are divided into."""
+    kl_weight: float = 0.0
+    kl: Literal["exact", "flow-grpo"] = "exact"
+
+    def __post_init__(self) -> None:
+        require(self.group >= 2, "grpo.group", self.group, "at least two images a prompt")
+        for name in ("updates", "window_steps", "window_period"):
+            require(getattr(self, name) >= 1, f"grpo.{name}", getattr(self, name), "an integer of at least 1")
+        require(0 < self.clip < 1, "grpo.clip", self.clip, "a number between 0 and 1")
+        require(0 < self.eta < math.inf, "grpo.eta", self.eta, "a finite number above 0")
+        require(0 <= self.kl_weight < math.inf, "grpo.kl_weight", self.kl_weight, "a finite number of at least 0")
+        guarded = not (self.guard and self.kernel == "cps")
+        require(guarded, "grpo.guard", self.guard, "Gaussian kernels (flow-sde, ddim)")
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Looks at samples of the moving average, always of the same prompts and seeds, and what is asked of them."""
+
+    every: int = 25
+    """Updates between two looks; there is one before the first update and one at the end."""
+    prompts: int = 16
+    images: int = 2
+    """Images a prompt."""
+    golden: str | None = None
+    """A judge of pictures by its name in `rewards`, that nothing is optimised for and that shares nothing with it."""
+    judges: tuple[str, ...] = ()
+    """More judges of pictures, to be recorded."""
+    window: int = 8
+    """Looks over which the alarm takes its trends."""
+    on_alarm: OnAlarm = "tell"
+    """What an alarm does: it is told; or the run stops; or it stops, and lora/ is that of the look that the golden
+    reward liked best."""
+    save_loras: bool = False
+    """Keep the LoRA of every look, as loras/step-N; always so for roll-back."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "prompts", "images"):
+            require(getattr(self, name) >= 1, f"looks.{name}", getattr(self, name), "an integer of at least 1")
+        golden = self.on_alarm != "roll-back" or self.golden is not None
+        require(golden, "looks.on_alarm", self.on_alarm, "roll-back with a golden reward to roll back to")
 
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """A complete ReFL run. `batch_size` counts images per update; `micro_batch` of them are held at once."""
+    """What runs of all algorithms share. `batch_size` counts images per update, `micro_batch` those held at once."""
 
+    algorithm: ClassVar[str]
     name: str = "custom"
     seed: int = 0
     steps: int = 150
@@ -69,36 +144,61 @@ class AlignConfig:
     micro_batch: int = 8
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     rewards: tuple[RewardTerm, ...] = (RewardTerm(),)
-    refl: ReflSettings = field(default_factory=ReflSettings)
+    """Several are summed as z-scores, by mean and deviation over the first look."""
     lr: float = 3e-5
     clip_norm: float = 1.0
     ema_decay: float = 0.9
     ema_every: int = 8
     """Updates between two of the moving average."""
-    look_every: int = 25
-    """Updates between two looks at samples of the moving average."""
-    look_prompts: int = 16
-    look_images: int = 2
-    """Images a prompt, always from the same seeds."""
+    looks: LookSettings = field(default_factory=LookSettings)
     checkpoint_every: int = 25
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "micro_batch", "ema_every", "look_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "micro_batch", "ema_every", "checkpoint_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer of at least 1")
         require(self.batch_size % self.micro_batch == 0, "micro_batch", self.micro_batch, "a divisor of batch_size")
         require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON, with the algorithm's name."""
+        return {"algorithm": self.algorithm, **to_plain(self)}
+
+    @classmethod
+    def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
+        """Read plain values strictly; ValueError names an unknown key, a wrong type, another algorithm."""
+        found = values.get("algorithm", cls.algorithm)
+        require(found == cls.algorithm, "algorithm", found, cls.algorithm)
+        return from_plain(cls, {key: value for key, value in values.items() if key != "algorithm"})
+
+
+@dataclass(frozen=True)
+class ReflConfig(AlignConfig):
+    """A complete run of reward feedback learning."""
+
+    algorithm = "refl"
+    refl: ReflSettings = field(default_factory=ReflSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         last = self.generator.sampling_steps - 1
         inside = 0 <= self.refl.first <= self.refl.last <= last
         require(inside, "refl.first, refl.last", (self.refl.first, self.refl.last), f"0 <= first <= last <= {last}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> AlignConfig:
-        """Read plain values strictly; ValueError names an unknown key or a wrong type."""
-        return from_plain(cls, values)
+@dataclass(frozen=True)
+class GrpoConfig(AlignConfig):
+    """A complete run of Flow-GRPO, or of Flow-GRPO-Fast where few steps are stochastic."""
+
+    algorithm = "flow-grpo"
+    grpo: GrpoSettings = field(default_factory=GrpoSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        group, parts = self.grpo.group, self.batch_size // self.micro_batch
+        require(self.batch_size % group == 0, "grpo.group", group, f"a divisor of batch_size, {self.batch_size}")
+        updates = self.grpo.updates
+        require(parts % updates == 0, "grpo.updates", updates, f"a divisor of {parts} micro-batches")
+        last = self.generator.sampling_steps - 1
+        require(self.grpo.window_steps <= last, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")

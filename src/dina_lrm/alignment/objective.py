@@ -1,9 +1,14 @@
-"""What a generator is aligned with: one reward or a weighted sum, on latents or through the decoder."""
+"""What a generator is aligned with: one reward or a weighted sum, on latents or through the decoder.
+
+Several rewards are summed as z-scores: each loses its mean and is divided by its deviation over pictures of the
+generator before it learns, so that weights compare rewards whatever their scales.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -14,7 +19,7 @@ from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward, load_reward
-from dina_lrm.rewards.latent import LatentReward
+from dina_lrm.rewards.latent import ImageReward, LatentReward
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,28 @@ class Objective:
         for reward in self.rewards:
             if differentiable and not reward.differentiable:
                 raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL needs")
+        self._scales: dict[str, tuple[float, float]] = {}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each reward by its name."""
+        return {term.name: term.weight for term in self._terms}
+
+    def standardise(self, scales: Mapping[str, tuple[float, float]]) -> None:
+        """From now on sum z-scores: `scales` gives the mean and the deviation of each reward.
+
+        Raises:
+            ValueError: for other names than those of the rewards, or a deviation that is not above 0.
+        """
+        if set(scales) != set(self.weights):
+            raise ValueError(f"scales of {sorted(scales)} for rewards {sorted(self.weights)}; accepted: the same names")
+        for name, (mean, deviation) in scales.items():
+            if not (math.isfinite(mean) and 0 < deviation < math.inf):
+                raise ValueError(
+                    f"reward {name!r}: mean {mean} and deviation {deviation} over the first look; a z-score needs a "
+                    "deviation above 0"
+                )
+        self._scales = dict(scales)
 
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
@@ -60,8 +87,14 @@ class Objective:
                 bad = int((~scores.isfinite()).nonzero()[0])
                 raise ValueError(f"reward {term.name!r}: {scores[bad].item()} for {prompts[bad]!r}")
             parts[term.name] = scores
-        total = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum(dim=0)
-        return ObjectiveScores(total, parts)
+        return ObjectiveScores(self._sum(parts), parts)
+
+    def _sum(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
+        rows = []
+        for term in self._terms:
+            mean, deviation = self._scales.get(term.name, (0.0, 1.0))
+            rows.append(term.weight * (parts[term.name] - mean) / deviation)
+        return torch.stack(rows).sum(dim=0)
 
     def _scores(
         self,
@@ -82,6 +115,11 @@ class Objective:
 def _loaded(term: RewardTerm, generator: Generator) -> Reward:
     family, _, model = term.name.partition(":")
     if family != "latent":
-        return load_reward(term.name)
+        judge = load_reward(term.name)
+        if term.noise_level is None:
+            return judge
+        if not isinstance(judge, ImageReward):
+            raise ValueError(f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent: and image:")
+        return replace(judge, noise_level=term.noise_level)
     shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
     return LatentReward(shared, term.noise_level, name=term.name)

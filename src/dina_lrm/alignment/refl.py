@@ -9,29 +9,21 @@ Everything that is drawn is a function of (seed, step, image): a run that was ki
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.algorithm import Algorithm, Learn, Outcome, means
+from dina_lrm.alignment.config import ReflConfig
 from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.refl_loss import refl_loss, with_pretraining
-
-
-@dataclass(frozen=True)
-class ReflOutcome:
-    """What one update did: means over its images."""
-
-    loss: float
-    reward: float
-    parts: dict[str, float]
-    gradient_norm: float
 
 
 @dataclass(frozen=True)
@@ -42,58 +34,57 @@ class OwnSamples:
     prompts: tuple[str, ...]
 
 
-class Refl:
-    """Computes the gradient of one update and leaves it in the generator's LoRA."""
+@final
+class Refl(Algorithm[ReflConfig]):
+    """Reward feedback learning."""
 
-    def __init__(self, config: AlignConfig, generator: Generator, objective: Objective, prompts: Sequence[str]) -> None:
-        if not prompts:
-            raise ValueError("prompts: got none, accepted is at least one")
-        self._config, self._generator, self._objective = config, generator, objective
-        self._prompts = tuple(prompts)
-        self._levels = generator.levels(config.generator.sampling_steps)
+    differentiable: ClassVar[bool] = True
+
+    def __init__(
+        self, config: ReflConfig, generator: Generator, objective: Objective, prompts: Sequence[str],
+        processes: Processes,
+    ) -> None:  # fmt: skip
+        super().__init__(config, generator, objective, prompts, processes)
         self._own = self._own_samples() if config.refl.pretraining_weight else None
 
-    def backward(self, step: int) -> ReflOutcome:
-        """Accumulate the gradient of update `step` (from 0); clips it. ValueError for a reward that is not finite."""
-        config = self._config
+    def update(self, step: int, learn: Learn) -> Outcome:
+        """One optimiser step on the mean loss of the batch."""
+        config, parts = self.config, self.own_parts()
         rng = np.random.default_rng([config.seed, step])
-        chosen = rng.choice(len(self._prompts), config.batch_size, replace=config.batch_size > len(self._prompts))
+        prompts = self.drawn_prompts(rng, config.batch_size)
         seeds = rng.integers(2**62, size=config.batch_size)
-        parts = range(0, config.batch_size, config.micro_batch)
-        share = len(parts)
+        late = rng.integers(config.refl.first, config.refl.last + 1, size=config.batch_size // config.micro_batch)
         losses, totals, named = [], [], []
-        for start in parts:
-            rows = slice(start, start + config.micro_batch)
-            prompts = [self._prompts[i] for i in chosen[rows]]
-            k = int(rng.integers(config.refl.first, config.refl.last + 1))
-            loss, total, scores = self._forward(prompts, seeds[rows].tolist(), k, step)
-            (loss / share).backward()
+        for rows in parts:
+            k = int(late[rows.start // config.micro_batch])
+            loss, total, scores = self._forward(prompts[rows], seeds[rows].tolist(), k)
+            (loss / len(parts)).backward()
             losses.append(loss.item())
             totals.append(total.mean().item())
-            named.append({name: values.mean().item() for name, values in scores.items()})
-        norm = float(torch.nn.utils.clip_grad_norm_(self._generator.parameters.values(), config.clip_norm))
-        if not math.isfinite(norm):
-            raise ValueError(f"update {step + 1}: the norm of the gradient is {norm}; no weight was changed by it")
-        means = {name: float(np.mean([each[name] for each in named])) for name in named[0]}
-        return ReflOutcome(float(np.mean(losses)), float(np.mean(totals)), means, norm)
+            named.append(scores)
+        return Outcome(float(np.mean(losses)), float(np.mean(totals)), means(named), learn())
 
     def _forward(
-        self, prompts: list[str], seeds: list[int], k: int, step: int
+        self, prompts: list[str], seeds: list[int], k: int
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"], dict[str, Tensor]]:
-        generator, settings = self._generator, self._config.refl
+        generator, settings = self.generator, self.config.refl
         conditioning = generator.encode_prompts(prompts)
-        x = generator.denoise(generator.noise(seeds), conditioning, self._levels, steps=k)
-        level = self._levels[k]
+        x = generator.denoise(generator.noise(seeds), conditioning, self.levels, steps=k)
+        level = self.levels[k]
         velocity = generator.velocity(x, level, conditioning)
         clean = generator.process.clean_from_velocity(x, velocity, level)
-        found = self._objective(clean, prompts, seeds[0] % 2**31, conditioning)
+        found = self.objective(clean, prompts, seeds[0] % 2**31, conditioning)
         loss = refl_loss(found.total, settings.shaping, settings.margin, settings.scale)
+        if settings.kl_weight:
+            with torch.no_grad(), generator.reference():
+                base = generator.velocity(x, level, conditioning)
+            loss = loss + settings.kl_weight * (velocity - base).square().mean()
         if self._own is not None:
             loss = self._with_pretraining(loss, self._own, seeds)
         return loss, found.total.detach(), {name: values.detach() for name, values in found.parts.items()}
 
     def _with_pretraining(self, loss: Tensor, own: OwnSamples, seeds: list[int]) -> Float[Tensor, ""]:
-        generator = self._generator
+        generator = self.generator
         rng = np.random.default_rng(seeds)
         rows = rng.integers(len(own.prompts), size=len(seeds))
         level = torch.from_numpy(rng.random(1)).float().clamp(0.01, 0.99)[0]
@@ -102,19 +93,19 @@ class Refl:
         conditioning = generator.encode_prompts([own.prompts[row] for row in rows])
         velocity = generator.velocity(generator.process.add_noise(x_0, noise, level), level, conditioning)
         target = generator.process.velocity(x_0, noise, level)
-        return with_pretraining(loss, velocity, target, self._config.refl.pretraining_weight)
+        return with_pretraining(loss, velocity, target, self.config.refl.pretraining_weight)
 
     def _own_samples(self) -> OwnSamples:
-        config, generator = self._config, self._generator
+        config, generator = self.config, self.generator
         rng = np.random.default_rng([config.seed, 2**31])
-        prompts = [self._prompts[i] for i in rng.integers(len(self._prompts), size=config.refl.pretraining_samples)]
+        prompts = [self.prompts[i] for i in rng.integers(len(self.prompts), size=config.refl.pretraining_samples)]
         seeds = rng.integers(2**62, size=len(prompts)).tolist()
         with generator.reference():
             latents = [
                 generator.denoise(
                     generator.noise(seeds[i : i + config.micro_batch]),
                     generator.encode_prompts(prompts[i : i + config.micro_batch]),
-                    self._levels,
+                    self.levels,
                 )
                 for i in range(0, len(prompts), config.micro_batch)
             ]

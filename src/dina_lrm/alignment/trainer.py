@@ -1,22 +1,30 @@
-"""The run around an alignment algorithm: optimiser, moving average, looks, checkpoints, exact resumption.
+"""The run around an alignment algorithm: optimiser, moving average, looks, alarms, checkpoints, exact resumption.
 
-A run's folder holds config.json, metrics.jsonl, checkpoints/step-N/, samples/step-N.npz (the looks), and at the end
-lora/, which plain diffusers loads.
+A run's folder holds config.json, metrics.jsonl, checkpoints/step-N/, the looks (samples/step-N.npz, monitor.jsonl), and
+at the end lora/, which plain diffusers loads, and outcome.json.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Final
 
-import numpy as np
 import torch
 
-from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.algorithm import Algorithm
+from dina_lrm.alignment.config import AlignConfig, GrpoConfig, ReflConfig
+from dina_lrm.alignment.flow_grpo import FlowGrpo
 from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.looks import Look, Looks
 from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.processes import Processes
+from dina_lrm.alignment.records import best_record
 from dina_lrm.alignment.refl import Refl
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.moving_average import MovingAverage
@@ -30,21 +38,23 @@ from dina_lrm.run_checkpoints import (
 )
 from dina_lrm.run_metrics import MetricsFile
 
-
-@dataclass(frozen=True)
-class Look:
-    """Samples of the moving average at a step: uint8 (n, height, width, 3), always of the same prompts and seeds."""
-
-    step: int
-    images: np.ndarray
-    prompts: tuple[str, ...]
-    rewards: dict[str, np.ndarray]
-    """Of the objective, one value an image."""
-
-
+ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {ReflConfig: Refl, GrpoConfig: FlowGrpo}
+"""What runs of a configuration compute."""
 OnLook = Callable[[Look], None]
 OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
+_CONFIG: Final = "config.json"
+_SCALES: Final = "scales.json"
+_OUTCOME: Final = "outcome.json"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How far a run is. `stopped` says which alarm stopped it; `lora_step` which look lora/ is of, once it is there."""
+
+    steps: int
+    stopped: str | None = None
+    lora_step: int | None = None
 
 
 class AlignmentRun:
@@ -58,81 +68,112 @@ class AlignmentRun:
         look_prompts: Sequence[str],
         folder: Path,
         resume: bool = False,
+        processes: Processes | None = None,
     ) -> None:
+        """Begin or go on in `folder`.
+
+        Raises:
+            FileExistsError: for a folder that holds a run, without `resume`.
+            ValueError: for a run with other settings, and for what the algorithm, rewards or looks refuse.
+        """
         self.config, self.generator, self.folder = config, generator, folder
-        self._begin(resume)
-        self.objective = Objective(generator, config.rewards)
-        self._refl = Refl(config, generator, self.objective, prompts)
+        self._processes = processes or Processes(cpu=generator.backbone.device.type == "cpu")
+        kind = ALGORITHMS[type(config)]
+        self.objective = Objective(generator, config.rewards, kind.differentiable)
+        self._algorithm = kind(config, generator, self.objective, prompts, self._processes)
+        self._check_folder(resume)
+        self._processes.wait()
         self._look_prompts = tuple(look_prompts)
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
         self._average = MovingAverage(generator.parameters, config.ema_decay)
 
-    def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> int:
-        """Train to the end, or until `stop_after` updates; returns the updates done. Looks at step 0 and at the end."""
+    def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> RunOutcome:
+        """Train to the end, or until `stop_after` updates, or until an alarm stops it."""
+        finished = self._finished()
+        if finished is not None:
+            return finished
         start = self._restore()
+        # Other processes make no looks of their own, and write nothing
+        looks = self._looks(start) if self._processes.main else None
+        if looks:
+            # Only now: a run that is refused leaves nothing that would have to be resumed
+            _write_json(self.folder / _CONFIG, self.config.to_dict())
+        self._standardise(looks)
         last = min(self.config.steps, stop_after or self.config.steps)
-        if start == 0:
-            self._look(0, on_look)
-        with MetricsFile(self.folder, start) as metrics:
-            for step in range(start, last):
-                self._update(step, metrics, on_look, on_step)
-        if last == self.config.steps:
-            with self._average.swapped_in():
-                self.generator.save_lora(self.folder / "lora")
-        return last
+        stopped = self._look(looks, 0, on_look) if start == 0 else None
+        done = start
+        with MetricsFile(self.folder, start) if looks else nullcontext() as metrics:
+            while done < last and stopped is None:
+                self._update(done, metrics, on_step)
+                done += 1
+                if done % self.config.looks.every == 0 or done == self.config.steps:
+                    stopped = self._look(looks, done, on_look)
+                if looks and (done % self.config.checkpoint_every == 0 or done == self.config.steps or stopped):
+                    self._save(done)
+        outcome = RunOutcome(done, stopped)
+        if looks and (done == self.config.steps or stopped):
+            outcome = self._finish(looks, outcome)
+        self._processes.wait()
+        return outcome
 
-    def _update(self, step: int, metrics: MetricsFile, on_look: OnLook, on_step: OnStep) -> None:
-        outcome = self._refl.backward(step)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+    def _update(self, step: int, metrics: MetricsFile | None, on_step: OnStep) -> None:
+        outcome = self._algorithm.update(step, lambda: self._learn(step))
         done = step + 1
         if done % self.config.ema_every == 0:
             self._average.update()
-        metrics.write(done, asdict(outcome))
+        if metrics is not None:
+            plain = asdict(outcome)
+            metrics.write(done, {**plain.pop("details"), **plain})
         on_step(done, self.config.steps, outcome.reward)
-        finished = done == self.config.steps
-        if done % self.config.look_every == 0 or finished:
-            self._look(done, on_look)
-        if done % self.config.checkpoint_every == 0 or finished:
-            self._save(done)
 
-    def _begin(self, resume: bool) -> None:
-        path = self.folder / "config.json"
-        wanted = self.config.to_dict()
-        if path.is_file():
-            if not resume:
-                raise FileExistsError(f"{self.folder}: holds a run already; add --resume, or give another folder")
-            found = json.loads(path.read_text(encoding="utf-8"))
-            different = sorted(key for key in wanted if found.get(key) != wanted[key])
-            if different:
-                raise ValueError(f"{path}: the run was started with other settings: {', '.join(different)}")
+    def _learn(self, step: int) -> float:
+        parameters = list(self.generator.parameters.values())
+        self._processes.average_gradients(parameters)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm))
+        if not math.isfinite(norm):
+            raise ValueError(f"update {step + 1}: the norm of the gradient is {norm}; no weight was changed by it")
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def _check_folder(self, resume: bool) -> None:
+        path = self.folder / _CONFIG
+        if not path.is_file():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replaced_when_complete(path) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        if not resume:
+            raise FileExistsError(f"{self.folder}: holds a run already; add --resume, or give another folder")
+        wanted, found = self.config.to_dict(), json.loads(path.read_text(encoding="utf-8"))
+        different = sorted(key for key in {*wanted, *found} if found.get(key) != wanted.get(key))
+        if different:
+            raise ValueError(f"{path}: the run was started with other settings: {', '.join(different)}")
 
-    @torch.no_grad()
-    def _look(self, step: int, on_look: OnLook) -> None:
-        config, generator = self.config, self.generator
-        prompts = [prompt for prompt in self._look_prompts for _ in range(config.look_images)]
-        seeds = [1_000_000 + n for n in range(len(prompts))]
-        levels = generator.levels(config.generator.sampling_steps)
-        images, rewards = [], []
-        with self._average.swapped_in():
-            for start in range(0, len(prompts), config.micro_batch):
-                some = prompts[start : start + config.micro_batch]
-                noise = generator.noise(seeds[start : start + config.micro_batch])
-                conditioning = generator.encode_prompts(some)
-                latents = generator.denoise(noise, conditioning, levels)
-                scores = self.objective(latents, some, conditioning=conditioning)
-                rewards.append({name: values.cpu().numpy() for name, values in scores.parts.items()})
-                pixels = generator.images(latents).permute(0, 2, 3, 1)
-                images.append((pixels * 255).round().to(torch.uint8).cpu().numpy())
-        found = {name: np.concatenate([each[name] for each in rewards]) for name in rewards[0]}
-        look = Look(step, np.concatenate(images), tuple(prompts), found)
-        (self.folder / "samples").mkdir(exist_ok=True)
-        np.savez_compressed(self.folder / "samples" / f"step-{step}.npz", images=look.images, prompts=np.array(prompts))
-        on_look(look)
+    def _looks(self, start: int) -> Looks:
+        return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start)
+
+    def _standardise(self, looks: Looks | None) -> None:
+        """Several rewards are summed as z-scores, over samples of the generator before it learned."""
+        if len(self.config.rewards) == 1:
+            return
+        path = self.folder / _SCALES
+        if looks and not path.is_file():
+            with self.generator.reference():
+                _write_json(path, looks.scales())
+        self._processes.wait()
+        found = json.loads(path.read_text(encoding="utf-8"))
+        self.objective.standardise({name: (mean, deviation) for name, (mean, deviation) in found.items()})
+
+    def _look(self, looks: Looks | None, step: int, on_look: OnLook) -> str | None:
+        """The sentence of an alarm that stops the run, or None; the same on all processes."""
+        said = None
+        if looks:
+            with self._average.swapped_in():
+                look = looks.take(step)
+                if self.config.looks.save_loras or self.config.looks.on_alarm == "roll-back":
+                    self.generator.save_lora(self.folder / "loras" / f"step-{step}")
+            on_look(look)
+            if look.alarms and self.config.looks.on_alarm != "tell":
+                said = look.alarms[0].sentence
+        return self._processes.agree(said)
 
     def _save(self, step: int) -> None:
         tensors = learning_state(self.generator.parameters, self._optimizer)
@@ -148,3 +189,24 @@ class AlignmentRun:
         restore_learning_state(state, self.generator.parameters, self._optimizer)
         self._average.load_state_dict(state.tensors["ema"], state.values["ema_updates"])
         return state.step
+
+    def _finish(self, looks: Looks, outcome: RunOutcome) -> RunOutcome:
+        lora, step = self.folder / "lora", outcome.steps
+        if outcome.stopped and self.config.looks.on_alarm == "roll-back":
+            step = best_record(looks.records).step
+            shutil.copytree(self.folder / "loras" / f"step-{step}", lora, dirs_exist_ok=True)
+        else:
+            with self._average.swapped_in():
+                self.generator.save_lora(lora)
+        finished = RunOutcome(outcome.steps, outcome.stopped, step)
+        _write_json(self.folder / _OUTCOME, asdict(finished))
+        return finished
+
+    def _finished(self) -> RunOutcome | None:
+        path = self.folder / _OUTCOME
+        return RunOutcome(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def _write_json(path: Path, values: Mapping[str, object]) -> None:
+    with replaced_when_complete(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

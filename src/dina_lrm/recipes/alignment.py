@@ -1,35 +1,44 @@
-"""Complete alignment runs. A new one is a function here and a row of `ALIGNMENT_RECIPES`."""
+"""Complete alignment runs. A new one is a function here and a row of the table of its algorithm."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from dina_lrm.alignment.config import AlignConfig, GeneratorSettings, ReflSettings, RewardTerm
+from dina_lrm.alignment.config import (
+    GeneratorSettings,
+    GrpoConfig,
+    GrpoSettings,
+    LookSettings,
+    ReflConfig,
+    ReflSettings,
+    RewardTerm,
+)
+
+_BUNDLED: Final = GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0)
 
 
-def refl_synthetic() -> AlignConfig:
+def refl_synthetic() -> ReflConfig:
     """ReFL on the bundled world with the bundled reward model.
 
     `dina-lrm align refl synthetic --prompts synthetic --out runs/refl`
     """
-    return AlignConfig(
+    return ReflConfig(
         name="synthetic",
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0),
+        generator=_BUNDLED,
         rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
         refl=ReflSettings(first=14, last=19),
         lr=3e-4,
-        look_every=20,
-        look_prompts=32,
-        look_images=2,
-        checkpoint_every=20,
+        ema_every=1,
+        looks=LookSettings(every=5, prompts=32, images=2),
+        checkpoint_every=10,
     )
 
 
-def refl_sd35m() -> AlignConfig:
+def refl_sd35m() -> ReflConfig:
     """The paper's run on Stable Diffusion 3.5 Medium (section 5): LoRA r=32, batches of 256, the reward at t = 0.4.
 
     `dina-lrm align refl paper-sd35m --prompts pick-a-pic.txt --out runs/refl --device cuda`
@@ -37,11 +46,75 @@ def refl_sd35m() -> AlignConfig:
     The reward is the folder released with the paper, in the working directory. Expected: the paper's figure 3; not
     measured here.
     """
-    return AlignConfig(name="paper-sd35m", rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),))
+    return ReflConfig(name="paper-sd35m", rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),))
 
 
-ALIGNMENT_RECIPES: Final[dict[str, Callable[[], AlignConfig]]] = {
-    "synthetic": refl_synthetic,
-    "paper-sd35m": refl_sd35m,
-}
+def grpo_synthetic() -> GrpoConfig:
+    """Flow-GRPO-Fast on the bundled world: the first 3 of 10 steps are stochastic.
+
+    `dina-lrm align flow-grpo synthetic --prompts synthetic --out runs/grpo`
+    """
+    return GrpoConfig(
+        name="synthetic",
+        steps=60,
+        batch_size=48,
+        micro_batch=24,
+        generator=GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=10, guidance=3.0),
+        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        grpo=GrpoSettings(group=12, clip=1e-3, updates=2),
+        lr=3e-4,
+        ema_every=1,
+        looks=LookSettings(every=5, prompts=32, images=2),
+        checkpoint_every=10,
+    )
+
+
+def grpo_synthetic_unet() -> GrpoConfig:
+    """The same on the bundled U-Net, a variance-preserving generator: DDIM's stochastic steps.
+
+    `dina-lrm align flow-grpo synthetic-unet --prompts synthetic --out runs/grpo-unet`
+    """
+    return GrpoConfig(
+        name="synthetic-unet",
+        steps=60,
+        batch_size=48,
+        micro_batch=24,
+        generator=GeneratorSettings("synthetic-unet", 32, 0, rank=16, alpha=32.0, sampling_steps=10, guidance=3.0),
+        rewards=(RewardTerm("image:synthetic", noise_level=0.2),),
+        grpo=GrpoSettings(group=12, kernel="ddim", eta=1.0, clip=1e-3, updates=2),
+        lr=3e-4,
+        ema_every=1,
+        looks=LookSettings(every=5, prompts=32, images=2),
+        checkpoint_every=10,
+    )
+
+
+def grpo_fast_sd35m() -> GrpoConfig:
+    """The paper's Flow-GRPO-Fast on Stable Diffusion 3.5 Medium (appendix C.2): 32 prompts of 18 images an update.
+
+    `dina-lrm align flow-grpo paper-sd35m --prompts pick-a-pic.txt --out runs/grpo --device cuda`
+
+    PickScore is the golden reward. Ten steps of sampling and their SDE are those of Flow-GRPO's published code.
+    Expected: the paper's figure 5; not measured here.
+    """
+    return GrpoConfig(
+        name="paper-sd35m",
+        steps=800,
+        batch_size=576,
+        micro_batch=9,
+        generator=GeneratorSettings(sampling_steps=10),
+        rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
+        grpo=GrpoSettings(clip=3e-6),
+        lr=3e-4,
+        looks=LookSettings(every=20, golden="pickscore"),
+    )
+
+
+REFL_RECIPES: Final[dict[str, Callable[[], ReflConfig]]] = {"synthetic": refl_synthetic, "paper-sd35m": refl_sd35m}
 """ReFL runs by name."""
+GRPO_RECIPES: Final[dict[str, Callable[[], GrpoConfig]]] = {
+    "synthetic": grpo_synthetic,
+    "synthetic-unet": grpo_synthetic_unet,
+    "paper-sd35m": grpo_fast_sd35m,
+}
+"""Flow-GRPO runs by name."""

@@ -1,0 +1,135 @@
+"""Looks at the generator while it learns: samples of its moving average, always of the same prompts and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dina_lrm.alignment.alarm import AlarmSettings, Finding, alarms
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.alignment.measures import Images
+from dina_lrm.alignment.monitor import Monitor
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.records import Record
+from dina_lrm.backbones.base import Conditioning
+from dina_lrm.rewards.base import Reward, load_reward
+
+SAMPLES: str = "samples"
+PROXY: str = "objective"
+"""How records call the weighted sum that is optimised."""
+_FIRST_SEED = 1_000_000
+_MIDDLE = 0.5
+
+
+@dataclass(frozen=True)
+class Look:
+    """Samples at a step: uint8 (n, height, width, 3), and what was found of them."""
+
+    step: int
+    images: Images
+    prompts: tuple[str, ...]
+    record: Record
+    alarms: tuple[Finding, ...]
+    """Those that this look set off."""
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    latents: Latents
+    noise: Latents
+    conditioning: Conditioning
+    prompts: tuple[str, ...]
+
+
+class Looks:
+    """Samples, judges and records; a file `samples/step-N.npz` and a line of `monitor.jsonl` for each look.
+
+    Raises:
+        ValueError: a golden reward that takes part in the objective or shares anything with it, an unknown judge, one
+            that reads latents; no prompts.
+    """
+
+    def __init__(
+        self,
+        config: AlignConfig,
+        generator: Generator,
+        objective: Objective,
+        prompts: Sequence[str],
+        folder: Path,
+        resumed_step: int | None,
+    ) -> None:
+        if not prompts:
+            raise ValueError("looks: got no prompts, accepted is at least one")
+        self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
+        self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
+        judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
+        self._monitor = Monitor(
+            folder, judges, PROXY, config.looks.golden, objective.rewards, resumed_step, config.micro_batch
+        )
+        (folder / SAMPLES).mkdir(exist_ok=True)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All records, the latest last."""
+        return self._monitor.records
+
+    @torch.no_grad()
+    def take(self, step: int) -> Look:
+        """Sample with the generator as it is, judge, record; whoever calls has swapped in the average."""
+        images, scores, drift = [], [], []
+        for sampled in self._samples():
+            latents, conditioning = sampled.latents, sampled.conditioning
+            found = self._objective(latents, sampled.prompts, conditioning=conditioning)
+            scores.append({PROXY: found.total, **found.parts})
+            drift.append(self._drift(latents, sampled.noise, conditioning))
+            pixels = self._generator.images(latents).permute(0, 2, 3, 1)
+            images.append((pixels * 255).round().to(torch.uint8).cpu().numpy())
+        seen = np.concatenate(images)
+        np.savez_compressed(self._folder / SAMPLES / f"step-{step}.npz", images=seen, prompts=np.array(self._prompts))
+        named = {name: torch.cat([row[name] for row in scores]).cpu() for name in scores[0]}
+        record = self._monitor.observe(step, seen, self._prompts, named, {"drift": float(torch.cat(drift).mean())})
+        return Look(step, seen, self._prompts, record, self._alarms(step))
+
+    @torch.no_grad()
+    def scales(self) -> dict[str, tuple[float, float]]:
+        """Mean and deviation of each reward over the samples of a look, with the generator as it is."""
+        rows = [
+            self._objective(sampled.latents, sampled.prompts, conditioning=sampled.conditioning).parts
+            for sampled in self._samples()
+        ]
+        together = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        return {name: (values.mean().item(), values.std().item()) for name, values in together.items()}
+
+    def _samples(self) -> Iterator[_Sampled]:
+        size, levels = self._config.micro_batch, self._generator.levels(self._config.generator.sampling_steps)
+        for start in range(0, len(self._prompts), size):
+            prompts = self._prompts[start : start + size]
+            noise = self._generator.noise([_FIRST_SEED + start + row for row in range(len(prompts))])
+            conditioning = self._generator.encode_prompts(prompts)
+            yield _Sampled(self._generator.denoise(noise, conditioning, levels), noise, conditioning, prompts)
+
+    def _drift(self, latents: Latents, noise: Latents, conditioning: Conditioning) -> torch.Tensor:
+        """Mean squared distance of the velocity to the base model's, half way; the KL of a step is proportional."""
+        level = torch.tensor(_MIDDLE)
+        x = self._generator.process.add_noise(latents, noise, level)
+        own = self._generator.velocity(x, level, conditioning)
+        with self._generator.reference():
+            base = self._generator.velocity(x, level, conditioning)
+        return (own - base).square().flatten(1).mean(1)
+
+    def _alarms(self, step: int) -> tuple[Finding, ...]:
+        return tuple(each for each in alarms(self._monitor.history(), self._settings) if each.step == step)
+
+
+def _judges(config: AlignConfig) -> dict[str, Reward]:
+    looks = config.looks
+    names = [*([looks.golden] if looks.golden else []), *looks.judges]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"looks.judges: {', '.join(sorted(twice))} is there twice; accepted: each judge once")
+    return {name: load_reward(name) for name in names}

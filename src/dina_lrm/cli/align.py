@@ -1,0 +1,179 @@
+"""What the commands `dina-lrm align ...` share: their options, prompts, the pipeline, and the run."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
+
+if TYPE_CHECKING:
+    from dina_lrm.alignment.generator import Generator
+    from dina_lrm.alignment.looks import Look
+
+SYNTHETIC_PROMPTS = 2_000
+"""How many prompts of the synthetic world a run draws from."""
+
+
+@dataclass(kw_only=True)
+class AlignArguments(CommonArguments):
+    """Options of every `align` command."""
+
+    prompts: str
+    """A text file with a prompt a line, or "synthetic"."""
+    out: Path
+    """The run's folder."""
+    look_prompts: str | None = None
+    """A text file with the prompts of the looks; by default they are the last lines of --prompts, which are then not
+    trained on."""
+    device: str | None = None
+    """Where to compute; by default a GPU where there is one."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on from the newest checkpoint in --out; start when there is none."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Check everything on one update of the smallest batch, and write nothing that stays."""
+
+
+def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
+    """Align, or check that it can be done."""
+    if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
+        raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
+    prompts, shown = _prompts(arguments, config)
+    device = chosen_device(arguments.device)
+    if arguments.dry_run:
+        with tempfile.TemporaryDirectory() as folder:
+            return _run(smallest(config), prompts, shown[:2], Path(folder) / "run", device, arguments)
+    return _run(config, prompts, shown, arguments.out, device, arguments)
+
+
+def smallest(config: AlignConfig) -> AlignConfig:
+    """One update of the smallest batch that `config` allows, with looks at two images before and after."""
+    from dina_lrm.alignment.config import GrpoConfig
+
+    few = config.micro_batch
+    if isinstance(config, GrpoConfig):
+        few = config.grpo.group
+        config = replace(config, grpo=replace(config.grpo, updates=1))
+    looks = replace(config.looks, every=1, images=1)
+    return replace(config, steps=1, batch_size=few, micro_batch=few, looks=looks, checkpoint_every=1)
+
+
+def _run(
+    config: AlignConfig, prompts: list[str], shown: list[str], out: Path, device: str, arguments: AlignArguments
+) -> dict[str, object]:
+    from dina_lrm.alignment.trainer import AlignmentRun
+    from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
+
+    say = console(arguments.quiet)
+    looks: list[dict[str, object]] = []
+
+    def on_look(look: Look) -> None:
+        found = look_line(look)
+        looks.append(found)
+        values = ", ".join(f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float))
+        say.print(f"step {look.step}: {values}", markup=False)
+        for alarm in look.alarms:
+            say.print(f"  alarm: {alarm.sentence}", markup=False)
+        write_sample_sheet(out, look)
+
+    generator = load_generator(config, device)
+    aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume)
+    with progress("updates", arguments.quiet) as report:
+        outcome = aligned.run(on_look, lambda step, steps, reward: report(step, steps))
+    page = write_alignment_report(out)
+    say.print(f"LoRA: {out / 'lora'}", markup=False)
+    say.print(f"Report: {page}", markup=False)
+    found: dict[str, object] = {
+        "recipe": config.name, "algorithm": config.algorithm, "steps": outcome.steps, "stopped": outcome.stopped,
+        "lora_step": outcome.lora_step, "looks": looks, "lora": str(out / "lora"), "report": str(page),
+    }  # fmt: skip
+    if outcome.stopped:
+        kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"
+        raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {outcome.stopped}{kept}", found)
+    return found
+
+
+def load_generator(config: AlignConfig, device: str) -> Generator:
+    """The pipeline of a run, bundled, of a folder or a hub id, with the LoRA that learns."""
+    from diffusers import DiffusionPipeline
+
+    from dina_lrm.alignment.generator import Generator
+    from dina_lrm.locate import BUNDLED, locate_generator
+
+    settings = config.generator
+    if settings.pretrained in BUNDLED:
+        from dina_lrm.synthetic.world import bundled_pipeline
+
+        pipeline = bundled_pipeline(settings.pretrained)
+    else:
+        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
+        pipeline = DiffusionPipeline.from_pretrained(locate_generator(settings.pretrained), **absent)
+    return Generator(
+        pipeline.to(device),
+        settings.resolution,
+        settings.rank,
+        settings.alpha,
+        settings.prompt_length,
+        settings.guidance,
+        config.seed,
+    )
+
+
+def look_line(look: Look) -> dict[str, object]:
+    """A look in one line: means of judges, the truth where it is known, and what the trainer added."""
+    record = look.record
+    means = {name: summary.mean for name, summary in record.judges.items()}
+    truth = {f"true {name}": summary.mean for name, summary in record.truth.items()}
+    found = {"step": look.step, "images": len(look.images), **means, **truth, **record.extra}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _prompts(arguments: AlignArguments, config: AlignConfig) -> tuple[list[str], list[str]]:
+    """Prompts to train on, and others to look at."""
+    wanted = config.looks.prompts
+    if arguments.prompts == "synthetic":
+        captions = _captions(config.seed, SYNTHETIC_PROMPTS + wanted)
+        prompts, held_out = captions[:-wanted], captions[-wanted:]
+    else:
+        prompts, held_out = read_prompts(arguments.prompts, "--prompts"), []
+    if arguments.look_prompts is not None:
+        return prompts, read_prompts(arguments.look_prompts, "--look-prompts")[:wanted]
+    if held_out:
+        return prompts, held_out
+    if len(prompts) < 2 * wanted:
+        raise UserError(
+            f"--prompts {arguments.prompts}: {len(prompts)} lines, of which --looks.prompts holds back {wanted}; "
+            f"accepted: at least {2 * wanted} lines, fewer --looks.prompts, or --look-prompts FILE"
+        )
+    return prompts[:-wanted], prompts[-wanted:]
+
+
+def _captions(seed: int, count: int) -> list[str]:
+    """Captions of the synthetic world: all distinct, in a fixed order."""
+    import numpy as np
+
+    from dina_lrm.synthetic.scene import sample_prompt
+
+    rng = np.random.default_rng([seed, 7])
+    captions: dict[str, None] = {}
+    while len(captions) < count:
+        captions.setdefault(sample_prompt(rng).caption())
+    return list(captions)
+
+
+def read_prompts(source: str, option: str) -> list[str]:
+    """The lines of a text file; UserError for a file that is not there, and for an empty line."""
+    path = Path(source)
+    if not path.is_file():
+        raise UserError(f"{option} {source}: there is no such file; accepted: a text file, or synthetic")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
+    if empty or not lines:
+        where = f"line {empty[0]} is empty" if empty else "it has no line"
+        raise UserError(f"{option} {path}: {where}; accepted: a prompt a line")
+    return lines

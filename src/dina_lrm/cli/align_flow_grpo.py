@@ -1,0 +1,44 @@
+"""`dina-lrm align flow-grpo`: train a generator's LoRA by group-relative policy optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from dina_lrm.alignment.config import GrpoConfig
+from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.recipes.alignment import GRPO_RECIPES
+
+if TYPE_CHECKING:
+    RecipeChoice = GrpoConfig
+else:
+    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in GRPO_RECIPES.items()},
+        {name: (make.__doc__ or "").split("\n")[0] for name, make in GRPO_RECIPES.items()},
+        prefix_names=False,
+    )
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Arguments(AlignArguments):
+    """Align a generator by Flow-GRPO: images of a prompt compete, and steps that led to the better grow likelier.
+
+    Rewards need no gradient. `--grpo.window every` is Flow-GRPO, other windows are Flow-GRPO-Fast; `--grpo.guard` is
+    GRPO-Guard. The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates
+    and at the end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result
+    is OUT/lora, which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+
+    Example:
+        dina-lrm align flow-grpo synthetic --prompts synthetic --out runs/grpo --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+
+
+def run(arguments: Arguments) -> dict[str, object]:
+    """Align, or check that it can be done."""
+    return align(arguments.recipe, arguments)

@@ -1,0 +1,141 @@
+"""The report of an alignment run: whether the gain is real, the pictures over time, a blind vote, the settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dina_lrm.alignment.alarm import AlarmSettings
+from dina_lrm.alignment.looks import SAMPLES, Look
+from dina_lrm.alignment.records import Record, Summary, history_of, read_records
+from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
+from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
+from dina_lrm.reports.blocks import Cell, Facts, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
+from dina_lrm.reports.gallery import gallery, save_gallery
+from dina_lrm.reports.html import write_report
+from dina_lrm.reports.run import flat
+from dina_lrm.reports.theme import LIGHT, save_figure
+
+VOTE_FILE: Final = "vote.html"
+_ROWS: Final = 12
+_COLUMNS: Final = 5
+_PAIRS: Final = 32
+
+
+def write_sample_sheet(folder: Path, look: Look) -> Path:
+    """Write the pictures of a look as `samples/step-N.png`, one of each prompt, captions above."""
+    captions = list(dict.fromkeys(look.prompts))
+    first = look.images[[look.prompts.index(caption) for caption in captions]]
+    sheet = gallery({f"step {look.step}": first}, captions, across=min(8, len(captions)))
+    return save_gallery(sheet, folder / SAMPLES / f"step-{look.step}.png")
+
+
+def write_alignment_report(folder: Path) -> Path:
+    """Write report.html, vote.html, plots/alignment.png and plots/gallery.png into the folder of an alignment run.
+
+    Raises ValueError for a folder without looks.
+    """
+    records = read_records(folder)
+    if not records:
+        raise ValueError(f"{folder}: no looks to report; accepted: the folder of an alignment run")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    settings = AlarmSettings(window=config["looks"]["window"])
+    runs = {config["name"]: [history_of(records)]}
+    save_figure(alignment_curves(runs, settings, LIGHT), folder / "plots" / "alignment.png")
+    steps = [record.step for record in records]
+    images, prompts = _samples(folder, steps)
+    _draw_gallery(folder, steps, images, prompts)
+    _write_vote(folder, images[steps[0]], images[steps[-1]], prompts)
+    sections = [
+        _change(records),
+        alignment_section(runs, settings),
+        _pictures(steps, images, prompts),
+        Section("Settings", [Facts(flat(config))]),
+    ]
+    title = f"{config['algorithm']} run {config['name']}"
+    return write_report(folder / "report.html", title, sections, f"{steps[-1]:,} updates")
+
+
+def _change(records: Sequence[Record]) -> Section:
+    first, last = records[0], records[-1]
+    rows: list[list[Cell]] = []
+    for kind in ("truth", "judges", "measures"):
+        before, after = getattr(first, kind), getattr(last, kind)
+        rows += [[_name(kind, name, last), *_row(before[name], after.get(name))] for name in before]
+    heads = [
+        Headline(_name(kind, name, last), f"{_mean(getattr(first, kind)[name])} → {_mean(getattr(last, kind)[name])}")
+        for kind, name in (("judges", last.proxy), ("truth", "utility"))
+        if name in getattr(last, kind)
+    ]
+    note = (
+        f"{last.pictures} pictures of {last.prompts} prompts that were not trained on, the same prompts and seeds. ± "
+        "is the standard error of a mean over prompts."
+    )
+    table = Table(["Measure", f"Step {first.step}", "±", f"Step {last.step}", "±", "Missing"], rows, note=note)
+    return Section("Before and after", [Headlines(heads), table])
+
+
+def _name(kind: str, name: str, record: Record) -> str:
+    if kind == "truth":
+        return f"true {name}"
+    if kind == "judges" and name == record.proxy:
+        return "objective (optimised)"
+    return f"{name} (golden)" if kind == "judges" and name == record.golden else name.replace("_", " ")
+
+
+def _row(before: Summary, after: Summary | None) -> list[Cell]:
+    late = after or Summary(None, None, None, 0)
+    return [_mean(before), _figure(before.standard_error), _mean(late), _figure(late.standard_error), late.missing]
+
+
+def _mean(summary: Summary) -> str:
+    return _figure(summary.mean)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _samples(folder: Path, steps: Sequence[int]) -> tuple[dict[int, NDArray[np.uint8]], list[str]]:
+    images: dict[int, NDArray[np.uint8]] = {}
+    prompts: list[str] = []
+    for step in steps:
+        with np.load(folder / SAMPLES / f"step-{step}.npz") as found:
+            images[step], prompts = found["images"], [str(prompt) for prompt in found["prompts"]]
+    return images, prompts
+
+
+def _chosen(steps: Sequence[int]) -> list[int]:
+    """At most `_COLUMNS` looks, evenly spread, with the first and the last."""
+    places = np.unique(np.linspace(0, len(steps) - 1, min(_COLUMNS, len(steps))).round().astype(int))
+    return [steps[place] for place in places]
+
+
+def _draw_gallery(
+    folder: Path, steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompts: Sequence[str]
+) -> None:
+    firsts = [prompts.index(prompt) for prompt in dict.fromkeys(prompts)][:_ROWS]
+    columns = {f"step {step}": images[step][firsts] for step in _chosen(steps)}
+    sheet = gallery(columns, [prompts[row] for row in firsts], across=2)
+    save_gallery(sheet, folder / "plots" / "gallery.png")
+
+
+def _pictures(steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompts: Sequence[str]) -> Section:
+    firsts = [prompts.index(prompt) for prompt in dict.fromkeys(prompts)][:_ROWS]
+    rows = [
+        ImageRow(prompts[row], [Picture(images[step][row], f"step {step}") for step in _chosen(steps)])
+        for row in firsts
+    ]
+    told = f"The same prompt and seed along each row. Judge for yourself, without knowing which is which: {VOTE_FILE}."
+    return Section("Pictures", [Text(told), ImageGrid(rows, columns=2)])
+
+
+def _write_vote(folder: Path, before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> None:
+    few = slice(0, _PAIRS)
+    pairs = save_vote_pairs(folder / "vote", list(prompts[few]), before[few], after[few])
+    write_blind_vote(folder / VOTE_FILE, pairs, ("before", "after"))

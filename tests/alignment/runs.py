@@ -1,0 +1,79 @@
+"""Small alignment runs on the bundled generators."""
+
+import math
+from dataclasses import replace
+
+import torch
+
+from dina_lrm.alignment.config import (
+    GeneratorSettings,
+    GrpoConfig,
+    GrpoSettings,
+    LookSettings,
+    ReflConfig,
+    ReflSettings,
+    RewardTerm,
+)
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.processes import Processes
+from dina_lrm.alignment.trainer import ALGORITHMS, AlignmentRun
+from dina_lrm.synthetic.world import bundled_pipeline
+
+PROMPTS = ["a small red ring on white", "two large blue bars on black", "a large green square on grey"]
+_SHARED = {
+    "steps": 4,
+    "batch_size": 4,
+    "micro_batch": 2,
+    "generator": GeneratorSettings("synthetic", 32, 0, rank=2, alpha=4.0, sampling_steps=4, guidance=3.0),
+    "rewards": (RewardTerm("latent:synthetic", noise_level=0.2),),
+    "lr": 1e-2,
+    "ema_every": 1,
+    "looks": LookSettings(every=2, images=1),
+    "checkpoint_every": 2,
+}
+REFL = ReflConfig(**_SHARED, refl=ReflSettings(first=2, last=3))
+GRPO = GrpoConfig(**_SHARED, grpo=GrpoSettings(group=2, window_steps=2, clip=1e-2))
+CONFIGS = (REFL, GRPO)
+
+
+def a_generator(config=REFL, name=None):
+    settings = config.generator
+    pipeline = bundled_pipeline(name or settings.pretrained)
+    return Generator(pipeline, 32, settings.rank, settings.alpha, 0, settings.guidance)
+
+
+def a_run(config, folder, resume=False, stop_after=None):
+    run = AlignmentRun(config, a_generator(config), PROMPTS, PROMPTS[:2], folder, resume)
+    looks = []
+    outcome = run.run(looks.append, lambda *_: None, stop_after)
+    return run, looks, outcome
+
+
+def an_algorithm(config, generator=None):
+    kind = ALGORITHMS[type(config)]
+    generator = generator or a_generator(config)
+    return kind(
+        config, generator, Objective(generator, config.rewards, kind.differentiable), PROMPTS, Processes(cpu=True)
+    )
+
+
+def updated(config, generator=None, lr=0.0, step=0):
+    """The outcome of one update with plain gradient steps; gradients stay where they are without a rate."""
+    algorithm = an_algorithm(config, generator)
+
+    def learn():
+        parameters = [p for p in algorithm.generator.parameters.values() if p.grad is not None]
+        norm = math.sqrt(sum(p.grad.square().sum().item() for p in parameters))
+        if lr:
+            with torch.no_grad():
+                for parameter in parameters:
+                    parameter -= lr * parameter.grad
+                    parameter.grad = None
+        return norm
+
+    return algorithm.update(step, learn)
+
+
+def with_rewards(config, *names):
+    return replace(config, rewards=tuple(RewardTerm(name) for name in names))

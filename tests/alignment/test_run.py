@@ -1,0 +1,190 @@
+"""What every algorithm's run obeys: whose weights learn, that a stopped run goes on exactly, what diffusers reads."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from dina_lrm.alignment.config import LookSettings, RewardTerm
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.records import read_records
+from dina_lrm.synthetic.world import bundled_pipeline
+from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
+
+pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.algorithm)
+def config(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def straight(config, tmp_path_factory):
+    return a_run(config, tmp_path_factory.mktemp("align") / "run")
+
+
+def test_a_run_leaves_what_it_should(config, straight):
+    run, looks, outcome = straight
+    assert outcome.steps == outcome.lora_step == 4 and outcome.stopped is None
+    assert [look.step for look in looks] == [0, 2, 4] == [record.step for record in read_records(run.folder)]
+    assert looks[0].images.shape == (2, 32, 32, 3) and looks[0].images.dtype == np.uint8
+    assert not np.array_equal(looks[0].images, looks[2].images)
+    assert looks[0].record.extra["drift"] == 0 < looks[2].record.extra["drift"]
+    assert looks[2].record.truth["utility"].counted == 2
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(line["reward"] == pytest.approx(line["parts"]["latent:synthetic"]) for line in lines)
+    assert all(line["gradient_norm"] > 0 for line in lines)
+    assert type(config).from_dict(json.loads((run.folder / "config.json").read_text())) == config
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(config, straight, tmp_path):
+    whole, _, _ = straight
+    _, _, half = a_run(config, tmp_path / "run", stop_after=3)  # the checkpoint is of step 2
+    assert half.steps == 3 and half.lora_step is None
+    resumed, _, _ = a_run(config, tmp_path / "run", resume=True)
+    for name, parameter in whole.generator.parameters.items():
+        assert torch.equal(resumed.generator.parameters[name], parameter), name
+    for file in ("metrics.jsonl", "monitor.jsonl", "outcome.json"):
+        assert (tmp_path / "run" / file).read_text() == (whole.folder / file).read_text()
+    with pytest.raises(FileExistsError, match="add --resume"):
+        a_run(config, tmp_path / "run")
+    other = replace(config, lr=2e-2)
+    with pytest.raises(ValueError, match="started with other settings: lr"):
+        a_run(other, tmp_path / "run", resume=True)
+
+
+def test_a_finished_run_is_left_as_it_is(config, straight):
+    run, _, outcome = straight
+    before = (run.folder / "metrics.jsonl").read_bytes()
+    _, looks, again = a_run(config, run.folder, resume=True)
+    assert again == outcome and looks == [] and (run.folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_plain_diffusers_reads_the_lora(straight):
+    run, looks, _ = straight
+    pipeline = bundled_pipeline()
+    pipeline.load_lora_weights(run.folder / "lora")
+    image = pipeline(
+        PROMPTS[0], num_inference_steps=4, guidance_scale=3.0, height=32, width=32, max_sequence_length=0,
+        latents=run.generator.noise([1_000_000]), output_type="np",
+    ).images  # fmt: skip
+    difference = np.abs(np.round(image[0] * 255) - looks[-1].images[0].astype(float))
+    assert difference.max() <= 1
+
+
+def test_only_the_generators_lora_learns_and_the_reward_stays_as_it_is(config, straight):
+    run, _, _ = straight
+    untouched, latents = bundled_pipeline(), run.generator.noise([1, 2])
+    conditioning = run.generator.encode_prompts(PROMPTS[:2])
+    plain = Generator(untouched, 32, 2, 4.0, 0, 3.0)
+    level = torch.tensor(0.5)
+    with torch.no_grad(), run.generator.reference():
+        torch.testing.assert_close(
+            run.generator.velocity(latents, level, conditioning), plain.velocity(latents, level, conditioning)
+        )
+    with torch.no_grad():
+        tuned = run.generator.velocity(latents, level, conditioning)
+        assert not torch.allclose(tuned, plain.velocity(latents, level, conditioning))
+        ours = run.objective(latents, PROMPTS[:2]).total
+        theirs = Objective(plain, config.rewards)(latents, PROMPTS[:2]).total
+    torch.testing.assert_close(ours, theirs)
+    learning = {name for name, p in run.generator.model.named_parameters() if p.requires_grad}
+    assert learning == set(run.generator.parameters)
+
+
+def test_generator_and_reward_hold_one_copy_of_the_weights(straight):
+    run, _, _ = straight
+    (reward,) = run.objective.rewards
+    assert reward.model.backbone.transformer is run.generator.model
+    own = sum(parameter.numel() for parameter in reward.model.parameters())
+    assert own < sum(parameter.numel() for parameter in run.generator.model.parameters()) / 3
+
+
+def test_several_rewards_are_summed_as_z_scores(tmp_path):
+    rewards = (RewardTerm("latent:synthetic", 2.0, noise_level=0.2), RewardTerm("sharpness", -1.0))
+    config = replace(REFL, rewards=rewards, steps=1, looks=LookSettings(every=1, images=4))
+    run, looks, _ = a_run(config, tmp_path / "run")
+    scales = json.loads((run.folder / "scales.json").read_text())
+    first, last = looks[0].record.judges, looks[-1].record.judges
+    assert first["objective"].mean == pytest.approx(0, abs=1e-5)
+    for name, (mean, deviation) in scales.items():
+        assert first[name].mean == pytest.approx(mean, rel=1e-5)
+        assert first[name].deviation == pytest.approx(deviation, rel=1e-5)
+    z = {name: (last[name].mean - mean) / deviation for name, (mean, deviation) in scales.items()}
+    assert last["objective"].mean == pytest.approx(2 * z["latent:synthetic"] - z["sharpness"], abs=1e-4)
+    with pytest.raises(ValueError, match="deviation above 0"):
+        run.objective.standardise({"latent:synthetic": (0.0, 1.0), "sharpness": (0.0, 0.0)})
+    with pytest.raises(ValueError, match="the same names"):
+        run.objective.standardise({"sharpness": (0.0, 1.0)})
+
+
+def test_a_golden_reward_is_recorded_and_must_not_be_in_the_objective(tmp_path):
+    looks = replace(REFL.looks, golden="sharpness", judges=("colourfulness",))
+    _, seen, _ = a_run(replace(REFL, steps=1, looks=looks), tmp_path / "run")
+    assert {"sharpness", "colourfulness"} < set(seen[0].record.judges) and seen[0].record.golden == "sharpness"
+    for golden in ("latent:synthetic", "image:synthetic"):
+        with pytest.raises(ValueError, match=r"golden reward|read latents"):
+            a_run(replace(REFL, looks=replace(REFL.looks, golden=golden)), tmp_path / "refused")
+        assert not (tmp_path / "refused").exists()
+    with pytest.raises(ValueError, match="roll-back with a golden reward"):
+        LookSettings(on_alarm="roll-back")
+    with pytest.raises(ValueError, match="is there twice"):
+        a_run(replace(REFL, looks=replace(REFL.looks, golden="sharpness", judges=("sharpness",))), tmp_path / "twice")
+
+
+def hacking(on_alarm):
+    """A run that maximises sharpness with abandon, looked at every update."""
+    looks = LookSettings(every=1, images=2, golden="jpeg-size", window=5, on_alarm=on_alarm)
+    return replace(REFL, steps=12, lr=3e-2, ema_decay=0.0, rewards=(RewardTerm("sharpness"),), looks=looks)
+
+
+def test_an_alarm_stops_a_run_that_hacks_its_reward_and_rolls_it_back(tmp_path):
+    config = hacking("roll-back")
+    run, looks, outcome = a_run(config, tmp_path / "run")
+    assert outcome.stopped and outcome.steps < config.steps and looks[-1].alarms
+    assert outcome.stopped == looks[-1].alarms[0].sentence
+    golden = [look.record.judges["jpeg-size"].mean for look in looks]
+    best = looks[int(np.argmax(golden))].step
+    assert outcome.lora_step == best < outcome.steps
+    kept, chosen = (
+        next(path.rglob("*.safetensors")) for path in (run.folder / f"loras/step-{best}", run.folder / "lora")
+    )
+    assert kept.read_bytes() == chosen.read_bytes()
+    _, again, same = a_run(config, tmp_path / "run", resume=True)
+    assert same == outcome and again == []
+
+
+def test_an_alarm_is_only_told_where_that_is_asked(tmp_path):
+    _, looks, outcome = a_run(hacking("tell"), tmp_path / "run")
+    assert outcome.stopped is None and outcome.steps == 12
+    assert any(look.alarms for look in looks)
+
+
+def test_bad_input_is_refused_before_anything_is_computed(tmp_path):
+    generator = a_generator()
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
+        generator.encode_prompts(["a ring", "  "])
+    with pytest.raises(ValueError, match="longer than the text encoders read"):
+        generator.encode_prompts(["a small red ring right of a large blue bar " * 5])
+    with pytest.raises(ValueError, match="has no gradient"):
+        Objective(generator, (RewardTerm("jpeg-size"),))
+    with pytest.raises(ValueError, match="names one twice"):
+        Objective(generator, (RewardTerm("sharpness"), RewardTerm("sharpness")))
+    with pytest.raises(ValueError, match=r"noise_level 0.4; accepted for latent: and image:"):
+        Objective(generator, (RewardTerm("sharpness", noise_level=0.4),))
+    with pytest.raises(ValueError, match="accepted are multiples of"):
+        Generator(bundled_pipeline(), 33)
+    with pytest.raises(ValueError, match="algorithm: got 'refl', accepted: flow-grpo"):
+        type(GRPO).from_dict(REFL.to_dict())
+
+
+def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
+    bundled_pipeline().save_pretrained(tmp_path / "world")
+    loaded = DiffusionPipeline.from_pretrained(tmp_path / "world", text_encoder_3=None, tokenizer_3=None)
+    assert torch.equal(Generator(loaded, 32).levels(5), Generator(bundled_pipeline(), 32).levels(5))

@@ -1,0 +1,89 @@
+"""`dina-lrm align ...`: dry runs, prompts, bad input, a run that is killed and goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dina_lrm.cli.align import AlignArguments, _prompts, smallest
+from dina_lrm.cli.main import main
+from dina_lrm.recipes.alignment import GRPO_RECIPES, REFL_RECIPES
+from tests.alignment.runs import REFL
+
+SYNTHETIC = [(algorithm, name) for algorithm, recipes in (("refl", REFL_RECIPES), ("flow-grpo", GRPO_RECIPES))
+             for name in recipes if name.startswith("synthetic")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("algorithm", "recipe"), SYNTHETIC)
+def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_path):
+    target = tmp_path / "result.json"
+    words = ["align", algorithm, recipe, "--prompts", "synthetic", "--out", str(tmp_path / "run"), "--dry-run"]
+    assert main([*words, "--quiet", "--generator.sampling-steps", "6", "--json", str(target),
+                 *(["--refl.first", "4", "--refl.last", "5"] if algorithm == "refl" else [])]) == 0  # fmt: skip
+    assert not (tmp_path / "run").exists()
+    found = json.loads(target.read_text())
+    assert found["steps"] == 1 and found["algorithm"] == algorithm
+    assert [look["step"] for look in found["looks"]] == [0, 1] and "true utility" in found["looks"][0]
+
+
+@pytest.mark.parametrize("recipe", [*REFL_RECIPES.values(), *GRPO_RECIPES.values()])
+def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
+    few = smallest(recipe())
+    assert few.steps == 1 and few.batch_size == few.micro_batch
+
+
+SHORT = (
+    "--steps 6 --batch-size 2 --micro-batch 2 --generator.sampling-steps 4 --refl.first 2 --refl.last 3 "
+    "--looks.every 3 --looks.prompts 2 --looks.images 1 --checkpoint-every 1 --generator.rank 2 --lr 1e-2"
+).split()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path):
+    words = [sys.executable, "-m", "dina_lrm", "align", "refl", "synthetic", "--prompts", "synthetic", *SHORT]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*words, "--out", str(whole)], check=True, capture_output=True)
+    with subprocess.Popen([*words, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 300
+        while not list(killed.glob("checkpoints/step-*")) and time.monotonic() < deadline and run.poll() is None:
+            time.sleep(0.05)
+        os.kill(run.pid, signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL and not (killed / "lora").exists()
+    subprocess.run([*words, "--out", str(killed), "--resume"], check=True, capture_output=True)
+    for file in ("metrics.jsonl", "monitor.jsonl", "lora/pytorch_lora_weights.safetensors"):
+        assert (killed / file).read_bytes() == (whole / file).read_bytes(), file
+    for file in ("report.html", "vote.html", "plots/alignment.png", "plots/gallery.png", "samples/step-6.png"):
+        assert (killed / file).stat().st_size > 1_000
+
+
+def of(prompts, **more):
+    return AlignArguments(prompts=str(prompts), out=prompts if prompts != "synthetic" else None, **more)
+
+
+def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
+    file, few = tmp_path / "prompts.txt", tmp_path / "few.txt"
+    file.write_text("".join(f"prompt {number}\n" for number in range(40)))
+    trained, shown = _prompts(of(file), REFL)
+    assert len(shown) == 16 and len(trained) == 24 and not set(trained) & set(shown)
+    trained, shown = _prompts(AlignArguments(prompts="synthetic", out=tmp_path), REFL)
+    assert len(set(trained)) == 2_000 and len(shown) == 16 and not set(trained) & set(shown)
+    few.write_text("one\ntwo\n")
+    assert _prompts(of(few, look_prompts=str(file)), REFL) == (["one", "two"], [f"prompt {n}" for n in range(16)])
+    with pytest.raises(ValueError, match=r"2 lines, of which --looks.prompts holds back 16; accepted: at least 32"):
+        _prompts(of(few), REFL)
+
+
+def test_bad_input_names_the_option(tmp_path, capsys):
+    empty = tmp_path / "empty.txt"
+    empty.write_text("a ring\n\n")
+    for given, message in ((tmp_path / "no.txt", "there is no such file"), (empty, "line 2 is empty")):
+        words = ["align", "refl", "synthetic", "--prompts", str(given), "--out", str(tmp_path / "run")]
+        assert main(words) == 2
+        assert message in capsys.readouterr().err
+    words = ["align", "flow-grpo", "synthetic", "--prompts", "synthetic", "--out", str(tmp_path / "run")]
+    assert main([*words, "--dry-run", "--looks.golden", "image:synthetic"]) == 2
+    assert "golden reward 'image:synthetic'" in capsys.readouterr().err
