@@ -10,6 +10,8 @@ from dina_lrm.alignment.config import (
     GrpoConfig,
     GrpoSettings,
     LookSettings,
+    LpoConfig,
+    LpoSettings,
     ReflConfig,
     ReflSettings,
     RewardTerm,
@@ -34,7 +36,8 @@ _SHARED = {
 }
 REFL = ReflConfig(**_SHARED, refl=ReflSettings(first=2, last=3))
 GRPO = GrpoConfig(**_SHARED, grpo=GrpoSettings(group=2, window_steps=2, clip=1e-2))
-CONFIGS = (REFL, GRPO)
+LPO = LpoConfig(**_SHARED, lpo=LpoSettings(candidates=3, low=0.0, high=0.01))
+CONFIGS = (REFL, GRPO, LPO)
 
 
 def a_generator(config=REFL, name=None):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dina_lrm.alignment.config import GrpoConfig, GrpoSettings, RewardTerm
-from dina_lrm.alignment.flow_grpo import kernel_of, window_of
+from dina_lrm.alignment.flow_grpo import window_of
 from dina_lrm.alignment.rollout import roll_out, step_of
-from dina_lrm.alignment.steps import FlowSde, Ode
+from dina_lrm.alignment.steps import Ddim, FlowSde, Ode, stochastic_kernel
 from tests.alignment.runs import GRPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
@@ -114,7 +114,7 @@ def test_windows_and_kernels_by_name():
     names = {window: type(window_of(GrpoSettings(window=window))).__name__ for window in ("every", "first", "random")}
     assert names == {"every": "EveryStep", "first": "FirstSteps", "random": "RandomWindow"}
     assert type(window_of(GrpoSettings(window="sliding"))).__name__ == "SlidingWindow"
-    assert kernel_of(GrpoSettings(kernel="ddim", eta=0.5)).eta == 0.5
+    assert stochastic_kernel("ddim", 0.5) == Ddim(0.5)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from dina_lrm.cli.align import AlignArguments, _prompts, smallest
 from dina_lrm.cli.main import main
-from dina_lrm.recipes.alignment import GRPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.alignment import GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from tests.alignment.runs import REFL
 
-SYNTHETIC = [(algorithm, name) for algorithm, recipes in (("refl", REFL_RECIPES), ("flow-grpo", GRPO_RECIPES))
-             for name in recipes if name.startswith("synthetic")]  # fmt: skip
+RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES}
+SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
 
 
 @pytest.mark.parametrize(("algorithm", "recipe"), SYNTHETIC)
@@ -30,7 +30,7 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_p
     assert [look["step"] for look in found["looks"]] == [0, 1] and "true utility" in found["looks"][0]
 
 
-@pytest.mark.parametrize("recipe", [*REFL_RECIPES.values(), *GRPO_RECIPES.values()])
+@pytest.mark.parametrize("recipe", [*REFL_RECIPES.values(), *GRPO_RECIPES.values(), *LPO_RECIPES.values()])
 def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
     few = smallest(recipe())
     assert few.steps == 1 and few.batch_size == few.micro_batch

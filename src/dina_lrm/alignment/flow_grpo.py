@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -27,17 +27,8 @@ from dina_lrm.alignment.objective import Objective, ObjectiveScores
 from dina_lrm.alignment.policy_loss import check_first_update, clipped_policy_loss, gaussian_kl, guarded_log_ratio
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.rollout import Rollout, Transition, roll_out, step_of
-from dina_lrm.alignment.steps import KERNELS, Cps, Ddim, FlowSde, Kernel
+from dina_lrm.alignment.steps import stochastic_kernel
 from dina_lrm.alignment.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow, Window
-
-
-def kernel_of(settings: GrpoSettings) -> Kernel:
-    """The stochastic step that the settings name."""
-    stochastic: Final[dict[str, type[FlowSde] | type[Cps] | type[Ddim]]] = {
-        "flow-sde": FlowSde, "cps": Cps, "ddim": Ddim,
-    }  # fmt: skip
-    assert set(stochastic) < set(KERNELS)
-    return stochastic[settings.kernel](settings.eta)
 
 
 def window_of(settings: GrpoSettings) -> Window:
@@ -84,7 +75,8 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         processes: Processes,
     ) -> None:  # fmt: skip
         super().__init__(config, generator, objective, prompts, processes)
-        self._kernel, self._window = kernel_of(config.grpo), window_of(config.grpo)
+        self._window = window_of(config.grpo)
+        self._kernel = stochastic_kernel(config.grpo.kernel, config.grpo.eta)
         self._checked = False
         self._window.steps(config.generator.sampling_steps, 0, config.seed)
         level, after = self.levels[0], self.levels[1]

@@ -1,7 +1,8 @@
 r"""Latent preference optimisation (LPO, arXiv 2502.01051): which candidates of a step make a pair, and its loss.
 
 From one state x_t, K candidates of the next state are drawn and scored at their own noise level. The best and the worst
-make a pair, kept when softmax(s_best, s_worst) differs by more than a threshold that grows with the noise left:
+make a pair, kept when P(best) - P(worst) is above a threshold that grows with the noise left. P is the softmax of the
+two scores (the likelihood of Bradley and Terry), or another likelihood of the reward model:
 
     thr = low + (q - q_min) / (q_max - q_min) (high - low),      q = std of the step, its square, or t
 
@@ -11,6 +12,7 @@ make a pair, kept when softmax(s_best, s_worst) differs by more than a threshold
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +28,7 @@ class CandidatePairs:
     best: Int64[Tensor, " states"]
     worst: Int64[Tensor, " states"]
     gap: Float[Tensor, " states"]
-    """softmax of the best minus that of the worst, over these two: in [0, 1)."""
+    """P(best preferred to worst) minus the opposite: in [0, 1)."""
     kept: Bool[Tensor, " states"]
 
 
@@ -52,8 +54,14 @@ def pair_threshold(
     return low + share.clamp(0, 1) * (high - low)
 
 
-def best_and_worst(scores: Float[Tensor, "states candidates"], threshold: Float[Tensor, ...] | float) -> CandidatePairs:
+def best_and_worst(
+    scores: Float[Tensor, "states candidates"],
+    threshold: Float[Tensor, ...] | float,
+    preferred: Callable[[Tensor], Tensor] = torch.sigmoid,
+) -> CandidatePairs:
     """The pair of each state; `threshold` is one number, or one for each state.
+
+    `preferred` gives the probability that the first of two is preferred from the margin of their scores.
 
     Raises:
         ValueError: for fewer than two candidates, or a score that is not finite.
@@ -67,27 +75,20 @@ def best_and_worst(scores: Float[Tensor, "states candidates"], threshold: Float[
         )
     values = scores.float()
     (best, first), (worst, last) = values.max(dim=1), values.min(dim=1)
-    gap = torch.tanh((best - worst) / 2)  # softmax of two, one minus the other
+    gap = 2 * preferred(best - worst) - 1
     return CandidatePairs(first, last, gap, gap > threshold)
 
 
 def lpo_loss(
-    winner: Float[Tensor, " pairs"],
-    loser: Float[Tensor, " pairs"],
-    winner_reference: Float[Tensor, " pairs"],
-    loser_reference: Float[Tensor, " pairs"],
-    beta: float = 500.0,
-    epsilon: float = 0.1,
+    winner: Float[Tensor, " pairs"], loser: Float[Tensor, " pairs"], beta: float = 500.0, epsilon: float = 0.1
 ) -> Float[Tensor, " pairs"]:
-    """Loss of each pair from the log-probabilities of its two steps, means over dimensions; ln 2 where they agree.
+    """Loss of each pair from the log-ratios to the reference of its two steps, means over dimensions; ln 2 where both
+    are 0.
 
     A ratio outside of [1 - epsilon, 1 + epsilon] gives no gradient. ValueError unless beta > 0 and 0 < epsilon < 1.
     """
     if not 0 < beta < math.inf or not 0 < epsilon < 1:
         raise ValueError(f"lpo_loss: beta {beta}, epsilon {epsilon}; accepted: beta above 0, epsilon between 0 and 1")
     low, high = math.log1p(-epsilon), math.log1p(epsilon)
-    log_w, log_l = (
-        (log_prob.float() - reference.float()).clamp(low, high)
-        for log_prob, reference in ((winner, winner_reference), (loser, loser_reference))
-    )
+    log_w, log_l = (log_ratio.float().clamp(low, high) for log_ratio in (winner, loser))
     return -logsigmoid(beta * (log_w - log_l))

@@ -105,11 +105,19 @@ class Objective:
         conditioning: Conditioning | None,
     ) -> Tensor:
         if isinstance(reward, LatentReward):
-            model, length = reward.model, self._generator.backbone.config.prompt_length
-            if conditioning is None or model.backbone.config.prompt_length != length:
-                conditioning = model.encode_prompts(list(prompts))
+            model, conditioning = reward.model, reward_conditioning(reward, self._generator, prompts, conditioning)
             return model.normalize(model.score_latents(latents, conditioning, reward.noise_level, seed=seed))
         return reward(self._generator.images(latents), list(prompts)).float()
+
+
+def reward_conditioning(
+    reward: LatentReward, generator: Generator, prompts: Sequence[str], conditioning: Conditioning | None
+) -> Conditioning:
+    """The generator's conditioning of the prompts where the reward reads as many tokens, else one of its own."""
+    length = generator.backbone.config.prompt_length
+    if conditioning is None or reward.model.backbone.config.prompt_length != length:
+        return reward.model.encode_prompts(list(prompts))
+    return conditioning
 
 
 def _loaded(term: RewardTerm, generator: Generator) -> Reward:

@@ -27,7 +27,7 @@ the step, and is no discretisation of an SDE.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 import torch
 from jaxtyping import Float
@@ -211,6 +211,12 @@ class Ode(Kernel):
 
 
 KERNELS: Final[dict[str, type[Kernel]]] = {"flow-sde": FlowSde, "cps": Cps, "ddim": Ddim, "ode": Ode}
+
+
+def stochastic_kernel(name: Literal["flow-sde", "cps", "ddim"], eta: float) -> Kernel:
+    """The kernel of a name, with its share of noise; ValueError for an eta that it refuses."""
+    kinds: dict[str, type[FlowSde] | type[Cps] | type[Ddim]] = {"flow-sde": FlowSde, "cps": Cps, "ddim": Ddim}
+    return kinds[name](eta)
 
 
 def _renewed(

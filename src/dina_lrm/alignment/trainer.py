@@ -11,17 +11,18 @@ import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from dina_lrm.alignment.algorithm import Algorithm
-from dina_lrm.alignment.config import AlignConfig, GrpoConfig, ReflConfig
+from dina_lrm.alignment.algorithm import Algorithm, Outcome
+from dina_lrm.alignment.config import AlignConfig, GrpoConfig, LpoConfig, ReflConfig
 from dina_lrm.alignment.flow_grpo import FlowGrpo
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.looks import Look, Looks
+from dina_lrm.alignment.lpo import Lpo
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.records import best_record
@@ -38,7 +39,11 @@ from dina_lrm.run_checkpoints import (
 )
 from dina_lrm.run_metrics import MetricsFile
 
-ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {ReflConfig: Refl, GrpoConfig: FlowGrpo}
+ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
+    ReflConfig: Refl,
+    GrpoConfig: FlowGrpo,
+    LpoConfig: Lpo,
+}
 """What runs of a configuration compute."""
 OnLook = Callable[[Look], None]
 OnStep = Callable[[int, int, float], None]
@@ -117,7 +122,7 @@ class AlignmentRun:
         return outcome
 
     def _update(self, step: int, metrics: MetricsFile | None, on_step: OnStep) -> None:
-        outcome = self._algorithm.update(step, lambda: self._learn(step))
+        outcome = self._of_all(self._algorithm.update(step, lambda: self._learn(step)))
         done = step + 1
         if done % self.config.ema_every == 0:
             self._average.update()
@@ -125,6 +130,12 @@ class AlignmentRun:
             plain = asdict(outcome)
             metrics.write(done, {**plain.pop("details"), **plain})
         on_step(done, self.config.steps, outcome.reward)
+
+    def _of_all(self, outcome: Outcome) -> Outcome:
+        """What an update did, as a mean over processes."""
+        parts = self._processes.mean(outcome.parts)
+        means = self._processes.mean({"loss": outcome.loss, "reward": outcome.reward})
+        return replace(outcome, parts=parts, **means)
 
     def _learn(self, step: int) -> float:
         parameters = list(self.generator.parameters.values())

@@ -66,10 +66,15 @@ def smallest(config: AlignConfig) -> AlignConfig:
 def _run(
     config: AlignConfig, prompts: list[str], shown: list[str], out: Path, device: str, arguments: AlignArguments
 ) -> dict[str, object]:
+    from dina_lrm.alignment.processes import Processes
     from dina_lrm.alignment.trainer import AlignmentRun
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 
-    say = console(arguments.quiet)
+    processes = Processes(cpu=device == "cpu")
+    if processes.count > 1:
+        device = str(processes.device)
+    quiet = arguments.quiet or not processes.main
+    say = console(quiet)
     looks: list[dict[str, object]] = []
 
     def on_look(look: Look) -> None:
@@ -82,10 +87,10 @@ def _run(
         write_sample_sheet(out, look)
 
     generator = load_generator(config, device)
-    aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume)
-    with progress("updates", arguments.quiet) as report:
+    aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes)
+    with progress("updates", quiet) as report:
         outcome = aligned.run(on_look, lambda step, steps, reward: report(step, steps))
-    page = write_alignment_report(out)
+    page = write_alignment_report(out) if processes.main else out
     say.print(f"LoRA: {out / 'lora'}", markup=False)
     say.print(f"Report: {page}", markup=False)
     found: dict[str, object] = {

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
     "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
     "align flow-grpo": ("dina_lrm.cli.align_flow_grpo", "Align a generator by rewards of whole groups of images."),
+    "align lpo": ("dina_lrm.cli.align_lpo", "Align a generator by preferences between candidates of single steps."),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),

@@ -1,0 +1,197 @@
+r"""Latent preference optimisation (LPO, arXiv 2502.01051): preferences between candidates of one denoising step.
+
+x_T -> x_0    by stochastic steps; from each state K candidates of the next are drawn and judged at their own
+noise level, the best and the worst make a pair, and the way goes on from a random one
+L             the preference loss of the kept pairs, against the base model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.alignment.algorithm import Algorithm, Learn, Outcome, means
+from dina_lrm.alignment.config import LpoConfig
+from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.alignment.lpo_loss import best_and_worst, lpo_loss, pair_threshold
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.processes import Processes
+from dina_lrm.alignment.rollout import step_of
+from dina_lrm.alignment.step_reward import StepReward
+from dina_lrm.alignment.steps import DenoisingStep, Ode, stochastic_kernel
+from dina_lrm.backbones.base import Conditioning
+
+
+@dataclass(frozen=True)
+class StepPairs:
+    """Kept pairs of one step: winners and losers were drawn from the same states."""
+
+    x: Latents
+    level: Float[Tensor, ""]
+    next_level: Float[Tensor, ""]
+    winner: Latents
+    loser: Latents
+    conditioning: Conditioning
+
+
+@dataclass
+class _Count:
+    """What became of the candidates of an update."""
+
+    states: int = 0
+    kept: int = 0
+    gap: float = 0.0
+
+
+@final
+class Lpo(Algorithm[LpoConfig]):
+    """Latent preference optimisation."""
+
+    differentiable: ClassVar[bool] = False
+
+    def __init__(
+        self, config: LpoConfig, generator: Generator, objective: Objective, prompts: Sequence[str],
+        processes: Processes,
+    ) -> None:  # fmt: skip
+        super().__init__(config, generator, objective, prompts, processes)
+        settings = config.lpo
+        self._kernel = stochastic_kernel(settings.kernel, settings.eta)
+        self._reward = StepReward(generator, objective.rewards[0], settings.scored)
+        total = config.generator.sampling_steps
+        # The last step leads to clean latents without noise
+        self._trained = [number for number in range(total - 1) if self.levels[number] <= settings.highest]
+        if not self._trained:
+            levels = [round(level, 3) for level in self.levels[: total - 1].tolist()]
+            raise ValueError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")
+        self._thresholds = self._thresholds_of(self._trained)
+
+    def update(self, step: int, learn: Learn) -> Outcome:
+        """Sample trajectories with pairs, then take `lpo.updates` optimiser steps on the pairs that were kept."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, step])
+        prompts = self.drawn_prompts(rng, config.batch_size)
+        seeds = rng.integers(2**62, size=config.batch_size)
+        reward_seed = int(rng.integers(2**31))
+        pairs, count, totals, parts = [], _Count(), [], []
+        for rows in self.own_parts():
+            found, clean = self._trajectory(prompts[rows], seeds[rows].tolist(), count, reward_seed)
+            pairs += found
+            conditioning = self.generator.encode_prompts(prompts[rows])
+            with torch.no_grad():
+                scores = self.objective(clean, prompts[rows], reward_seed, conditioning)
+            totals.append(scores.total.mean().item())
+            parts.append(scores.parts)
+        losses, norms = self._learned(pairs, rng, learn)
+        details = self.processes.mean(
+            {"kept": count.kept / count.states, "gap": count.gap / count.states, "pairs": float(count.kept)}
+        )
+        return Outcome(losses, float(np.mean(totals)), means(parts), norms, details)
+
+    def _learned(self, pairs: list[StepPairs], rng: np.random.Generator, learn: Learn) -> tuple[float, float]:
+        """Mean loss and gradient norm of the optimiser steps that had pairs; NaN where there was none."""
+        losses, norms = [], []
+        for share in np.array_split(rng.permutation(len(pairs)), self.config.lpo.updates):
+            chosen = [pairs[number] for number in share]
+            # The mean over processes, so that a process with more pairs weighs more
+            kept = self.processes.mean({"kept": float(sum(len(each.x) for each in chosen))})["kept"]
+            if not kept:
+                continue
+            total = 0.0
+            for each in chosen:
+                loss = self._loss(each).sum() / kept
+                loss.backward()
+                total += loss.item()
+            losses.append(total)
+            norms.append(learn())
+        return (float(np.mean(losses)), float(np.mean(norms))) if losses else (float("nan"), 0.0)
+
+    @torch.no_grad()
+    def _trajectory(
+        self, prompts: list[str], seeds: list[int], count: _Count, reward_seed: int
+    ) -> tuple[list[StepPairs], Latents]:
+        generator = self.generator
+        conditioning = generator.encode_prompts(prompts)
+        x, found = generator.noise(seeds), []
+        for number in range(len(self.levels) - 1):
+            level, after = self.levels[number], self.levels[number + 1]
+            last = number == len(self.levels) - 2
+            step = step_of(generator, Ode() if last else self._kernel, x, level, after, conditioning)
+            if last:
+                x = step.mean
+            elif number not in self._trained:
+                x = step.sample(self._noise(seeds, number, 0))
+            else:
+                candidates = self._candidates(step, seeds, number)
+                pairs = self._judged(x, candidates, number, prompts, conditioning, count, reward_seed)
+                found += [pairs] if pairs is not None else []
+                chosen = [int(np.random.default_rng([seed, number, 1]).integers(len(candidates))) for seed in seeds]
+                x = candidates[torch.tensor(chosen), torch.arange(len(seeds))]
+        return found, x
+
+    def _candidates(
+        self, step: DenoisingStep, seeds: list[int], number: int
+    ) -> Float[Tensor, "candidates batch channels height width"]:
+        draws = range(self.config.lpo.candidates)
+        return torch.stack([step.sample(self._noise(seeds, number, draw)) for draw in draws])
+
+    def _noise(self, seeds: list[int], number: int, draw: int) -> Latents:
+        drawn = [int(np.random.default_rng([seed, number, 0, draw]).integers(2**62)) for seed in seeds]
+        return self.generator.noise(drawn)
+
+    def _judged(
+        self,
+        x: Latents,
+        candidates: Float[Tensor, "candidates batch channels height width"],
+        number: int,
+        prompts: list[str],
+        conditioning: Conditioning,
+        count: _Count,
+        seed: int,
+    ) -> StepPairs | None:
+        level, after, times = self.levels[number], self.levels[number + 1], len(candidates)
+        rows = list(range(len(x))) * times
+        scores = self._reward(candidates.flatten(0, 1), after, prompts * times, conditioning[rows], seed)
+        pairs = best_and_worst(
+            scores.reshape(times, len(x)).T, self._thresholds[number], lambda gap: self._reward.preferred(gap, after)
+        )
+        count.states += len(x)
+        count.kept += int(pairs.kept.sum())
+        count.gap += pairs.gap.sum().item()
+        if not bool(pairs.kept.any()):
+            return None
+        kept = pairs.kept.nonzero().flatten()
+        return StepPairs(
+            x[kept], level, after, candidates[pairs.best[kept], kept], candidates[pairs.worst[kept], kept],
+            conditioning[kept.tolist()],
+        )  # fmt: skip
+
+    def _loss(self, pairs: StepPairs) -> Float[Tensor, " pairs"]:
+        settings = self.config.lpo
+        arguments = (pairs.x, pairs.level, pairs.next_level, pairs.conditioning)
+        with torch.no_grad(), self.generator.reference():
+            base = step_of(self.generator, self._kernel, *arguments)
+        new = step_of(self.generator, self._kernel, *arguments)
+        ratios = (new.log_ratio(base, pairs.winner), new.log_ratio(base, pairs.loser))
+        return lpo_loss(*ratios, settings.beta, settings.epsilon)
+
+    def _thresholds_of(self, trained: Sequence[int]) -> dict[int, float]:
+        """The threshold of each step, from the standard deviations of the schedule in use."""
+        settings, nothing = self.config.lpo, torch.zeros(1, 1, 1, 1)
+        quantity = {}
+        for number in trained:
+            level, after = self.levels[number], self.levels[number + 1]
+            std = self._kernel.step(self.generator.process, nothing, nothing, level, after).std.item()
+            quantity[number] = {"std": std, "variance": std**2, "level": float(level)}[settings.quantity]
+        lowest, highest = min(quantity.values()), max(quantity.values())
+        if settings.low == settings.high or lowest == highest:
+            return dict.fromkeys(trained, settings.high)
+        return {
+            number: pair_threshold(value, lowest, highest, settings.low, settings.high).item()
+            for number, value in quantity.items()
+        }

@@ -1,0 +1,46 @@
+"""`dina-lrm align lpo`: train a generator's LoRA by preferences between the next states of single steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from dina_lrm.alignment.config import LpoConfig
+from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.recipes.alignment import LPO_RECIPES
+
+if TYPE_CHECKING:
+    RecipeChoice = LpoConfig
+else:
+    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in LPO_RECIPES.items()},
+        {name: (make.__doc__ or "").split("\n")[0] for name, make in LPO_RECIPES.items()},
+        prefix_names=False,
+    )
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Arguments(AlignArguments):
+    """Align a generator by latent preference optimisation: candidates of each denoising step are judged as they are.
+
+    The reward has to read latents. Pairs that the reward is not sure of are not trained on; `kept` of metrics.jsonl is
+    their share, which `--lpo.low` and `--lpo.high` decide.
+
+    The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates and at the
+    end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result is OUT/lora,
+    which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+
+    Example:
+        dina-lrm align lpo synthetic --prompts synthetic --out runs/lpo --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+
+
+def run(arguments: Arguments) -> dict[str, object]:
+    """Align, or check that it can be done."""
+    return align(arguments.recipe, arguments)

@@ -1,0 +1,125 @@
+"""LPO: which pairs are kept, that the loss starts at ln 2 and moves winners up, step-level scores, what is refused."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dina_lrm.alignment.config import LpoSettings, RewardTerm
+from dina_lrm.alignment.lpo import _Count
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.rollout import step_of
+from dina_lrm.alignment.step_reward import StepReward
+from tests.alignment.runs import LPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
+
+pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
+
+
+def settled(**changes):
+    return replace(LPO, lpo=replace(LPO.lpo, **changes))
+
+
+@pytest.mark.parametrize(
+    "config", [LPO, settled(scored="clean"), settled(kernel="ddim", eta=1.0)], ids=["noisy", "clean", "ddim"]
+)
+def test_the_loss_is_ln_2_before_anything_was_learned(config):
+    outcome = updated(config)
+    assert outcome.loss == pytest.approx(math.log(2), abs=1e-4) and outcome.gradient_norm > 0
+    assert outcome.details["kept"] > 0 and 0 < outcome.details["gap"] < 1
+
+
+def test_an_update_makes_winners_likelier_than_losers():
+    generator = a_generator()
+    algorithm = an_algorithm(LPO, generator)
+    pairs, _ = algorithm._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)
+    optimizer = torch.optim.SGD(generator.parameters.values(), lr=1e-3)
+    sum(algorithm._loss(each).mean() for each in pairs).backward()
+    optimizer.step()
+    gain = 0.0
+    for each in pairs:
+        arguments = (generator, algorithm._kernel, each.x, each.level, each.next_level, each.conditioning)
+        with torch.no_grad():
+            new = step_of(*arguments)
+            with generator.reference():
+                old = step_of(*arguments)
+        gain += float((new.log_ratio(old, each.winner) - new.log_ratio(old, each.loser)).sum())
+    assert gain > 0
+
+
+def test_winners_have_the_better_score_at_their_own_noise_level():
+    generator = a_generator()
+    algorithm = an_algorithm(LPO, generator)
+    pairs, _ = algorithm._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)
+    model = algorithm.objective.rewards[0].model
+    assert pairs
+    for each in pairs:
+        with torch.no_grad():
+            winner, loser = (model.score_noisy(x, float(each.next_level), each.conditioning)
+                             for x in (each.winner, each.loser))  # fmt: skip
+        assert (winner > loser).all()
+        gap = 2 * model.margin_probability(winner - loser, float(each.next_level)) - 1
+        assert (gap > LPO.lpo.low).all()
+
+
+def test_thresholds_grow_with_the_noise_of_the_steps_and_levels_above_the_highest_are_not_trained():
+    algorithm = an_algorithm(settled(low=0.1, high=0.3, highest=0.9))
+    numbers = sorted(algorithm._thresholds)
+    assert all(algorithm.levels[number] <= 0.9 for number in numbers) and numbers[0] > 0
+    assert [algorithm._thresholds[number] for number in numbers] == sorted(algorithm._thresholds.values(), reverse=True)
+    assert set(an_algorithm(settled(low=0.3, high=0.3))._thresholds.values()) == {0.3}
+
+
+def test_a_trajectory_is_a_function_of_each_images_seed():
+    algorithm = an_algorithm(LPO)
+    both = algorithm._trajectory(PROMPTS[:2], [5, 6], _Count(), 0)[1]
+    alone = algorithm._trajectory(PROMPTS[1:2], [6], _Count(), 0)[1]
+    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_without_a_pair_nothing_is_learned_and_that_is_said():
+    outcome = updated(settled(low=0.99, high=0.99))
+    assert outcome.details["pairs"] == 0 and math.isnan(outcome.loss) and outcome.gradient_norm == 0
+
+
+def test_several_optimiser_steps_share_the_pairs():
+    generator = a_generator()
+    norms = []
+    algorithm = an_algorithm(settled(updates=3), generator)
+    algorithm.update(0, lambda: norms.append(1.0) or 1.0)
+    assert len(norms) == 3
+
+
+def test_a_step_reward_scores_states_as_the_model_does():
+    generator = a_generator()
+    reward = Objective(generator, (RewardTerm("latent:synthetic", noise_level=0.3),)).rewards[0]
+    x, conditioning, level = generator.noise([1, 2, 3]), generator.encode_prompts(PROMPTS), torch.tensor(0.6)
+    with torch.no_grad():
+        noisy = StepReward(generator, reward)(x, level, PROMPTS, conditioning)
+        assert torch.equal(noisy, reward.model.score_noisy(x, 0.6, conditioning))
+        clean = generator.process.clean_from_velocity(x, generator.velocity(x, level, conditioning), level)
+        wanted = reward.model.score_latents(clean, conditioning, 0.3, seed=4)
+    assert torch.equal(StepReward(generator, reward, "clean")(x, level, PROMPTS, conditioning, seed=4), wanted)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: an_algorithm(with_rewards(LPO, "sharpness")), "reads pictures; accepted: latent:MODEL"),
+        (lambda: with_rewards(LPO, "latent:synthetic", "sharpness"), "one reward for LPO"),
+        (lambda: an_algorithm(settled(highest=0.01)), "0.01 is below all levels that can be trained"),
+        (lambda: LpoSettings(candidates=1), "at least two"),
+        (lambda: LpoSettings(low=0.5, high=0.4), "0 <= low <= high"),
+        (lambda: LpoSettings(epsilon=1.0), "between 0 and 1"),
+    ],
+)
+def test_what_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_seeds_alone_decide_what_is_drawn():
+    algorithm = an_algorithm(LPO)
+    drawn = [algorithm._noise([1, 2], 0, 0), algorithm._noise([1, 2], 0, 1), algorithm._noise([2, 1], 0, 0)]
+    assert torch.equal(drawn[0], drawn[2].flip(0)) and not np.allclose(drawn[0], drawn[1])
