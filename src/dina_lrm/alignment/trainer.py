@@ -135,7 +135,7 @@ class AlignmentRun:
         """What an update did, as a mean over processes."""
         parts = self._processes.mean(outcome.parts)
         means = self._processes.mean({"loss": outcome.loss, "reward": outcome.reward})
-        return replace(outcome, parts=parts, **means)
+        return replace(outcome, loss=means["loss"], reward=means["reward"], parts=parts)
 
     def _learn(self, step: int) -> float:
         parameters = list(self.generator.parameters.values())

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.base import Backbone, BackboneConfig, LoraSettings
+from dina_lrm.checkpoint import backbone_weights, read
 from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.model import LatentRewardModel
@@ -17,6 +19,7 @@ from dina_lrm.preference.likelihood import Thurstone
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.preference.presets import PreferenceObjective, preference_preset
 from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.stored import copy_strictly
 from dina_lrm.training.config import (
     NoiseLevelSettings,
     OptimizerSettings,
@@ -96,6 +99,8 @@ def build_model(
         model = _with_random_backbone(wanted, config.seed, device, dtype, pipeline)
     else:
         model = LatentRewardModel.build(wanted, pipeline, device, dtype, config.seed)
+    if config.initial is not None:
+        begin_from(model, config.initial)
     model.head.requires_grad_(True)
     if config.compute.gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()
@@ -104,6 +109,32 @@ def build_model(
     if config.compute.compile:
         model.backbone.compile_blocks()
     return model.to(device).train()
+
+
+def begin_from(model: LatentRewardModel, name: str) -> None:
+    """Copy head and adaptation of a stored reward model into one that is to be trained.
+
+    Raises:
+        ValueError: for a model of another architecture, naming the part that differs.
+    """
+    stored = read(name)
+    wanted, found = model.config, stored.config
+    # The same generator may lie in another place
+    places = {"pretrained": wanted.backbone.pretrained, "revision": wanted.backbone.revision}
+    pairs = {
+        "backbone": (wanted.backbone, replace(found.backbone, **places)),
+        "head": (wanted.head, found.head),
+        "LoRA": (wanted.lora, found.lora),
+        "own backbone": (wanted.own_backbone, found.own_backbone),
+    }
+    for part, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            raise ValueError(f"initial {name!r}: its {part} is {theirs}; accepted: {ours}, as the run's")
+    copy_strictly("head", model.head.state_dict(), stored.head)
+    if stored.lora is not None:
+        model.backbone.load_lora_state_dict(read_lora_folder(stored.lora)[1])
+    if stored.backbone is not None:
+        copy_strictly("backbone", backbone_weights(model.backbone), stored.backbone)
 
 
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

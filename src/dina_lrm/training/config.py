@@ -297,6 +297,8 @@ class TrainConfig:
     """Optimiser steps; None = `epochs` passes over the data."""
     epochs: float = 1.0
     batch_size: int = 64
+    initial: str | None = None
+    """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
     validation_fraction: float = 0.0
     """Share of the prompts held out of training when no validation set is given."""
     model: ModelSettings = field(default_factory=ModelSettings)
