@@ -12,7 +12,6 @@ from dina_lrm.alignment.rollout import roll_out, step_of
 from dina_lrm.alignment.steps import Ddim, FlowSde, Ode, stochastic_kernel
 from tests.alignment.runs import GRPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
-pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
 ONE = replace(GRPO, grpo=replace(GRPO.grpo, updates=1))
 
 

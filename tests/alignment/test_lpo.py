@@ -14,8 +14,6 @@ from dina_lrm.alignment.rollout import step_of
 from dina_lrm.alignment.step_reward import StepReward
 from tests.alignment.runs import LPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
-pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
-
 
 def settled(**changes):
     return replace(LPO, lpo=replace(LPO.lpo, **changes))

@@ -8,8 +8,6 @@ import torch
 from dina_lrm.alignment.config import ReflSettings, RewardTerm
 from tests.alignment.runs import REFL, a_generator, updated
 
-pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
-
 
 @pytest.mark.parametrize("name", ["synthetic", "synthetic-unet"])
 def test_rewards_of_pixels_reach_the_lora_of_either_generator(name):

@@ -18,8 +18,6 @@ from dina_lrm.alignment.records import read_records
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
 
-pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
-
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.algorithm)
 def config(request):

@@ -165,7 +165,7 @@ def test_the_command_measures_what_the_library_does(tmp_path: Path) -> None:
     assert main(["profile", "synthetic", *words]) == 0
     found = json.loads(target.read_text())
     rows = {row["job"]: row for row in found["rows"]}
-    assert found["left_out"] is None and len(rows) == 10
+    assert len(rows) == 10
     one, three = (rows[f"score latents, {levels}"] for levels in ("one level", "3 levels"))
     assert three["flops"] == pytest.approx(3 * one["flops"], rel=0.2)
     # A pair is two images, and its way back costs at least as much as the way there

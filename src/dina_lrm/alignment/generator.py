@@ -6,6 +6,7 @@ that were loaded with `pipeline=` all compute with it, each with its own adapter
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -134,7 +135,9 @@ class Generator:
     def _attach(self, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False).eval()
         config = peft_config(LoraSettings(rank, alpha, self.backbone.lora_targets))
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # Beside a reward's LoRA, each with its own name, is where it belongs
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
             torch.manual_seed(seed)
             self.model.add_adapter(config, ADAPTER)
         found = {name: p for name, p in self.model.named_parameters() if f".{ADAPTER}." in name}

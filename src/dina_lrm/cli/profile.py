@@ -168,7 +168,7 @@ def _measure(arguments: Arguments) -> dict[str, object]:
     for batch in sorted(arguments.batch_sizes):
         heads = ("job", "latency", "a second", "GFLOPs", "peak memory")
         table = _table(f"{arguments.subject} on {device}, batch {batch}", heads)
-        for row in (row for row in found.rows if row.batch == batch):
+        for row in (row for row in found if row.batch == batch):
             table.add_row(
                 row.job,
                 f"{1e3 * row.seconds:.1f} ms",
@@ -177,7 +177,4 @@ def _measure(arguments: Arguments) -> dict[str, object]:
                 f"{row.peak_bytes / 2**20:.0f} MiB",
             )
         shown.print(table)
-    if found.left_out is not None:
-        shown.print(found.left_out, markup=False)
-    rows = [asdict(row) for row in found.rows]
-    return {"subject": arguments.subject, "device": device, "rows": rows, "left_out": found.left_out}
+    return {"subject": arguments.subject, "device": device, "rows": [asdict(row) for row in found]}

@@ -18,7 +18,7 @@ from dina_lrm.profiling.live_bytes import peak_bytes
 from dina_lrm.profiling.workloads import ReflSteps, Workload, scoring, training
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusion3Pipeline
+    from diffusers import DiffusionPipeline
 
 _JOBS = 10
 """Rows of one batch size."""
@@ -35,14 +35,6 @@ class MeasuredRow:
     peak_bytes: float
 
 
-@dataclass(frozen=True)
-class Measurements:
-    """The rows, in the order of jobs, and why jobs are missing where they are."""
-
-    rows: tuple[MeasuredRow, ...]
-    left_out: str | None
-
-
 def measure_model(
     name: str,
     device: torch.device,
@@ -51,23 +43,22 @@ def measure_model(
     rounds: int = 5,
     progress: Callable[[int, int], None] | None = None,
     backbone: str | None = None,
-) -> Measurements:
+) -> tuple[MeasuredRow, ...]:
     """Measure scoring, a training step and ReFL steps of the model `name`; see `profiling.workloads`.
 
     Seconds are medians of `rounds` after two that warm up. The model is loaded three times, one after the other: as
     for scoring, as for training, and on a whole generator whose weights it shares.
     """
     rows: list[MeasuredRow] = []
-    left_out: list[str] = []
-    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone, left_out):
+    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone):
         rows.append(_measured(workload, batch, rounds, device))
         if progress is not None:
             progress(len(rows), _JOBS * len(batch_sizes))
-    return Measurements(tuple(rows), left_out[0] if left_out else None)
+    return tuple(rows)
 
 
 def _workloads(
-    name: str, device: torch.device, batches: Sequence[int], levels: int, backbone: str | None, left_out: list[str]
+    name: str, device: torch.device, batches: Sequence[int], levels: int, backbone: str | None
 ) -> Iterator[tuple[Workload, int]]:
     model = LatentRewardModel.from_pretrained(name, device=device, backbone=backbone)
     for batch in batches:
@@ -79,22 +70,20 @@ def _workloads(
     for batch in batches:
         yield training(trainable, batch), batch
     del trainable
-    if place.family != "sd3":
-        left_out.append(f"ReFL was not measured on the family {place.family!r}; accepted: 'sd3'")
-        return
     pipeline = _pipeline(place, device, dtype)
     steps = ReflSteps(name, pipeline)
     for batch in batches:
         yield from ((workload, batch) for workload in steps.workloads(batch))
 
 
-def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> StableDiffusion3Pipeline:
-    from diffusers import StableDiffusion3Pipeline
+def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+    from diffusers import DiffusionPipeline
 
     # A model that reads no T5 tokens needs no T5, and its generator may have none
-    left_out = {} if place.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
+    without = place.family == "sd3" and not place.prompt_length
+    absent = {"text_encoder_3": None, "tokenizer_3": None} if without else {}
     folder = locate_generator(place.pretrained, place.revision)
-    pipeline = StableDiffusion3Pipeline.from_pretrained(folder, **left_out).to(device)
+    pipeline = DiffusionPipeline.from_pretrained(folder, **absent).to(device)
     return pipeline if dtype == pipeline.dtype else pipeline.to(dtype)
 
 

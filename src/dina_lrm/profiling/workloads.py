@@ -13,15 +13,15 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers import StableDiffusion3Pipeline
+from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dina_lrm.backbones.adapters import peft_config
-from dina_lrm.backbones.base import LoraSettings
-from dina_lrm.backbones.sd3 import SD3Backbone
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.refl_loss import refl_loss
+from dina_lrm.backbones.base import Conditioning
+from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache import ComparisonBatch
-from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.profiling.pixel_judges import clip_vision, pixel_judge
 from dina_lrm.training.batching import MicroBatch, StepInputs
@@ -86,20 +86,17 @@ def training(model: LatentRewardModel, batch: int) -> Workload:
 
 
 class ReflSteps:
-    """ReFL on a generator of SD3's family whose weights the reward model shares."""
+    """The step with gradient of ReFL, on a generator whose weights the reward model shares."""
 
-    def __init__(self, name: str, pipeline: StableDiffusion3Pipeline) -> None:
-        self.transformer, self._vae = pipeline.transformer, pipeline.vae
-        for part in (pipeline.transformer, pipeline.vae):
-            part.requires_grad_(False)
-        lora = LoraSettings(rank=32, alpha=64, targets=SD3Backbone.lora_targets)
-        self.transformer.add_adapter(peft_config(lora), "policy")
+    def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.model = model = LatentRewardModel.from_pretrained(name, pipeline)
-        self._modules: tuple[nn.Module, ...] = (pipeline.transformer, model.head)
-        learning = [weight for weight in self.transformer.parameters() if weight.requires_grad]
-        self._optimizer = torch.optim.Adam(learning, lr=3e-5)
+        pipeline.vae.requires_grad_(False)
+        self._generator = generator = Generator(pipeline, _bucket(model).width)
+        self._modules: tuple[nn.Module, ...] = (generator.model, model.head)
+        self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=3e-5)
         vit, side = pixel_judge(PIXEL_REWARD).vit, pixel_judge(PIXEL_REWARD).side
         assert vit is not None
+        self._vae = pipeline.vae
         self._judge = clip_vision(vit, side).to(model.device).requires_grad_(False)
         self._judge_side = side
 
@@ -120,30 +117,21 @@ class ReflSteps:
         ):
             alone = _reward_alone(reward, latents)
             rows.append(Workload(f"ReFL reward, {name}", alone, modules))
-            step = self._step(reward, latents, conditioning.prompt_embeds, conditioning.pooled_prompt_embeds)
+            step = self._step(reward, latents, conditioning)
             rows.append(Workload(f"ReFL step, {name}", step, tuple({*self._modules, *modules})))
         return rows
 
     def _step(
-        self, reward: Callable[[Tensor], Tensor], latents: Tensor, embeds: Tensor, pooled: Tensor | None
+        self, reward: Callable[[Tensor], Tensor], latents: Tensor, conditioning: Conditioning
     ) -> Callable[[], None]:
-        process: ForwardProcess = self.model.process
-        level = torch.full((len(latents),), _LATE, device=latents.device)
-        noisy = process.add_noise(
-            latents, torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)).to(latents), level
-        )
-        dtype, time = self.transformer.dtype, process.timestep_from_noise_level(level)
-        pooled = None if pooled is None else pooled.to(dtype)
+        generator, level = self._generator, torch.tensor(_LATE)
+        noise = generator.noise(range(len(latents)))
+        noisy = generator.process.add_noise(latents, noise.to(latents), level.to(latents.device))
 
         def run() -> None:
-            velocity = self.transformer(
-                hidden_states=noisy.to(dtype),
-                encoder_hidden_states=embeds.to(dtype),
-                pooled_projections=pooled,
-                timestep=time,
-            ).sample
-            clean = process.clean_from_velocity(noisy, velocity.float(), level)
-            (-reward(clean).mean()).backward()
+            velocity = generator.velocity(noisy, level, conditioning)
+            clean = generator.process.clean_from_velocity(noisy, velocity.float(), level.to(noisy.device))
+            refl_loss(reward(clean)).backward()
             self._optimizer.step()
             self._optimizer.zero_grad()
 
@@ -167,5 +155,10 @@ def _reward_alone(reward: Callable[[Tensor], Tensor], latents: Tensor) -> Callab
 
 
 def _images(model: LatentRewardModel, batch: int) -> Tensor:
-    bucket = next((bucket for bucket in model.buckets if bucket.width == bucket.height), model.buckets[0])
+    bucket = _bucket(model)
     return torch.rand(batch, 3, bucket.height, bucket.width, generator=torch.Generator().manual_seed(0))
+
+
+def _bucket(model: LatentRewardModel) -> Bucket:
+    """The square size of images, or the first where there is none."""
+    return next((bucket for bucket in model.buckets if bucket.width == bucket.height), model.buckets[0])
