@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 
-SetName = Literal["train", "in_domain", "unseen_compositions", "unseen_defects", "generated", "diagnostic"]
+if TYPE_CHECKING:
+    from dina_lrm.synthetic.comparisons import Labelling, SyntheticComparisons
+
+SetName = Literal["train", "in_domain", "unseen_compositions", "unseen_defects", "generated", "diagnostic", "on_policy"]
 
 
 @dataclass
@@ -24,11 +27,12 @@ class Arguments(CommonArguments):
     out: Path
     """Folder to write; it must not exist or be empty."""
     set: SetName = "train"
-    """Which comparisons: training pairs or one of the test sets."""
+    """Which comparisons: training pairs of the renderer, training pairs of the bundled generator's own samples
+    (on_policy; minutes), or one of the test sets."""
     prompts: int = 500
     """Number of prompts (of pairs for a test set)."""
     images: int = 8
-    """Pictures for each prompt of the training set; every pair of them is judged."""
+    """Pictures for each prompt of a training set; every pair of them is judged."""
     seed: int = 0
     """Another seed, other pictures and other votes."""
     personalities: list[str] = field(default_factory=lambda: ["balanced"])
@@ -57,8 +61,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
     from dina_lrm.synthetic.sets import synthetic_comparisons
 
-    if arguments.set == "train":
-        labels = Labelling(tuple(arguments.personalities), arguments.votes, arguments.ties)
+    labels = Labelling(tuple(arguments.personalities), arguments.votes, arguments.ties)
+    if arguments.set == "on_policy":
+        made = _on_policy(arguments, labels)
+    elif arguments.set == "train":
         made = training_comparisons(arguments.prompts, arguments.images, arguments.seed, labels)
     else:
         made = synthetic_comparisons(arguments.set, arguments.prompts, arguments.seed)
@@ -80,6 +86,16 @@ def run(arguments: Arguments) -> dict[str, object]:
         markup=False,
     )
     return result
+
+
+def _on_policy(arguments: Arguments, labels: Labelling) -> SyntheticComparisons:
+    from dina_lrm.synthetic.on_policy import on_policy_comparisons
+    from dina_lrm.synthetic.world import bundled_pipeline
+
+    with progress("Drawing samples", arguments.quiet) as report:
+        return on_policy_comparisons(
+            bundled_pipeline(), arguments.prompts, arguments.images, arguments.seed, labels, report
+        )
 
 
 def _redraw(arguments: Arguments) -> dict[str, object]:

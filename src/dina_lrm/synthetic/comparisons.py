@@ -105,6 +105,15 @@ class Labelling:
             raise ValueError(f"Labelling: personality {unknown[0]!r}; accepted: {', '.join(PERSONALITIES)}")
         return [PERSONALITIES[name] for name in self.personalities]
 
+    def heard(
+        self, parts: NDArray[np.float64], pairs: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What annotators say of each pair of pictures with these parts of utility, and what they say on average."""
+        people = self.annotators()
+        judges = rng.integers(len(people), size=len(pairs))
+        each = np.stack([person.probability(parts[pairs[:, 0]], parts[pairs[:, 1]]) for person in people])
+        return vote(each[judges, np.arange(len(pairs))], self.votes, self.ties, rng), each.mean(axis=0)
+
 
 def judge(
     draws: list[Draw], group: NDArray[np.int64], pairs: NDArray[np.int64], labels: Labelling, source: str, seed: int
@@ -112,10 +121,7 @@ def judge(
     """Render the draws and let people judge the pairs."""
     rng = np.random.default_rng((seed, 77))
     parts = utility_parts(draws)
-    people = labels.annotators()
-    judges = rng.integers(len(people), size=len(pairs))
-    each = np.stack([person.probability(parts[pairs[:, 0]], parts[pairs[:, 1]]) for person in people])
-    heard = vote(each[judges, np.arange(len(pairs))], labels.votes, labels.ties, rng)
+    preference, probability = labels.heard(parts, pairs, rng)
     prompts: dict[int, str] = {}
     for number, drawn in zip(group.tolist(), draws, strict=True):
         prompts.setdefault(number, drawn.prompt.caption())
@@ -125,8 +131,8 @@ def judge(
         group=group,
         utility=PERSONALITIES["balanced"].utility(parts),
         pairs=pairs,
-        preference=heard,
-        probability=each.mean(axis=0),
+        preference=preference,
+        probability=probability,
         source=source,
     )
 
