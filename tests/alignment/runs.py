@@ -6,6 +6,8 @@ from dataclasses import replace
 import torch
 
 from dina_lrm.alignment.config import (
+    DpoConfig,
+    DpoSettings,
     GeneratorSettings,
     GrpoConfig,
     GrpoSettings,
@@ -37,7 +39,8 @@ _SHARED = {
 REFL = ReflConfig(**_SHARED, refl=ReflSettings(first=2, last=3))
 GRPO = GrpoConfig(**_SHARED, grpo=GrpoSettings(group=2, window_steps=2, clip=1e-2))
 LPO = LpoConfig(**_SHARED, lpo=LpoSettings(candidates=3, low=0.0, high=0.01))
-CONFIGS = (REFL, GRPO, LPO)
+DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
+CONFIGS = (REFL, GRPO, LPO, DPO)
 
 
 def a_generator(config=REFL, name=None):

@@ -11,10 +11,10 @@ import pytest
 
 from dina_lrm.cli.align import AlignArguments, _prompts, smallest
 from dina_lrm.cli.main import main
-from dina_lrm.recipes.alignment import GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from tests.alignment.runs import REFL
 
-RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES}
+RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, "dpo": DPO_RECIPES}
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
 
 
@@ -30,7 +30,7 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_p
     assert [look["step"] for look in found["looks"]] == [0, 1] and "true utility" in found["looks"][0]
 
 
-@pytest.mark.parametrize("recipe", [*REFL_RECIPES.values(), *GRPO_RECIPES.values(), *LPO_RECIPES.values()])
+@pytest.mark.parametrize("recipe", [make for recipes in RECIPES.values() for make in recipes.values()])
 def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
     few = smallest(recipe())
     assert few.steps == 1 and few.batch_size == few.micro_batch

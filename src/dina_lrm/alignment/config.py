@@ -139,6 +139,22 @@ class LpoSettings:
 
 
 @dataclass(frozen=True)
+class DpoSettings:
+    """Offline preference optimisation: pairs of the generator's samples, drawn and judged once before the run."""
+
+    prompts: int = 256
+    """Prompts that pairs are drawn for, one pair each."""
+    candidates: int = 4
+    """Samples a prompt, of which the reward's best and worst make the pair."""
+    beta: float = 2000.0
+
+    def __post_init__(self) -> None:
+        require(self.prompts >= 1, "dpo.prompts", self.prompts, "an integer of at least 1")
+        require(self.candidates >= 2, "dpo.candidates", self.candidates, "at least two samples a prompt")
+        require(0 < self.beta < math.inf, "dpo.beta", self.beta, "a finite number above 0")
+
+
+@dataclass(frozen=True)
 class LookSettings:
     """Looks at samples of the moving average, always of the same prompts and seeds, and what is asked of them."""
 
@@ -248,3 +264,11 @@ class LpoConfig(AlignConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.rewards) == 1, "rewards", [term.name for term in self.rewards], "one reward for LPO")
+
+
+@dataclass(frozen=True)
+class DpoConfig(AlignConfig):
+    """A complete run of offline preference optimisation. `batch_size` counts pairs per update."""
+
+    algorithm = "dpo"
+    dpo: DpoSettings = field(default_factory=DpoSettings)

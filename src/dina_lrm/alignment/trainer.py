@@ -18,7 +18,8 @@ from typing import Any, Final
 import torch
 
 from dina_lrm.alignment.algorithm import Algorithm, Outcome
-from dina_lrm.alignment.config import AlignConfig, GrpoConfig, LpoConfig, ReflConfig
+from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig
+from dina_lrm.alignment.dpo import Dpo
 from dina_lrm.alignment.flow_grpo import FlowGrpo
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.looks import Look, Looks
@@ -43,6 +44,7 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,
     GrpoConfig: FlowGrpo,
     LpoConfig: Lpo,
+    DpoConfig: Dpo,
 }
 """What runs of a configuration compute."""
 OnLook = Callable[[Look], None]

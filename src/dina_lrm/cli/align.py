@@ -53,9 +53,11 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
 
 def smallest(config: AlignConfig) -> AlignConfig:
     """One update of the smallest batch that `config` allows, with looks at two images before and after."""
-    from dina_lrm.alignment.config import GrpoConfig
+    from dina_lrm.alignment.config import DpoConfig, GrpoConfig
 
     few = config.micro_batch
+    if isinstance(config, DpoConfig):
+        config = replace(config, dpo=replace(config.dpo, prompts=1, candidates=2))
     if isinstance(config, GrpoConfig):
         few = config.grpo.group
         config = replace(config, grpo=replace(config.grpo, updates=1))

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
     "align flow-grpo": ("dina_lrm.cli.align_flow_grpo", "Align a generator by rewards of whole groups of images."),
     "align lpo": ("dina_lrm.cli.align_lpo", "Align a generator by preferences between candidates of single steps."),
+    "align dpo": ("dina_lrm.cli.align_dpo", "Align a generator by preferences between its finished samples."),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),

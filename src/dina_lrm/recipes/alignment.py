@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from dina_lrm.alignment.config import (
+    DpoConfig,
+    DpoSettings,
     GeneratorSettings,
     GrpoConfig,
     GrpoSettings,
@@ -154,6 +156,26 @@ def lpo_sd15() -> LpoConfig:
     )
 
 
+def dpo_synthetic() -> DpoConfig:
+    """Offline preference optimisation on the bundled world: pairs of samples that the bundled reward model ranked.
+
+    `dina-lrm align dpo synthetic --prompts synthetic --out runs/dpo`
+    """
+    return DpoConfig(
+        name="synthetic",
+        steps=60,
+        batch_size=16,
+        micro_batch=16,
+        generator=_BUNDLED,
+        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        dpo=DpoSettings(),
+        lr=3e-4,
+        ema_every=1,
+        looks=LookSettings(every=5, prompts=32, images=2),
+        checkpoint_every=10,
+    )
+
+
 REFL_RECIPES: Final[dict[str, Callable[[], ReflConfig]]] = {"synthetic": refl_synthetic, "paper-sd35m": refl_sd35m}
 """ReFL runs by name."""
 GRPO_RECIPES: Final[dict[str, Callable[[], GrpoConfig]]] = {
@@ -164,3 +186,5 @@ GRPO_RECIPES: Final[dict[str, Callable[[], GrpoConfig]]] = {
 """Flow-GRPO runs by name."""
 LPO_RECIPES: Final[dict[str, Callable[[], LpoConfig]]] = {"synthetic": lpo_synthetic, "paper-sd15": lpo_sd15}
 """LPO runs by name."""
+DPO_RECIPES: Final[dict[str, Callable[[], DpoConfig]]] = {"synthetic": dpo_synthetic}
+"""Offline runs by name."""

@@ -1,0 +1,46 @@
+"""`dina-lrm align dpo`: train a generator's LoRA by preferences between finished samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from dina_lrm.alignment.config import DpoConfig
+from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.recipes.alignment import DPO_RECIPES
+
+if TYPE_CHECKING:
+    RecipeChoice = DpoConfig
+else:
+    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in DPO_RECIPES.items()},
+        {name: (make.__doc__ or "").split("\n")[0] for name, make in DPO_RECIPES.items()},
+        prefix_names=False,
+    )
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Arguments(AlignArguments):
+    """Align a generator by offline preference optimisation (Diffusion-DPO), the baseline of the other methods.
+
+    Pairs of the generator's own samples are drawn and judged once, before the first update (`--dpo.prompts`,
+    `--dpo.candidates`); rewards need no gradient.
+
+    The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates and at the
+    end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result is OUT/lora,
+    which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+
+    Example:
+        dina-lrm align dpo synthetic --prompts synthetic --out runs/dpo --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+
+
+def run(arguments: Arguments) -> dict[str, object]:
+    """Align, or check that it can be done."""
+    return align(arguments.recipe, arguments)
