@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from dina_lrm.cli.align import AlignArguments, _prompts, smallest
+from dina_lrm.alignment.config import RewardTerm
+from dina_lrm.cli.align import AlignArguments, _prompts, reward_term, smallest
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from tests.alignment.runs import REFL
@@ -75,6 +76,13 @@ def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
     assert _prompts(of(few, look_prompts=str(file)), REFL) == (["one", "two"], [f"prompt {n}" for n in range(16)])
     with pytest.raises(ValueError, match=r"2 lines, of which --looks.prompts holds back 16; accepted: at least 32"):
         _prompts(of(few), REFL)
+
+
+def test_more_rewards_come_with_their_weights():
+    assert reward_term("sharpness") == RewardTerm("sharpness")
+    assert reward_term("image:runs/a=b/model=-0.5") == RewardTerm("image:runs/a=b/model", -0.5)
+    with pytest.raises(ValueError, match="the weight is 'much'; accepted: NAME or NAME=NUMBER"):
+        reward_term("sharpness=much")
 
 
 def test_bad_input_names_the_option(tmp_path, capsys):

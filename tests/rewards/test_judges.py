@@ -7,7 +7,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.function import FunctionReward
-from dina_lrm.rewards.heuristics import Colourfulness, JpegSize, Sharpness
+from dina_lrm.rewards.heuristics import Colourfulness, HighFrequency, JpegSize, Sharpness
 from dina_lrm.rewards.vlm import VlmJudge, read_score
 from dina_lrm.scoring import PromptTruncatedWarning
 from tests.models import some_images
@@ -99,6 +99,13 @@ def test_heuristics_by_hand():
     red[:, 0] = 1
     assert Colourfulness()(flat, [""]).item() == pytest.approx(0, abs=1e-5)
     assert Colourfulness()(red, [""]).item() == pytest.approx(0.3 * np.sqrt(1 + 0.25), rel=1e-4)
+    assert HighFrequency()(flat, [""]).item() == pytest.approx(0, abs=1e-6)
+    assert HighFrequency()(board, [""]).item() > 0.8
+    ramp = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    assert HighFrequency()(ramp, [""]).item() < 0.05
+    assert HighFrequency()(ramp.transpose(2, 3), [""]).item() == pytest.approx(
+        HighFrequency()(ramp, [""]).item(), abs=1e-5
+    )
     sizes = JpegSize()(torch.cat([flat, torch.rand(1, 3, 8, 8)]), ["", ""])
     assert sizes[0] > sizes[1]
 

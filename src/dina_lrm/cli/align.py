@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.config import AlignConfig, RewardTerm
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class AlignArguments(CommonArguments):
     look_prompts: str | None = None
     """A text file with the prompts of the looks; by default they are the last lines of --prompts, which are then not
     trained on."""
+    more_rewards: tuple[str, ...] = ()
+    """Rewards beside the recipe's, each NAME or NAME=WEIGHT; several are summed as z-scores."""
     device: str | None = None
     """Where to compute; by default a GPU where there is one."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -43,12 +45,25 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
+    if arguments.more_rewards:
+        config = replace(config, rewards=(*config.rewards, *map(reward_term, arguments.more_rewards)))
     prompts, shown = _prompts(arguments, config)
     device = chosen_device(arguments.device)
     if arguments.dry_run:
         with tempfile.TemporaryDirectory() as folder:
             return _run(smallest(config), prompts, shown[:2], Path(folder) / "run", device, arguments)
     return _run(config, prompts, shown, arguments.out, device, arguments)
+
+
+def reward_term(text: str) -> RewardTerm:
+    """The reward of "NAME" or "NAME=WEIGHT"."""
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        return RewardTerm(text)
+    try:
+        return RewardTerm(name, float(weight))
+    except ValueError:
+        raise UserError(f"--more-rewards {text}: the weight is {weight!r}; accepted: NAME or NAME=NUMBER") from None
 
 
 def smallest(config: AlignConfig) -> AlignConfig:

@@ -76,6 +76,9 @@ REWARDS: dict[str, RewardFamily] = {
     "aesthetic": RewardFamily("LAION's aesthetic predictor", "dina_lrm.rewards.aesthetic", "Aesthetic.load"),
     "vlm": RewardFamily("UnifiedReward, or another model asked for a score", "dina_lrm.rewards.vlm", "VlmJudge.load"),
     "sharpness": RewardFamily("variance of the Laplacian", "dina_lrm.rewards.heuristics", "Sharpness.load", ""),
+    "high-frequency": RewardFamily(
+        "share of fine texture, for a penalty", "dina_lrm.rewards.heuristics", "HighFrequency.load", ""
+    ),
     "colourfulness": RewardFamily(
         "spread of opponent colours", "dina_lrm.rewards.heuristics", "Colourfulness.load", ""
     ),

@@ -3,6 +3,8 @@
 sharpness      mean square of the grey Laplacian, in (grey levels / 255)^2
 colourfulness  sqrt(s_rg^2 + s_yb^2) + 0.3 sqrt(m_rg^2 + m_yb^2), rg = R - G, yb = (R + G) / 2 - B
 (Hasler and Suesstrunk 2003), for colours in [0, 1]
+high frequency share of the Fourier power of the grey image above 1/4 cycle a pixel: fine texture, and the grids of
+               over-optimised generators; a penalty on artefacts where its weight is below 0
 jpeg size      minus bits a pixel as JPEG of quality 95: prefers what compresses well
 """
 
@@ -22,6 +24,10 @@ from torch.nn import functional as F
 from dina_lrm.rewards.base import RewardKind, check_images
 
 _GREY: Final = (0.299, 0.587, 0.114)
+_HIGH: Final = 0.25
+"""Cycles a pixel."""
+_FLAT: Final = 1e-6
+"""Power below which an image is of one colour."""
 _LAPLACIAN: Final = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
@@ -47,6 +53,35 @@ class Sharpness:
         grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(_GREY))[:, None]
         edges = F.conv2d(grey, inputs.new_tensor(_LAPLACIAN)[None, None])
         return edges.square().mean(dim=(1, 2, 3))
+
+
+@final
+@dataclass(frozen=True)
+class HighFrequency:
+    """Share of fine texture in the variation of the grey image, in [0, 1]; 0 for an image of one colour."""
+
+    name: str = "high-frequency"
+    kind: ClassVar[RewardKind] = "pixel"
+    differentiable: ClassVar[bool] = True
+
+    @classmethod
+    def load(cls, model: str) -> HighFrequency:
+        """The one there is."""
+        return cls()
+
+    def __call__(
+        self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
+    ) -> Float32[Tensor, " batch"]:
+        """Scores of images in [0, 1]; the prompts do not matter."""
+        check_images(self.name, inputs, prompts)
+        grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(_GREY))
+        sides = [torch.hann_window(side + 2, periodic=False).to(inputs)[1:-1] for side in grey.shape[1:]]
+        window = sides[0][:, None] * sides[1][None, :]
+        mean = (grey * window).sum(dim=(1, 2), keepdim=True) / window.sum()
+        power = torch.fft.fft2((grey - mean) * window).abs().square()
+        rows, columns = (torch.fft.fftfreq(side).to(inputs) for side in grey.shape[1:])
+        high = torch.hypot(rows[:, None], columns[None, :]) > _HIGH
+        return (power * high).sum(dim=(1, 2)) / power.sum(dim=(1, 2)).clamp(min=_FLAT)
 
 
 @final
