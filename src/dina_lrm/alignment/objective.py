@@ -36,7 +36,20 @@ class Objective:
         self.rewards: tuple[Reward, ...] = tuple(_loaded(term, generator) for term in terms)
         for reward in self.rewards:
             if differentiable and not reward.differentiable:
-                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL needs")
+                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL and guidance need")
+
+    @property
+    def decodings(self) -> int:
+        """How often a score decodes an image: once for each reward of pixels."""
+        return sum(not isinstance(reward, LatentReward) for reward in self.rewards)
+
+    def conditioning_of(
+        self, model: LatentRewardModel, prompts: Sequence[str], conditioning: Conditioning | None
+    ) -> Conditioning:
+        """The generator's conditioning where the model reads as many tokens, else the model's own."""
+        if conditioning is None or model.backbone.config.prompt_length != self._generator.backbone.config.prompt_length:
+            return model.encode_prompts(list(prompts))
+        return conditioning
 
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
@@ -72,10 +85,9 @@ class Objective:
         conditioning: Conditioning | None,
     ) -> Tensor:
         if isinstance(reward, LatentReward):
-            model, length = reward.model, self._generator.backbone.config.prompt_length
-            if conditioning is None or model.backbone.config.prompt_length != length:
-                conditioning = model.encode_prompts(list(prompts))
-            return model.normalize(model.score_latents(latents, conditioning, reward.noise_level, seed=seed))
+            model = reward.model
+            own = self.conditioning_of(model, prompts, conditioning)
+            return model.normalize(model.score_latents(latents, own, reward.noise_level, seed=seed))
         return reward(self._generator.images(latents), list(prompts)).float()
 
 
