@@ -157,9 +157,7 @@ class Generator:
         self.pipeline.set_adapters([ADAPTER], [scale])
         self.parameters = self._learning()
         if len(self.parameters) != len(own):
-            raise ValueError(
-                f"{path}: {len(self.parameters)} of {len(own)} LoRA tensors fit the generator; all have to"
-            )
+            raise ValueError(f"{path}: {len(self.parameters)} of {len(own)} LoRA tensors fit the generator")
         self._factor = scale
 
     def save_lora(self, folder: Path) -> None:

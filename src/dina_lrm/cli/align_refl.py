@@ -10,6 +10,8 @@ import tyro
 
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.generators import loaded_generator
+from dina_lrm.cli.prompts import prompts_of
 from dina_lrm.recipes.alignment import ALIGNMENT_RECIPES
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     config = arguments.recipe
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
-    prompts = _prompts(arguments.prompts, config.seed, SYNTHETIC_PROMPTS)
-    shown = _prompts(arguments.prompts, config.seed + 1, config.look_prompts)[: config.look_prompts]
+    prompts = prompts_of(arguments.prompts, config.seed, SYNTHETIC_PROMPTS)
+    shown = prompts_of(arguments.prompts, config.seed + 1, config.look_prompts)[: config.look_prompts]
     device = chosen_device(arguments.device)
     if arguments.dry_run:
         import tempfile
@@ -75,29 +77,10 @@ def run(arguments: Arguments) -> dict[str, object]:
 def _align(
     config: AlignConfig, prompts: list[str], shown: list[str], out: Path, device: str, resume: bool, quiet: bool
 ) -> dict[str, object]:
-    from diffusers import DiffusionPipeline
-
-    from dina_lrm.alignment.generator import Generator
     from dina_lrm.alignment.trainer import AlignmentRun
-    from dina_lrm.locate import BUNDLED, locate_generator
 
-    settings, say = config.generator, console(quiet)
-    if settings.pretrained in BUNDLED:
-        from dina_lrm.synthetic.world import bundled_pipeline
-
-        pipeline = bundled_pipeline(settings.pretrained)
-    else:
-        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
-        pipeline = DiffusionPipeline.from_pretrained(locate_generator(settings.pretrained), **absent)
-    generator = Generator(
-        pipeline.to(device),
-        settings.resolution,
-        settings.rank,
-        settings.alpha,
-        settings.prompt_length,
-        settings.guidance,
-        config.seed,
-    )
+    say = console(quiet)
+    generator = loaded_generator(config.generator, device, config.seed)
     looks: list[dict[str, object]] = []
 
     def on_look(look: Look) -> None:
@@ -125,26 +108,3 @@ def _look_line(look: Look) -> dict[str, object]:
     if not np.isnan(truth).all():
         found["true utility"] = float(np.nanmean(truth))
     return found
-
-
-def _prompts(source: str, seed: int, count: int) -> list[str]:
-    """Prompts of a file, or captions of the synthetic world: all distinct, in a fixed order."""
-    if source == "synthetic":
-        import numpy as np
-
-        from dina_lrm.synthetic.scene import sample_prompt
-
-        rng = np.random.default_rng([seed, 7])
-        captions: dict[str, None] = {}
-        while len(captions) < count:
-            captions.setdefault(sample_prompt(rng).caption())
-        return list(captions)
-    path = Path(source)
-    if not path.is_file():
-        raise UserError(f"--prompts {source}: there is no such file; accepted: a text file, or synthetic")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
-    if empty or not lines:
-        where = f"line {empty[0]} is empty" if empty else "it has no line"
-        raise UserError(f"--prompts {path}: {where}; accepted: a prompt a line")
-    return lines
