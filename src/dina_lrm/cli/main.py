@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
     "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
     "sample": ("dina_lrm.cli.sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
+    "sample curve": ("dina_lrm.cli.sample_curve", "Measure best-of-N, pruned and not, against the truth."),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),

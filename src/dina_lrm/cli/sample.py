@@ -6,7 +6,9 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from dina_lrm.cli.common import CommonArguments, ReportProgress, UserError, chosen_device, console, progress
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
@@ -52,7 +54,7 @@ class Arguments(CommonArguments):
     method: Method = "best-of-n"
     """best-of-n: the best of N; pruned: N are begun and the worst dropped on the way; guided: pulled up the reward's
     gradient, then the best of N; noise-search: a walk through initial noises, N finished samples in all."""
-    n: int = 16
+    n: Annotated[int, tyro.conf.arg(aliases=("-n",))] = 16
     """Candidates a prompt."""
     prune: tuple[str, ...] = ()
     """Cuts of `pruned`, AT:KEEP or AT:within=MARGIN, where AT is a step from 0 (4:8) or a noise level (0.6:8); MARGIN
