@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dina_lrm.alignment.config import LpoSettings, RewardTerm
+from dina_lrm.alignment.config import LpoSettings
 from dina_lrm.alignment.lpo import _Count
-from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.rollout import step_of
-from dina_lrm.alignment.step_reward import StepReward
 from tests.alignment.runs import LPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
 
@@ -89,23 +87,11 @@ def test_several_optimiser_steps_share_the_pairs():
     assert len(norms) == 3
 
 
-def test_a_step_reward_scores_states_as_the_model_does():
-    generator = a_generator()
-    reward = Objective(generator, (RewardTerm("latent:synthetic", noise_level=0.3),)).rewards[0]
-    x, conditioning, level = generator.noise([1, 2, 3]), generator.encode_prompts(PROMPTS), torch.tensor(0.6)
-    with torch.no_grad():
-        noisy = StepReward(generator, reward)(x, level, PROMPTS, conditioning)
-        assert torch.equal(noisy, reward.model.score_noisy(x, 0.6, conditioning))
-        clean = generator.process.clean_from_velocity(x, generator.velocity(x, level, conditioning), level)
-        wanted = reward.model.score_latents(clean, conditioning, 0.3, seed=4)
-    assert torch.equal(StepReward(generator, reward, "clean")(x, level, PROMPTS, conditioning, seed=4), wanted)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: an_algorithm(with_rewards(LPO, "sharpness")), "reads pictures; accepted: latent:MODEL"),
-        (lambda: with_rewards(LPO, "latent:synthetic", "sharpness"), "one reward for LPO"),
+        (lambda: an_algorithm(with_rewards(LPO, "sharpness")), "accepted is one reward latent:MODEL"),
+        (lambda: with_rewards(LPO, "latent:synthetic", "sharpness"), "one reward of weight 1"),
         (lambda: an_algorithm(settled(highest=0.01)), "0.01 is below all levels that can be trained"),
         (lambda: LpoSettings(candidates=1), "at least two"),
         (lambda: LpoSettings(low=0.5, high=0.4), "0 <= low <= high"),

@@ -263,7 +263,8 @@ class LpoConfig(AlignConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(len(self.rewards) == 1, "rewards", [term.name for term in self.rewards], "one reward for LPO")
+        plain = len(self.rewards) == 1 and self.rewards[0].weight == 1
+        require(plain, "rewards", [(term.name, term.weight) for term in self.rewards], "one reward of weight 1 for LPO")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from dina_lrm.alignment.schedule import sampling_levels
@@ -122,15 +125,50 @@ class Generator:
         with self._reference.entered():
             yield
 
+    @property
+    def tuned(self) -> bool:
+        """Whether its LoRA is on and changes anything."""
+        layers = (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
+        active = any(ADAPTER in layer.active_adapters and not layer.disable_adapters for layer in layers)
+        return active and any(bool(p.any()) for name, p in self.parameters.items() if "lora_B" in name)
+
+    def load_lora(self, folder: Path, scale: float = 1.0) -> None:
+        """Put a stored LoRA of any rank in the place of its own, times `scale`; what diffusers reads is accepted.
+
+        Raises:
+            ValueError: for a folder without LoRA weights, and for weights that are not all of this generator's model.
+        """
+        path = folder / LORA_WEIGHT_NAME_SAFE
+        if not path.is_file():
+            raise ValueError(
+                f"{folder}: has no {LORA_WEIGHT_NAME_SAFE}; accepted is a LoRA's folder, as `align` writes"
+            )
+        with safe_open(path, "pt") as file:
+            factors = [name for name in file.keys() if "lora" in name]
+        own = [name for name in factors if name.startswith(f"{self._component}.")]
+        if not factors or len(own) < len(factors):
+            raise ValueError(
+                f"{path}: {len(own)} of {len(factors)} LoRA tensors are of the {self._component}; all must be"
+            )
+        self.model.delete_adapters(ADAPTER)
+        try:
+            self.pipeline.load_lora_weights(folder, adapter_name=ADAPTER)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ValueError(f"{path}: does not fit the generator: {str(error).splitlines()[0]}") from error
+        self.pipeline.set_adapters([ADAPTER], [scale])
+        self.parameters = self._learning()
+        if len(self.parameters) != len(own):
+            raise ValueError(f"{path}: {len(self.parameters)} of {len(own)} LoRA tensors fit the generator")
+        self._factor = scale
+
     def save_lora(self, folder: Path) -> None:
         """Write the LoRA so that `pipeline.load_lora_weights(folder)` of plain diffusers reads it.
 
         Its factor alpha / rank is in the weights: files without an alpha are read with the factor 1.
         """
-        component = "unet" if "unet" in self.pipeline.components else "transformer"
         found = get_peft_model_state_dict(self.model, adapter_name=ADAPTER)
         tensors = {name: self._factor * t if "lora_B" in name else t for name, t in found.items()}
-        self.pipeline.save_lora_weights(folder, **{f"{component}_lora_layers": tensors})
+        self.pipeline.save_lora_weights(folder, **{f"{self._component}_lora_layers": tensors})
 
     def _attach(self, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False).eval()
@@ -140,6 +178,13 @@ class Generator:
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
             torch.manual_seed(seed)
             self.model.add_adapter(config, ADAPTER)
+        return self._learning()
+
+    @property
+    def _component(self) -> str:
+        return "unet" if "unet" in self.pipeline.components else "transformer"
+
+    def _learning(self) -> dict[str, nn.Parameter]:
         found = {name: p for name, p in self.model.named_parameters() if f".{ADAPTER}." in name}
         for parameter in found.values():
             parameter.data = parameter.data.float()

@@ -23,7 +23,7 @@ from dina_lrm.alignment.lpo_loss import best_and_worst, lpo_loss, pair_threshold
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.rollout import step_of
-from dina_lrm.alignment.step_reward import StepReward
+from dina_lrm.alignment.step_scores import StepScorer, latent_model
 from dina_lrm.alignment.steps import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.backbones.base import Conditioning
 
@@ -62,7 +62,8 @@ class Lpo(Algorithm[LpoConfig]):
         super().__init__(config, generator, objective, prompts, processes)
         settings = config.lpo
         self._kernel = stochastic_kernel(settings.kernel, settings.eta)
-        self._reward = StepReward(generator, objective.rewards[0], settings.scored)
+        latent_model(objective, settings.scored)
+        self._scorer = StepScorer(generator, objective, settings.scored)
         total = config.generator.sampling_steps
         # The last step leads to clean latents without noise
         self._trained = [number for number in range(total - 1) if self.levels[number] <= settings.highest]
@@ -156,9 +157,11 @@ class Lpo(Algorithm[LpoConfig]):
     ) -> StepPairs | None:
         level, after, times = self.levels[number], self.levels[number + 1], len(candidates)
         rows = list(range(len(x))) * times
-        scores = self._reward(candidates.flatten(0, 1), after, prompts * times, conditioning[rows], seed)
+        scores = self._scores(candidates.flatten(0, 1), after, prompts * times, conditioning[rows], seed)
         pairs = best_and_worst(
-            scores.reshape(times, len(x)).T, self._thresholds[number], lambda gap: self._reward.preferred(gap, after)
+            scores.reshape(times, len(x)).T,
+            self._thresholds[number],
+            lambda margin: self._scorer.preferred(margin, after, self.config.lpo.scored),
         )
         count.states += len(x)
         count.kept += int(pairs.kept.sum())
@@ -170,6 +173,14 @@ class Lpo(Algorithm[LpoConfig]):
             x[kept], level, after, candidates[pairs.best[kept], kept], candidates[pairs.worst[kept], kept],
             conditioning[kept.tolist()],
         )  # fmt: skip
+
+    def _scores(
+        self, states: Latents, level: Tensor, prompts: list[str], conditioning: Conditioning, seed: int
+    ) -> Float[Tensor, " batch"]:
+        if self.config.lpo.scored == "noisy":
+            return self._scorer.noisy(states, level, prompts, conditioning)
+        velocity = self.generator.velocity(states, level, conditioning)
+        return self._scorer.clean(states, velocity, level, prompts, conditioning, seed)
 
     def _loss(self, pairs: StepPairs) -> Float[Tensor, " pairs"]:
         settings = self.config.lpo

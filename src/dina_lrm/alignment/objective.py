@@ -41,7 +41,7 @@ class Objective:
         self.rewards: tuple[Reward, ...] = tuple(_loaded(term, generator) for term in terms)
         for reward in self.rewards:
             if differentiable and not reward.differentiable:
-                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL needs")
+                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL and guidance need")
         self._scales: dict[str, tuple[float, float]] = {}
 
     @property
@@ -64,6 +64,19 @@ class Objective:
                     "deviation above 0"
                 )
         self._scales = dict(scales)
+
+    @property
+    def decodings(self) -> int:
+        """How often a score decodes an image: once for each reward of pixels."""
+        return sum(not isinstance(reward, LatentReward) for reward in self.rewards)
+
+    def conditioning_of(
+        self, model: LatentRewardModel, prompts: Sequence[str], conditioning: Conditioning | None
+    ) -> Conditioning:
+        """The generator's conditioning where the model reads as many tokens, else the model's own."""
+        if conditioning is None or model.backbone.config.prompt_length != self._generator.backbone.config.prompt_length:
+            return model.encode_prompts(list(prompts))
+        return conditioning
 
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
@@ -105,19 +118,10 @@ class Objective:
         conditioning: Conditioning | None,
     ) -> Tensor:
         if isinstance(reward, LatentReward):
-            model, conditioning = reward.model, reward_conditioning(reward, self._generator, prompts, conditioning)
-            return model.normalize(model.score_latents(latents, conditioning, reward.noise_level, seed=seed))
+            model = reward.model
+            own = self.conditioning_of(model, prompts, conditioning)
+            return model.normalize(model.score_latents(latents, own, reward.noise_level, seed=seed))
         return reward(self._generator.images(latents), list(prompts)).float()
-
-
-def reward_conditioning(
-    reward: LatentReward, generator: Generator, prompts: Sequence[str], conditioning: Conditioning | None
-) -> Conditioning:
-    """The generator's conditioning of the prompts where the reward reads as many tokens, else one of its own."""
-    length = generator.backbone.config.prompt_length
-    if conditioning is None or reward.model.backbone.config.prompt_length != length:
-        return reward.model.encode_prompts(list(prompts))
-    return conditioning
 
 
 def _loaded(term: RewardTerm, generator: Generator) -> Reward:

@@ -18,7 +18,9 @@ def sampling_levels(
     steps: int,
     tokens: int,
 ) -> Float[Tensor, " levels"]:
-    """`steps` + 1 noise levels, falling, the last 0; `tokens` is the length of the image's sequence.
+    """`steps` + 1 noise levels, falling; `tokens` is the length of the image's sequence.
+
+    The last is 0, but for schedulers that end at timestep 0 (`set_alpha_to_one` off, as Stable Diffusion's): its level.
 
     A copy of the scheduler is asked, so that the pipeline's own keeps its state. Schedules that are shifted by the size
     of the picture (FLUX, Qwen-Image) get the shift of that size. ValueError for fewer than one step.
@@ -32,7 +34,9 @@ def sampling_levels(
         return copy.sigmas.float().cpu()
     copy.set_timesteps(steps)
     levels = process.noise_level_from_timestep(copy.timesteps.float().cpu())
-    return torch.cat([levels, torch.zeros(1)])
+    end = process.noise_level_from_timestep(0) if copy.config.get("set_alpha_to_one") is False else torch.tensor(0.0)
+    # A schedule whose last step starts there has none left but to the clean latent
+    return torch.cat([levels, torch.where(end < levels[-1], end, 0.0).reshape(1)])
 
 
 def _shift_range(config: Any) -> dict[str, float]:  # noqa: ANN401

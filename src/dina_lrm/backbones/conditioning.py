@@ -128,6 +128,18 @@ class Features:
     pooled_text: Float[Tensor, "batch pooled"] | None = None
     unconditional: tuple[Float[Tensor, "batch _ _"], ...] | None = None
 
+    def rows(self, chosen: slice) -> "Features":
+        """Those of some of the images."""
+        return Features(
+            tuple(tap[chosen] for tap in self.visual),
+            tuple(tap[chosen] for tap in self.text),
+            self.time_embedding[chosen],
+            None if self.text_mask is None else self.text_mask[chosen],
+            self.grids,
+            None if self.pooled_text is None else self.pooled_text[chosen],
+            None if self.unconditional is None else tuple(tap[chosen] for tap in self.unconditional),
+        )
+
 
 def _expect_floating(name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():

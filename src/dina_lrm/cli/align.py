@@ -13,7 +13,6 @@ from dina_lrm.alignment.config import AlignConfig, RewardTerm
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.generator import Generator
     from dina_lrm.alignment.looks import Look
 
 SYNTHETIC_PROMPTS = 2_000
@@ -85,6 +84,7 @@ def _run(
 ) -> dict[str, object]:
     from dina_lrm.alignment.processes import Processes
     from dina_lrm.alignment.trainer import AlignmentRun
+    from dina_lrm.cli.generators import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 
     processes = Processes(cpu=device == "cpu")
@@ -103,7 +103,7 @@ def _run(
             say.print(f"  alarm: {alarm.sentence}", markup=False)
         write_sample_sheet(out, look)
 
-    generator = load_generator(config, device)
+    generator = loaded_generator(config.generator, device, config.seed)
     aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes)
     with progress("updates", quiet) as report:
         outcome = aligned.run(on_look, lambda step, steps, reward: report(step, steps))
@@ -118,32 +118,6 @@ def _run(
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"
         raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {outcome.stopped}{kept}", found)
     return found
-
-
-def load_generator(config: AlignConfig, device: str) -> Generator:
-    """The pipeline of a run, bundled, of a folder or a hub id, with the LoRA that learns."""
-    from diffusers import DiffusionPipeline
-
-    from dina_lrm.alignment.generator import Generator
-    from dina_lrm.locate import BUNDLED, locate_generator
-
-    settings = config.generator
-    if settings.pretrained in BUNDLED:
-        from dina_lrm.synthetic.world import bundled_pipeline
-
-        pipeline = bundled_pipeline(settings.pretrained)
-    else:
-        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
-        pipeline = DiffusionPipeline.from_pretrained(locate_generator(settings.pretrained), **absent)
-    return Generator(
-        pipeline.to(device),
-        settings.resolution,
-        settings.rank,
-        settings.alpha,
-        settings.prompt_length,
-        settings.guidance,
-        config.seed,
-    )
 
 
 def look_line(look: Look) -> dict[str, object]:

@@ -1,0 +1,68 @@
+r"""The reward of a state from the generator's own pass: a score on the way costs the head and nothing else.
+
+    separate   v = generator(x_t, t),    features = backbone(x_t, t),    r = head(features)
+    in pass    v, features = generator(x_t, t),                          r = head(features)
+
+This holds for a reward on a frozen backbone only: one with a LoRA reads other states than the generator has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.transformer import TransformerBackbone
+from dina_lrm.level_scores import scoring_mode
+from dina_lrm.model import LatentRewardModel
+
+
+@final
+class InPass:
+    """Velocity and raw score of a noisy state at its own noise level, from one evaluation of the generator.
+
+    Raises:
+        ValueError: for a reward with a LoRA, on another generator or another prompt length, and where the generator
+            has a LoRA in use, whose states the reward was not trained on.
+    """
+
+    def __init__(self, generator: Generator, model: LatentRewardModel) -> None:
+        if model.config.lora is not None:
+            raise ValueError(
+                f"in-pass reward: the reward has a LoRA of rank {model.config.lora.rank} and needs a pass of its own; "
+                "accepted is a reward on a frozen backbone (read others with `clean` or `noisy`)"
+            )
+        own = model.backbone
+        if not isinstance(own, TransformerBackbone) or not own.shared or own.transformer is not generator.model:
+            raise ValueError("in-pass reward: it reads another generator; accepted is one loaded with pipeline=")
+        length = generator.backbone.config.prompt_length
+        if model.backbone.config.prompt_length != length:
+            found = model.backbone.config.prompt_length
+            raise ValueError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
+        if generator.tuned:
+            raise ValueError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
+        self._generator, self._model = generator, model
+
+    def __call__(
+        self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0
+    ) -> tuple[Latents, Float[Tensor, " batch"]]:
+        """Velocity as `Generator.velocity` gives it, and the score as `LatentRewardModel.score_noisy` does."""
+        levels, batch = level.to(x.device).expand(len(x)), len(x)
+        backbone, head = self._model.backbone, self._model.head
+        with scoring_mode(self._model, differentiable=x):
+            if guidance == 1.0 and not head.reads_unconditional:
+                velocity, features = backbone.velocity_and_features(x, levels, conditioning)
+                return velocity, head([features])
+            empty = backbone.empty_conditioning()[[0] * batch]
+            both = Conditioning.cat([empty, conditioning])
+            velocity, features = backbone.velocity_and_features(torch.cat([x, x]), levels.repeat(2), both)
+            without, given = velocity.chunk(2)
+            read = features.rows(slice(batch, None))
+            if head.reads_unconditional:
+                read = replace(read, unconditional=features.rows(slice(batch)).visual)
+            return without + guidance * (given - without), head([read])

@@ -1,0 +1,172 @@
+"""What `dina-lrm sample` writes and says of its pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+
+from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.selection import Selection
+from dina_lrm.cli.result import plain
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.reports.gallery import gallery, save_gallery
+from dina_lrm.synthetic.captions import true_parts
+from dina_lrm.synthetic.utility import PERSONALITIES
+
+Pixels = NDArray[np.uint8]
+"""(n, height, width, 3)."""
+SHOWN = 64
+"""Prompts on the sheet."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over prompts with its 95 % bootstrap interval; equal prompts are drawn together."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Chosen samples, one a prompt, beside the first sample of the same seeds."""
+
+    chosen: tuple[Selection, ...]
+    alone: tuple[Selection, ...]
+    pixels: Pixels
+    alone_pixels: Pixels
+    units: UnitFlops
+    seconds: float
+
+    @property
+    def spent(self) -> Evaluations:
+        """On all prompts, the decoding of the chosen samples included."""
+        return Evaluations.sum(one.spent for one in self.chosen) + Evaluations(decoder=len(self.chosen))
+
+    @property
+    def best_of_n(self) -> Evaluations:
+        """What plain best-of-N would have spent."""
+        candidates = sum(len(one.candidates) for one in self.chosen)
+        one = Evaluations.sum(each.spent for each in self.alone)
+        each = {name: count * candidates // len(self.alone) for name, count in asdict(one).items()}
+        return Evaluations(**each) + Evaluations(decoder=len(self.chosen))
+
+    def facts(self) -> dict[str, object]:
+        """All that was measured, as plain values."""
+        utility, alone = (_utility(p, self.chosen) for p in (self.pixels, self.alone_pixels))
+        proxies = [np.array([one.score for one in side]) for side in (self.chosen, self.alone)]
+        compute = {
+            "spent": asdict(self.spent),
+            "flops a prompt": self.units.total(self.spent) / len(self.chosen),
+            "share of best-of-n": self.units.total(self.spent) / self.units.total(self.best_of_n),
+            "unit flops": asdict(self.units),
+            "seconds": self.seconds,
+        }
+        return {
+            "proxy": _beside(*proxies, self.chosen),
+            "true utility": None if utility is None or alone is None else _beside(utility, alone, self.chosen),
+            "compute": compute,
+            "samples": [
+                {
+                    "image": _name(row),
+                    "prompt": one.prompt,
+                    "seed": one.candidates[one.chosen].seed,
+                    "chosen": one.chosen,
+                    "score": one.score,
+                    "first score": first.score,
+                    "true utility": None if utility is None else _known(utility[row]),
+                    "first true utility": None if alone is None else _known(alone[row]),
+                    "candidates": [plain(candidate) for candidate in one.candidates],
+                }
+                for row, (one, first) in enumerate(zip(self.chosen, self.alone, strict=True))
+            ],
+        }
+
+
+def pixels_of(generator: Generator, selections: Sequence[Selection]) -> Pixels:
+    """The chosen samples as pictures, decoded one by one."""
+    with torch.no_grad():
+        decoded = [generator.images(one.latents)[0].permute(1, 2, 0) for one in selections]
+    return np.stack([(image * 255).round().to(torch.uint8).cpu().numpy() for image in decoded])
+
+
+def write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
+    """Write the pictures, the sheet and, last, samples.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, image in enumerate(sampled.pixels):
+        Image.fromarray(image).save(folder / _name(row))
+    rows = slice(SHOWN)
+    columns = {"first": sampled.alone_pixels[rows], "chosen": sampled.pixels[rows]}
+    told = [one.prompt for one in sampled.chosen[rows]]
+    save_gallery(gallery(columns, told, across=min(4, len(told))), folder / "sheet.png")
+    facts = {"arguments": plain(arguments), **sampled.facts()}
+    with replaced_when_complete(folder / "samples.json") as temporary:
+        temporary.write_text(json.dumps(plain(facts), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def shown_lines(sampled: Sampled) -> list[str]:
+    """What is said at the end."""
+    facts, lines = sampled.facts(), []
+    for name in ("proxy", "true utility"):
+        found = facts[name]
+        if isinstance(found, dict):
+            sides = ", ".join(f"{side} {_said(mean)}" for side, mean in found.items() if isinstance(mean, Mean))
+            lines.append(f"{name}: {sides}; 95 % intervals over {found['chosen'].n} prompts")
+    if facts["true utility"] is None:
+        lines.append("true utility: unknown, no prompt is a caption of the synthetic world")
+    spent, total = sampled.spent, sampled.units.total(sampled.spent)
+    share = total / sampled.units.total(sampled.best_of_n)
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in asdict(spent).items() if count)
+    lines.append(f"evaluations: {counts}")
+    lines.append(
+        f"compute: {total / len(sampled.chosen) / 1e9:.2f} GFLOPs a prompt, {100 * share:.0f} % of best-of-N's; "
+        f"{sampled.seconds:.1f} s"
+    )
+    if len(sampled.chosen) > SHOWN:
+        lines.append(f"the sheet shows the first {SHOWN} of {len(sampled.chosen)} prompts")
+    return lines
+
+
+def _beside(
+    chosen: Float[np.ndarray, " prompts"], alone: Float[np.ndarray, " prompts"], selections: Sequence[Selection]
+) -> dict[str, Mean]:
+    return {
+        "chosen": _mean(chosen, selections),
+        "first": _mean(alone, selections),
+        "gain": _mean(chosen - alone, selections),
+    }
+
+
+def _mean(values: Float[np.ndarray, " prompts"], selections: Sequence[Selection]) -> Mean:
+    _, clusters = np.unique([one.prompt for one in selections], return_inverse=True)
+    return Mean(float(np.nanmean(values)), *bootstrap_interval(values, clusters), int((~np.isnan(values)).sum()))
+
+
+def _utility(pixels: Pixels, selections: Sequence[Selection]) -> Float[np.ndarray, " prompts"] | None:
+    """NaN for prompts of another world; None where all are."""
+    truth = PERSONALITIES["balanced"].utility(true_parts(pixels, [one.prompt for one in selections]))
+    return None if np.isnan(truth).all() else truth
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _said(mean: Mean) -> str:
+    return f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]"
+
+
+def _name(row: int) -> str:
+    return f"{row:04d}.png"
