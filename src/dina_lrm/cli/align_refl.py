@@ -10,6 +10,7 @@ import tyro
 
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.prompts import prompts_of
 from dina_lrm.recipes.alignment import ALIGNMENT_RECIPES
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Arguments(CommonArguments):
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""
     prompts: str
-    """A text file with a prompt a line, or "synthetic"."""
+    """A text file with a prompt a line, a published table or folder of prompts, or "synthetic"."""
     out: Path
     """The run's folder."""
     device: str | None = None
@@ -59,8 +60,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     config = arguments.recipe
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
-    prompts = _prompts(arguments.prompts, config.seed, SYNTHETIC_PROMPTS)
-    shown = _prompts(arguments.prompts, config.seed + 1, config.look_prompts)[: config.look_prompts]
+    prompts = list(prompts_of(arguments.prompts, [config.seed, 7], SYNTHETIC_PROMPTS).prompts)
+    shown = list(prompts_of(arguments.prompts, [config.seed + 1, 7], config.look_prompts).prompts)[
+        : config.look_prompts
+    ]
     device = chosen_device(arguments.device)
     if arguments.dry_run:
         import tempfile
@@ -125,26 +128,3 @@ def _look_line(look: Look) -> dict[str, object]:
     if not np.isnan(truth).all():
         found["true utility"] = float(np.nanmean(truth))
     return found
-
-
-def _prompts(source: str, seed: int, count: int) -> list[str]:
-    """Prompts of a file, or captions of the synthetic world: all distinct, in a fixed order."""
-    if source == "synthetic":
-        import numpy as np
-
-        from dina_lrm.synthetic.scene import sample_prompt
-
-        rng = np.random.default_rng([seed, 7])
-        captions: dict[str, None] = {}
-        while len(captions) < count:
-            captions.setdefault(sample_prompt(rng).caption())
-        return list(captions)
-    path = Path(source)
-    if not path.is_file():
-        raise UserError(f"--prompts {source}: there is no such file; accepted: a text file, or synthetic")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
-    if empty or not lines:
-        where = f"line {empty[0]} is empty" if empty else "it has no line"
-        raise UserError(f"--prompts {path}: {where}; accepted: a prompt a line")
-    return lines
