@@ -49,7 +49,7 @@ def test_pictures_of_a_prompt_are_drawn_together():
 def test_where_all_pairs_agree_the_interval_still_has_a_width():
     found = compare(values(np.zeros(10), np.ones(10)))
     assert found.win_rate.mean == 1 and 0.7 < found.win_rate.low < 0.75 and found.win_rate.high == pytest.approx(1)
-    assert found.win_rate.beyond(0.5) == 1 and found.win_rate.beyond(1.0) == 0
+    assert found.win_rate.beyond(0.5) == 1 and found.difference.beyond(1.5) == -1
 
 
 def test_one_prompt_and_no_value_have_no_interval():
