@@ -33,6 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
     "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
+    "evaluate-generator": (
+        "dina_lrm.cli.evaluate_generator",
+        "Judge a tuned generator beside its base, on the same prompts and seeds.",
+    ),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),
