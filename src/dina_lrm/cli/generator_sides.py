@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from diffusers import DiffusionPipeline
 
@@ -48,7 +49,7 @@ class Named:
         """How to sample: as asked for, else as the run did, else as the bundled world or Stable Diffusion 3.5 does."""
         run = self.run
         usual = refl_synthetic().generator if self.base in BUNDLED else GeneratorSettings()
-        asked = {
+        asked: dict[str, Any] = {
             "sampling_steps": self.steps,
             "guidance": self.guidance,
             "resolution": self.resolution,
