@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dina_lrm.alignment.diffusers_hooks import RewardTrace, reward_loss
     from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
     from dina_lrm.backbones.registry import load_backbone
     from dina_lrm.data.cache import EncodedComparisons
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dina_lrm.training.trainer import TrainResult, train
 
 _NAMES = {
+    "dina_lrm.alignment.diffusers_hooks": ("RewardTrace", "reward_loss"),
     "dina_lrm.backbones.base": ("Backbone", "BackboneConfig", "Conditioning", "Features", "LoraSettings"),
     "dina_lrm.backbones.registry": ("load_backbone",),
     "dina_lrm.data.cache": ("EncodedComparisons",),
@@ -102,6 +104,7 @@ __all__ = [
     "RectifiedFlow",
     "ResizeWarning",
     "RewardModelConfig",
+    "RewardTrace",
     "Thurstone",
     "TrainConfig",
     "TrainResult",
@@ -116,6 +119,7 @@ __all__ = [
     "preferred_dtype",
     "process_from_scheduler",
     "read_comparisons",
+    "reward_loss",
     "seeded_noise",
     "train",
     "write_comparisons",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dina_lrm.alignment.disjoint import check_disjoint
+from dina_lrm.alignment.disjoint import check_disjoint, shares_with_named
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.clip import ClipScore, load_clip, load_pickscore
 from dina_lrm.rewards.function import FunctionReward
@@ -108,3 +108,14 @@ def test_a_latent_reward_model_is_known_by_its_head_and_not_by_the_generator(tin
 
 def test_the_bundled_model_is_one_judge_on_images_and_on_latents():
     assert refused(load_reward("image:synthetic"), load_reward("latent:synthetic"))
+
+
+def test_rewards_known_by_name_alone_are_found_by_name_weights_and_parts(clips):
+    first, other, _ = clips
+    judge = load_clip(str(first))
+    assert shares_with_named(judge, [f"pickscore:{first}"]) and not shares_with_named(
+        judge, [f"clip:{other}", "sharpness"]
+    )
+    assert shares_with_named(Sharpness(), ["clip:somewhere", "sharpness"]) and not shares_with_named(Sharpness(), [])
+    mixed = Mixture((MixtureItem("sharpness"), MixtureItem("colourfulness")), (Sharpness(), Colourfulness()))
+    assert shares_with_named(mixed, ["sharpness"]) and not shares_with_named(mixed, ["jpeg-size"])

@@ -11,5 +11,7 @@
 | scores on the way, by a pass of their own or the generator's | `step_scores.py`, `in_pass.py` |
 | reward guidance, search of the noise | `guidance.py`, `noise_search.py` |
 | what sampling with a reward spends | `evaluations.py` |
+| samples of prompts and seeds; a LoRA beside its base, and what it was optimised for | `samples.py`, `tuned.py` |
+| the reward in a loop of one's own: callback of a pipeline, loss | `diffusers_hooks.py` |
 | monitor: judges, golden reward, truth and measures of pictures; the alarm on trends | `monitor.py`, `alarm.py` |
 """

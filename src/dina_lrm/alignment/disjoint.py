@@ -36,6 +36,12 @@ def check_disjoint(golden: Reward, objective: Sequence[Reward]) -> None:
             )
 
 
+def shares_with_named(reward: Reward, names: Sequence[str]) -> bool:
+    """Whether a reward, or a part of it, has a name or the weights of rewards that are known by name only."""
+    named = {mark for name in names for mark, _ in _marks_of_name(name)}
+    return any(mark in named for mark, _ in _marks(reward))
+
+
 def _marks(value: object) -> Iterator[tuple[object, str]]:
     """What a reward can be recognised by, each with what it is in words."""
     if isinstance(value, Reward):

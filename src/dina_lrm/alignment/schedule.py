@@ -45,3 +45,48 @@ def _shift_range(config: Any) -> dict[str, float]:  # noqa: ANN401
         **{argument: config[stored] for argument, stored in names.items()},
         **{name: config[name] for name in ("base_shift", "max_shift")},
     }
+
+
+def next_level(
+    scheduler: Any,  # noqa: ANN401
+    process: ForwardProcess,
+    timestep: Tensor | float | int,
+) -> float:
+    """The noise level of the state behind the step from `timestep`, of a scheduler whose timesteps are set.
+
+    That behind the last step is clean: 0. Raises ValueError for a timestep that the scheduler visits never or twice, as
+    those of second order do.
+    """
+    number = _number_of(scheduler, timestep)
+    if number == len(scheduler.timesteps) - 1:
+        return 0.0
+    if isinstance(process, RectifiedFlow):
+        return float(scheduler.sigmas[number + 1])
+    return float(process.noise_level_from_timestep(scheduler.timesteps[number + 1].float().cpu()))
+
+
+def model_state(
+    scheduler: Any,  # noqa: ANN401
+    process: ForwardProcess,
+    latents: Tensor,
+    timestep: Tensor | float | int,
+) -> Tensor:
+    """The state x_t = alpha x_0 + sigma eps of a sampler's latents behind the step from `timestep`.
+
+    They differ for samplers that keep x_0 + s eps (Euler, LMS), whose own scaling for the model undoes it.
+    """
+    number = _number_of(scheduler, timestep)
+    if number == len(scheduler.timesteps) - 1 or isinstance(process, RectifiedFlow):
+        return latents
+    state: Tensor = scheduler.scale_model_input(latents, scheduler.timesteps[number + 1])
+    return state
+
+
+def _number_of(scheduler: Any, timestep: Tensor | float | int) -> int:  # noqa: ANN401
+    found = (scheduler.timesteps == timestep).nonzero().flatten().tolist()
+    if len(found) != 1:
+        raise ValueError(
+            f"{type(scheduler).__name__}: visits timestep {float(timestep):g} {len(found)} times; accepted: schedulers "
+            "of first order, which visit each once"
+        )
+    return int(found[0])

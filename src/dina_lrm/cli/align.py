@@ -24,7 +24,7 @@ class AlignArguments(CommonArguments):
     """Options of every `align` command."""
 
     prompts: str
-    """A text file with a prompt a line, or "synthetic"."""
+    """A text file with a prompt a line, a published table or folder of prompts, or "synthetic"."""
     out: Path
     """The run's folder."""
     look_prompts: str | None = None
@@ -131,45 +131,16 @@ def look_line(look: Look) -> dict[str, object]:
 
 def _prompts(arguments: AlignArguments, config: AlignConfig) -> tuple[list[str], list[str]]:
     """Prompts to train on, and others to look at."""
-    wanted = config.looks.prompts
-    if arguments.prompts == "synthetic":
-        captions = _captions(config.seed, SYNTHETIC_PROMPTS + wanted)
-        prompts, held_out = captions[:-wanted], captions[-wanted:]
-    else:
-        prompts, held_out = read_prompts(arguments.prompts, "--prompts"), []
+    from dina_lrm.cli.prompts import prompts_of
+
+    wanted, seeds = config.looks.prompts, [config.seed, 7]
+    drawn = SYNTHETIC_PROMPTS + (wanted if arguments.look_prompts is None else 0)
+    prompts = list(prompts_of(arguments.prompts, seeds, drawn).prompts)
     if arguments.look_prompts is not None:
-        return prompts, read_prompts(arguments.look_prompts, "--look-prompts")[:wanted]
-    if held_out:
-        return prompts, held_out
+        return prompts, list(prompts_of(arguments.look_prompts, [config.seed, 8], wanted).prompts[:wanted])
     if len(prompts) < 2 * wanted:
         raise UserError(
             f"--prompts {arguments.prompts}: {len(prompts)} lines, of which --looks.prompts holds back {wanted}; "
             f"accepted: at least {2 * wanted} lines, fewer --looks.prompts, or --look-prompts FILE"
         )
     return prompts[:-wanted], prompts[-wanted:]
-
-
-def _captions(seed: int, count: int) -> list[str]:
-    """Captions of the synthetic world: all distinct, in a fixed order."""
-    import numpy as np
-
-    from dina_lrm.synthetic.scene import sample_prompt
-
-    rng = np.random.default_rng([seed, 7])
-    captions: dict[str, None] = {}
-    while len(captions) < count:
-        captions.setdefault(sample_prompt(rng).caption())
-    return list(captions)
-
-
-def read_prompts(source: str, option: str) -> list[str]:
-    """The lines of a text file; UserError for a file that is not there, and for an empty line."""
-    path = Path(source)
-    if not path.is_file():
-        raise UserError(f"{option} {source}: there is no such file; accepted: a text file, or synthetic")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
-    if empty or not lines:
-        where = f"line {empty[0]} is empty" if empty else "it has no line"
-        raise UserError(f"{option} {path}: {where}; accepted: a prompt a line")
-    return lines

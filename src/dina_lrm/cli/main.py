@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "align dpo": ("dina_lrm.cli.align_dpo", "Align a generator by preferences between its finished samples."),
     "sample": ("dina_lrm.cli.sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": ("dina_lrm.cli.sample_curve", "Measure best-of-N, pruned and not, against the truth."),
+    "evaluate-generator": (
+        "dina_lrm.cli.evaluate_generator",
+        "Judge a tuned generator beside its base, on the same prompts and seeds.",
+    ),
     "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),

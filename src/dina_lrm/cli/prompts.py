@@ -1,45 +1,40 @@
-"""Prompts as commands take them: words on the command line, a text file, or captions of the synthetic world."""
+"""The prompts that a command line names: words, a text file, a published set, or captions of the synthetic world."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dina_lrm.cli.common import UserError
+if TYPE_CHECKING:
+    from dina_lrm.data.prompt_sets import PromptSet
 
 SYNTHETIC = "synthetic"
 
 
-def prompts_of(source: str, seed: int, count: int) -> list[str]:
-    """Prompts of a file, or `count` captions of the synthetic world: all distinct, in a fixed order."""
-    if source == SYNTHETIC:
-        import numpy as np
+def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
+    """Those of a file or folder, all of them; or `count` distinct captions of the synthetic world, drawn from `seeds`.
 
-        from dina_lrm.synthetic.scene import sample_prompt
+    Raises ValueError or FileNotFoundError as `read_prompt_set` does.
+    """
+    from dina_lrm.data.prompt_sets import PromptSet, read_prompt_set
 
-        rng = np.random.default_rng([seed, 7])
-        captions: dict[str, None] = {}
-        while len(captions) < count:
-            captions.setdefault(sample_prompt(rng).caption())
-        return list(captions)
-    path = Path(source)
-    if not path.is_file():
-        raise UserError(f"--prompts {source}: there is no such file; accepted: a text file, or synthetic")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
-    if empty or not lines:
-        where = f"line {empty[0]} is empty" if empty else "it has no line"
-        raise UserError(f"--prompts {path}: {where}; accepted: a prompt a line")
-    return lines
+    if source != SYNTHETIC:
+        return read_prompt_set(Path(source))
+    import numpy as np
+
+    from dina_lrm.synthetic.captions import distinct_captions
+
+    return PromptSet(source, tuple(distinct_captions(np.random.default_rng(seeds), count)))
 
 
-def prompts_or_texts(given: Sequence[str], seed: int, count: int) -> list[str]:
-    """As `prompts_of` where one word names a file or "synthetic"; else the prompts themselves."""
-    if len(given) == 1 and (given[0] == SYNTHETIC or Path(given[0]).is_file() or _like_a_file(given[0])):
-        return prompts_of(given[0], seed, count)
+def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
+    """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
+    if len(given) == 1 and (given[0] == SYNTHETIC or Path(given[0]).exists() or _like_a_file(given[0])):
+        return list(prompts_of(given[0], seeds, count).prompts)
     return list(given)
 
 
 def _like_a_file(text: str) -> bool:
     """A mistyped name of a file is no prompt."""
-    return text.endswith(".txt") or ("/" in text and not any(letter.isspace() for letter in text))
+    return text.endswith((".txt", ".tsv", ".csv")) or ("/" in text and not any(letter.isspace() for letter in text))

@@ -96,7 +96,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
-    prompts = prompts_or_texts(arguments.prompts, arguments.seed, arguments.prompt_count)
+    prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
     from dina_lrm.alignment.best_of_n import best_of_n
     from dina_lrm.alignment.config import RewardTerm
     from dina_lrm.alignment.evaluations import unit_flops

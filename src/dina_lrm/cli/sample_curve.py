@@ -99,7 +99,7 @@ def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], 
     from dina_lrm.cli.generators import loaded_generator
     from dina_lrm.experiments.sampling_pools import Pool, draw_pool
 
-    prompts = prompts_of(SYNTHETIC, 0, arguments.prompt_count)
+    prompts = list(prompts_of(SYNTHETIC, [0, 7], arguments.prompt_count).prompts)
     generator = loaded_generator(GeneratorSettings(SYNTHETIC, 32, 0, 1, 1.0, arguments.steps, 3.0), "cpu")
     pools = []
     with generator.reference(), progress("candidates", arguments.quiet) as report:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dina_lrm.synthetic.oracle import oracle_parts
-from dina_lrm.synthetic.scene import Kind, Prompt
+from dina_lrm.synthetic.scene import Kind, Prompt, sample_prompt
 from dina_lrm.synthetic.vocabulary import BACKGROUNDS, COLOURS, COUNTS, IMAGE_SIZE, PLURALS, RELATIONS, SHAPES, SIZES
 
 _SINGULAR: Final = {plural: shape for shape, plural in PLURALS.items()}
@@ -45,6 +45,14 @@ def prompt_of(caption: str) -> Prompt | None:
     prompt = Prompt(kinds, word["background"], count, word["relation"])
     # A wrong number ("a rings", "two ... above") matches the pattern and is no caption
     return prompt if prompt.caption() == caption else None
+
+
+def distinct_captions(rng: np.random.Generator, count: int) -> list[str]:
+    """That many captions, no two alike, in the order they are drawn."""
+    captions: dict[str, None] = {}
+    while len(captions) < count:
+        captions.setdefault(sample_prompt(rng).caption())
+    return list(captions)
 
 
 def true_parts(images: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.float64]:

@@ -139,14 +139,20 @@ def alignment(scene: Scene, prompt: Prompt) -> float:
         penalty += ALIGNMENT_WEIGHTS[EXTRA_OBJECT] * max(0, len(shown) - len(wanted))
     if not shown:
         return -min(penalty, WORST_ALIGNMENT)
-    chosen = min(_assignments(wanted, shown), key=lambda pairs: sum(_kind_cost(w, o) for w, o in pairs))
+    chosen = matched(scene, prompt)
     # A group of equal objects is one statement: what is wrong with all of them is wrong once.
     costs = [_kind_cost(w, o) for w, o in chosen]
     penalty += sum(costs) if prompt.relation is not None else float(np.mean(costs))
     if prompt.relation is not None and len(chosen) == 2:
         (_, first), (_, second) = chosen
-        penalty += 0.0 if _related(first, second, prompt.relation) else ALIGNMENT_WEIGHTS["wrong relation"]
+        penalty += 0.0 if related(first, second, prompt.relation) else ALIGNMENT_WEIGHTS["wrong relation"]
     return -min(penalty, WORST_ALIGNMENT)
+
+
+def matched(scene: Scene, prompt: Prompt) -> list[tuple[Kind, Placed]]:
+    """What is asked for beside what is shown, assigned so that they agree best; as many as the fewer of them."""
+    wanted = list(prompt.kinds) * (prompt.count if prompt.relation is None else 1)
+    return min(_assignments(wanted, list(scene.objects)), key=lambda pairs: sum(_kind_cost(w, o) for w, o in pairs))
 
 
 def _assignments(wanted: list[Kind], shown: list[Placed]) -> list[list[tuple[Kind, Placed]]]:
@@ -162,7 +168,8 @@ def _kind_cost(wanted: Kind, shown: Placed) -> float:
     return cost + (0.0 if shown.kind.size == wanted.size else WRONG_SIZE)
 
 
-def _related(first: Placed, second: Placed, relation: str) -> bool:
+def related(first: Placed, second: Placed, relation: str) -> bool:
+    """Whether the first object stands where a relation wants it, seen from the second."""
     dx, dy = RELATIONS[relation]
     x, y = first.x - second.x, first.y - second.y
     along, across = (x * dx, abs(y)) if dx else (y * dy, abs(x))

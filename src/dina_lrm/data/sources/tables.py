@@ -1,4 +1,4 @@
-"""Rows of a table file (JSONL, JSON list, CSV, Parquet), streamed, each knowing where it stands."""
+"""Rows of a table file (JSONL, JSON list, CSV, TSV, Parquet), streamed, each knowing where it stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 PARQUET_ROWS = 64
 """Rows held in memory at once while a Parquet file is read: they may hold images, or latents of a MiB each."""
@@ -88,8 +88,17 @@ def _enter_list(path: Path, file: BinaryIO) -> None:
 
 
 def _csv(path: Path) -> Iterator[Row]:
+    return _delimited(path, "CSV", ",", csv.QUOTE_MINIMAL, "; quote cells that hold commas")
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    """Cells between tabs as they are: a quotation mark is part of the text."""
+    return _delimited(path, "TSV", "\t", csv.QUOTE_NONE)
+
+
+def _delimited(path: Path, kind: str, delimiter: str, quoting: Literal[0, 3], hint: str = "") -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
         header: list[str] | None = None
         try:
             for cells in reader:
@@ -102,9 +111,9 @@ def _csv(path: Path) -> Iterator[Row]:
                     yield Row(path, place, dict(zip(header, cells, strict=True)))
                 else:
                     counts = f"{len(cells)} cells, but the header names {len(header)} columns"
-                    yield Row(path, place, {}, f"{counts}; quote cells that hold commas")
+                    yield Row(path, place, {}, f"{counts}{hint}")
         except csv.Error as error:
-            yield Row(path, f"line {reader.line_num}", {}, f"not CSV from here on ({error})")
+            yield Row(path, f"line {reader.line_num}", {}, f"not {kind} from here on ({error})")
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -127,6 +136,7 @@ FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,
+    ".tsv": _tsv,
     ".parquet": _parquet,
 }
 

@@ -1,0 +1,141 @@
+"""The two generators that `evaluate-generator` sets side by side, how they are sampled, and where pictures are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline
+
+from dina_lrm.alignment.config import GeneratorSettings
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.samples import SamplingPlan, StoredSamples
+from dina_lrm.alignment.tuned import TuningRun, load_lora, lora_folder, tuning_run
+from dina_lrm.cli.common import ReportProgress, UserError
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.locate import BUNDLED, locate_generator
+from dina_lrm.recipes.alignment import refl_synthetic
+from dina_lrm.rewards.score_files import weights_hash
+from dina_lrm.synthetic.world import bundled_pipeline
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a command line says of both generators; None = as the run that made the LoRA did."""
+
+    base: str
+    tuned: str
+    lora_scale: float
+    steps: int | None
+    guidance: float | None
+    resolution: int | None
+    prompt_length: int | None
+
+    @property
+    def lora(self) -> Path | None:
+        """The folder of the LoRA; None where `tuned` is a generator. ValueError for a run that has not ended."""
+        return lora_folder(self.tuned)
+
+    @property
+    def run(self) -> TuningRun | None:
+        """The run that made the LoRA, where it is known."""
+        return None if self.lora is None else tuning_run(self.lora)
+
+    def settings(self) -> GeneratorSettings:
+        """How to sample: as asked for, else as the run did, else as the bundled world or Stable Diffusion 3.5 does."""
+        run = self.run
+        usual = refl_synthetic().generator if self.base in BUNDLED else GeneratorSettings()
+        asked: dict[str, Any] = {
+            "sampling_steps": self.steps,
+            "guidance": self.guidance,
+            "resolution": self.resolution,
+            "prompt_length": self.prompt_length,
+        }
+        known = usual if run is None else run.generator
+        return replace(known, **{name: value for name, value in asked.items() if value is not None})
+
+    def described(self) -> dict[str, str]:
+        """The settings in words."""
+        settings = self.settings()
+        return {
+            "steps": str(settings.sampling_steps),
+            "guidance": f"{settings.guidance:g}",
+            "resolution": str(settings.resolution),
+            "prompt length": str(settings.prompt_length),
+            "LoRA scale": f"{self.lora_scale:g}",
+        }
+
+
+class Sides:
+    """Both generators, ready to be drawn from. One copy of the weights where the tuned one is a LoRA.
+
+    Raises ValueError where `folder` holds pictures of other settings, and for a LoRA that does not fit.
+    """
+
+    def __init__(
+        self, named: Named, settings: GeneratorSettings, plan: SamplingPlan, folder: Path, device: str
+    ) -> None:
+        lora = named.lora
+        _keep_settings(folder / "settings.json", _decides(named, settings, lora, plan))
+        self.base = _generator(named.base, settings, device)
+        if lora is None:
+            self._tuned = _generator(named.tuned, settings, device)
+            self._tuned_weights: Callable[[], AbstractContextManager[None]] = self._tuned.reference
+        else:
+            self._tuned, self._tuned_weights = self.base, load_lora(self.base, lora, named.lora_scale).entered
+        self.stored = {name: StoredSamples(folder, name, plan) for name in ("base", "tuned")}
+
+    def draw(self, report: Callable[[str], AbstractContextManager[ReportProgress]]) -> int:
+        """Draw what is missing of both; returns how many blocks were there already."""
+        with report("pictures, base") as progress:
+            found = self.stored["base"].draw(self.base, self.base.reference, progress)
+        with report("pictures, tuned") as progress:
+            return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, progress)
+
+
+def _decides(named: Named, settings: GeneratorSettings, lora: Path | None, plan: SamplingPlan) -> dict[str, object]:
+    """All that decides the pictures, as plain values."""
+    return {
+        "base": named.base,
+        "tuned": named.tuned if lora is None else weights_hash(lora),
+        "lora-scale": named.lora_scale,
+        "prompts": list(plan.prompts),
+        "images-per-prompt": plan.images,
+        "seed": plan.seed,
+        "steps": plan.steps,
+        "guidance": settings.guidance,
+        "resolution": settings.resolution,
+        "prompt-length": settings.prompt_length,
+        "batch-size": plan.batch_size,
+    }
+
+
+def _keep_settings(path: Path, wanted: dict[str, object]) -> None:
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        different = sorted(name for name in wanted if found.get(name) != wanted[name])
+        if different:
+            raise UserError(f"{path.parent}: holds pictures of other {', '.join(different)}; give another --out")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_when_complete(path) as temporary:
+        temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+
+
+def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:
+    if name in BUNDLED:
+        pipeline = bundled_pipeline(name)
+    else:
+        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
+        pipeline = DiffusionPipeline.from_pretrained(locate_generator(name), **absent)
+    return Generator(
+        pipeline.to(device),
+        settings.resolution,
+        rank=1,
+        prompt_length=settings.prompt_length,
+        guidance=settings.guidance,
+    )

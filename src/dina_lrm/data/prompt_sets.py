@@ -1,0 +1,102 @@
+"""Prompts that generators are aligned and measured with: text files, and the published sets in their published files.
+
+| set | file | prompts | groups |
+|---|---|---|---|
+| PartiPrompts | `PartiPrompts.tsv` | `Prompt` | `Category`, `Challenge` |
+| DrawBench | a CSV file | `Prompts` | `Category` |
+| T2I-CompBench++ | a folder of `color_val.txt`, `numeracy_val.txt`, ... | a line each | the file's name |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
+
+Found = TypeVar("Found")
+PROMPT_COLUMNS: Final = ("Prompt", "Prompts", "prompt")
+GROUP_COLUMNS: Final = ("Category", "Challenge", "category", "challenge")
+_COMPOSITIONAL: Final = "_val.txt"
+"""How the names of T2I-CompBench's test files end; those of its subsets (`color_val_seen.txt`) do not."""
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts in their order, at least one and none empty; `groups` says for each grouping where each one belongs."""
+
+    name: str
+    prompts: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def take(self, rows: list[int]) -> PromptSet:
+        """The prompts of those rows."""
+        groups = {name: tuple(values[row] for row in rows) for name, values in self.groups.items()}
+        return PromptSet(self.name, tuple(self.prompts[row] for row in rows), groups)
+
+
+def read_prompt_set(path: Path) -> PromptSet:
+    """The prompts of a table (by its suffix), of a folder of T2I-CompBench, or of a text file with a prompt a line.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        ValueError: an empty prompt, a table without a column of prompts or with a row that cannot be read, each named
+            by file and row; a file without prompts.
+    """
+    if not path.exists():
+        accepted = "a text file, a table, or a folder of T2I-CompBench"
+        raise FileNotFoundError(f"prompts {path}: there is no such file; accepted: {accepted}")
+    if path.is_dir():
+        return _compositional(path)
+    if path.suffix.lower() in FORMATS:
+        return _table(path)
+    return PromptSet(path.stem, tuple(_lines(path)))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+    found = [_prompt(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+    return _some(path, found)
+
+
+def _compositional(folder: Path) -> PromptSet:
+    files = sorted(folder.glob(f"*{_COMPOSITIONAL}"))
+    if not files:
+        raise ValueError(f"{folder}: holds no *{_COMPOSITIONAL}, as the folder of T2I-CompBench's prompts does")
+    found = [(line, file.name.removesuffix(_COMPOSITIONAL)) for file in files for line in _lines(file)]
+    return PromptSet(folder.name, tuple(line for line, _ in found), {"Category": tuple(name for _, name in found)})
+
+
+def _table(path: Path) -> PromptSet:
+    rows = _some(path, list(scan_rows(path)))
+    first = rows[0].parsed()
+    column = next((name for name in PROMPT_COLUMNS if name in first), None)
+    if column is None:
+        raise ValueError(f"{path}: the columns are {', '.join(first)}; accepted: one of {', '.join(PROMPT_COLUMNS)}")
+    groups = [name for name in GROUP_COLUMNS if name in first]
+    prompts = tuple(_prompt(row.where, _cell(row, column)) for row in rows)
+    return PromptSet(path.stem, prompts, {name: tuple(_cell(row, name) for row in rows) for name in groups})
+
+
+def _cell(row: Row, column: str) -> str:
+    values = row.parsed()
+    value = values.get(column)
+    if not isinstance(value, str):
+        raise ValueError(f"{row.where}: {column} is {value!r}; accepted: text")
+    return value.strip()
+
+
+def _prompt(where: str, text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{where} is empty; accepted: a prompt")
+    return text.strip()
+
+
+def _some(path: Path, found: list[Found]) -> list[Found]:
+    if not found:
+        raise ValueError(f"{path}: holds no prompts; accepted: at least one")
+    return found

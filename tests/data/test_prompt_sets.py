@@ -1,0 +1,84 @@
+"""Prompt sets in their published layouts, and what is refused of them by file and row."""
+
+import pytest
+
+from dina_lrm.data.prompt_sets import PromptSet, read_prompt_set
+
+PARTI = (
+    "Prompt\tCategory\tChallenge\tNote\n"
+    "bond\tAbstract\tBasic\tBiology-inspired concepts\n"
+    'A robot. The words "Fly an airplane" are written, in red.\tOutdoor Scenes\tComplex\t\n'
+    '"quoted" from the start \tArts\tBasic\t\n'
+)
+DRAWBENCH = 'Prompts,Category\nA red colored car.,Colors\n"One car, two dogs.",Counting\n'
+
+
+def test_parti_prompts_are_read_with_both_groupings_and_their_quotation_marks(tmp_path):
+    (tmp_path / "parti-prompts.tsv").write_text(PARTI)
+    found = read_prompt_set(tmp_path / "parti-prompts.tsv")
+    assert found.name == "parti-prompts" and found.prompts == (
+        "bond",
+        'A robot. The words "Fly an airplane" are written, in red.',
+        '"quoted" from the start',
+    )
+    assert found.groups == {
+        "Category": ("Abstract", "Outdoor Scenes", "Arts"),
+        "Challenge": ("Basic", "Complex", "Basic"),
+    }
+    assert found.take([2, 0]) == PromptSet(
+        "parti-prompts",
+        (found.prompts[2], "bond"),
+        {"Category": ("Arts", "Abstract"), "Challenge": ("Basic", "Basic")},
+    )
+
+
+def test_drawbench_is_read(tmp_path):
+    (tmp_path / "drawbench.csv").write_text("\ufeff" + DRAWBENCH, encoding="utf-8")
+    found = read_prompt_set(tmp_path / "drawbench.csv")
+    assert found.prompts == ("A red colored car.", "One car, two dogs.")
+    assert found.groups == {"Category": ("Colors", "Counting")}
+
+
+def test_a_folder_of_compositional_prompts_has_its_files_as_categories(tmp_path):
+    for name, text in {
+        "numeracy_val": "two cups\n",
+        "color_val": "a red cup\na blue cup",
+        "color_val_seen": "no\n",
+    }.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    found = read_prompt_set(tmp_path)
+    assert found.prompts == ("a red cup", "a blue cup", "two cups")
+    assert found.groups == {"Category": ("color", "color", "numeracy")}
+
+
+def test_lines_of_a_text_file_have_no_groups(tmp_path):
+    (tmp_path / "mine.txt").write_text("a red ring\r\n a blue bar \n")
+    assert read_prompt_set(tmp_path / "mine.txt") == PromptSet("mine", ("a red ring", "a blue bar"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.txt", "a ring\n\na bar\n", r"a\.txt, line 2 is empty"),
+        ("a.txt", "", r"a\.txt: holds no prompts"),
+        ("a.tsv", "Prompt\tCategory\n", r"a\.tsv: holds no prompts"),
+        ("a.tsv", "Prompt\tCategory\nbond\tAbstract\n \tArts\n", r"a\.tsv, line 3 is empty"),
+        ("a.tsv", "Prompt\tCategory\nbond\n", r"a\.tsv, line 2: 1 cells, but the header names 2 columns"),
+        ("a.csv", "Text,Category\nbond,Arts\n", r"the columns are Text, Category; accepted: one of Prompt, Prompts"),
+        ("a.jsonl", '{"prompt": "a ring"}\n{"prompt": 7}\n', r"a\.jsonl, line 2: prompt is 7; accepted: text"),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_file_and_row(tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=told):
+        read_prompt_set(tmp_path / name)
+
+
+def test_nothing_there_and_a_folder_of_something_else_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such file; accepted: a text file, a table"):
+        read_prompt_set(tmp_path / "no.txt")
+    with pytest.raises(ValueError, match=r"holds no \*_val\.txt"):
+        read_prompt_set(tmp_path)
+    (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read_prompt_set(tmp_path / "latin.txt")
