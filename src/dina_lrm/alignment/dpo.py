@@ -71,7 +71,8 @@ class Dpo(Algorithm[DpoConfig]):
         with torch.no_grad(), generator.reference():
             reference = squared_error(lambda: generator.velocity(x, level, both), target)
         own = squared_error(lambda: generator.velocity(x, level, both), target)
-        return dpo_loss(*own.chunk(2), *reference.chunk(2), self.config.dpo.beta)
+        (winner, loser), (winner_before, loser_before) = own.chunk(2), reference.chunk(2)
+        return dpo_loss(winner, loser, winner_before, loser_before, self.config.dpo.beta)
 
     @torch.no_grad()
     def _drawn_pairs(self) -> SamplePairs:

@@ -66,7 +66,7 @@ class Sampled:
     def facts(self) -> dict[str, object]:
         """All that was measured, as plain values."""
         utility, alone = (_utility(p, self.chosen) for p in (self.pixels, self.alone_pixels))
-        proxies = [np.array([one.score for one in side]) for side in (self.chosen, self.alone)]
+        proxy, first = (np.array([one.score for one in side]) for side in (self.chosen, self.alone))
         compute = {
             "spent": asdict(self.spent),
             "flops a prompt": self.units.total(self.spent) / len(self.chosen),
@@ -75,7 +75,7 @@ class Sampled:
             "seconds": self.seconds,
         }
         return {
-            "proxy": _beside(*proxies, self.chosen),
+            "proxy": _beside(proxy, first, self.chosen),
             "true utility": None if utility is None or alone is None else _beside(utility, alone, self.chosen),
             "compute": compute,
             "samples": [
@@ -85,12 +85,12 @@ class Sampled:
                     "seed": one.candidates[one.chosen].seed,
                     "chosen": one.chosen,
                     "score": one.score,
-                    "first score": first.score,
+                    "first score": other.score,
                     "true utility": None if utility is None else _known(utility[row]),
                     "first true utility": None if alone is None else _known(alone[row]),
                     "candidates": [plain(candidate) for candidate in one.candidates],
                 }
-                for row, (one, first) in enumerate(zip(self.chosen, self.alone, strict=True))
+                for row, (one, other) in enumerate(zip(self.chosen, self.alone, strict=True))
             ],
         }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,8 @@ class Pool:
         facts = json.dumps({"plan": asdict(self.plan), "prompts": self.prompts, "guided": self.guided})
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced_when_complete(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, facts=facts, final=self.final, utility=self.utility, **self.steps)
+            arrays: dict[str, Any] = {"facts": facts, "final": self.final, "utility": self.utility, **self.steps}
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Pool:

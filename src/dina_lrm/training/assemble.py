@@ -120,9 +120,9 @@ def begin_from(model: LatentRewardModel, name: str) -> None:
     stored = read(name)
     wanted, found = model.config, stored.config
     # The same generator may lie in another place
-    places = {"pretrained": wanted.backbone.pretrained, "revision": wanted.backbone.revision}
+    moved = replace(found.backbone, pretrained=wanted.backbone.pretrained, revision=wanted.backbone.revision)
     pairs = {
-        "backbone": (wanted.backbone, replace(found.backbone, **places)),
+        "backbone": (wanted.backbone, moved),
         "head": (wanted.head, found.head),
         "LoRA": (wanted.lora, found.lora),
         "own backbone": (wanted.own_backbone, found.own_backbone),
