@@ -7,7 +7,7 @@ r"""Guidance by the gradient of a reward, at sampling time and without training.
 
 It is Universal Guidance (arXiv 2302.07121) with the gradient taken at the clean prediction rather than through the
 generator, so that a step costs one gradient of the reward and no backward pass of the generator. The reward is climbed
-directly: a strength that is too large hacks it (docs/sampling.md has measured values).
+directly: a strength that is too large hacks it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def _cut(word: str, levels: Float[Tensor, " levels"]) -> Cut:
 
 
 def default_cuts(n: int, steps: int) -> tuple[Cut, ...]:
-    """A quarter of the candidates stays after three tenths of the steps: what docs/sampling.md measures."""
+    """A quarter of the candidates stays after three tenths of the steps."""
     from dina_lrm.alignment.pruning import Cut
 
     return (Cut(3 * steps // 10, -(-n // 4)),)
