@@ -109,7 +109,7 @@ class StoredSamples:
         """A block that was drawn. Raises ValueError for a file that is not whole."""
         path = self._path(block)
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 found = Samples(stored["images"], stored["latents"], int(stored["cut"]))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is drawn again") from error
