@@ -109,12 +109,9 @@ def verdicts(result: GeneratorComparison) -> list[str]:
 def _verdict(found: Comparison) -> str:
     mean = found.difference.beyond(0.0)
     pairs = 0 if found.win_rate is None else found.win_rate.beyond(0.5)
-    means = {1: "rises too", 0: "is not decided in the mean", -1: "falls: by it the gain is not real"}[mean]
-    if pairs == mean:
-        return means
-    return (
-        means + {1: ", and wins most pairs", 0: ", in which pairs are not decided", -1: ", and loses most pairs"}[pairs]
-    )
+    means = {1: "rises too", 0: "is not decided in the mean", -1: "falls: by it the gain is not real"}
+    most = {1: ", and wins most pairs", 0: ", and who wins more pairs is not decided", -1: ", and loses most pairs"}
+    return means[mean] + ("" if pairs == mean else most[pairs])
 
 
 def share(found: Estimate | None) -> Share | None:
