@@ -154,7 +154,7 @@ def test_a_second_generator_is_judged_too(place, capsys):
     assert found["optimised"] is None and found["comparisons"][0]["role"] == "unknown"
     assert "what was optimised is not known" in capsys.readouterr().out
     assert found["comparisons"][0]["win_rate"]["counted"] == 2
-    words[-1], words[7] = "latent:synthetic", str(place / "latent")
+    words[-1], words[8] = "latent:synthetic", str(place / "latent")
     assert main(words) == 2
     assert "two generators have latents of their own; accepted: image:synthetic" in capsys.readouterr().err
 
@@ -175,13 +175,17 @@ def test_a_unet_and_its_lora_are_judged(place):
         (("--rewards", "sharpness,sharpness"), "names one twice"),
         (("--rewards", "nice"), "reward 'nice'; accepted:"),
         (("--count", "4"), "holds 3 prompts"),
-        (("--seed", "1"), "holds pictures of other seed; give another --out"),
         (("--prompts", "no.txt"), "there is no such file"),
     ],
 )
-def test_bad_input_is_refused(written, place, capsys, words, told):
-    assert run(place, "--batch-size", "4", *words) == 2
+def test_bad_input_is_refused(place, capsys, words, told):
+    assert run(place, *words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_folder_keeps_to_the_settings_of_its_pictures(written, place, capsys):
+    assert run(place, "--batch-size", "4", "--seed", "1") == 2
+    assert "holds pictures of other seed; give another --out" in capsys.readouterr().err
 
 
 def test_loras_that_do_not_fit_are_refused(place, capsys, tmp_path):
@@ -208,12 +212,14 @@ def test_loras_that_do_not_fit_are_refused(place, capsys, tmp_path):
     assert "not the config.json of an alignment run" in capsys.readouterr().err
 
 
-def test_a_file_of_samples_that_is_not_whole_is_named(written, place, capsys):
-    path = place / "out" / "samples" / "tuned-00000.npz"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-300])
-    try:
-        assert run(place, "--batch-size", "4") == 2
-        assert "tuned-00000.npz: cannot be read" in capsys.readouterr().err
-    finally:
-        path.write_bytes(whole)
+def test_a_file_of_samples_that_is_not_whole_is_named(written, tmp_path):
+    plan = SamplingPlan(("a", "b", "c"), 2, STEPS, 0, 4)
+    first, last = plan.blocks()
+    whole = (written / "samples" / "tuned-00000.npz").read_bytes()
+    (tmp_path / "tuned-00000.npz").write_bytes(whole[:-300])
+    (tmp_path / "tuned-00002.npz").write_bytes(whole)
+    stored = StoredSamples(tmp_path, "tuned", plan)
+    with pytest.raises(ValueError, match=r"tuned-00000\.npz: cannot be read .*delete it, and it is drawn again"):
+        stored.read(first)
+    with pytest.raises(ValueError, match=r"tuned-00002\.npz: holds 4 pictures for 2; delete it"):
+        stored.read(last)

@@ -20,7 +20,7 @@ PROMPTS = np.arange(20)
 
 def values(name, gain, kind="reward", role=""):
     base = np.linspace(0, 1, 20)
-    return PairedValues(name, kind, base, base + gain + 0.01 * (-1.0) ** PROMPTS, PROMPTS, role)
+    return PairedValues(name, kind, base, base + gain + 0.009 * (-1.0) ** PROMPTS, PROMPTS, role)
 
 
 def result(*given):
@@ -35,10 +35,12 @@ OPTIMISED = values("latent:a", 0.5, role="optimised")
 
 def test_verdicts_set_held_out_judges_and_the_truth_beside_what_is_optimised():
     given = [OPTIMISED, values("b", -0.3, role="held out"), values("c", 0.0, role="held out")]
-    assert verdicts(result(*given, values("true utility", 0.2, "truth"))) == [
-        "latent:a rises, b falls: by it the gain is not real.",
-        "latent:a rises, c is not decided.",
-        "latent:a rises, true utility rises too.",
+    few = values("true quality", -0.01 + np.where(PROMPTS < 2, 0.1, 0.0), "truth")
+    assert verdicts(result(*given, values("true utility", 0.2, "truth"), few)) == [
+        "While latent:a rises, b falls: by it the gain is not real.",
+        "While latent:a rises, c is not decided in the mean.",
+        "While latent:a rises, true utility rises too.",
+        "While latent:a rises, true quality is not decided in the mean, and loses most pairs.",
     ]
     assert verdicts(result(*given[1:])) == [] and verdicts(result(values("latent:a", -1.0, role="optimised"))) == []
 

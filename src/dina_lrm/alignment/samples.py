@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -108,9 +109,9 @@ class StoredSamples:
         """A block that was drawn. Raises ValueError for a file that is not whole."""
         path = self._path(block)
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 found = Samples(stored["images"], stored["latents"], int(stored["cut"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is drawn again") from error
         wanted = len(block) * self._plan.images
         if len(found.images) != wanted:

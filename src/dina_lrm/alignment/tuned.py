@@ -88,6 +88,8 @@ def load_lora(generator: Generator, folder: Path, scale: float = 1.0) -> Adapter
         with warnings.catch_warnings():
             # The generator has adapters already, which is meant
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute")
+            # Of what diffusers clears away before it raises
+            warnings.filterwarnings("ignore", f"Adapter {ADAPTER} was active which is now deleted")
             generator.pipeline.load_lora_weights(folder, adapter_name=ADAPTER)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{folder}: does not fit {type(generator.model).__name__}: {error}") from error

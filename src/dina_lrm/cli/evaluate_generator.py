@@ -141,6 +141,9 @@ def _notes(named: Named, plan: SamplingPlan, cut: int, same: int) -> list[str]:
 
 
 def _check(arguments: Arguments) -> None:
+    """Refuse what can be refused before a model is loaded."""
+    from dina_lrm.rewards.base import reward_family
+
     for name in ("images_per_prompt", "batch_size", "count", "steps"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -148,6 +151,8 @@ def _check(arguments: Arguments) -> None:
     names = _names(arguments)
     if len(set(names)) < len(names):
         raise UserError(f"--rewards {arguments.rewards}: names one twice; accepted is each once")
+    for name in names:
+        reward_family(name)
 
 
 def _names(arguments: Arguments) -> list[str]:

@@ -81,7 +81,7 @@ def composition_table(result: GeneratorComparison) -> Table:
         gap = found.difference
         change = None if gap.mean is None else Share(gap.mean, gap.low, gap.high, signed=True)
         rows.append([found.name, share(found.base), share(found.tuned), change, gap.counted])
-    return Table(["Composition", "Base, %", "Tuned, %", "Difference", "Pairs"], rows, "Right, by the oracle.")
+    return Table(["Asked for", "Base, %", "Tuned, %", "Difference", "Pairs"], rows, "Right, by the oracle.")
 
 
 def measures_table(result: GeneratorComparison) -> Table:
@@ -94,17 +94,24 @@ def measures_table(result: GeneratorComparison) -> Table:
 
 
 def verdicts(result: GeneratorComparison) -> list[str]:
-    """What the intervals decide of the gain, in sentences; nothing where no optimised reward is among the judges."""
-    sentences = []
-    ahead = [
-        found.name for found in result.comparisons if found.role == "optimised" and found.difference.beyond(0.0) > 0
-    ]
-    for found in result.of_kind("reward", "truth"):
-        if ahead and found.role != "optimised":
-            sign = found.difference.beyond(0.0)
-            word = {1: "rises too", 0: "is not decided", -1: "falls: by it the gain is not real"}[sign]
-            sentences.append(f"{', '.join(ahead)} rises, {found.name} {word}.")
-    return sentences
+    """What the intervals decide of the gain, in sentences; nothing where no optimised reward rises among the judges.
+
+    A mean may hold while most pairs are lost, where a few are won by much: both are said.
+    """
+    judged = result.of_kind("reward", "truth")
+    ahead = [found.name for found in judged if found.role == "optimised" and found.difference.beyond(0.0) > 0]
+    if not ahead:
+        return []
+    others = [found for found in judged if found.role != "optimised"]
+    return [f"While {', '.join(ahead)} rises, {found.name} {_verdict(found)}." for found in others]
+
+
+def _verdict(found: Comparison) -> str:
+    mean = found.difference.beyond(0.0)
+    pairs = 0 if found.win_rate is None else found.win_rate.beyond(0.5)
+    means = {1: "rises too", 0: "is not decided in the mean", -1: "falls: by it the gain is not real"}
+    most = {1: ", and wins most pairs", 0: ", and who wins more pairs is not decided", -1: ", and loses most pairs"}
+    return means[mean] + ("" if pairs == mean else most[pairs])
 
 
 def share(found: Estimate | None) -> Share | None:
