@@ -74,10 +74,10 @@ def test_levels_are_those_of_the_scheduler(pair):
     levels = sampling_levels(pipeline.scheduler, model.process, STEPS, tokens=64)
     torch.testing.assert_close(torch.tensor(trace.levels), levels[1:])
     if isinstance(model.process, RectifiedFlow):
-        assert trace.levels == tuple(pipeline.scheduler.sigmas[1:].tolist())
+        assert trace.levels == tuple(pipeline.scheduler.sigmas[1:].tolist()) and trace.levels[-1] == 0
     else:
         assert [round(1000 * level) - 1 for level in trace.levels[:-1]] == pipeline.scheduler.timesteps[1:].tolist()
-    assert trace.levels[-1] == 0
+        assert 0 < trace.levels[-1] < trace.levels[-2]  # this scheduler ends at timestep 0
 
 
 def test_scores_are_those_of_the_states_and_the_last_that_of_the_clean_latents(pair):

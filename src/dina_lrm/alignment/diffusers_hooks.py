@@ -55,7 +55,7 @@ class RewardTrace:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The noise level after each step; the last is 0."""
+        """The noise level after each step; the last is 0, or that of timestep 0 where the scheduler ends there."""
         return tuple(self._levels)
 
     @property

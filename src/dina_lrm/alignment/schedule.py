@@ -34,9 +34,14 @@ def sampling_levels(
         return copy.sigmas.float().cpu()
     copy.set_timesteps(steps)
     levels = process.noise_level_from_timestep(copy.timesteps.float().cpu())
-    end = process.noise_level_from_timestep(0) if copy.config.get("set_alpha_to_one") is False else torch.tensor(0.0)
+    return torch.cat([levels, torch.tensor([_last_level(copy, process, float(levels[-1]))])])
+
+
+def _last_level(scheduler: Any, process: ForwardProcess, before: float) -> float:  # noqa: ANN401
+    """The level behind the last step, which starts at `before`; of a variance-preserving process."""
+    end = float(process.noise_level_from_timestep(0)) if scheduler.config.get("set_alpha_to_one") is False else 0.0
     # A schedule whose last step starts there has none left but to the clean latent
-    return torch.cat([levels, torch.where(end < levels[-1], end, 0.0).reshape(1)])
+    return end if end < before else 0.0
 
 
 def _shift_range(config: Any) -> dict[str, float]:  # noqa: ANN401
@@ -54,14 +59,14 @@ def next_level(
 ) -> float:
     """The noise level of the state behind the step from `timestep`, of a scheduler whose timesteps are set.
 
-    That behind the last step is clean: 0. Raises ValueError for a timestep that the scheduler visits never or twice, as
-    those of second order do.
+    That behind the last step is clean, 0, but for schedulers that end at timestep 0. Raises ValueError for a timestep
+    that the scheduler visits never or twice, as those of second order do.
     """
     number = _number_of(scheduler, timestep)
-    if number == len(scheduler.timesteps) - 1:
-        return 0.0
     if isinstance(process, RectifiedFlow):
         return float(scheduler.sigmas[number + 1])
+    if number == len(scheduler.timesteps) - 1:
+        return _last_level(scheduler, process, float(process.noise_level_from_timestep(float(timestep))))
     return float(process.noise_level_from_timestep(scheduler.timesteps[number + 1].float().cpu()))
 
 
