@@ -181,6 +181,8 @@ def test_bad_input_is_refused_before_anything_is_computed(tmp_path):
         Objective(generator, (RewardTerm("sharpness", noise_level=0.4),))
     with pytest.raises(ValueError, match="accepted are multiples of"):
         Generator(bundled_pipeline(), 33)
+    with pytest.raises(ValueError, match="ema_every: got 5, accepted: at most steps, 4"):
+        replace(REFL, ema_every=5)
     with pytest.raises(ValueError, match="algorithm: got 'refl', accepted: flow-grpo"):
         type(GRPO).from_dict(REFL.to_dict())
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
 from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.samples import SamplingPlan, StoredSamples, draw_samples
-from dina_lrm.alignment.tuned import WEIGHTS, load_lora
+from dina_lrm.alignment.samples import PicturePlan, StoredSamples, draw_samples
+from dina_lrm.alignment.tuned import WEIGHTS
 from dina_lrm.cli.main import main
 from dina_lrm.evaluation.generators import GeneratorComparison
 from dina_lrm.synthetic.world import bundled_pipeline
@@ -111,7 +111,7 @@ def test_the_same_command_draws_nothing_again_and_gives_the_same(written, place)
 
 def test_a_side_is_what_plain_diffusers_makes_of_base_and_lora(written, place):
     prompts = ("a small red ring on white", "two large blue bars on black", "hard")
-    plan = SamplingPlan(prompts, 2, STEPS, 0, 4)
+    plan = PicturePlan(prompts, 2, STEPS, 0, 4)
     block = next(iter(plan.blocks()))
     stored = {name: StoredSamples(written / "samples", name, plan).read(block) for name in ("base", "tuned")}
     assert not np.array_equal(stored["base"].images, stored["tuned"].images)
@@ -127,16 +127,16 @@ def test_a_side_is_what_plain_diffusers_makes_of_base_and_lora(written, place):
 
 
 def test_a_picture_depends_on_its_prompt_and_seed_alone_and_the_scale_is_that_of_diffusers(place):
-    plan = SamplingPlan(("a small red ring on white", "two large blue bars on black"), 2, STEPS, 3, 2)
+    plan = PicturePlan(("a small red ring on white", "two large blue bars on black"), 2, STEPS, 3, 2)
     first, second = plan.blocks()
     made = generator()
-    wide = SamplingPlan(plan.prompts, 2, STEPS, 3, 4)
+    wide = PicturePlan(plan.prompts, 2, STEPS, 3, 4)
     whole = draw_samples(made, wide, next(wide.blocks()))
     with made.reference():
         parts = [draw_samples(made, plan, block).images for block in (first, second)]
     assert np.abs(np.concatenate(parts).astype(int) - whole.images).max() <= 1
-    with load_lora(made, place / "run" / "lora", 0.0).entered():
-        nothing = draw_samples(made, wide, next(wide.blocks()))
+    made.load_lora(place / "run" / "lora", 0.0)
+    nothing = draw_samples(made, wide, next(wide.blocks()))
     assert np.array_equal(nothing.images, whole.images)
 
 
@@ -213,7 +213,7 @@ def test_loras_that_do_not_fit_are_refused(place, capsys, tmp_path):
 
 
 def test_a_file_of_samples_that_is_not_whole_is_named(written, tmp_path):
-    plan = SamplingPlan(("a", "b", "c"), 2, STEPS, 0, 4)
+    plan = PicturePlan(("a", "b", "c"), 2, STEPS, 0, 4)
     first, last = plan.blocks()
     whole = (written / "samples" / "tuned-00000.npz").read_bytes()
     (tmp_path / "tuned-00000.npz").write_bytes(whole[:-300])

@@ -129,4 +129,4 @@ def test_bad_input_exits_with_2_and_says_what_is_accepted(tmp_path, capsys, word
 def test_a_lora_of_something_else_is_refused(tmp_path, capsys):
     Generator(bundled_pipeline("synthetic-unet"), 32, 2, 4.0, 0, 3.0).save_lora(tmp_path / "lora")
     assert main([*QUICK, "--out", str(tmp_path / "out"), "--lora", str(tmp_path / "lora")]) == 2
-    assert "LoRA tensors are of the transformer" in capsys.readouterr().err
+    assert "accepted: a LoRA of the generator's transformer alone" in capsys.readouterr().err

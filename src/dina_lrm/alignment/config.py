@@ -207,6 +207,8 @@ class AlignConfig:
         for name in ("steps", "batch_size", "micro_batch", "ema_every", "checkpoint_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer of at least 1")
         require(self.batch_size % self.micro_batch == 0, "micro_batch", self.micro_batch, "a divisor of batch_size")
+        reached = self.ema_every <= self.steps
+        require(reached, "ema_every", self.ema_every, f"at most steps, {self.steps}: lora/ holds the moving average")
         require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")

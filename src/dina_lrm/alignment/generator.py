@@ -138,27 +138,29 @@ class Generator:
         Raises:
             ValueError: for a folder without LoRA weights, and for weights that are not all of this generator's model.
         """
-        path = folder / LORA_WEIGHT_NAME_SAFE
+        path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
         if not path.is_file():
             raise ValueError(
                 f"{folder}: has no {LORA_WEIGHT_NAME_SAFE}; accepted is a LoRA's folder, as `align` writes"
             )
         with safe_open(path, "pt") as file:
-            factors = [name for name in file.keys() if "lora" in name]
-        own = [name for name in factors if name.startswith(f"{self._component}.")]
-        if not factors or len(own) < len(factors):
-            raise ValueError(
-                f"{path}: {len(own)} of {len(factors)} LoRA tensors are of the {self._component}; all must be"
-            )
-        self.model.delete_adapters(ADAPTER)
-        try:
-            self.pipeline.load_lora_weights(folder, adapter_name=ADAPTER)
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path}: does not fit the generator: {str(error).splitlines()[0]}") from error
+            names = [name for name in file.keys() if "lora" in name]
+        other = next((name for name in names if not name.startswith(f"{self._component}.")), None)
+        if other is not None or not names:
+            raise ValueError(f"{path}: holds {other!r}; accepted: a LoRA of the generator's {self._component} alone")
+        with warnings.catch_warnings():
+            # A reward's LoRA stays, and its own goes while it is in use: both are meant
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
+            warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
+            self.model.delete_adapters(ADAPTER)
+            try:
+                self.pipeline.load_lora_weights(folder, adapter_name=ADAPTER)
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise ValueError(f"{path}: does not fit {model}: {str(error).splitlines()[0]}") from error
         self.pipeline.set_adapters([ADAPTER], [scale])
         self.parameters = self._learning()
-        if len(self.parameters) != len(own):
-            raise ValueError(f"{path}: {len(self.parameters)} of {len(own)} LoRA tensors fit the generator")
+        if len(self.parameters) != len(names):
+            raise ValueError(f"{path}: holds {len(names)} tensors, of which {len(self.parameters)} fit {model}")
         self._factor = scale
 
     def save_lora(self, folder: Path) -> None:

@@ -30,7 +30,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class SamplingPlan:
+class PicturePlan:
     """What is drawn: `images` pictures for each prompt, in `steps` of the generator's scheduler.
 
     A block is the pictures of `block_prompts` prompts: what is in memory, and in one file, at a time.
@@ -62,7 +62,7 @@ class SamplingPlan:
 
 
 @torch.no_grad()
-def draw_samples(generator: Generator, plan: SamplingPlan, block: range) -> Samples:
+def draw_samples(generator: Generator, plan: PicturePlan, block: range) -> Samples:
     """The pictures of a block, those of a prompt side by side. Prompts that are too long are cut and counted."""
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     seeds, levels = plan.seeds(block), generator.levels(plan.steps)
@@ -81,7 +81,7 @@ def draw_samples(generator: Generator, plan: SamplingPlan, block: range) -> Samp
 class StoredSamples:
     """The blocks of one side in a folder, drawn where they are not there yet."""
 
-    def __init__(self, folder: Path, name: str, plan: SamplingPlan) -> None:
+    def __init__(self, folder: Path, name: str, plan: PicturePlan) -> None:
         self._folder, self._name, self._plan = folder, name, plan
 
     def draw(

@@ -76,7 +76,7 @@ def smallest(config: AlignConfig) -> AlignConfig:
         few = config.grpo.group
         config = replace(config, grpo=replace(config.grpo, updates=1))
     looks = replace(config.looks, every=1, images=1)
-    return replace(config, steps=1, batch_size=few, micro_batch=few, looks=looks, checkpoint_every=1)
+    return replace(config, steps=1, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=1)
 
 
 def _run(

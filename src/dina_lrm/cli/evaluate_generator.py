@@ -14,7 +14,7 @@ from dina_lrm.cli.prompts import prompts_of
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.generator import Generator
-    from dina_lrm.alignment.samples import SamplingPlan, StoredSamples
+    from dina_lrm.alignment.samples import PicturePlan, StoredSamples
     from dina_lrm.cli.generator_sides import Named, Sides
     from dina_lrm.data.prompt_sets import PromptSet
     from dina_lrm.evaluation.generators import GeneratorComparison
@@ -75,14 +75,14 @@ def run(arguments: Arguments) -> dict[str, object]:
     _check(arguments)
     prompts = _prompts(arguments)
 
-    from dina_lrm.alignment.samples import SamplingPlan
+    from dina_lrm.alignment.samples import PicturePlan
     from dina_lrm.cli.generator_sides import Named, Sides
 
     asked = (arguments.steps, arguments.guidance, arguments.resolution, arguments.prompt_length)
     named = Named(arguments.base, arguments.tuned, arguments.lora_scale, *asked)
     settings = named.settings()
     images, steps = arguments.images_per_prompt, settings.sampling_steps
-    plan = SamplingPlan(prompts.prompts, images, steps, arguments.seed, arguments.batch_size)
+    plan = PicturePlan(prompts.prompts, images, steps, arguments.seed, arguments.batch_size)
     sides = Sides(named, settings, plan, arguments.out / "samples", chosen_device(arguments.device))
     rewards = _rewards(arguments, sides.base, named)
     kept = sides.draw(lambda title: progress(title, arguments.quiet))
@@ -94,7 +94,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _compared(
-    arguments: Arguments, prompts: PromptSet, named: Named, sides: Sides, plan: SamplingPlan, rewards: list[Reward]
+    arguments: Arguments, prompts: PromptSet, named: Named, sides: Sides, plan: PicturePlan, rewards: list[Reward]
 ) -> GeneratorComparison:
     from dina_lrm.cli.generator_values import measure_side, paired, role_of, same_pictures
     from dina_lrm.evaluation.environment import command_line, environment
@@ -124,7 +124,7 @@ def _compared(
     )
 
 
-def _notes(named: Named, plan: SamplingPlan, cut: int, same: int) -> list[str]:
+def _notes(named: Named, plan: PicturePlan, cut: int, same: int) -> list[str]:
     notes, pictures = [], len(plan.prompts) * plan.images
     if same:
         notes.append(f"{same} of {pictures} pictures are the same on both sides: there the tuning changes nothing.")
@@ -205,7 +205,7 @@ def _show(arguments: Arguments, result: GeneratorComparison) -> None:
 
 
 def _write(
-    arguments: Arguments, result: GeneratorComparison, stored: dict[str, StoredSamples], plan: SamplingPlan
+    arguments: Arguments, result: GeneratorComparison, stored: dict[str, StoredSamples], plan: PicturePlan
 ) -> None:
     import numpy as np
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffusers import DiffusionPipeline
-
 from dina_lrm.alignment.config import GeneratorSettings
 from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.samples import SamplingPlan, StoredSamples
-from dina_lrm.alignment.tuned import TuningRun, load_lora, lora_folder, tuning_run
+from dina_lrm.alignment.samples import PicturePlan, StoredSamples
+from dina_lrm.alignment.tuned import TuningRun, lora_folder, tuning_run
 from dina_lrm.cli.common import ReportProgress, UserError
+from dina_lrm.cli.generators import loaded_generator
 from dina_lrm.data.files import replaced_when_complete
-from dina_lrm.locate import BUNDLED, locate_generator
+from dina_lrm.locate import BUNDLED
 from dina_lrm.recipes.alignment import refl_synthetic
 from dina_lrm.rewards.score_files import weights_hash
-from dina_lrm.synthetic.world import bundled_pipeline
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ class Sides:
     Raises ValueError where `folder` holds pictures of other settings, and for a LoRA that does not fit.
     """
 
-    def __init__(
-        self, named: Named, settings: GeneratorSettings, plan: SamplingPlan, folder: Path, device: str
-    ) -> None:
+    def __init__(self, named: Named, settings: GeneratorSettings, plan: PicturePlan, folder: Path, device: str) -> None:
         lora = named.lora
         _keep_settings(folder / "settings.json", _decides(named, settings, lora, plan))
         self.base = _generator(named.base, settings, device)
@@ -86,7 +82,8 @@ class Sides:
             self._tuned = _generator(named.tuned, settings, device)
             self._tuned_weights: Callable[[], AbstractContextManager[None]] = self._tuned.reference
         else:
-            self._tuned, self._tuned_weights = self.base, load_lora(self.base, lora, named.lora_scale).entered
+            self.base.load_lora(lora, named.lora_scale)
+            self._tuned, self._tuned_weights = self.base, nullcontext
         self.stored = {name: StoredSamples(folder, name, plan) for name in ("base", "tuned")}
 
     def draw(self, report: Callable[[str], AbstractContextManager[ReportProgress]]) -> int:
@@ -97,7 +94,7 @@ class Sides:
             return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, progress)
 
 
-def _decides(named: Named, settings: GeneratorSettings, lora: Path | None, plan: SamplingPlan) -> dict[str, object]:
+def _decides(named: Named, settings: GeneratorSettings, lora: Path | None, plan: PicturePlan) -> dict[str, object]:
     """All that decides the pictures, as plain values."""
     return {
         "base": named.base,
@@ -127,15 +124,4 @@ def _keep_settings(path: Path, wanted: dict[str, object]) -> None:
 
 
 def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:
-    if name in BUNDLED:
-        pipeline = bundled_pipeline(name)
-    else:
-        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
-        pipeline = DiffusionPipeline.from_pretrained(locate_generator(name), **absent)
-    return Generator(
-        pipeline.to(device),
-        settings.resolution,
-        rank=1,
-        prompt_length=settings.prompt_length,
-        guidance=settings.guidance,
-    )
+    return loaded_generator(replace(settings, pretrained=name, rank=1, alpha=1.0), device)

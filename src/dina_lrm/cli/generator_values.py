@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from dina_lrm.alignment.measures import MEASURES, diversity
-from dina_lrm.alignment.samples import Samples, SamplingPlan, StoredSamples
+from dina_lrm.alignment.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun
 from dina_lrm.evaluation.generators import MeasureKind, PairedValues, Role
 from dina_lrm.rewards.base import Reward
@@ -33,7 +33,7 @@ class Measured:
 
 def measure_side(
     samples: StoredSamples,
-    plan: SamplingPlan,
+    plan: PicturePlan,
     rewards: Sequence[Reward],
     progress: Callable[[int, int], None],
 ) -> Measured:
@@ -48,7 +48,7 @@ def measure_side(
     return Measured({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut)
 
 
-def paired(base: Measured, tuned: Measured, plan: SamplingPlan, roles: dict[str, Role]) -> list[PairedValues]:
+def paired(base: Measured, tuned: Measured, plan: PicturePlan, roles: dict[str, Role]) -> list[PairedValues]:
     """Both sides together; what has no value at all, such as the truth of prompts of another world, is left out."""
     numbers = {prompt: number for number, prompt in reversed(list(enumerate(plan.prompts)))}
     of_prompt = np.array([numbers[prompt] for prompt in plan.prompts])
@@ -64,7 +64,7 @@ def paired(base: Measured, tuned: Measured, plan: SamplingPlan, roles: dict[str,
     ]  # fmt: skip
 
 
-def same_pictures(base: StoredSamples, tuned: StoredSamples, plan: SamplingPlan) -> int:
+def same_pictures(base: StoredSamples, tuned: StoredSamples, plan: PicturePlan) -> int:
     """How many pictures are the same on both sides, to the last grey level."""
     pairs = ((base.read(block).images, tuned.read(block).images) for block in plan.blocks())
     return sum(int((one == other).all(axis=(1, 2, 3)).sum()) for one, other in pairs)
@@ -77,7 +77,7 @@ def role_of(reward: Reward, run: TuningRun | None) -> Role:
     return "optimised" if run.optimised(reward) else "held out"
 
 
-def _block(drawn: Samples, block: range, plan: SamplingPlan, rewards: Sequence[Reward]) -> dict[MeasureKind, Values]:
+def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Sequence[Reward]) -> dict[MeasureKind, Values]:
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     truth = true_parts(drawn.images, prompts)
     # By number, not by text: a prompt that a set holds twice has pictures of its own each time
