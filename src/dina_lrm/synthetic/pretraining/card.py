@@ -30,7 +30,7 @@ def model_card(facts: Mapping[str, Any], captions: Sequence[str]) -> str:
         "seed": config["seed"],
         "time since the last resume": f"{facts['seconds'] / 60:.0f} minutes",
         "command": f"`dina-lrm synthetic pretrain --config.architecture {architecture} --config.seed {config['seed']} "
-        "--out FOLDER`",
+        f"{'' if config.get('compile', True) else '--config.no-compile '}--out FOLDER`",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"""---
