@@ -20,7 +20,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
 from dina_lrm.backbones.parts import frozen_vae
-from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
@@ -151,10 +151,7 @@ def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torc
     The pooled vector is that of SDXL's second encoder, projected; of SD1.5 and SD2.1, whose U-Net has no use for it,
     the encoder's output at the end of the prompt, not projected.
     """
-    wrong = [prompt for prompt in prompts if not isinstance(prompt, str)]
-    if wrong or isinstance(prompts, str) or not prompts:
-        given = f"{wrong[0]!r} in the list" if wrong else repr(prompts)
-        raise ValueError(f"prompts: got {given}, expected a list of at least one string")
+    expect_prompts(prompts)
     two = isinstance(pipeline, StableDiffusionXLPipeline)
     names = ("tokenizer", "tokenizer_2") if two else ("tokenizer",)
     tokenizers = [pipeline.components[name] for name in names]
