@@ -15,12 +15,17 @@ from dina_lrm.alignment.selection import SamplingPlan
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.sampling_curve import (
     PLAIN,
+    CurvePoint,
     Schedule,
     best_of_n_curve,
+    curve_plot,
+    curve_table,
     joined,
-)  # fmt: skip
+)
 from dina_lrm.experiments.sampling_pools import Pool, draw_pool, replay
 from dina_lrm.synthetic.world import bundled_pipeline
+from dina_lrm.typed import from_plain
+from tests.documents import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
 PROMPTS = ["a small red ring on white", "two large blue bars on black"]
@@ -107,3 +112,10 @@ def test_the_command_draws_once_and_writes_table_and_plot(tmp_path, capsys):
     ):
         assert main([*words, str(tmp_path / "other"), *wrong]) == 2
         assert error in capsys.readouterr().err
+
+
+def test_the_page_shows_the_table_of_the_committed_results():
+    rows = json.loads((ROOT / "docs" / "results" / "sampling" / "curve.json").read_text())["points"]
+    points = [from_plain(CurvePoint, row) for row in rows]
+    assert curve_table(points).strip("\n") in (ROOT / "docs" / "sampling.md").read_text()
+    assert len(curve_plot(points).axes) == 2
