@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dina_lrm.alignment.config import RewardTerm
-from dina_lrm.cli.align import AlignArguments, _prompts, reward_term, smallest
+from dina_lrm.cli.align import AlignArguments, _prompts, reward_term
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from tests.alignment.runs import REFL
@@ -33,7 +33,7 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_p
 
 @pytest.mark.parametrize("recipe", [make for recipes in RECIPES.values() for make in recipes.values()])
 def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
-    few = smallest(recipe())
+    few = recipe().smallest()
     assert few.steps == 1 and few.batch_size == few.micro_batch
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
+from dina_lrm.backbones.base import Conditioning
 
 Config = TypeVar("Config", bound=AlignConfig)
 Learn = Callable[[], float]
@@ -59,6 +60,19 @@ class Algorithm(ABC, Generic[Config]):
         """Prompts for an update, different ones while there are enough."""
         chosen = rng.choice(len(self.prompts), count, replace=count > len(self.prompts))
         return [self.prompts[index] for index in chosen]
+
+    def base_samples(
+        self, prompts: Sequence[str], seeds: Sequence[int]
+    ) -> Iterator[tuple[Sequence[str], Conditioning, Latents]]:
+        """Clean latents of the generator before it learned, a micro-batch at a time, with prompts and conditioning."""
+        size = self.config.micro_batch
+        for start in range(0, len(prompts), size):
+            some = prompts[start : start + size]
+            with self.generator.reference():
+                conditioning = self.generator.encode_prompts(some)
+                noise = self.generator.noise(seeds[start : start + size])
+                latents = self.generator.denoise(noise, conditioning, self.levels)
+            yield some, conditioning, latents
 
     def own_parts(self) -> list[slice]:
         """The micro-batches of an update that are this process's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from dina_lrm.typed import from_plain, require, to_plain
@@ -213,6 +213,11 @@ class AlignConfig:
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
 
+    def smallest(self: Config) -> Config:
+        """One update of one micro-batch, with looks at an image a prompt before and after: a rehearsal of the run."""
+        looks, few = replace(self.looks, every=1, images=1), self.micro_batch
+        return replace(self, steps=1, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=1)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with the algorithm's name."""
         return {"algorithm": self.algorithm, **to_plain(self)}
@@ -255,6 +260,11 @@ class GrpoConfig(AlignConfig):
         last = self.generator.sampling_steps - 1
         require(self.grpo.window_steps <= last, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
 
+    def smallest(self) -> GrpoConfig:
+        """One update of one group."""
+        once = replace(self.grpo, updates=1)
+        return super(GrpoConfig, replace(self, micro_batch=self.grpo.group, grpo=once)).smallest()
+
 
 @dataclass(frozen=True)
 class LpoConfig(AlignConfig):
@@ -275,3 +285,7 @@ class DpoConfig(AlignConfig):
 
     algorithm = "dpo"
     dpo: DpoSettings = field(default_factory=DpoSettings)
+
+    def smallest(self) -> DpoConfig:
+        """One update on one pair."""
+        return super(DpoConfig, replace(self, dpo=replace(self.dpo, prompts=1, candidates=2))).smallest()

@@ -69,31 +69,26 @@ class Dpo(Algorithm[DpoConfig]):
         noise = generator.noise(seeds).repeat(2, 1, 1, 1)
         x, target = generator.process.add_noise(x_0, noise, level), generator.process.velocity(x_0, noise, level)
         with torch.no_grad(), generator.reference():
-            reference = squared_error(lambda: generator.velocity(x, level, both), target)
-        own = squared_error(lambda: generator.velocity(x, level, both), target)
+            reference = squared_error(generator.velocity(x, level, both), target)
+        own = squared_error(generator.velocity(x, level, both), target)
         (winner, loser), (winner_before, loser_before) = own.chunk(2), reference.chunk(2)
         return dpo_loss(winner, loser, winner_before, loser_before, self.config.dpo.beta)
 
     @torch.no_grad()
     def _drawn_pairs(self) -> SamplePairs:
-        config, generator = self.config, self.generator
+        config = self.config
         rng = np.random.default_rng([config.seed, 2**31])
         prompts = self.drawn_prompts(rng, config.dpo.prompts)
-        count, size = config.dpo.candidates, config.micro_batch
+        count = config.dpo.candidates
         captions = [prompt for prompt in prompts for _ in range(count)]
         seeds = rng.integers(2**62, size=len(captions)).tolist()
         reward_seed = int(rng.integers(2**31))
         latents, totals, parts = [], [], []
-        with generator.reference():
-            for start in range(0, len(captions), size):
-                some = captions[start : start + size]
-                conditioning = generator.encode_prompts(some)
-                latents.append(
-                    generator.denoise(generator.noise(seeds[start : start + size]), conditioning, self.levels)
-                )
-                found = self.objective(latents[-1], some, reward_seed, conditioning)
-                totals.append(found.total)
-                parts.append(found.parts)
+        for some, conditioning, clean in self.base_samples(captions, seeds):
+            found = self.objective(clean, some, reward_seed, conditioning)
+            latents.append(clean)
+            totals.append(found.total)
+            parts.append(found.parts)
         together = torch.cat(latents).unflatten(0, (len(prompts), count))
         scores = torch.cat(totals)
         ranked = scores.reshape(len(prompts), count)

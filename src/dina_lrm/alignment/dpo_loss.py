@@ -9,7 +9,6 @@ the velocity's error is that of the noise times (1 / alpha)^2, as in the pretrai
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -32,6 +31,6 @@ def dpo_loss(
     return -logsigmoid(-beta / 2 * inside)
 
 
-def squared_error(predict: Callable[[], Tensor], target: Tensor) -> Float[Tensor, " batch"]:
+def squared_error(predicted: Tensor, target: Tensor) -> Float[Tensor, " batch"]:
     """Mean squared error of a prediction over all axes but the batch."""
-    return (predict().float() - target.float()).square().flatten(1).mean(1)
+    return (predicted.float() - target.float()).square().flatten(1).mean(1)

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from safetensors import safe_open
@@ -118,6 +119,13 @@ class Generator:
     def images(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:
         """Pixels in [0, 1]; differentiable but where they are clipped."""
         return (self.backbone.decode_latents(latents) / 2 + 0.5).clamp(0, 1)
+
+    @torch.no_grad()
+    def pictures(self, latents: Latents) -> UInt8[np.ndarray, "batch rows columns 3"]:
+        """What a person sees: pixels in whole grey levels."""
+        pixels = self.images(latents).permute(0, 2, 3, 1)
+        found: UInt8[np.ndarray, "batch rows columns 3"] = (pixels * 255).round().to(torch.uint8).cpu().numpy()
+        return found
 
     @contextmanager
     def reference(self) -> Iterator[None]:

@@ -87,8 +87,7 @@ class Looks:
             found = self._objective(latents, sampled.prompts, conditioning=conditioning)
             scores.append({PROXY: found.total, **found.parts})
             drift.append(self._drift(latents, sampled.noise, conditioning))
-            pixels = self._generator.images(latents).permute(0, 2, 3, 1)
-            images.append((pixels * 255).round().to(torch.uint8).cpu().numpy())
+            images.append(self._generator.pictures(latents))
         seen = np.concatenate(images)
         np.savez_compressed(self._folder / SAMPLES / f"step-{step}.npz", images=seen, prompts=np.array(self._prompts))
         named = {name: torch.cat([row[name] for row in scores]).cpu() for name in scores[0]}

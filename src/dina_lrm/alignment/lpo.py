@@ -22,7 +22,7 @@ from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.alignment.lpo_loss import best_and_worst, lpo_loss, pair_threshold
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
-from dina_lrm.alignment.rollout import step_of
+from dina_lrm.alignment.rollout import derived_seeds, step_of
 from dina_lrm.alignment.step_scores import StepScorer, latent_model
 from dina_lrm.alignment.steps import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.backbones.base import Conditioning
@@ -142,8 +142,7 @@ class Lpo(Algorithm[LpoConfig]):
         return torch.stack([step.sample(self._noise(seeds, number, draw)) for draw in draws])
 
     def _noise(self, seeds: list[int], number: int, draw: int) -> Latents:
-        drawn = [int(np.random.default_rng([seed, number, 0, draw]).integers(2**62)) for seed in seeds]
-        return self.generator.noise(drawn)
+        return self.generator.noise(derived_seeds(seeds, number, 0, draw))
 
     def _judged(
         self,

@@ -37,8 +37,7 @@ from dina_lrm.alignment.records import (
     write_records,
 )
 from dina_lrm.rewards.base import Reward
-from dina_lrm.synthetic.captions import true_parts
-from dina_lrm.synthetic.utility import PERSONALITIES
+from dina_lrm.synthetic.captions import true_values
 
 Scores = Float[np.ndarray, " pictures"]
 
@@ -197,8 +196,7 @@ def _said_of_missing(name: str, summary: Summary) -> Summary:
 
 def _truth(images: Images, prompts: Sequence[str]) -> dict[str, Summary]:
     """Utility, alignment and quality by the oracle; nothing where no prompt is of the synthetic world."""
-    parts = true_parts(images, prompts)
-    if np.isnan(parts).all():
+    found = true_values(images, prompts)
+    if np.isnan(found["utility"]).all():
         return {}
-    named = {"utility": PERSONALITIES["balanced"].utility(parts), "alignment": parts[:, 0], "quality": parts[:, 1]}
-    return {name: summarise(values, prompts) for name, values in named.items()}
+    return {name: summarise(values, prompts) for name, values in found.items()}

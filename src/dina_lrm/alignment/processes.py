@@ -70,7 +70,7 @@ class Processes:
         """The mean over processes of each name."""
         if self.count == 1:
             return dict(values)
-        stacked = torch.tensor(list(values.values()), dtype=torch.float64, device="cpu").float().to(self.device)
+        stacked = torch.tensor(list(values.values()), dtype=torch.float32, device=self.device)
         return dict(zip(values, self._accelerator.reduce(stacked, "mean").tolist(), strict=True))
 
     def agree(self, said: str | None) -> str | None:

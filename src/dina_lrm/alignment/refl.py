@@ -96,17 +96,9 @@ class Refl(Algorithm[ReflConfig]):
         return with_pretraining(loss, velocity, target, self.config.refl.pretraining_weight)
 
     def _own_samples(self) -> OwnSamples:
-        config, generator = self.config, self.generator
+        config = self.config
         rng = np.random.default_rng([config.seed, 2**31])
         prompts = [self.prompts[i] for i in rng.integers(len(self.prompts), size=config.refl.pretraining_samples)]
         seeds = rng.integers(2**62, size=len(prompts)).tolist()
-        with generator.reference():
-            latents = [
-                generator.denoise(
-                    generator.noise(seeds[i : i + config.micro_batch]),
-                    generator.encode_prompts(prompts[i : i + config.micro_batch]),
-                    self.levels,
-                )
-                for i in range(0, len(prompts), config.micro_batch)
-            ]
+        latents = [clean for _, _, clean in self.base_samples(prompts, seeds)]
         return OwnSamples(torch.cat(latents), tuple(prompts))

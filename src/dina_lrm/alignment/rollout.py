@@ -61,11 +61,15 @@ def roll_out(
         if number not in window:
             x = step.mean
             continue
-        drawn = [int(np.random.default_rng([seed, number]).integers(2**62)) for seed in seeds]
-        x_next = step.sample(generator.noise(drawn))
+        x_next = step.sample(generator.noise(derived_seeds(seeds, number)))
         transitions.append(Transition(x, level, after, step, x_next))
         x = x_next
     return Rollout(x, conditioning, tuple(transitions))
+
+
+def derived_seeds(seeds: Sequence[int], *key: int) -> list[int]:
+    """A seed for each image, a function of the image's own and of `key`."""
+    return [int(np.random.default_rng([seed, *key]).integers(2**62)) for seed in seeds]
 
 
 def step_of(

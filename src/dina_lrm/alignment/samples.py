@@ -72,8 +72,7 @@ def draw_samples(generator: Generator, plan: PicturePlan, block: range) -> Sampl
         conditioning = generator.backbone.encode_prompts(prompts[part])
         cut += sum(told is not None for told in conditioning.truncated or ())
         clean = generator.denoise(generator.noise(seeds[part]), conditioning, levels)
-        pixels = generator.images(clean).permute(0, 2, 3, 1)
-        images.append((pixels * 255).round().to(torch.uint8).cpu().numpy())
+        images.append(generator.pictures(clean))
         latents.append(clean.float().cpu().numpy())
     return Samples(np.concatenate(images), np.concatenate(latents), cut)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -40,6 +41,15 @@ class AlignArguments(CommonArguments):
     """Check everything on one update of the smallest batch, and write nothing that stays."""
 
 
+def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro
+    """A subcommand for each recipe, with the first line of its documentation."""
+    return tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in recipes.items()},
+        {name: (make.__doc__ or "").split("\n")[0] for name, make in recipes.items()},
+        prefix_names=False,
+    )
+
+
 def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
@@ -50,7 +60,7 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     device = chosen_device(arguments.device)
     if arguments.dry_run:
         with tempfile.TemporaryDirectory() as folder:
-            return _run(smallest(config), prompts, shown[:2], Path(folder) / "run", device, arguments)
+            return _run(config.smallest(), prompts, shown[:2], Path(folder) / "run", device, arguments)
     return _run(config, prompts, shown, arguments.out, device, arguments)
 
 
@@ -63,20 +73,6 @@ def reward_term(text: str) -> RewardTerm:
         return RewardTerm(name, float(weight))
     except ValueError:
         raise UserError(f"--more-rewards {text}: the weight is {weight!r}; accepted: NAME or NAME=NUMBER") from None
-
-
-def smallest(config: AlignConfig) -> AlignConfig:
-    """One update of the smallest batch that `config` allows, with looks at two images before and after."""
-    from dina_lrm.alignment.config import DpoConfig, GrpoConfig
-
-    few = config.micro_batch
-    if isinstance(config, DpoConfig):
-        config = replace(config, dpo=replace(config.dpo, prompts=1, candidates=2))
-    if isinstance(config, GrpoConfig):
-        few = config.grpo.group
-        config = replace(config, grpo=replace(config.grpo, updates=1))
-    looks = replace(config.looks, every=1, images=1)
-    return replace(config, steps=1, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=1)
 
 
 def _run(

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.config import DpoConfig
-from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.cli.align import AlignArguments, align, recipe_choice
 from dina_lrm.recipes.alignment import DPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = DpoConfig
 else:
-    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in DPO_RECIPES.items()},
-        {name: (make.__doc__ or "").split("\n")[0] for name, make in DPO_RECIPES.items()},
-        prefix_names=False,
-    )
+    RecipeChoice = recipe_choice(DPO_RECIPES)
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.config import GrpoConfig
-from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.cli.align import AlignArguments, align, recipe_choice
 from dina_lrm.recipes.alignment import GRPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = GrpoConfig
 else:
-    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in GRPO_RECIPES.items()},
-        {name: (make.__doc__ or "").split("\n")[0] for name, make in GRPO_RECIPES.items()},
-        prefix_names=False,
-    )
+    RecipeChoice = recipe_choice(GRPO_RECIPES)
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

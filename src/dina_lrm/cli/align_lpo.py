@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.config import LpoConfig
-from dina_lrm.cli.align import AlignArguments, align
+from dina_lrm.cli.align import AlignArguments, align, recipe_choice
 from dina_lrm.recipes.alignment import LPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = LpoConfig
 else:
-    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in LPO_RECIPES.items()},
-        {name: (make.__doc__ or "").split("\n")[0] for name, make in LPO_RECIPES.items()},
-        prefix_names=False,
-    )
+    RecipeChoice = recipe_choice(LPO_RECIPES)
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

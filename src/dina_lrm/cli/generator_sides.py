@@ -7,17 +7,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dina_lrm.alignment.config import GeneratorSettings
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.samples import PicturePlan, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun, lora_folder, tuning_run
 from dina_lrm.cli.common import ReportProgress, UserError
-from dina_lrm.cli.generators import loaded_generator
+from dina_lrm.cli.generators import as_asked, loaded_generator, usual_settings
 from dina_lrm.data.files import replaced_when_complete
-from dina_lrm.locate import BUNDLED
-from dina_lrm.recipes.alignment import refl_synthetic
 from dina_lrm.rewards.score_files import weights_hash
 
 
@@ -46,15 +43,13 @@ class Named:
     def settings(self) -> GeneratorSettings:
         """How to sample: as asked for, else as the run did, else as the bundled world or Stable Diffusion 3.5 does."""
         run = self.run
-        usual = refl_synthetic().generator if self.base in BUNDLED else GeneratorSettings()
-        asked: dict[str, Any] = {
-            "sampling_steps": self.steps,
-            "guidance": self.guidance,
-            "resolution": self.resolution,
-            "prompt_length": self.prompt_length,
-        }
-        known = usual if run is None else run.generator
-        return replace(known, **{name: value for name, value in asked.items() if value is not None})
+        return as_asked(
+            usual_settings(self.base) if run is None else run.generator,
+            sampling_steps=self.steps,
+            guidance=self.guidance,
+            resolution=self.resolution,
+            prompt_length=self.prompt_length,
+        )
 
     def described(self) -> dict[str, str]:
         """The settings in words."""

@@ -14,9 +14,8 @@ from dina_lrm.alignment.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun
 from dina_lrm.evaluation.generators import MeasureKind, PairedValues, Role
 from dina_lrm.rewards.base import Reward
-from dina_lrm.synthetic.captions import true_parts
+from dina_lrm.synthetic.captions import true_values
 from dina_lrm.synthetic.composition import composition
-from dina_lrm.synthetic.utility import PERSONALITIES
 
 DIVERSITY = "diversity"
 Values = dict[str, Float[np.ndarray, "..."]]
@@ -79,16 +78,11 @@ def role_of(reward: Reward, run: TuningRun | None) -> Role:
 
 def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Sequence[Reward]) -> dict[MeasureKind, Values]:
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
-    truth = true_parts(drawn.images, prompts)
     # By number, not by text: a prompt that a set holds twice has pictures of its own each time
     spread = diversity(drawn.images, [str(number) for number in block for _ in range(plan.images)])
     return {
         "reward": {reward.name: _scores(reward, drawn, prompts, plan.batch_size) for reward in rewards},
-        "truth": {
-            "true utility": PERSONALITIES["balanced"].utility(truth),
-            "true alignment": truth[:, 0],
-            "true quality": truth[:, 1],
-        },
+        "truth": {f"true {name}": values for name, values in true_values(drawn.images, prompts).items()},
         "attribute": dict(composition(drawn.images, prompts)),
         "measure": {
             **{name: np.asarray(measure(drawn.images), float) for name, measure in MEASURES.items()},

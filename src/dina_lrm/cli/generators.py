@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.config import GeneratorSettings
     from dina_lrm.alignment.generator import Generator
+
+
+def usual_settings(name: str) -> GeneratorSettings:
+    """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
+    from dina_lrm.alignment.config import GeneratorSettings
+    from dina_lrm.locate import BUNDLED
+    from dina_lrm.recipes.alignment import BUNDLED_GENERATOR
+
+    return replace(BUNDLED_GENERATOR if name in BUNDLED else GeneratorSettings(), pretrained=name)
+
+
+def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields
+    """The settings with what was asked for in the place of their own; None asks for nothing."""
+    return replace(settings, **{name: value for name, value in asked.items() if value is not None})
 
 
 def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:

@@ -12,7 +12,7 @@ import tyro
 
 from dina_lrm.cli.common import CommonArguments, ReportProgress, UserError, chosen_device, console, progress
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
-from dina_lrm.cli.generators import loaded_generator
+from dina_lrm.cli.generators import as_asked, loaded_generator, usual_settings
 from dina_lrm.cli.prompts import prompts_or_texts
 
 if TYPE_CHECKING:
@@ -101,9 +101,11 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.alignment.config import RewardTerm
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
+    from dina_lrm.alignment.selection import SamplingPlan
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
 
-    settings, plan = _settings(arguments), _plan(arguments)
+    settings = _settings(arguments)
+    plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = loaded_generator(settings, chosen_device(arguments.device))
     if arguments.lora is not None:
         generator.load_lora(arguments.lora, arguments.lora_scale)
@@ -129,28 +131,14 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _settings(arguments: Arguments) -> GeneratorSettings:
-    from dina_lrm.alignment.config import GeneratorSettings
-    from dina_lrm.locate import BUNDLED
-
-    bundled = arguments.generator in BUNDLED
-    defaults = GeneratorSettings(arguments.generator, rank=1, alpha=1.0)
-    if bundled:
-        defaults = GeneratorSettings(arguments.generator, 32, 0, 1, 1.0, 20, 3.0)
-    return GeneratorSettings(
-        arguments.generator,
-        defaults.resolution if arguments.resolution is None else arguments.resolution,
-        defaults.prompt_length if arguments.prompt_length is None else arguments.prompt_length,
-        1,
-        1.0,
-        defaults.sampling_steps if arguments.steps is None else arguments.steps,
-        defaults.guidance if arguments.guidance is None else arguments.guidance,
+    # The smallest LoRA: none is trained here, and a stored one takes its place
+    return as_asked(
+        replace(usual_settings(arguments.generator), rank=1, alpha=1.0),
+        resolution=arguments.resolution,
+        prompt_length=arguments.prompt_length,
+        sampling_steps=arguments.steps,
+        guidance=arguments.guidance,
     )
-
-
-def _plan(arguments: Arguments) -> SamplingPlan:
-    from dina_lrm.alignment.selection import SamplingPlan
-
-    return SamplingPlan(arguments.n, _settings(arguments).sampling_steps, arguments.seed, arguments.batch_size)
 
 
 @dataclass(frozen=True)

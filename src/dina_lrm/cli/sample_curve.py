@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,15 +92,17 @@ def _schedules(steps: int) -> tuple[Schedule, ...]:
 
 
 def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], UnitFlops]:
-    from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
+    from dina_lrm.alignment.config import RewardTerm
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
     from dina_lrm.alignment.selection import SamplingPlan
-    from dina_lrm.cli.generators import loaded_generator
+    from dina_lrm.cli.generators import loaded_generator, usual_settings
     from dina_lrm.experiments.sampling_pools import Pool, draw_pool
 
     prompts = list(prompts_of(SYNTHETIC, [0, 7], arguments.prompt_count).prompts)
-    generator = loaded_generator(GeneratorSettings(SYNTHETIC, 32, 0, 1, 1.0, arguments.steps, 3.0), "cpu")
+    generator = loaded_generator(
+        replace(usual_settings(SYNTHETIC), rank=1, alpha=1.0, sampling_steps=arguments.steps), "cpu"
+    )
     pools = []
     with generator.reference(), progress("candidates", arguments.quiet) as report:
         objective = Objective(generator, (RewardTerm(),), differentiable=False)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,8 +19,7 @@ from dina_lrm.cli.result import plain
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.evaluation.bootstrap import bootstrap_interval
 from dina_lrm.reports.gallery import gallery, save_gallery
-from dina_lrm.synthetic.captions import true_parts
-from dina_lrm.synthetic.utility import PERSONALITIES
+from dina_lrm.synthetic.captions import true_values
 
 Pixels = NDArray[np.uint8]
 """(n, height, width, 3)."""
@@ -97,9 +95,7 @@ class Sampled:
 
 def pixels_of(generator: Generator, selections: Sequence[Selection]) -> Pixels:
     """The chosen samples as pictures, decoded one by one."""
-    with torch.no_grad():
-        decoded = [generator.images(one.latents)[0].permute(1, 2, 0) for one in selections]
-    return np.stack([(image * 255).round().to(torch.uint8).cpu().numpy() for image in decoded])
+    return np.concatenate([generator.pictures(one.latents) for one in selections])
 
 
 def write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
@@ -156,7 +152,7 @@ def _mean(values: Float[np.ndarray, " prompts"], selections: Sequence[Selection]
 
 def _utility(pixels: Pixels, selections: Sequence[Selection]) -> Float[np.ndarray, " prompts"] | None:
     """NaN for prompts of another world; None where all are."""
-    truth = PERSONALITIES["balanced"].utility(true_parts(pixels, [one.prompt for one in selections]))
+    truth = true_values(pixels, [one.prompt for one in selections])["utility"]
     return None if np.isnan(truth).all() else truth
 
 

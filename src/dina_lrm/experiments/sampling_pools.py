@@ -25,8 +25,7 @@ from dina_lrm.alignment.selection import SamplingPlan
 from dina_lrm.alignment.step_scores import StepScorer
 from dina_lrm.alignment.steps import Ode
 from dina_lrm.data.files import replaced_when_complete
-from dina_lrm.synthetic.captions import true_parts
-from dina_lrm.synthetic.utility import PERSONALITIES
+from dina_lrm.synthetic.captions import true_values
 
 READINGS = ("clean", "noisy")
 Table = Float[np.ndarray, "prompts candidates"]
@@ -93,8 +92,8 @@ def draw_pool(
                     columns.setdefault(f"{name} {step}", []).append(scores.cpu().numpy())
             x = Ode().step(generator.process, x, velocity, level, following).mean
         columns.setdefault("final", []).append(objective(x, told, conditioning=given).total.cpu().numpy())
-        pixels = (generator.images(x).permute(0, 2, 3, 1) * 255).round().to(torch.uint8).cpu().numpy()
-        columns.setdefault("utility", []).append(PERSONALITIES["balanced"].utility(true_parts(pixels, told)))
+        pixels = generator.pictures(x)
+        columns.setdefault("utility", []).append(true_values(pixels, told)["utility"])
         if report is not None:
             report(min(start + plan.batch_size, len(seeds)), len(seeds))
     tables = {name: np.concatenate(parts).reshape(len(prompts), plan.n) for name, parts in columns.items()}

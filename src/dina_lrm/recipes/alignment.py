@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from dina_lrm.alignment.config import (
@@ -19,7 +20,11 @@ from dina_lrm.alignment.config import (
     RewardTerm,
 )
 
-_BUNDLED: Final = GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0)
+BUNDLED_GENERATOR: Final = GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0)
+"""How the bundled generators are sampled, and the LoRA that their runs train."""
+_IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
+_REWARDS: Final = (RewardTerm("latent:synthetic", noise_level=0.2),)
+_LOOKS: Final = LookSettings(every=5, prompts=32, images=2)
 
 
 def refl_synthetic() -> ReflConfig:
@@ -32,12 +37,12 @@ def refl_synthetic() -> ReflConfig:
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=_BUNDLED,
-        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        generator=BUNDLED_GENERATOR,
+        rewards=_REWARDS,
         refl=ReflSettings(first=14, last=19),
         lr=3e-4,
         ema_every=1,
-        looks=LookSettings(every=5, prompts=32, images=2),
+        looks=_LOOKS,
         checkpoint_every=10,
     )
 
@@ -63,12 +68,12 @@ def grpo_synthetic() -> GrpoConfig:
         steps=60,
         batch_size=48,
         micro_batch=24,
-        generator=GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=10, guidance=3.0),
-        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        generator=_IN_TEN,
+        rewards=_REWARDS,
         grpo=GrpoSettings(group=12, clip=1e-3, updates=2),
         lr=3e-4,
         ema_every=1,
-        looks=LookSettings(every=5, prompts=32, images=2),
+        looks=_LOOKS,
         checkpoint_every=10,
     )
 
@@ -78,18 +83,13 @@ def grpo_synthetic_unet() -> GrpoConfig:
 
     `dina-lrm align flow-grpo synthetic-unet --prompts synthetic --out runs/grpo-unet`
     """
-    return GrpoConfig(
+    config = grpo_synthetic()
+    return replace(
+        config,
         name="synthetic-unet",
-        steps=60,
-        batch_size=48,
-        micro_batch=24,
-        generator=GeneratorSettings("synthetic-unet", 32, 0, rank=16, alpha=32.0, sampling_steps=10, guidance=3.0),
+        generator=replace(_IN_TEN, pretrained="synthetic-unet"),
         rewards=(RewardTerm("image:synthetic", noise_level=0.2),),
-        grpo=GrpoSettings(group=12, kernel="ddim", eta=1.0, clip=1e-3, updates=2),
-        lr=3e-4,
-        ema_every=1,
-        looks=LookSettings(every=5, prompts=32, images=2),
-        checkpoint_every=10,
+        grpo=replace(config.grpo, kernel="ddim", eta=1.0),
     )
 
 
@@ -127,12 +127,12 @@ def lpo_synthetic() -> LpoConfig:
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=10, guidance=3.0),
-        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        generator=_IN_TEN,
+        rewards=_REWARDS,
         lpo=LpoSettings(low=0.12, high=0.4),
         lr=3e-4,
         ema_every=1,
-        looks=LookSettings(every=5, prompts=32, images=2),
+        looks=_LOOKS,
         checkpoint_every=10,
     )
 
@@ -167,12 +167,12 @@ def dpo_synthetic() -> DpoConfig:
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=_BUNDLED,
-        rewards=(RewardTerm("latent:synthetic", noise_level=0.2),),
+        generator=BUNDLED_GENERATOR,
+        rewards=_REWARDS,
         dpo=DpoSettings(),
         lr=3e-4,
         ema_every=1,
-        looks=LookSettings(every=5, prompts=32, images=2),
+        looks=_LOOKS,
         checkpoint_every=10,
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dina_lrm.synthetic.oracle import oracle_parts
 from dina_lrm.synthetic.scene import Kind, Prompt, sample_prompt
+from dina_lrm.synthetic.utility import PERSONALITIES
 from dina_lrm.synthetic.vocabulary import BACKGROUNDS, COLOURS, COUNTS, IMAGE_SIZE, PLURALS, RELATIONS, SHAPES, SIZES
 
 _SINGULAR: Final = {plural: shape for shape, plural in PLURALS.items()}
@@ -53,6 +54,12 @@ def distinct_captions(rng: np.random.Generator, count: int) -> list[str]:
     while len(captions) < count:
         captions.setdefault(sample_prompt(rng).caption())
     return list(captions)
+
+
+def true_values(images: NDArray[np.uint8], captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """`true_parts` by name, with the utility that a balanced annotator has of them; (n,) each."""
+    parts = true_parts(images, captions)
+    return {"utility": PERSONALITIES["balanced"].utility(parts), "alignment": parts[:, 0], "quality": parts[:, 1]}
 
 
 def true_parts(images: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.float64]:
