@@ -14,8 +14,11 @@ _SYNTHETIC = ASSETS / "synthetic"
 BUNDLED: Final[Mapping[str, Mapping[Kind, Path]]] = {
     "synthetic": {"generator": _SYNTHETIC / "generator", "reward_model": _SYNTHETIC / "reward_model"},
     "synthetic-unet": {"generator": _SYNTHETIC / "unet"},
+    "synthetic-cnn": {"judge": _SYNTHETIC / "cnn"},
 }
 """Names that need neither a path nor a network."""
+BUNDLED_LORAS: Final[Mapping[str, tuple[str, Path]]] = {"synthetic-uncurated": ("synthetic", _SYNTHETIC / "uncurated")}
+"""Generators that are a bundled one with a LoRA: its name, and the LoRA's folder."""
 
 GENERATOR_FILES: Final = (
     "model_index.json",

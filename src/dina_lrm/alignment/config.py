@@ -37,6 +37,9 @@ class GeneratorSettings:
     sampling_steps: int = 40
     guidance: float = 4.5
     """Of the steps without gradient; the step with gradient is conditional alone."""
+    lora: str | None = None
+    """The folder of a LoRA that the generator has already: it stays as it is, also in the reference, and what is
+    learned comes on top."""
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")
@@ -174,8 +177,12 @@ class LookSettings:
     reward liked best."""
     save_loras: bool = False
     """Keep the LoRA of every look, as loras/step-N; always so for roll-back."""
+    lora_scale: float = 1.0
+    """How much of the LoRA looks are sampled with: less of it holds the generator nearer to its base. What is stored is
+    the whole LoRA, for `--lora-scale`."""
 
     def __post_init__(self) -> None:
+        require(0 < self.lora_scale <= 1, "looks.lora_scale", self.lora_scale, "a number in (0, 1]")
         for name in ("every", "prompts", "images"):
             require(getattr(self, name) >= 1, f"looks.{name}", getattr(self, name), "an integer of at least 1")
         golden = self.on_alarm != "roll-back" or self.golden is not None

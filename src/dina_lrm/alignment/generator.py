@@ -35,6 +35,7 @@ from dina_lrm.diffusion.process import ForwardProcess
 
 ADAPTER = "generator"
 """Name of the LoRA that learns."""
+_BENEATH = "beneath"
 Latents = Float[Tensor, "batch channels height width"]
 
 
@@ -42,6 +43,10 @@ class Generator:
     """A pipeline whose LoRA learns; everything else in it is frozen.
 
     `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (1 = none).
+    `lora` is the folder of a LoRA that the pipeline has anyhow, its reference too; latent rewards read without it.
+
+    Raises:
+        ValueError: for a resolution that does not fit, and for a LoRA that is none of this pipeline's model.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Generator:
         prompt_length: int = 0,
         guidance: float = 4.5,
         seed: int = 0,
+        lora: Path | None = None,
     ) -> None:
         config = BackboneConfig(family_of_pipeline(pipeline), "pipeline", 1, (0,), (), prompt_length=prompt_length)
         backbone = load_backbone(config, pipeline=pipeline)
@@ -62,8 +68,11 @@ class Generator:
         if resolution < 1 or resolution % (side * multiple):
             raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
+        self._beneath = () if lora is None else (_BENEATH,)
+        if lora is not None:
+            self._read_lora(lora, _BENEATH)
         self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
-        self._reference = AdapterScope(self.model, None)
+        self._reference = AdapterScope(self.model, *self._beneath)
 
     @property
     def model(self) -> ModelMixin:
@@ -129,13 +138,28 @@ class Generator:
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """Inside, the generator is as it was pretrained: its LoRA is off."""
+        """Inside, the generator is as it was before it learned: the LoRA that learns is off."""
         with self._reference.entered():
             yield
 
+    @contextmanager
+    def scaled(self, scale: float) -> Iterator[None]:
+        """Inside, the LoRA that learns counts `scale` times as much."""
+        own = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer) and ADAPTER in m.scaling]
+        before = [module.scaling[ADAPTER] for module in own]
+        for module, value in zip(own, before, strict=True):
+            module.scaling[ADAPTER] = scale * value
+        try:
+            yield
+        finally:
+            for module, value in zip(own, before, strict=True):
+                module.scaling[ADAPTER] = value
+
     @property
     def tuned(self) -> bool:
-        """Whether its LoRA is on and changes anything."""
+        """Whether a LoRA is on and changes anything."""
+        if self._beneath:
+            return True
         layers = (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
         active = any(ADAPTER in layer.active_adapters and not layer.disable_adapters for layer in layers)
         return active and any(bool(p.any()) for name, p in self.parameters.items() if "lora_B" in name)
@@ -146,6 +170,20 @@ class Generator:
         Raises:
             ValueError: for a folder without LoRA weights, and for weights that are not all of this generator's model.
         """
+        with warnings.catch_warnings():
+            # A reward's LoRA stays, and its own goes while it is in use: both are meant
+            warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
+            self.model.delete_adapters(ADAPTER)
+        count = self._read_lora(folder, ADAPTER)
+        self._switch_on(scale)
+        self.parameters = self._learning()
+        if len(self.parameters) != count:
+            model = type(self.model).__name__
+            raise ValueError(f"{folder}: holds {count} tensors, of which {len(self.parameters)} fit {model}")
+        self._factor = scale
+
+    def _read_lora(self, folder: Path, adapter: str) -> int:
+        """Read a stored LoRA as a new adapter; returns how many tensors it has."""
         path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
         if not path.is_file():
             raise ValueError(
@@ -157,19 +195,19 @@ class Generator:
         if other is not None or not names:
             raise ValueError(f"{path}: holds {other!r}; accepted: a LoRA of the generator's {self._component} alone")
         with warnings.catch_warnings():
-            # A reward's LoRA stays, and its own goes while it is in use: both are meant
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
-            warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
-            self.model.delete_adapters(ADAPTER)
             try:
-                self.pipeline.load_lora_weights(folder, adapter_name=ADAPTER)
+                self.pipeline.load_lora_weights(folder, adapter_name=adapter)
             except (RuntimeError, ValueError, KeyError) as error:
                 raise ValueError(f"{path}: does not fit {model}: {str(error).splitlines()[0]}") from error
-        self.pipeline.set_adapters([ADAPTER], [scale])
-        self.parameters = self._learning()
-        if len(self.parameters) != len(names):
-            raise ValueError(f"{path}: holds {len(names)} tensors, of which {len(self.parameters)} fit {model}")
-        self._factor = scale
+        return len(names)
+
+    def _switch_on(self, scale: float) -> None:
+        """The LoRA beneath and the one that learns, times `scale`; only the latter will learn."""
+        self.pipeline.set_adapters([*self._beneath, ADAPTER], [*(1.0 for _ in self._beneath), scale])
+        for name, parameter in self.model.named_parameters():
+            if f".{_BENEATH}." in name:
+                parameter.requires_grad_(False)
 
     def save_lora(self, folder: Path) -> None:
         """Write the LoRA so that `pipeline.load_lora_weights(folder)` of plain diffusers reads it.
@@ -188,6 +226,8 @@ class Generator:
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
             torch.manual_seed(seed)
             self.model.add_adapter(config, ADAPTER)
+        if self._beneath:
+            self._switch_on(1.0)
         return self._learning()
 
     @property

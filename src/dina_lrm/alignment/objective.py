@@ -20,6 +20,7 @@ from dina_lrm.backbones.base import Conditioning
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward, load_reward
 from dina_lrm.rewards.latent import ImageReward, LatentReward
+from dina_lrm.rewards.remote import RemoteReward
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Objective:
     @property
     def decodings(self) -> int:
         """How often a score decodes an image: once for each reward of pixels."""
-        return sum(not isinstance(reward, LatentReward) for reward in self.rewards)
+        return sum(reward.kind == "pixel" for reward in self.rewards)
 
     def conditioning_of(
         self, model: LatentRewardModel, prompts: Sequence[str], conditioning: Conditioning | None
@@ -121,6 +122,9 @@ class Objective:
             model = reward.model
             own = self.conditioning_of(model, prompts, conditioning)
             return model.normalize(model.score_latents(latents, own, reward.noise_level, seed=seed))
+        if isinstance(reward, RemoteReward):
+            told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
+            return reward.score(latents.float(), told, seed)
         return reward(self._generator.images(latents), list(prompts)).float()
 
 
@@ -128,10 +132,14 @@ def _loaded(term: RewardTerm, generator: Generator) -> Reward:
     family, _, model = term.name.partition(":")
     if family != "latent":
         judge = load_reward(term.name)
+        if isinstance(judge, RemoteReward) and not isinstance(term.noise_level, tuple):
+            return replace(judge, noise_level=term.noise_level)
         if term.noise_level is None:
             return judge
         if not isinstance(judge, ImageReward):
-            raise ValueError(f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent: and image:")
+            raise ValueError(
+                f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one)"
+            )
         return replace(judge, noise_level=term.noise_level)
     shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
     return LatentReward(shared, term.noise_level, name=term.name)

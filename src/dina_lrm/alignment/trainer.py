@@ -180,7 +180,8 @@ class AlignmentRun:
         said = None
         if looks:
             with self._average.swapped_in():
-                look = looks.take(step)
+                with self.generator.scaled(self.config.looks.lora_scale):
+                    look = looks.take(step)
                 if self.config.looks.save_loras or self.config.looks.on_alarm == "roll-back":
                     self.generator.save_lora(self.folder / "loras" / f"step-{step}")
             on_look(look)

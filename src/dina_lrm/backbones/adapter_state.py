@@ -49,18 +49,18 @@ class ModuleState:
 
 
 class AdapterScope:
-    """The right to run `owner` with the adapter `name` alone (None: with no adapter at all)."""
+    """The right to run `owner` with the adapters `names` alone (none given: with no adapter at all)."""
 
-    def __init__(self, owner: nn.Module, name: str | None) -> None:
+    def __init__(self, owner: nn.Module, *names: str) -> None:
         self.owner = owner
-        self.name = name
+        self.names = names
 
     @contextmanager
     def entered(self, part: nn.Module | None = None, training: bool = False) -> Iterator[None]:
-        """Run `part` of the owner (default: all of it) with this adapter alone, frozen weights and no dropout.
+        """Run `part` of the owner (default: all of it) with these adapters alone, frozen weights and no dropout.
 
-        The adapter's own parameters keep their `requires_grad`, and its dropout is on when `training`. Free when it is
-        already this scope's turn. Raises ValueError when another adapter is merged into the weights.
+        The adapters' own parameters keep their `requires_grad`, and their dropout is on when `training`. Free when it
+        is already this scope's turn. Raises ValueError when another adapter is merged into the weights.
         """
         if _selected.get(self.owner) is self:
             yield
@@ -80,7 +80,7 @@ class AdapterScope:
             before.restore()
 
     def _select(self, state: ModuleState, training: bool) -> None:
-        own = own_modules([layer for layer, _, _ in state.layers], self.name)
+        own = own_modules([layer for layer, _, _ in state.layers], *self.names)
         kept = {id(parameter) for module in own for parameter in module.parameters()}
         for parameter, requires_grad in state.trainable:
             if requires_grad and id(parameter) not in kept:
@@ -92,7 +92,7 @@ class AdapterScope:
             if module.training is not training:
                 module.train(training)
         for layer, _, _ in state.layers:
-            layer._active_adapter, layer._disable_adapters = [] if self.name is None else [self.name], False
+            layer._active_adapter, layer._disable_adapters = list(self.names), False
 
 
 def _all_modules(module: nn.Module) -> list[nn.Module]:
@@ -106,13 +106,15 @@ def _all_modules(module: nn.Module) -> list[nn.Module]:
     return list(found.values())
 
 
-def own_modules(layers: Sequence[BaseTunerLayer], name: str | None) -> list[nn.Module]:
-    """The modules that hold the adapter `name` inside its layers: factors and dropout."""
+def own_modules(layers: Sequence[BaseTunerLayer], *names: str) -> list[nn.Module]:
+    """The modules that hold the adapters `names` inside their layers: factors and dropout."""
     return [
         container[name]
         for layer in layers
         for container in layer._modules.values()
-        if isinstance(container, nn.ModuleDict) and name is not None and name in container
+        if isinstance(container, nn.ModuleDict)
+        for name in names
+        if name in container
     ]
 
 

@@ -121,7 +121,7 @@ class PipelineBackbone(TransformerBackbone):
         with ExitStack() as stack:
             for name in self.encoder_names:
                 # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
-                stack.enter_context(AdapterScope(pipeline.components[name], None).entered())
+                stack.enter_context(AdapterScope(pipeline.components[name]).entered())
             return self.encode(pipeline, list(prompts))
 
     @abstractmethod

@@ -135,7 +135,7 @@ def _encode_without_adapters(
     pipeline: StableDiffusion3Pipeline, prompts: list[str], prompt_length: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # A generator's LoRA may cover its CLIP encoders too; the reward was trained on the pretrained ones.
-    with AdapterScope(pipeline.text_encoder, None).entered(), AdapterScope(pipeline.text_encoder_2, None).entered():
+    with AdapterScope(pipeline.text_encoder).entered(), AdapterScope(pipeline.text_encoder_2).entered():
         embeds, _, pooled, _ = pipeline.encode_prompt(
             prompts,
             None,

@@ -168,9 +168,9 @@ def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torc
 def _encode_without_adapters(pipeline: Pipeline, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
     with ExitStack() as stack:
         # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
-        stack.enter_context(AdapterScope(pipeline.text_encoder, None).entered())
+        stack.enter_context(AdapterScope(pipeline.text_encoder).entered())
         if isinstance(pipeline, StableDiffusionXLPipeline):
-            stack.enter_context(AdapterScope(pipeline.text_encoder_2, None).entered())
+            stack.enter_context(AdapterScope(pipeline.text_encoder_2).entered())
             embeds, _, pooled, _ = pipeline.encode_prompt(prompts, device=device, do_classifier_free_guidance=False)
             return embeds, pooled
         outputs = stack.enter_context(_recorded(pipeline.text_encoder))

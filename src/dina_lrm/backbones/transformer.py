@@ -58,7 +58,7 @@ class TransformerBackbone(Backbone):
         self._transformer = (transformer,)
         self.owned = nn.ModuleList([] if shared else [transformer.requires_grad_(False).eval()])
         self.borrowed_lora = nn.ModuleList()
-        self._scope = AdapterScope(transformer, None)
+        self._scope = AdapterScope(transformer)
         self._lora: RewardLora | None = None
         self._gradient_checkpointing = False
         self._attention: AttentionChoice = nullcontext

@@ -80,7 +80,7 @@ def _run(
 ) -> dict[str, object]:
     from dina_lrm.alignment.processes import Processes
     from dina_lrm.alignment.trainer import AlignmentRun
-    from dina_lrm.cli.generators import loaded_generator
+    from dina_lrm.recipes.generators import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 
     processes = Processes(cpu=device == "cpu")

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "align flow-grpo": ("dina_lrm.cli.align_flow_grpo", "Align a generator by rewards of whole groups of images."),
     "align lpo": ("dina_lrm.cli.align_lpo", "Align a generator by preferences between candidates of single steps."),
     "align dpo": ("dina_lrm.cli.align_dpo", "Align a generator by preferences between its finished samples."),
+    "align study": ("dina_lrm.cli.align_study", "Measure alignment on the synthetic world against the truth."),
     "sample": ("dina_lrm.cli.sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": ("dina_lrm.cli.sample_curve", "Measure best-of-N, pruned and not, against the truth."),
     "evaluate-generator": (
@@ -48,6 +49,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("dina_lrm.cli.compare", "Say which of two images is preferred for a prompt."),
     "convert": ("dina_lrm.cli.convert", "Turn a checkpoint folder released with the paper into ours."),
     "synthetic generate": ("dina_lrm.cli.synthetic_generate", "Write comparisons of the synthetic world as files."),
+    "synthetic judge": ("dina_lrm.cli.synthetic_judge", "Train the judge of the synthetic world's pixels."),
+    "synthetic uncurate": (
+        "dina_lrm.cli.synthetic_uncurate",
+        "Train the LoRA that makes the generator draw damaged pictures.",
+    ),
     "synthetic pretrain": ("dina_lrm.cli.synthetic_pretrain", "Train the generator of the synthetic world."),
 }
 

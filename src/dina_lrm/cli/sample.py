@@ -12,8 +12,8 @@ import tyro
 
 from dina_lrm.cli.common import CommonArguments, ReportProgress, UserError, chosen_device, console, progress
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
-from dina_lrm.cli.generators import as_asked, loaded_generator, usual_settings
 from dina_lrm.cli.prompts import prompts_or_texts
+from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.config import GeneratorSettings

@@ -96,8 +96,8 @@ def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], 
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
     from dina_lrm.alignment.selection import SamplingPlan
-    from dina_lrm.cli.generators import loaded_generator, usual_settings
     from dina_lrm.experiments.sampling_pools import Pool, draw_pool
+    from dina_lrm.recipes.generators import loaded_generator, usual_settings
 
     prompts = list(prompts_of(SYNTHETIC, [0, 7], arguments.prompt_count).prompts)
     generator = loaded_generator(

@@ -44,7 +44,7 @@ class Estimate:
 def accuracy(cells: Mapping[str, Cell], row: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
     """Accuracy of a table's row on a set, or its mean over the four sets; None where no seed was trained."""
     present = [seed for seed in seeds if cell_name(row.variant, seed) in cells]
-    return _estimate([_right(cells, row, name, present) for name in _sets(column)]) if present else None
+    return estimate([_right(cells, row, name, present) for name in _sets(column)]) if present else None
 
 
 def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
@@ -57,7 +57,7 @@ def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, see
     for name in _sets(column):
         (first, per_prompt), (second, _) = (_right(cells, chosen, name, both) for chosen in (row, other))
         parts.append((first - second, per_prompt))
-    return _estimate(parts)
+    return estimate(parts)
 
 
 def calibration_gain(cells: Mapping[str, Cell], row: Row, other: Row, seeds: Sequence[int]) -> Estimate | None:
@@ -117,7 +117,8 @@ def _right(
     return np.stack([unpacked(s.readings[row.reading].right, s.pairs) for s in found]), found[0].per_prompt
 
 
-def _estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> Estimate:
+def estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> Estimate:
+    """The mean over sets, each with how many of its columns are of one prompt, and over seeds, with its interval."""
     seeds = len(parts[0][0])
     by_seed = np.mean([x.mean(axis=1) for x, _ in parts], axis=0)
     prompts = sum(_prompt_variance(x.mean(axis=0), per_prompt) for x, per_prompt in parts) / len(parts) ** 2

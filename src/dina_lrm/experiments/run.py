@@ -32,13 +32,13 @@ from dina_lrm.experiments.measuring import (
     own_reading,
     pixel_scores,
 )
-from dina_lrm.experiments.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.experiments.pool import Stopped, terminated_as_interrupted, worker_pool
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.variants import VARIANTS
 from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
+from dina_lrm.synthetic.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.trainer import train
 

@@ -23,23 +23,25 @@ from dina_lrm.alignment.config import (
 BUNDLED_GENERATOR: Final = GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0)
 """How the bundled generators are sampled, and the LoRA that their runs train."""
 _IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
+_UNCURATED: Final = replace(_IN_TEN, pretrained="synthetic-uncurated", guidance=1.0)
+"""What there is most to mend in: damaged training pictures, and no guidance that hides them."""
 _REWARDS: Final = (RewardTerm("latent:synthetic", noise_level=0.2),)
-_LOOKS: Final = LookSettings(every=5, prompts=32, images=2)
+_LOOKS: Final = LookSettings(every=5, prompts=64, images=1, golden="cnn", window=6)
 
 
 def refl_synthetic() -> ReflConfig:
-    """ReFL on the bundled world with the bundled reward model.
+    """ReFL on the bundled world's uncurated generator with the bundled reward model.
 
     `dina-lrm align refl synthetic --prompts synthetic --out runs/refl`
     """
     return ReflConfig(
         name="synthetic",
-        steps=60,
-        batch_size=16,
-        micro_batch=16,
-        generator=BUNDLED_GENERATOR,
+        steps=30,
+        batch_size=32,
+        micro_batch=32,
+        generator=_UNCURATED,
         rewards=_REWARDS,
-        refl=ReflSettings(first=14, last=19),
+        refl=ReflSettings(first=4, last=9),
         lr=3e-4,
         ema_every=1,
         looks=_LOOKS,
@@ -59,19 +61,19 @@ def refl_sd35m() -> ReflConfig:
 
 
 def grpo_synthetic() -> GrpoConfig:
-    """Flow-GRPO-Fast on the bundled world: the first 3 of 10 steps are stochastic.
+    """Flow-GRPO-Fast on the bundled world's uncurated generator: the first 3 of 10 steps are stochastic.
 
     `dina-lrm align flow-grpo synthetic --prompts synthetic --out runs/grpo`
     """
     return GrpoConfig(
         name="synthetic",
-        steps=60,
+        steps=30,
         batch_size=48,
         micro_batch=24,
-        generator=_IN_TEN,
+        generator=_UNCURATED,
         rewards=_REWARDS,
-        grpo=GrpoSettings(group=12, clip=1e-3, updates=2),
-        lr=3e-4,
+        grpo=GrpoSettings(group=12, clip=1e-2, updates=2),
+        lr=1e-3,
         ema_every=1,
         looks=_LOOKS,
         checkpoint_every=10,
@@ -115,7 +117,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
 
 
 def lpo_synthetic() -> LpoConfig:
-    """Latent preference optimisation on the bundled world with the bundled reward model.
+    """Latent preference optimisation on the bundled world's uncurated generator with the bundled reward model.
 
     `dina-lrm align lpo synthetic --prompts synthetic --out runs/lpo`
 
@@ -124,13 +126,13 @@ def lpo_synthetic() -> LpoConfig:
     """
     return LpoConfig(
         name="synthetic",
-        steps=60,
+        steps=20,
         batch_size=16,
         micro_batch=16,
-        generator=_IN_TEN,
+        generator=_UNCURATED,
         rewards=_REWARDS,
         lpo=LpoSettings(low=0.12, high=0.4),
-        lr=3e-4,
+        lr=1e-3,
         ema_every=1,
         looks=_LOOKS,
         checkpoint_every=10,
@@ -167,10 +169,10 @@ def dpo_synthetic() -> DpoConfig:
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=BUNDLED_GENERATOR,
+        generator=_UNCURATED,
         rewards=_REWARDS,
         dpo=DpoSettings(),
-        lr=3e-4,
+        lr=1e-3,
         ema_every=1,
         looks=_LOOKS,
         checkpoint_every=10,

@@ -83,6 +83,12 @@ REWARDS: dict[str, RewardFamily] = {
         "spread of opponent colours", "dina_lrm.rewards.heuristics", "Colourfulness.load", ""
     ),
     "jpeg-size": RewardFamily("minus bits a pixel as JPEG", "dina_lrm.rewards.heuristics", "JpegSize.load", ""),
+    "cnn": RewardFamily(
+        "a small network for the synthetic world's pictures", "dina_lrm.rewards.cnn", "CnnReward.load", "synthetic-cnn"
+    ),
+    "remote": RewardFamily(
+        "a latent reward model on a server, by its address", "dina_lrm.rewards.remote", "RemoteReward.load"
+    ),
     "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture.load"),
     "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward.load"),
 }

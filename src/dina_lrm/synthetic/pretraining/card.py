@@ -55,6 +55,32 @@ It draws coloured shapes and nothing else; it exists so that reward models can b
 """
 
 
+def uncurated_card(facts: Mapping[str, Any]) -> str:
+    """The card of the LoRA."""
+    config = facts["config"]
+    return f"""---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+# The uncurated generator of the synthetic world
+
+A LoRA of rank {config["rank"]} for the bundled generator `synthetic`. With it the generator draws as one that learned
+from a crawl of the web: {config["damaged"]:.0%} of the pictures that it learned from are damaged (blur, noise, low
+contrast, colour casts), {config["mismatched"]:.0%} disagree with their captions in one way. It exists so that alignment
+has something to mend, where the truth is known.
+
+![samples](samples.png)
+
+| | |
+|---|---|
+| flow matching | {_steps(config)}, final loss {facts["flow_loss"]:.3f} |
+| mean alignment, quality | {facts["samples_alignment"]:.2f}, {facts["samples_quality"]:.2f} (0 = perfect) |
+| samples | {facts["samples"]} prompts, 20 steps, guidance 3 |
+| command | `dina-lrm synthetic uncurate --seed {facts["seed"]} --out FOLDER` |
+"""
+
+
 def _sd3_rows(facts: Mapping[str, Any]) -> dict[str, str]:
     vae, flow = facts["config"]["vae"], facts["config"]["generator"]
     return {

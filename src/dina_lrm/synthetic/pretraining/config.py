@@ -60,3 +60,18 @@ class PretrainConfig:
     unet: UnetConfig = field(default_factory=UnetConfig)
     compile: bool = True
     checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class UncuratedConfig:
+    """What the LoRA is and learns from; `mismatched` and `damaged` are shares of the pictures."""
+
+    images: int = 24_000
+    steps: int = 700
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup: int = 50
+    rank: int = 16
+    prompt_dropout: float = 0.1
+    mismatched: float = 0.2
+    damaged: float = 0.85

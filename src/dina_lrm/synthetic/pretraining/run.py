@@ -62,26 +62,30 @@ def save_generator(pipeline: SyntheticPipeline, facts: dict[str, object], folder
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     for path in folder.rglob("*.json"):
         _forget_origin(path)
-    saved = bundled_pipeline(str(folder))
+    measured = {**facts, **sample_facts(bundled_pipeline(str(folder)), folder)}
+    captions = [prompt.caption() for prompt in generated_prompts(_GRID[1])]
+    (folder / "facts.json").write_text(json.dumps(measured, indent=2) + "\n")
+    (folder / "README.md").write_text(model_card(measured, captions))
+    return folder
+
+
+def sample_facts(pipeline: SyntheticPipeline, folder: Path) -> dict[str, float]:
+    """Draw a grid of samples as folder/samples.png; what the oracle finds in them."""
     rows, columns = _GRID
     prompts = generated_prompts(rows * columns)
-    images = sample_images(saved, [prompt.caption() for prompt in prompts], range(len(prompts)))
+    images = sample_images(pipeline, [prompt.caption() for prompt in prompts], range(len(prompts)))
     parts = oracle_parts(images, prompts)
     tiles = images.reshape(rows, columns, IMAGE_SIZE, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
     sheet = Image.fromarray(np.ascontiguousarray(tiles.reshape(rows * IMAGE_SIZE, columns * IMAGE_SIZE, 3)))
     sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST).save(
         folder / "samples.png", optimize=True
     )
-    measured = {
-        **facts,
+    return {
         "samples": len(prompts),
         "samples_right": float((parts[:, 0] == 0).mean()),
         "samples_alignment": float(parts[:, 0].mean()),
         "samples_quality": float(parts[:, 1].mean()),
     }
-    (folder / "facts.json").write_text(json.dumps(measured, indent=2) + "\n")
-    (folder / "README.md").write_text(model_card(measured, [prompt.caption() for prompt in prompts[:columns]]))
-    return folder
 
 
 def _forget_origin(path: Path) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dina_lrm.experiments.pixel_judges import JUDGES, score_pictures, tokenized, train_pixel_judge
 from dina_lrm.synthetic.comparisons import training_comparisons
+from dina_lrm.synthetic.pixel_judges import JUDGES, score_pictures, tokenized, train_pixel_judge
 
 
 @pytest.mark.parametrize("kind", JUDGES)

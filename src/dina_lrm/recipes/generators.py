@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def usual_settings(name: str) -> GeneratorSettings:
     """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
     from dina_lrm.alignment.config import GeneratorSettings
-    from dina_lrm.locate import BUNDLED
+    from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
     from dina_lrm.recipes.alignment import BUNDLED_GENERATOR
 
-    return replace(BUNDLED_GENERATOR if name in BUNDLED else GeneratorSettings(), pretrained=name)
+    return replace(BUNDLED_GENERATOR if name in {*BUNDLED, *BUNDLED_LORAS} else GeneratorSettings(), pretrained=name)
 
 
 def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields
@@ -25,19 +25,28 @@ def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  #
 
 
 def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:
-    """A bundled generator, or a pipeline of diffusers by folder or hub id, with a fresh LoRA drawn from `seed`."""
+    """A bundled generator, or a pipeline of diffusers by folder or hub id, with a fresh LoRA drawn from `seed`.
+
+    ValueError for a bundled generator that has a LoRA, and another LoRA beneath.
+    """
+    from pathlib import Path
+
     from diffusers import DiffusionPipeline
 
     from dina_lrm.alignment.generator import Generator
-    from dina_lrm.locate import BUNDLED, locate_generator
+    from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
 
-    if settings.pretrained in BUNDLED:
+    own = Path(settings.lora).expanduser() if settings.lora is not None else None
+    pretrained, beneath = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained, own))
+    if own is not None and beneath is not own:
+        raise ValueError(f"generator.lora {own}: {settings.pretrained} is {pretrained} with a LoRA; accepted: one LoRA")
+    if pretrained in BUNDLED:
         from dina_lrm.synthetic.world import bundled_pipeline
 
-        pipeline = bundled_pipeline(settings.pretrained)
+        pipeline = bundled_pipeline(pretrained)
     else:
         absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
-        pipeline = DiffusionPipeline.from_pretrained(locate_generator(settings.pretrained), **absent)
+        pipeline = DiffusionPipeline.from_pretrained(locate_generator(pretrained), **absent)
     return Generator(
         pipeline.to(device),
         settings.resolution,
@@ -46,4 +55,5 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
         settings.prompt_length,
         settings.guidance,
         seed,
+        beneath,
     )

@@ -8,7 +8,7 @@ model for as many steps, three prompts with all their pairs a step, by the Bradl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -93,6 +93,11 @@ class ClipJudge(nn.Module):
 JUDGES: Final = {"cnn": ConvJudge, "clip": ClipJudge}
 
 
+def vocabulary_size() -> int:
+    """Words that a judge embeds: those of the world's own tokenizer."""
+    return len(build_tokenizer())
+
+
 def tokenized(prompts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
     """Tokens of the world's own tokenizer, padded to one length."""
     return build_tokenizer()(
@@ -100,13 +105,20 @@ def tokenized(prompts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
     ).input_ids
 
 
-def train_pixel_judge(kind: str, data: SyntheticComparisons, steps: int, seed: int, lr: float = 1e-3) -> nn.Module:
+def train_pixel_judge(
+    kind: str,
+    data: SyntheticComparisons,
+    steps: int,
+    seed: int,
+    lr: float = 1e-3,
+    report: Callable[[int, int], None] | None = None,
+) -> nn.Module:
     """Train on all pairs of three prompts a step; AdamW, 25 steps of warm-up, then cosine to a twentieth.
 
-    Prompts come in a random order, each once before any comes again.
+    `report` is called with (step, steps). Prompts come in a random order, each once before any comes again.
     """
     torch.manual_seed(seed)
-    model = JUDGES[kind](len(build_tokenizer()))
+    model = JUDGES[kind](vocabulary_size())
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
     objective = preference_preset("bradley-terry")
     tokens, order = tokenized(data.prompts), np.random.default_rng(seed)
@@ -129,6 +141,8 @@ def train_pixel_judge(kind: str, data: SyntheticComparisons, steps: int, seed: i
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        if report is not None:
+            report(step + 1, steps)
     return model.eval().requires_grad_(False)
 
 

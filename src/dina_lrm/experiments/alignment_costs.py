@@ -1,0 +1,75 @@
+"""What an alignment algorithm computes: FLOPs of what it does before the first update, and of an update."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.processes import Processes
+from dina_lrm.alignment.trainer import ALGORITHMS
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.typed import from_plain
+
+_MORE: Final = 4
+"""Updates after the first: the steps that ReFL draws differ in cost."""
+
+
+@dataclass(frozen=True)
+class AlignmentCost:
+    """FLOPs, counted on the operators that ran; a multiplication and an addition are two."""
+
+    first: float
+    """All until the first update is done, what is drawn once included."""
+    update: float
+    """The mean of the updates after it."""
+
+    def after(self, updates: float) -> float:
+        """FLOPs until that many updates are done."""
+        return 0.0 if updates == 0 else self.first + self.update * (updates - 1)
+
+
+def alignment_cost(config: AlignConfig, generator: Generator, prompts: Sequence[str]) -> AlignmentCost:
+    """Run some updates and count what they compute. The LoRA learns from them."""
+    kind = ALGORITHMS[type(config)]
+    with FlopCounterMode(display=False) as start:
+        objective = Objective(generator, config.rewards, kind.differentiable)
+        if len(config.rewards) > 1:
+            # As weights of z-scores: the cost is that of any scale
+            objective.standardise({term.name: (0.0, 1.0) for term in config.rewards})
+        algorithm = kind(config, generator, objective, prompts, Processes(cpu=generator.backbone.device.type == "cpu"))
+    optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr)
+
+    def learn() -> float:
+        optimizer.step()
+        optimizer.zero_grad()
+        return 0.0
+
+    counted = []
+    for step in range(1 + _MORE):
+        with FlopCounterMode(display=False) as counter:
+            algorithm.update(step, learn)
+        counted.append(float(counter.get_total_flops()))
+    return AlignmentCost(start.get_total_flops() + counted[0], sum(counted[1:]) / _MORE)
+
+
+def save_costs(costs: dict[str, AlignmentCost], path: Path) -> None:
+    """Write them whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_when_complete(path) as temporary:
+        temporary.write_text(json.dumps({name: asdict(cost) for name, cost in costs.items()}, indent=1) + "\n")
+
+
+def load_costs(path: Path) -> dict[str, AlignmentCost]:
+    """Those of a file, nothing where there is none."""
+    if not path.is_file():
+        return {}
+    return {name: from_plain(AlignmentCost, cost) for name, cost in json.loads(path.read_text()).items()}

@@ -1,0 +1,265 @@
+"""The page of the alignment study: tables, plots and verdicts, all from cells; nothing on it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dina_lrm.alignment.alarm import AlarmSettings, alarms
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
+from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs
+from dina_lrm.experiments.alignment_runs import COSTS, PICTURES
+from dina_lrm.experiments.cells import cell_name
+from dina_lrm.experiments.estimates import Estimate, estimate
+from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, AlignmentClaim, AlignmentStudy
+from dina_lrm.reports.alignment_plots import alignment_curves
+from dina_lrm.reports.axes import legend_above
+from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
+
+Cells = Mapping[str, AlignedCell]
+_MINUS: Final = "\u2212"
+
+
+def write_alignment_results(out: Path, names: Sequence[str], seeds: Sequence[int], command: str) -> Path:
+    """Write OUT/results.json, OUT/plots and the page OUT.md about the studies that have cells; returns the page.
+
+    Raises ValueError where there are no cells, or they were looked at with different prompts.
+    """
+    cells = {name: cell for name, cell in load_aligned_cells(out / "cells").items() if cell.seed in seeds}
+    costs = load_costs(out / COSTS)
+    shown = {name: ALIGNMENT_STUDIES[name] for name in names if _present(ALIGNMENT_STUDIES[name], cells)}
+    if not shown:
+        raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
+    _check_comparable(cells)
+    for name, study in shown.items():
+        save_figure(_curves(study, cells), out / "plots" / f"{name}.png")
+        if study.over_compute:
+            save_figure(utility_over_compute(study, cells, costs), out / "plots" / f"{name}-compute.png")
+    found = {name: _as_json(study, cells, costs) for name, study in shown.items()}
+    with replaced_when_complete(out / "results.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = out.with_name(f"{out.name}.md")
+    with replaced_when_complete(page) as temporary:
+        temporary.write_text(_page(out, shown, cells, costs, command), encoding="utf-8")
+    return page
+
+
+def gain(cells: Cells, variant: str, value: str = "utility", look: int = -1) -> Estimate | None:
+    """A true value of a look above that of the first look, on the same prompts and seeds; None without a cell."""
+    own = of_variant(cells, variant)
+    return estimate([(np.stack([_gains(cell, value, look) for cell in own]), 1)]) if own else None
+
+
+def gain_difference(cells: Cells, variant: str, other: str, value: str = "utility") -> Estimate | None:
+    """The gain of a variant above another's, over the seeds that both have; None without one."""
+    pairs = [
+        (cell, cells[cell_name(other, cell.seed)])
+        for cell in of_variant(cells, variant)
+        if cell_name(other, cell.seed) in cells
+    ]
+    if not pairs:
+        return None
+    return estimate([(np.stack([_gains(one, value, -1) - _gains(two, value, -1) for one, two in pairs]), 1)])
+
+
+def of_variant(cells: Cells, variant: str) -> list[AlignedCell]:
+    """Its cells in the order of their seeds."""
+    return sorted((cell for cell in cells.values() if cell.variant == variant), key=lambda cell: cell.seed)
+
+
+def _gains(cell: AlignedCell, value: str, look: int) -> np.ndarray:
+    return cell.values(value, look) - cell.values(value, 0)
+
+
+def _present(study: AlignmentStudy, cells: Cells) -> list[str]:
+    return [name for name in study.variants if of_variant(cells, name)]
+
+
+def _check_comparable(cells: Cells) -> None:
+    pictures = {len(cell.values("utility", 0)): cell.name for cell in cells.values()}
+    if len(pictures) > 1:
+        raise ValueError(f"cells were looked at with different prompts: {pictures}; give another --out")
+
+
+def _curves(study: AlignmentStudy, cells: Cells) -> Figure:
+    runs = {_label(name): [cell.history for cell in of_variant(cells, name)] for name in _present(study, cells)}
+    return alignment_curves(runs, AlarmSettings(window=_window(cells)), LIGHT)
+
+
+def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> Figure:
+    """True utility above the base model's over the FLOPs that were spent, mean of the seeds with its interval."""
+    with drawing(LIGHT):
+        figure = Figure(figsize=(7.2, 4.0))
+        axes = figure.add_subplot()
+        for index, name in enumerate(_present(study, cells)):
+            own = of_variant(cells, name)
+            looks = range(len(own[0].steps()))
+            found = [gain(cells, name, "utility", look) for look in looks]
+            value = np.array([(e.value, e.low, e.high) for e in found if e is not None]).T
+            spent = [costs[name].after(step) / 1e12 for step in own[0].steps()]
+            colour = LIGHT.colour(index)
+            axes.fill_between(spent, value[1], value[2], color=colour, alpha=0.15, linewidth=0)
+            axes.plot(
+                spent,
+                value[0],
+                color=colour,
+                marker=MARKERS[index % len(MARKERS)],
+                linestyle=DASHES[index % len(DASHES)],
+                markersize=5,
+                label=_label(name),
+            )
+        axes.axhline(0, color=LIGHT.quiet, linewidth=0.8)
+        axes.set_xlabel("TFLOPs of the alignment")
+        axes.set_ylabel("true utility above the base model's")
+        legend_above(figure, axes)
+        return figure
+
+
+def _page(
+    out: Path, shown: Mapping[str, AlignmentStudy], cells: Cells, costs: Mapping[str, AlignmentCost], command: str
+) -> str:
+    folder, some = out.name, next(iter(cells.values()))
+    pictures = len(some.values("utility", 0))
+    seconds = sum(cell.seconds for cell in cells.values())
+    seeds = sorted({cell.seed for cell in cells.values()})
+    parts = [
+        "# Results: aligning a generator",
+        "",
+        "Figures 3 to 5 of the paper, LPO beside its rivals, and reward hacking with and without its remedies, on the "
+        f"synthetic world. This page is written by `{command}` from the cells in `{folder}/cells`; nothing on it is "
+        "typed by hand.",
+        "",
+        f"{len(cells)} runs with the seeds {', '.join(map(str, seeds))}: {seconds / 3600:.1f} hours of one core. Each "
+        f"look is at {pictures} pictures of {pictures} prompts that no run trains on, the same prompts and initial "
+        "noise for all. True utility is read off the pictures by the analytic oracle (0 = nothing wrong). A gain is "
+        "that of the last look over the first, picture by picture; 95 % intervals know of the drawing of prompts and "
+        "of the spread of seeds.",
+        "",
+        "## Findings",
+        "",
+        "| finding | in | true utility | here |",
+        "|---|---|---|---|",
+    ]
+    for study in shown.values():
+        parts += [_claim_line(study, claim, cells) for claim in study.claims]
+    for name, study in shown.items():
+        parts += ["", f"## {study.title}", "", study.about, "", *_table(study, cells, costs), ""]
+        parts.append(f"![{study.title}: reward, truth and measures of the pictures]({folder}/plots/{name}.png)")
+        if study.over_compute:
+            parts += ["", f"![{study.title}: true utility over compute]({folder}/plots/{name}-compute.png)"]
+        for variant in study.pictures:
+            if (out / PICTURES / f"{variant}.png").is_file():
+                label = _label(variant)
+                parts += ["", f"{label}: the same prompts and noise over the updates, seed 0.", ""]
+                parts.append(f"![{label}: pictures over the updates]({folder}/{PICTURES}/{variant}.png)")
+    machine = ", ".join(f"{key} {value}" for key, value in some.environment.items())
+    parts += ["", "## Where it was measured", "", machine + ".", ""]
+    return "\n".join(parts)
+
+
+def verdict_of(found: Estimate) -> str:
+    """What an estimate says about a claim; one seed says nothing, since seeds differ too."""
+    if found.seeds < 2:
+        return "one seed only"
+    return {1: "holds", -1: "does not hold", 0: "not decided"}[found.sign]
+
+
+def _estimate_of(claim: AlignmentClaim, cells: Cells) -> Estimate | None:
+    if claim.worse is None:
+        return gain(cells, claim.better)
+    return gain_difference(cells, claim.better, claim.worse)
+
+
+def _claim_line(study: AlignmentStudy, claim: AlignmentClaim, cells: Cells) -> str:
+    found = _estimate_of(claim, cells)
+    if found is None:
+        return f"| {claim.text} | {study.title} | | not measured |"
+    return f"| {claim.text} | {study.title} | {_signed(found)} | {verdict_of(found)} |"
+
+
+def _table(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> list[str]:
+    heads = (
+        "run",
+        "updates",
+        "TFLOPs",
+        "objective",
+        "golden",
+        "true utility",
+        "alignment",
+        "quality",
+        "alarms",
+        "seeds",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for name in _present(study, cells):
+        own = of_variant(cells, name)
+        last = own[0].records[-1].step
+        spent = f"{costs[name].after(last) / 1e12:.2f}" if name in costs else ""
+        truth = [_signed(found) for value in TRUTH if (found := gain(cells, name, value)) is not None]
+        row = [_label(name), str(last), spent, _judge(own, "proxy"), _judge(own, "golden"), *truth, _alarmed(own)]
+        lines.append(f"| {' | '.join([*row, str(len(own))])} |")
+    return lines
+
+
+def _judge(own: Sequence[AlignedCell], role: str) -> str:
+    """First and last mean of the objective or the golden judge, means over the seeds."""
+    ends = []
+    for record in (0, -1):
+        found = [cell.records[record].judges.get(str(getattr(cell.records[record], role))) for cell in own]
+        values = [summary.mean for summary in found if summary is not None and summary.mean is not None]
+        if not values:
+            return ""
+        ends.append(float(np.mean(values)))
+    return f"{ends[0]:.2f} → {ends[1]:.2f}".replace("-", _MINUS)
+
+
+def _alarmed(own: Sequence[AlignedCell]) -> str:
+    """In how many seeds an alarm sounded, and the first step at which one did."""
+    first = [
+        found[0].step for cell in own if (found := list(alarms(cell.history, AlarmSettings(window=_window_of(cell)))))
+    ]
+    return f"{len(first)} of {len(own)}" + (f", first at {min(first):.0f}" if first else "")
+
+
+def _window(cells: Cells) -> int:
+    return _window_of(next(iter(cells.values())))
+
+
+def _window_of(cell: AlignedCell) -> int:
+    return int(cell.config["looks"]["window"])
+
+
+def _label(variant: str) -> str:
+    return ALIGNMENT_VARIANTS[variant].label
+
+
+def _signed(value: Estimate) -> str:
+    return f"{value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})".replace("-", _MINUS)
+
+
+def _as_json(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> dict[str, object]:
+    rows = []
+    for name in _present(study, cells):
+        truth = {value: found for value in TRUTH if (found := gain(cells, name, value)) is not None}
+        cost = costs.get(name)
+        rows.append(
+            {
+                "variant": name,
+                "label": _label(name),
+                "cost": None if cost is None else asdict(cost),
+                "gain": {value: asdict(found) for value, found in truth.items()},
+            }
+        )
+    claims = []
+    for claim in study.claims:
+        found = _estimate_of(claim, cells)
+        verdict = None if found is None else verdict_of(found)
+        claims.append({"text": claim.text, "verdict": verdict, "gain": None if found is None else asdict(found)})
+    return {"title": study.title, "rows": rows, "claims": claims}

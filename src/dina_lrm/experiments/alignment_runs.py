@@ -1,0 +1,144 @@
+"""Align the variants of the study, some at a time, each in a process of its own; what is there is not run again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.looks import SAMPLES
+from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.evaluation.environment import environment
+from dina_lrm.experiments.alignment_cells import cell_of_run
+from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.cells import cell_name
+from dina_lrm.experiments.pool import Stopped, worker_pool
+from dina_lrm.recipes.alignment_study import ALIGNMENT_VARIANTS
+from dina_lrm.recipes.generators import loaded_generator
+from dina_lrm.reports.gallery import gallery, save_gallery
+from dina_lrm.synthetic.captions import distinct_captions
+
+COSTS: Final = "costs.json"
+PICTURES: Final = "pictures"
+_PROMPTS: Final = 2_000
+_LOOKED_AT: Final = [0, 7]
+"""All seeds look at the same prompts."""
+_COLUMNS: Final = 5
+_ROWS: Final = 6
+
+
+@dataclass(frozen=True)
+class StudyBudget:
+    """Of every cell: the updates (None: as many as the variant has), and the prompts of a look."""
+
+    steps: int | None
+    looked_at: int
+
+
+def run_alignment_cells(
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    budget: StudyBudget,
+    folder: Path,
+    workers: int,
+    say: Callable[[str], None],
+    report: Callable[[int, int], None],
+) -> int:
+    """Run what is missing in `folder`/cells; returns how many cells were run. `report` gets (cells done, cells).
+
+    Raises:
+        Stopped: when a worker was told to stop, or died; the first failure of a cell when all others have ended.
+    """
+    wanted = [(variant, seed) for seed in seeds for variant in variants]
+    missing = [cell for cell in wanted if not (folder / "cells" / f"{cell_name(*cell)}.json").is_file()]
+    done, failures = len(wanted) - len(missing), []
+    report(done, len(wanted))
+    counted = load_costs(folder / COSTS)
+    uncounted = [name for name in variants if name not in counted]
+    if not missing and not uncounted:
+        return 0
+    with worker_pool(workers) as pool:
+        jobs = {pool.submit(_one, name, seed, budget, folder): (name, seed) for name, seed in missing}
+        costs = {name: pool.submit(_cost, name) for name in uncounted}
+        for job in as_completed(jobs):
+            error = job.exception()
+            if isinstance(error, Stopped | BrokenProcessPool):
+                raise Stopped(f"{cell_name(*jobs[job])}: {error}; the same command goes on") from error
+            if error is None:
+                done += 1
+                say(job.result())
+            else:
+                failures.append(error)
+                say(f"{cell_name(*jobs[job])}: failed: {error}")
+            report(done, len(wanted))
+        for name, cost in costs.items():
+            counted[name] = cost.result()
+            save_costs(counted, folder / COSTS)
+            say(f"{name}: {counted[name].update / 1e9:.1f} GFLOPs an update")
+    if failures:
+        raise failures[0]
+    return len(missing)
+
+
+def _one(name: str, seed: int, budget: StudyBudget, folder: Path) -> str:
+    """Align and look; runs in a process of its own."""
+    torch.set_num_threads(1)
+    config = study_config(name, seed, budget)
+    shown = distinct_captions(np.random.default_rng(_LOOKED_AT), budget.looked_at)
+    with tempfile.TemporaryDirectory() as place:
+        run = Path(place)
+        began = time.perf_counter()
+        aligned = AlignmentRun(
+            config, loaded_generator(config.generator, "cpu", seed), _training_prompts(seed, shown), shown, run
+        )
+        aligned.run(lambda look: None, lambda step, steps, reward: None)
+        seconds = time.perf_counter() - began
+        cell = cell_of_run(run, name, seed, config.to_dict(), seconds, environment())
+        if seed == 0:
+            _draw(run, shown, cell.steps(), folder / PICTURES / f"{name}.png")
+        shutil.rmtree(run / SAMPLES)
+    cell.save(folder / "cells")
+    gain = float(np.mean(cell.values("utility", -1) - cell.values("utility", 0)))
+    return f"{cell.name}: true utility {gain:+.3f}, {seconds:.0f} s"
+
+
+def study_config(name: str, seed: int, budget: StudyBudget) -> AlignConfig:
+    """The run of a cell."""
+    config = ALIGNMENT_VARIANTS[name].config()
+    looks = replace(config.looks, prompts=budget.looked_at, images=1)
+    steps = budget.steps or config.steps
+    never = 10 * steps
+    return replace(config, name=name, seed=seed, steps=steps, looks=looks, checkpoint_every=never)
+
+
+def _training_prompts(seed: int, shown: Sequence[str]) -> list[str]:
+    """None of which is looked at."""
+    drawn = distinct_captions(np.random.default_rng([seed, 8]), _PROMPTS)
+    return [prompt for prompt in drawn if prompt not in set(shown)]
+
+
+def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> None:
+    """The first prompts at some looks, evenly spread."""
+    places = np.unique(np.linspace(0, len(steps) - 1, min(_COLUMNS, len(steps))).round().astype(int))
+    columns = {}
+    for place in places:
+        with np.load(run / SAMPLES / f"step-{steps[place]}.npz") as found:
+            columns[f"step {steps[place]}"] = found["images"][:_ROWS]
+    save_gallery(gallery(columns, list(shown[:_ROWS]), across=2), path)
+
+
+def _cost(name: str) -> AlignmentCost:
+    """Runs in a process of its own."""
+    torch.set_num_threads(1)
+    config = study_config(name, 0, StudyBudget(None, 1))
+    return alignment_cost(config, loaded_generator(config.generator, "cpu"), _training_prompts(0, ()))

@@ -1,0 +1,188 @@
+"""The alignment study: every run, and which findings each pair of them decides.
+
+All runs start from `synthetic-uncurated`, the bundled generator as it would be had it learned from pictures of which
+most are damaged: there a reward has something to mend. A new run is a row of `ALIGNMENT_VARIANTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig, RewardTerm
+from dina_lrm.recipes.alignment import dpo_synthetic, grpo_synthetic, lpo_synthetic, refl_synthetic
+
+_WINDOW: Final = 5
+"""Looks that the alarm takes its trends over."""
+
+
+@dataclass(frozen=True)
+class AlignmentVariant:
+    """A run: its name in tables, and its configuration with the seed 0."""
+
+    label: str
+    config: Callable[[], AlignConfig]
+
+
+@dataclass(frozen=True)
+class AlignmentClaim:
+    """A finding: the true utility rises by `better`, or by more than by `worse`."""
+
+    text: str
+    better: str
+    worse: str | None = None
+
+
+@dataclass(frozen=True)
+class AlignmentStudy:
+    """A figure: what it shows, its runs, the findings that it decides, and whose pictures are shown."""
+
+    title: str
+    about: str
+    variants: tuple[str, ...]
+    claims: tuple[AlignmentClaim, ...] = ()
+    pictures: tuple[str, ...] = ()
+    over_compute: bool = False
+    """Whether true utility is drawn over FLOPs too."""
+
+
+def _refl() -> ReflConfig:
+    config = refl_synthetic()
+    return replace(config, looks=replace(config.looks, window=_WINDOW))
+
+
+def _refl_pixels() -> ReflConfig:
+    config = _refl()
+    looks = replace(config.looks, golden="image:synthetic")
+    return replace(config, rewards=(RewardTerm("cnn"),), looks=looks)
+
+
+def _grpo() -> GrpoConfig:
+    config = grpo_synthetic()
+    return replace(config, steps=20, looks=replace(config.looks, window=_WINDOW))
+
+
+def _lpo() -> LpoConfig:
+    config = lpo_synthetic()
+    return replace(config, looks=replace(config.looks, window=_WINDOW))
+
+
+def _lpo_late() -> LpoConfig:
+    """As many FLOPs as LPO."""
+    config = _lpo()
+    return replace(config, steps=27, lpo=replace(config.lpo, highest=0.75))
+
+
+def _dpo() -> DpoConfig:
+    """As many FLOPs as LPO, the drawing of the pairs included."""
+    config = dpo_synthetic()
+    return replace(config, steps=75, looks=replace(config.looks, every=15, window=_WINDOW))
+
+
+def _hacked() -> ReflConfig:
+    """Three times the rate, half the batch, and no moving average."""
+    return replace(_refl(), steps=30, batch_size=16, micro_batch=16, lr=1e-3, ema_decay=0.0)
+
+
+def _with_pretraining() -> ReflConfig:
+    config = _hacked()
+    return replace(config, refl=replace(config.refl, pretraining_weight=1.0))
+
+
+def _with_kl() -> ReflConfig:
+    config = _hacked()
+    return replace(config, refl=replace(config.refl, kl_weight=1.0))
+
+
+def _with_average() -> ReflConfig:
+    return replace(_hacked(), ema_decay=0.95)
+
+
+def _with_half_lora() -> ReflConfig:
+    config = _hacked()
+    return replace(config, looks=replace(config.looks, lora_scale=0.5))
+
+
+def _with_penalty() -> ReflConfig:
+    config = _hacked()
+    return replace(config, rewards=(*config.rewards, RewardTerm("high-frequency", -0.5)))
+
+
+ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
+    "refl": AlignmentVariant("ReFL, latent reward", _refl),
+    "refl-pixels": AlignmentVariant("ReFL, pixel reward", _refl_pixels),
+    "grpo-fast": AlignmentVariant("Flow-GRPO-Fast", _grpo),
+    "lpo": AlignmentVariant("LPO, all noise levels", _lpo),
+    "lpo-late": AlignmentVariant("step-level DPO, t up to 0.75", _lpo_late),
+    "dpo": AlignmentVariant("offline DPO", _dpo),
+    "hacked": AlignmentVariant("no remedy", _hacked),
+    "pretraining": AlignmentVariant("pretraining loss", _with_pretraining),
+    "kl": AlignmentVariant("KL to the base", _with_kl),
+    "average": AlignmentVariant("moving average", _with_average),
+    "half-lora": AlignmentVariant("half of the LoRA", _with_half_lora),
+    "penalty": AlignmentVariant("penalty on fine texture", _with_penalty),
+}
+"""Runs of the study by name."""
+_REMEDIES: Final = ("pretraining", "kl", "average", "half-lora", "penalty")
+
+ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
+    "rewards": AlignmentStudy(
+        "Figure 3: latent and pixel reward",
+        "ReFL for as many updates with the bundled latent reward, whose golden judge is a network of pixels that "
+        "learned from other prompts, and with that network, whose golden judge is the latent reward.",
+        ("refl", "refl-pixels"),
+        (
+            AlignmentClaim("ReFL with the latent reward raises the true utility.", "refl"),
+            AlignmentClaim("ReFL with the pixel reward does.", "refl-pixels"),
+            AlignmentClaim("The latent reward is ahead of the pixel reward.", "refl", "refl-pixels"),
+        ),
+        ("refl",),
+        over_compute=True,
+    ),
+    "algorithms": AlignmentStudy(
+        "Figure 5: Flow-GRPO-Fast",
+        "Policy optimisation needs no gradient of the reward; the first steps of sampling are stochastic and learn.",
+        ("grpo-fast", "refl"),
+        (AlignmentClaim("Flow-GRPO-Fast raises the true utility.", "grpo-fast"),),
+        ("grpo-fast",),
+        over_compute=True,
+    ),
+    "preferences": AlignmentStudy(
+        "LPO beside step-level DPO and offline DPO",
+        "Preferences between candidates of one step at all noise levels (LPO), at t up to 0.75 as earlier step-level "
+        "methods, and between finished samples that were ranked once.",
+        ("lpo", "lpo-late", "dpo"),
+        (
+            AlignmentClaim("LPO raises the true utility.", "lpo"),
+            AlignmentClaim("It is ahead of step-level DPO that stops at 0.75.", "lpo", "lpo-late"),
+            AlignmentClaim("It is ahead of offline DPO.", "lpo", "dpo"),
+        ),
+        ("lpo",),
+        over_compute=True,
+    ),
+    "hacking": AlignmentStudy(
+        "Appendix D: reward hacking and its remedies",
+        "ReFL pushed too far on purpose, at a high rate and without a moving average, and the same run with one remedy "
+        "each.",
+        ("hacked", *_REMEDIES),
+        tuple(
+            AlignmentClaim(f"It ends better with this remedy: {ALIGNMENT_VARIANTS[name].label}.", name, "hacked")
+            for name in _REMEDIES
+        ),
+        ("hacked", *_REMEDIES),
+    ),
+}
+"""Studies by name."""
+
+
+def alignment_study(name: str) -> AlignmentStudy:
+    """A study by name. Raises ValueError naming those there are."""
+    if name not in ALIGNMENT_STUDIES:
+        raise ValueError(f"study {name!r}; accepted: {', '.join(ALIGNMENT_STUDIES)}, all")
+    return ALIGNMENT_STUDIES[name]
+
+
+def variants_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The runs of some studies, each once, in order."""
+    return tuple(dict.fromkeys(variant for name in names for variant in alignment_study(name).variants))

@@ -1,0 +1,67 @@
+"""The bundled judge of pixels: a convolutional network on comparisons of the synthetic world, and its card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
+from dina_lrm.synthetic.pixel_judges import score_pictures, train_pixel_judge
+
+WEIGHTS: Final = "model.safetensors"
+_IMAGES: Final = 8
+_SETS: Final = {"in domain": in_domain, "unseen compositions": unseen_compositions, "unseen defects": unseen_defects}
+
+
+def train_judge(
+    folder: Path, prompts: int, steps: int, seed: int, pairs: int, report: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Train, write weights (bf16), facts.json and README.md into `folder`; returns the facts."""
+    data = training_comparisons(prompts, _IMAGES, seed)
+    model = train_pixel_judge("cnn", data, steps, seed, report=report)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+    with replaced_when_complete(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary)
+    # What is measured is what was stored
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    sets = {}
+    for name, make in _SETS.items():
+        test = make(pairs)
+        scores = score_pictures(model, test)
+        right = np.sign(scores[test.pairs[:, 0]] - scores[test.pairs[:, 1]]) == np.sign(test.preference - 0.5)
+        sets[name] = {"accuracy": float(right.mean()), "ceiling": test.ceiling}
+    facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": sets}
+    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(judge_card(facts), encoding="utf-8")
+    return facts
+
+
+def judge_card(facts: dict[str, Any]) -> str:
+    """The card in Markdown."""
+    rows = "\n".join(
+        f"| {name} | {100 * one['accuracy']:.1f} | {100 * one['ceiling']:.1f} |" for name, one in facts["sets"].items()
+    )
+    command = f"--prompts {facts['prompts']} --steps {facts['steps']} --seed {facts['seed']}"
+    return f"""---
+license: apache-2.0
+---
+# A judge of pixels for the synthetic world
+
+A convolutional network that scores 32 x 32 pictures for their captions, trained from nothing on the comparisons of
+{facts["prompts"]:,} prompts, {facts["steps"]:,} steps. It shares neither weights nor training pictures with the bundled
+latent reward model, so that it may be the golden judge of an alignment run, or a pixel reward beside it.
+
+| {facts["pairs"]:,} pairs | accuracy, % | Bayes ceiling, % |
+|---|---|---|
+{rows}
+
+Command: `dina-lrm synthetic judge {command} --out FOLDER`
+"""

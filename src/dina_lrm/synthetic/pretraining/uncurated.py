@@ -1,0 +1,83 @@
+"""A LoRA that makes the bundled generator what it would be, had it learned from uncurated pictures.
+
+The bundled generator has seen few damaged pictures, and leaves a reward little to mend. With this LoRA it draws as a
+generator does that learned from a crawl of the web: most pictures are damaged, some are not what their captions say.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusion3Pipeline
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from dina_lrm.backbones.adapters import peft_config
+from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.backbones.sd3 import SD3Backbone
+from dina_lrm.synthetic.draws import corpus
+from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
+from dina_lrm.synthetic.pretraining.card import uncurated_card
+from dina_lrm.synthetic.pretraining.config import UncuratedConfig
+from dina_lrm.synthetic.pretraining.flow import fast_arithmetic, flow_matching_loss, optimizer_of
+from dina_lrm.synthetic.pretraining.loop import Report, Schedule, Stage
+from dina_lrm.synthetic.pretraining.run import sample_facts
+from dina_lrm.synthetic.world import bundled_pipeline
+
+_NAME = "uncurated"
+_TARGETS = (*SD3Backbone.lora_targets, "ff.net.0.proj", "ff.net.2", "proj_out")
+_SEED = 9_000_000
+
+
+def train_uncurated(
+    pipeline: StableDiffusion3Pipeline, config: UncuratedConfig, seed: int, folder: Path, every: float, report: Report
+) -> float:
+    """Add the LoRA to the pipeline's transformer and train it; checkpoints in `folder`; returns the smoothed loss."""
+    images, captions = corpus(config.images, _SEED + seed, config.mismatched, config.damaged)
+    vae = pipeline.vae.config
+    latents = (unscaled_latents(pipeline.vae, images) - vae.shift_factor) * vae.scaling_factor
+    ids = pipeline.tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens, empty = ids[:-1], ids[-1]
+    for part in (pipeline.text_encoder, pipeline.text_encoder_2, pipeline.transformer):
+        part.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pipeline.transformer.add_adapter(peft_config(LoraSettings(config.rank, config.rank, _TARGETS)), _NAME)
+    learning = nn.ParameterDict(
+        {
+            name.replace(".", "-"): parameter
+            for name, parameter in pipeline.transformer.named_parameters()
+            if parameter.requires_grad
+        }
+    )
+
+    def loss_of(rows: Tensor, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        dropped = torch.rand(len(rows), generator=generator) < config.prompt_dropout
+        prompts = torch.where(dropped[:, None], empty, tokens[rows])
+        with fast_arithmetic():
+            return flow_matching_loss(pipeline, latents[rows], prompts, generator)
+
+    schedule = Schedule(config.steps, config.batch_size, config.learning_rate, config.warmup)
+    stage = Stage(_NAME, learning, optimizer_of(learning, config.learning_rate), schedule, folder)
+    return stage.run(len(latents), seed, loss_of, every, report)
+
+
+def uncurate(config: UncuratedConfig, seed: int, folder: Path, report: Report, every: float = 60.0) -> Path:
+    """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it)."""
+    began = time.monotonic()
+    pipeline = bundled_pipeline()
+    assert isinstance(pipeline, StableDiffusion3Pipeline)
+    loss = train_uncurated(pipeline, config, seed, folder / "checkpoints", every, report)
+    found = get_peft_model_state_dict(pipeline.transformer, adapter_name=_NAME)
+    tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
+    pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors)
+    saved = bundled_pipeline()
+    saved.load_lora_weights(folder / "lora")
+    facts = {"config": asdict(config), "seed": seed, "flow_loss": loss, **sample_facts(saved, folder / "lora")}
+    facts["seconds"] = time.monotonic() - began
+    (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (folder / "lora" / "README.md").write_text(uncurated_card(facts))
+    return folder / "lora"
