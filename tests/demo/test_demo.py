@@ -16,7 +16,22 @@ SETS = {"in_domain", "unseen_compositions", "unseen_defects", "generated"}
 @pytest.fixture(name="demo", scope="module")
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "demo"
-    arguments = ["demo", "--out", str(out), "--prompts", "100", "--pairs", "50", "--steps", "2", "--quiet"]
+    arguments = [
+        "demo",
+        "--out",
+        str(out),
+        "--prompts",
+        "100",
+        "--pairs",
+        "50",
+        "--steps",
+        "2",
+        "--updates",
+        "1",
+        "--looked-at",
+        "2",
+        "--quiet",
+    ]
     assert main([*arguments, "--json", str(out.parent / "result.json")]) == 0
     return out
 
@@ -33,11 +48,16 @@ def test_results_have_every_set_with_interval_ceiling_and_size(demo: Path) -> No
             assert 0.5 <= numbers["ceiling"] <= 1
             assert numbers["pairs"] == 50
     assert json.loads((demo.parent / "result.json").read_text())["sets"] == found["sets"]
+    gain = found["alignment"]
+    assert gain["updates"] == 1 and gain["pictures"] == 2
+    change = gain["true_utility_after"] - gain["true_utility_before"]
+    assert gain["gain"] == pytest.approx(change) and gain["gain_low"] <= change <= gain["gain_high"]
 
 
 def test_the_page_shows_every_ranked_file(demo: Path) -> None:
     page = (demo / "report.html").read_text()
-    assert page.count("<img") >= 36
+    assert page.count("<img") >= 40
+    assert page.count("before, utility") == page.count("after, utility") == 2
     assert "random_backbone" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert len(list((demo / "images").glob("*.png"))) == 36

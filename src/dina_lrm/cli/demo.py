@@ -11,7 +11,7 @@ from dina_lrm.demo.settings import DemoSettings
 
 @dataclass
 class Arguments(CommonArguments):
-    """Make comparisons, train a latent reward model and two baselines, measure them, score a folder, write a report.
+    """Make comparisons, train a latent reward model and two baselines, measure them, align a generator, write a report.
 
     About six minutes on two cores; nothing is downloaded.
 
@@ -29,13 +29,17 @@ class Arguments(CommonArguments):
     """Pairs of each test set."""
     steps: int = DemoSettings.steps
     """Training steps of each model."""
+    updates: int = DemoSettings.updates
+    """Of the alignment."""
+    looked_at: int = DemoSettings.looked_at
+    """Prompts that the generator is looked at with, before and after the alignment."""
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Run the demonstration and print its table."""
-    for name, least in (("prompts", 100), ("pairs", 50), ("steps", 1)):
+    for name, least in (("prompts", 100), ("pairs", 50), ("steps", 1), ("updates", 1), ("looked_at", 2)):
         if getattr(arguments, name) < least:
-            raise UserError(f"--{name}: got {getattr(arguments, name)}; accepted: at least {least}")
+            raise UserError(f"--{name.replace('_', '-')}: got {getattr(arguments, name)}; accepted: at least {least}")
     _make_room(arguments.out)
     from rich.table import Table
 
@@ -43,7 +47,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.demo.settings import DemoSettings
 
     shown = console(arguments.quiet)
-    settings = DemoSettings(arguments.seed, arguments.prompts, arguments.pairs, arguments.steps)
+    sizes = (arguments.prompts, arguments.pairs, arguments.steps, arguments.updates, arguments.looked_at)
+    settings = DemoSettings(arguments.seed, *sizes)
     with progress("Training steps", arguments.quiet) as report:
         found = run_demo(
             arguments.out,
@@ -59,6 +64,12 @@ def run(arguments: Arguments) -> dict[str, object]:
         table.add_row(name, *cells)
     table.add_row("Bayes ceiling", *(f"{100 * m['ceiling']:.1f}" for m in found["sets"].values()))
     shown.print(table)
+    gain = found["alignment"]
+    shown.print(
+        f"aligned by ReFL, {gain['updates']} updates: true utility {gain['gain']:+.2f} "
+        f"({gain['gain_low']:+.2f} to {gain['gain_high']:+.2f}) on {gain['pictures']} prompts",
+        markup=False,
+    )
     shown.print(
         f"{found['seconds']:.0f} s, seed {found['seed']}; look at {arguments.out / 'report.html'}", markup=False
     )

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.demo.align import Aligned, AlignJob, align
 from dina_lrm.demo.settings import ENSEMBLES, MODELS, DemoSettings
 from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
@@ -53,21 +54,23 @@ class Outcome:
     result: EvaluationResult
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, report: Callable[[int, int], None]) -> dict[str, Outcome]:
+def run_jobs(
+    jobs: Sequence[Job], alignment: AlignJob, workers: int, report: Callable[[int, int], None]
+) -> tuple[dict[str, Outcome], Aligned]:
     """Run all jobs, `workers` at a time; `report` gets (steps done, steps) of all of them. A failed job raises."""
     context = multiprocessing.get_context("spawn")
-    total = sum(job.settings.steps for job in jobs)
+    total = sum(job.settings.steps for job in jobs) + alignment.updates
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(train_and_measure, job): job.name for job in jobs}
-        for finished in _until_done(futures):
-            report(sum(steps_done(job.run) for job in jobs), total)
+        futures = {job.name: pool.submit(train_and_measure, job) for job in jobs}
+        aligned = pool.submit(align, alignment)
+        for finished in _until_done([*futures.values(), aligned]):
+            report(sum(steps_done(job.run) for job in (*jobs, alignment)), total)
             for future in finished:
                 future.result()  # raises what the job raised
-        found = {futures[future]: future.result() for future in futures}
-    return {job.name: found[job.name] for job in jobs}
+        return {name: future.result() for name, future in futures.items()}, aligned.result()
 
 
-def _until_done(futures: Mapping[Future[Outcome], str]) -> Iterator[set[Future[Outcome]]]:
+def _until_done(futures: Sequence[Future[Any]]) -> Iterator[set[Future[Any]]]:
     waiting = set(futures)
     while waiting:
         finished, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)

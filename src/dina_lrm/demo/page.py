@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 
+from dina_lrm.demo.align import Aligned
 from dina_lrm.demo.folder import RankedPrompt
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Text
@@ -19,6 +20,9 @@ from dina_lrm.reports.run_plots import training_curves
 
 if TYPE_CHECKING:
     from dina_lrm.demo.run import Demonstration
+
+_SHOWN: Final = 12
+"""Prompts before and after the alignment: the first ones."""
 
 
 def write_demo_page(
@@ -30,7 +34,12 @@ def write_demo_page(
 ) -> None:
     """Write the page: what happened, the rankings, training curves, and the full evaluation of all three models."""
     results = list(demonstration.results.values())
-    sections = [_opening(demonstration), _rankings(ranking), _training(demonstration)]
+    sections = [
+        _opening(demonstration),
+        _rankings(ranking),
+        _alignment(demonstration.aligned),
+        _training(demonstration),
+    ]
     sections += evaluation_sections(results, lambda name, pair: _pictures(sets[name], pair))
     subtitle = f"seed {demonstration.settings.seed}, {demonstration.pairs:,} training pairs, {command}"
     write_report(path, "DiNa-LRM on the synthetic world", sections, subtitle)
@@ -82,6 +91,34 @@ def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
         ]
         rows.append(ImageRow(ranked.prompt, pictures, f"rank correlation {ranked.rank_correlation:.2f}"))
     return Section("Best and worst pictures", [Text(text), ImageGrid(rows)])
+
+
+def _alignment(aligned: Aligned) -> Section:
+    gain, low, high = aligned.gain
+    text = (
+        f"ReFL followed the gradient of the bundled reward model for {aligned.updates} updates, from a generator that "
+        f"learned from damaged pictures. Its pictures for {len(aligned.prompts)} prompts that it did not train on, "
+        "from the same noise before and after. Their true utility is what the analytic oracle reads off them; the "
+        "golden judge is a network of pixels that nothing was optimised for."
+    )
+    heads = Headlines(
+        [
+            Headline("True utility", f"{gain:+.2f}", f"95 % interval {low:+.2f} to {high:+.2f}"),
+            Headline("Reward, optimised", f"{aligned.reward_before:.2f} → {aligned.reward_after:.2f}"),
+            Headline("Golden judge", f"{aligned.golden_before:.2f} → {aligned.golden_after:.2f}"),
+        ]
+    )
+    rows = [
+        ImageRow(
+            prompt,
+            [
+                Picture(aligned.before[row], f"before, utility {aligned.utility_before[row]:.2f}"),
+                Picture(aligned.after[row], f"after, utility {aligned.utility_after[row]:.2f}"),
+            ],
+        )
+        for row, prompt in enumerate(aligned.prompts[:_SHOWN])
+    ]
+    return Section("Aligning a generator", [Text(text), heads, ImageGrid(rows, columns=3)])
 
 
 def _training(demonstration: Demonstration) -> Section:

@@ -1,8 +1,9 @@
-"""Make comparisons, train three reward models on them, measure them on four test sets, score a folder, write a page.
+"""Make comparisons, train three reward models on them, measure them on four test sets, score a folder, align a
+generator, write a page.
 
 The three models learn from the same pairs for the same number of steps: LoRA on the pretrained backbone (the method),
 the same backbone frozen, and LoRA on a backbone with random weights. The second says what adaptation is worth, the
-third what generative pretraining is worth.
+third what generative pretraining is worth. Beside them a generator is aligned with the bundled reward model.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from dina_lrm.assembly import backbone_of
+from dina_lrm.demo.align import Aligned, AlignJob
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
 from dina_lrm.demo.jobs import Job, Outcome, run_jobs, workers_and_threads
 from dina_lrm.demo.page import write_demo_page
@@ -49,6 +51,7 @@ class Demonstration:
     """Seconds of each stage."""
     ceiling_of_training: float
     pairs: int
+    aligned: Aligned
 
     @property
     def results(self) -> dict[str, EvaluationResult]:
@@ -68,12 +71,15 @@ def run_demo(
         made = training_comparisons(settings.prompts, IMAGES_PER_PROMPT, settings.seed)
     with clock("encoding", f"{len(made.images)} training pictures and the test sets, {settings.pairs} pairs each"):
         sets = _encode(made, settings, work)
-    with clock("training and measuring", ", ".join(MODELS) + f": {settings.steps} steps each"):
-        outcomes = run_jobs(*_jobs(sets, work, out / "runs", settings, command), report)
+    what = f"{', '.join(MODELS)}: {settings.steps} steps each; ReFL: {settings.updates} updates"
+    with clock("training, measuring and aligning", what):
+        jobs, workers, threads = _jobs(sets, work, out / "runs", settings, command)
+        alignment = AlignJob(out / "runs" / "refl", settings.seed, settings.updates, settings.looked_at, threads)
+        outcomes, aligned = run_jobs(jobs, alignment, workers, report)
     with clock("scoring a folder", "PNG files from disk"):
         model = LatentRewardModel.from_pretrained(outcomes["ours"].run / "model")
         ranking = rank_folder(write_ranking_folder(out / "images", settings.seed), model)
-    demonstration = Demonstration(settings, outcomes, clock.stages, made.ceiling, len(made))
+    demonstration = Demonstration(settings, outcomes, clock.stages, made.ceiling, len(made), aligned)
     with clock("report", "report.html"):
         write_demo_page(out / "report.html", demonstration, sets, ranking, command)
     shutil.rmtree(work)
@@ -91,15 +97,15 @@ def _encode(made: SyntheticComparisons, settings: DemoSettings, work: Path) -> d
 
 def _jobs(
     sets: Mapping[str, EvaluationSet], work: Path, runs: Path, settings: DemoSettings, command: str
-) -> tuple[list[Job], int]:
+) -> tuple[list[Job], int, int]:
     backbone = reward_model_config(recipe(MODELS["frozen"])).backbone
     stored = {name: StoredSet.of(chosen, work / name, backbone) for name, chosen in sets.items()}
-    workers, threads = workers_and_threads(len(MODELS))
+    workers, threads = workers_and_threads(len(MODELS) + 1)
     jobs = []
     for name in MODELS:
         chosen = tuple(found for key, found in stored.items() if name == "ours" or key != DIAGNOSTIC)
         jobs.append(Job(name, work / "data", chosen, runs / name, settings, command, threads))
-    return jobs, workers
+    return jobs, workers, threads
 
 
 def results_json(demonstration: Demonstration, seconds: float) -> dict[str, Any]:
@@ -117,9 +123,27 @@ def results_json(demonstration: Demonstration, seconds: float) -> dict[str, Any]
         "ensemble_levels": list(ensemble.levels),
         "training_pairs": demonstration.pairs,
         "training_steps": demonstration.settings.steps,
+        "alignment": _alignment(demonstration.aligned),
         "training_ceiling": demonstration.ceiling_of_training,
         "pairs_per_second": {name: outcome.pairs_per_second for name, outcome in demonstration.outcomes.items()},
         "stages": {name: round(value, 1) for name, value in demonstration.stages.items()},
+    }
+
+
+def _alignment(aligned: Aligned) -> dict[str, float | int]:
+    gain, low, high = aligned.gain
+    return {
+        "updates": aligned.updates,
+        "pictures": len(aligned.prompts),
+        "true_utility_before": float(aligned.utility_before.mean()),
+        "true_utility_after": float(aligned.utility_after.mean()),
+        "gain": gain,
+        "gain_low": low,
+        "gain_high": high,
+        "reward_before": aligned.reward_before,
+        "reward_after": aligned.reward_after,
+        "golden_before": aligned.golden_before,
+        "golden_after": aligned.golden_after,
     }
 
 

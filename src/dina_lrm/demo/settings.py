@@ -22,3 +22,7 @@ class DemoSettings:
     """Pairs of each test set."""
     steps: int = 600
     """Training steps of each model."""
+    updates: int = 16
+    """Of the alignment."""
+    looked_at: int = 96
+    """Prompts that the generator is looked at with, before and after."""

@@ -1,0 +1,74 @@
+"""The last part of the demonstration: a generator is aligned with the bundled reward model, and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from dina_lrm.alignment.looks import Look
+from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.recipes.alignment import refl_synthetic
+from dina_lrm.recipes.generators import loaded_generator
+from dina_lrm.synthetic.captions import distinct_captions, true_values
+
+_PROMPTS: Final = 1_000
+
+
+@dataclass(frozen=True)
+class AlignJob:
+    """ReFL by the recipe `synthetic` for some updates, looked at with `prompts` prompts before and after."""
+
+    run: Path
+    seed: int
+    updates: int
+    prompts: int
+    threads: int
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """What came of it: the same prompts and noise before and after."""
+
+    updates: int
+    prompts: tuple[str, ...]
+    before: UInt8[np.ndarray, "prompts rows columns 3"]
+    after: UInt8[np.ndarray, "prompts rows columns 3"]
+    utility_before: Float[np.ndarray, " prompts"]
+    utility_after: Float[np.ndarray, " prompts"]
+    reward_before: float
+    reward_after: float
+    golden_before: float
+    golden_after: float
+
+    @property
+    def gain(self) -> tuple[float, float, float]:
+        """Of true utility, with its 95 % interval over the prompts."""
+        change = self.utility_after - self.utility_before
+        return float(change.mean()), *bootstrap_interval(change)
+
+
+def align(job: AlignJob) -> Aligned:
+    """Align; runs in a process of its own."""
+    torch.set_num_threads(job.threads)
+    config = refl_synthetic()
+    looks = replace(config.looks, every=job.updates, prompts=job.prompts, images=1)
+    config = replace(config, seed=job.seed, steps=job.updates, looks=looks, checkpoint_every=job.updates)
+    prompts = distinct_captions(np.random.default_rng([job.seed, 7]), _PROMPTS + job.prompts)
+    generator = loaded_generator(config.generator, "cpu", job.seed)
+    found: list[Look] = []
+    run = AlignmentRun(config, generator, prompts[: -job.prompts], prompts[-job.prompts :], job.run)
+    run.run(found.append, lambda step, steps, reward: None)
+    first, last = found[0], found[-1]
+    utility = [true_values(look.images, look.prompts)["utility"] for look in (first, last)]
+    judged = [
+        float(look.record.judges[str(name)].mean or 0.0)
+        for name in (first.record.proxy, first.record.golden)
+        for look in (first, last)
+    ]
+    return Aligned(job.updates, first.prompts, first.images, last.images, *utility, *judged)
