@@ -1,21 +1,34 @@
 """The two training stages learn, stop and go on to the same weights, and leave a pipeline that loads."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from dina_lrm.locate import locate_generator
-from dina_lrm.synthetic.pretraining.config import GeneratorConfig, PretrainConfig, UnetConfig, VaeConfig
+from dina_lrm.locate import BUNDLED_LORAS, locate_generator
+from dina_lrm.rewards.base import load_reward
+from dina_lrm.synthetic.comparisons import in_domain
+from dina_lrm.synthetic.pretraining.config import (
+    GeneratorConfig,
+    PretrainConfig,
+    UncuratedConfig,
+    UnetConfig,
+    VaeConfig,
+)
+from dina_lrm.synthetic.pretraining.judge import train_judge
 from dina_lrm.synthetic.pretraining.loop import batch_rows, learning_rate
 from dina_lrm.synthetic.pretraining.noise_prediction import noise_prediction_loss
 from dina_lrm.synthetic.pretraining.run import pretrain
+from dina_lrm.synthetic.pretraining.uncurated import uncurate
 from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.world import bundled_pipeline, sample_images
 
 TINY = PretrainConfig(
-    vae=VaeConfig(images=32, steps=4, batch_size=8),
+    vae=VaeConfig(images=32, steps=4, batch_size=8, held_out=64),
     generator=GeneratorConfig(images=32, steps=4, batch_size=8, warmup=1),
     compile=False,
     checkpoint_seconds=0.0,
@@ -56,6 +69,10 @@ def test_the_unet_learns_beside_the_worlds_own_encoders() -> None:
     assert sum(reached) > len(reached) // 2
 
 
+FEW = (1, 2)
+"""Samples that are drawn at the end."""
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
 
@@ -63,7 +80,7 @@ class Killed(Exception):
 @pytest.mark.slow
 def test_a_unet_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
     config = replace(TINY, architecture="unet", unet=UnetConfig(images=32, steps=4, batch_size=8, warmup=1))
-    folder = pretrain(config, tmp_path / "whole", lambda *_: None)
+    folder = pretrain(config, tmp_path / "whole", lambda *_: None, grid=FEW)
 
     def die(stage: str, step: int, steps: int, loss: float) -> None:
         if step == 3:
@@ -71,7 +88,7 @@ def test_a_unet_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -
 
     with pytest.raises(Killed):
         pretrain(config, tmp_path / "cut", die)
-    again = pretrain(config, tmp_path / "cut", lambda *_: None)
+    again = pretrain(config, tmp_path / "cut", lambda *_: None, grid=FEW)
     whole, cut = (bundled_pipeline(str(path)).unet.state_dict() for path in (folder, again))
     for name, tensor in whole.items():
         assert torch.equal(tensor, cut[name]), name
@@ -84,7 +101,9 @@ def test_a_unet_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -
 @pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
     losses: list[tuple[str, int, float]] = []
-    folder = pretrain(TINY, tmp_path / "whole", lambda stage, step, _, loss: losses.append((stage, step, loss)))
+    folder = pretrain(
+        TINY, tmp_path / "whole", lambda stage, step, _, loss: losses.append((stage, step, loss)), grid=FEW
+    )
     assert [step for stage, step, _ in losses if stage == "generator"] == [1, 2, 3, 4]
 
     def die(stage: str, step: int, steps: int, loss: float) -> None:
@@ -93,7 +112,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> Non
 
     with pytest.raises(Killed):
         pretrain(TINY, tmp_path / "cut", die)
-    again = pretrain(TINY, tmp_path / "cut", lambda *_: None)
+    again = pretrain(TINY, tmp_path / "cut", lambda *_: None, grid=FEW)
     whole, cut = (bundled_pipeline(str(path)).transformer.state_dict() for path in (folder, again))
     for name, tensor in whole.items():
         assert torch.equal(tensor, cut[name]), name
@@ -101,3 +120,48 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> Non
     assert "PSNR" in card and "dina-lrm synthetic pretrain" in card
     images = sample_images(bundled_pipeline(str(folder)), ["a red ring on white"] * 2, [1, 2], steps=2)
     assert images.shape == (2, 32, 32, 3)
+
+
+def test_the_uncurated_lora_stops_and_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    config = UncuratedConfig(images=32, steps=4, batch_size=8, warmup=1, rank=2)
+    whole = uncurate(config, 0, tmp_path / "whole", lambda *_: None, grid=FEW)
+
+    def until_two(stage: str, step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        uncurate(config, 0, tmp_path / "again", until_two, every=0.0, grid=FEW)
+    again = uncurate(config, 0, tmp_path / "again", lambda *_: None, every=0.0, grid=FEW)
+    first, second = (load_file(folder / "pytorch_lora_weights.safetensors") for folder in (whole, again))
+    assert first.keys() == second.keys() and any("lora_B" in name and bool(first[name].any()) for name in first)
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    facts = json.loads((whole / "facts.json").read_text())
+    assert facts["samples"] == 2 and facts["samples_quality"] < 0
+    assert "85% of the pictures" in (whole / "README.md").read_text()
+
+
+def test_the_bundled_lora_makes_damaged_pictures() -> None:
+    facts = {
+        name: json.loads((folder / "facts.json").read_text())
+        for name, folder in (
+            ("clean", locate_generator("synthetic")),
+            ("uncurated", BUNDLED_LORAS["synthetic-uncurated"][1]),
+        )
+    }
+    assert facts["uncurated"]["samples_quality"] < facts["clean"]["samples_quality"] - 0.1
+
+
+def test_a_judge_is_what_its_folder_says(tmp_path: Path) -> None:
+    facts = train_judge(tmp_path / "judge", prompts=12, steps=4, seed=3, pairs=30, report=lambda *_: None)
+    again = train_judge(tmp_path / "again", prompts=12, steps=4, seed=3, pairs=30, report=lambda *_: None)
+    assert facts == again == json.loads((tmp_path / "judge" / "facts.json").read_text())
+    reward = load_reward(f"cnn:{tmp_path / 'judge'}")
+    test = in_domain(30)
+    pixels = torch.from_numpy(test.images).permute(0, 3, 1, 2).float() / 255
+    scores = reward(pixels, [test.prompts[group] for group in test.group])
+    margin = (scores[test.pairs[:, 0]] - scores[test.pairs[:, 1]]).numpy()
+    right = np.sign(margin) == np.sign(test.preference - 0.5)
+    assert facts["sets"]["in domain"]["accuracy"] == pytest.approx(right.mean(), abs=0.04)
+    assert "--prompts 12 --steps 4 --seed 3" in (tmp_path / "judge" / "README.md").read_text()

@@ -14,7 +14,7 @@ from dina_lrm.synthetic.pretraining.config import UncuratedConfig
 class Arguments(CommonArguments):
     """Train a LoRA that makes the bundled generator draw as one that learned from uncurated pictures.
 
-    Goes on from what `--out` holds. Six minutes on two cores; the result is `OUT/lora`, for `--generator.lora`.
+    Goes on from what `--out` holds. Eight minutes on two cores; the result is `OUT/lora`, for `--generator.lora`.
 
     Example:
         dina-lrm synthetic uncurate --out uncurated

@@ -28,7 +28,7 @@ def damaged_pixels(n: int, seed: int) -> Tensor:
 def train_autoencoder(
     vae: AutoencoderKL, config: VaeConfig, seed: int, folder: Path, every: float, report: Report
 ) -> float:
-    """Train in place; returns the mean PSNR in dB on 2,000 held-out pictures."""
+    """Train in place; returns the mean PSNR in dB on held-out pictures."""
     pixels = damaged_pixels(config.images, seed + 1)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=config.learning_rate, weight_decay=1e-4, betas=(0.9, 0.99))
 
@@ -42,11 +42,11 @@ def train_autoencoder(
 
     schedule = Schedule(config.steps, config.batch_size, config.learning_rate)
     Stage("autoencoder", vae, optimizer, schedule, folder).run(len(pixels), seed, loss_of, every, report)
-    return psnr(vae, seed + 2)
+    return psnr(vae, seed + 2, config.held_out)
 
 
 @torch.inference_mode()
-def psnr(vae: AutoencoderKL, seed: int, n: int = 2_000) -> float:
+def psnr(vae: AutoencoderKL, seed: int, n: int) -> float:
     """Mean peak signal-to-noise ratio in dB of reconstructions of n pictures with every kind of defect."""
     errors = []
     for part in damaged_pixels(n, seed).split(256):

@@ -85,8 +85,8 @@ def _sd3_rows(facts: Mapping[str, Any]) -> dict[str, str]:
     vae, flow = facts["config"]["vae"], facts["config"]["generator"]
     return {
         "data": _data(flow),
-        "autoencoder": f"{vae['steps']:,} steps of {vae['batch_size']}, PSNR {facts['vae_psnr_db']:.1f} dB on 2,000 "
-        "held-out pictures",
+        "autoencoder": f"{vae['steps']:,} steps of {vae['batch_size']}, PSNR {facts['vae_psnr_db']:.1f} dB on "
+        f"{vae.get('held_out', 2_000):,} held-out pictures",
         "flow matching": f"{_steps(flow)}, final loss {facts['flow_loss']:.3f}",
     }
 

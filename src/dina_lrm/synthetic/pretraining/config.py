@@ -16,6 +16,8 @@ class VaeConfig:
     batch_size: int = 32
     learning_rate: float = 2e-3
     kl_weight: float = 1e-5
+    held_out: int = 2_000
+    """Pictures that the PSNR is measured on."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
@@ -17,31 +18,37 @@ from dina_lrm.synthetic.pixel_judges import score_pictures, train_pixel_judge
 
 WEIGHTS: Final = "model.safetensors"
 _IMAGES: Final = 8
+_START: Final = 1
+"""Decides the first weights, and the order of the prompts."""
 _SETS: Final = {"in domain": in_domain, "unseen compositions": unseen_compositions, "unseen defects": unseen_defects}
 
 
 def train_judge(
     folder: Path, prompts: int, steps: int, seed: int, pairs: int, report: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Train, write weights (bf16), facts.json and README.md into `folder`; returns the facts."""
+    """Train on the pairs of `seed`, write weights (bf16), facts.json and README.md into `folder`; returns the facts."""
     data = training_comparisons(prompts, _IMAGES, seed)
-    model = train_pixel_judge("cnn", data, steps, seed, report=report)
+    model = train_pixel_judge("cnn", data, steps, _START, report=report)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
     with replaced_when_complete(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary)
     # What is measured is what was stored
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": _measured(model, pairs)}
+    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(judge_card(facts), encoding="utf-8")
+    return facts
+
+
+def _measured(model: nn.Module, pairs: int) -> dict[str, dict[str, float]]:
     sets = {}
     for name, make in _SETS.items():
         test = make(pairs)
         scores = score_pictures(model, test)
         right = np.sign(scores[test.pairs[:, 0]] - scores[test.pairs[:, 1]]) == np.sign(test.preference - 0.5)
         sets[name] = {"accuracy": float(right.mean()), "ceiling": test.ceiling}
-    facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": sets}
-    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(judge_card(facts), encoding="utf-8")
-    return facts
+    return sets
 
 
 def judge_card(facts: dict[str, Any]) -> str:

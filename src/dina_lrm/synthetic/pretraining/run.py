@@ -23,17 +23,18 @@ from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 from dina_lrm.synthetic.world import SyntheticPipeline, bundled_pipeline, sample_images
 
-_GRID = (6, 12)
+GRID = (6, 12)
+"""Rows and columns of the samples that are drawn and judged at the end."""
 _ORIGIN = "_name_or_path"
 
 
-def pretrain(config: PretrainConfig, folder: Path, report: Report) -> Path:
+def pretrain(config: PretrainConfig, folder: Path, report: Report, grid: tuple[int, int] = GRID) -> Path:
     """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors)."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     pipeline, measured = (_pretrain_unet if config.architecture == "unet" else _pretrain_sd3)(config, folder, report)
     facts = {"config": asdict(config), **measured, "seconds": time.monotonic() - began}
-    return save_generator(pipeline, facts, folder / "generator")
+    return save_generator(pipeline, facts, folder / "generator", grid)
 
 
 def _pretrain_sd3(config: PretrainConfig, folder: Path, report: Report) -> tuple[SyntheticPipeline, dict[str, float]]:
@@ -57,21 +58,23 @@ def _pretrain_unet(config: PretrainConfig, folder: Path, report: Report) -> tupl
     return pipeline, {"noise_loss": loss}
 
 
-def save_generator(pipeline: SyntheticPipeline, facts: dict[str, object], folder: Path) -> Path:
+def save_generator(
+    pipeline: SyntheticPipeline, facts: dict[str, object], folder: Path, grid: tuple[int, int] = GRID
+) -> Path:
     """Save in bf16, draw a grid of samples with what was saved, judge them by the oracle, and write the card."""
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     for path in folder.rglob("*.json"):
         _forget_origin(path)
-    measured = {**facts, **sample_facts(bundled_pipeline(str(folder)), folder)}
-    captions = [prompt.caption() for prompt in generated_prompts(_GRID[1])]
+    measured = {**facts, **sample_facts(bundled_pipeline(str(folder)), folder, grid)}
+    captions = [prompt.caption() for prompt in generated_prompts(grid[1])]
     (folder / "facts.json").write_text(json.dumps(measured, indent=2) + "\n")
     (folder / "README.md").write_text(model_card(measured, captions))
     return folder
 
 
-def sample_facts(pipeline: SyntheticPipeline, folder: Path) -> dict[str, float]:
+def sample_facts(pipeline: SyntheticPipeline, folder: Path, grid: tuple[int, int]) -> dict[str, int | float]:
     """Draw a grid of samples as folder/samples.png; what the oracle finds in them."""
-    rows, columns = _GRID
+    rows, columns = grid
     prompts = generated_prompts(rows * columns)
     images = sample_images(pipeline, [prompt.caption() for prompt in prompts], range(len(prompts)))
     parts = oracle_parts(images, prompts)

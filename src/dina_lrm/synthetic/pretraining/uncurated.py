@@ -23,7 +23,7 @@ from dina_lrm.synthetic.pretraining.card import uncurated_card
 from dina_lrm.synthetic.pretraining.config import UncuratedConfig
 from dina_lrm.synthetic.pretraining.flow import fast_arithmetic, flow_matching_loss, optimizer_of
 from dina_lrm.synthetic.pretraining.loop import Report, Schedule, Stage
-from dina_lrm.synthetic.pretraining.run import sample_facts
+from dina_lrm.synthetic.pretraining.run import GRID, sample_facts
 from dina_lrm.synthetic.world import bundled_pipeline
 
 _NAME = "uncurated"
@@ -65,7 +65,14 @@ def train_uncurated(
     return stage.run(len(latents), seed, loss_of, every, report)
 
 
-def uncurate(config: UncuratedConfig, seed: int, folder: Path, report: Report, every: float = 60.0) -> Path:
+def uncurate(
+    config: UncuratedConfig,
+    seed: int,
+    folder: Path,
+    report: Report,
+    every: float = 60.0,
+    grid: tuple[int, int] = GRID,
+) -> Path:
     """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it)."""
     began = time.monotonic()
     pipeline = bundled_pipeline()
@@ -76,7 +83,7 @@ def uncurate(config: UncuratedConfig, seed: int, folder: Path, report: Report, e
     pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors)
     saved = bundled_pipeline()
     saved.load_lora_weights(folder / "lora")
-    facts = {"config": asdict(config), "seed": seed, "flow_loss": loss, **sample_facts(saved, folder / "lora")}
+    facts = {"config": asdict(config), "seed": seed, "flow_loss": loss, **sample_facts(saved, folder / "lora", grid)}
     facts["seconds"] = time.monotonic() - began
     (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
     (folder / "lora" / "README.md").write_text(uncurated_card(facts))
