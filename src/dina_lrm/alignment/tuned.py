@@ -15,6 +15,7 @@ from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 
 from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
 from dina_lrm.alignment.disjoint import shares_with_named
+from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.rewards.base import Reward
 from dina_lrm.typed import from_plain
 
@@ -34,6 +35,12 @@ class TuningRun:
     def names(self) -> tuple[str, ...]:
         """The rewards by name."""
         return tuple(term.name for term in self.rewards)
+
+    def expect_base(self, name: str) -> None:
+        """ValueError for a bundled generator that is not the one the LoRA was trained on."""
+        own = self.generator.pretrained
+        if name != own and {name, own} <= {*BUNDLED, *BUNDLED_LORAS}:
+            raise ValueError(f"{name}: the LoRA was trained on {own!r} ({self.path}); accepted: {own}")
 
     def optimised(self, reward: Reward) -> bool:
         """Whether a reward is one of the objective's, holds one, or reads the weights of one."""

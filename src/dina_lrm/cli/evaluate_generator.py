@@ -33,11 +33,11 @@ class Arguments(CommonArguments):
     OUT/samples: the same command goes on where it was stopped, and other --rewards are judged on the same pictures.
 
     Example:
-        dina-lrm evaluate-generator synthetic runs/refl --prompts synthetic --rewards latent:synthetic,clip --out gain
+        dina-lrm evaluate-generator synthetic-uncurated runs/refl --prompts synthetic --rewards cnn,clip --out gain
     """
 
     base: Positional[str]
-    """The generator: "synthetic", "synthetic-unet", a pipeline's folder, or a Hugging Face Hub id."""
+    """The generator: "synthetic", "synthetic-uncurated", "synthetic-unet", a pipeline's folder, or a hub id."""
     tuned: Positional[str]
     """A LoRA of it: the folder of an `align` run, or that of a LoRA of diffusers; or another generator."""
     prompts: str

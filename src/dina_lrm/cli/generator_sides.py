@@ -43,6 +43,8 @@ class Named:
     def settings(self) -> GeneratorSettings:
         """How to sample: as asked for, else as the run did, else as the bundled world or Stable Diffusion 3.5 does."""
         run = self.run
+        if run is not None:
+            run.expect_base(self.base)
         return as_asked(
             usual_settings(self.base) if run is None else run.generator,
             sampling_steps=self.steps,

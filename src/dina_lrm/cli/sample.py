@@ -46,7 +46,7 @@ class Arguments(CommonArguments):
     out: Path
     """Folder for the pictures."""
     generator: str = "synthetic"
-    """"synthetic", "synthetic-unet", or a pipeline of diffusers by folder or hub id."""
+    """"synthetic", "synthetic-uncurated", "synthetic-unet", or a pipeline of diffusers by folder or hub id."""
     reward: str = "latent:synthetic"
     """latent:MODEL, or a judge of pixels such as clip or sharpness."""
     reward_level: float | None = None
@@ -102,12 +102,16 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
     from dina_lrm.alignment.selection import SamplingPlan
+    from dina_lrm.alignment.tuned import tuning_run
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
 
     settings = _settings(arguments)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = loaded_generator(settings, chosen_device(arguments.device))
     if arguments.lora is not None:
+        run = tuning_run(arguments.lora)
+        if run is not None:
+            run.expect_base(arguments.generator)
         generator.load_lora(arguments.lora, arguments.lora_scale)
     chosen = _chosen(arguments, plan, generator)
     with generator.reference() if arguments.lora is None else nullcontext():

@@ -84,6 +84,6 @@ def load_aligned_cells(folder: Path) -> dict[str, AlignedCell]:
     for path in sorted(folder.glob("*.seed-*.json")):
         try:
             cells[path.stem] = from_plain(AlignedCell, json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, json.JSONDecodeError) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
     return cells

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,9 +18,6 @@ from dina_lrm.alignment.trainer import ALGORITHMS
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.typed import from_plain
 
-_MORE: Final = 4
-"""Updates after the first: the steps that ReFL draws differ in cost."""
-
 
 @dataclass(frozen=True)
 class AlignmentCost:
@@ -32,13 +28,16 @@ class AlignmentCost:
     update: float
     """The mean of the updates after it."""
 
-    def after(self, updates: float) -> float:
+    def after(self, updates: int) -> float:
         """FLOPs until that many updates are done."""
         return 0.0 if updates == 0 else self.first + self.update * (updates - 1)
 
 
-def alignment_cost(config: AlignConfig, generator: Generator, prompts: Sequence[str]) -> AlignmentCost:
-    """Run some updates and count what they compute. The LoRA learns from them."""
+def alignment_cost(config: AlignConfig, generator: Generator, prompts: Sequence[str], more: int = 4) -> AlignmentCost:
+    """Run an update and `more` of them, and count what they compute. The LoRA learns from them.
+
+    Updates differ in cost where an algorithm draws the step that it learns from.
+    """
     kind = ALGORITHMS[type(config)]
     with FlopCounterMode(display=False) as start:
         objective = Objective(generator, config.rewards, kind.differentiable)
@@ -54,11 +53,11 @@ def alignment_cost(config: AlignConfig, generator: Generator, prompts: Sequence[
         return 0.0
 
     counted = []
-    for step in range(1 + _MORE):
+    for step in range(1 + more):
         with FlopCounterMode(display=False) as counter:
             algorithm.update(step, learn)
         counted.append(float(counter.get_total_flops()))
-    return AlignmentCost(start.get_total_flops() + counted[0], sum(counted[1:]) / _MORE)
+    return AlignmentCost(start.get_total_flops() + counted[0], sum(counted[1:]) / more)
 
 
 def save_costs(costs: dict[str, AlignmentCost], path: Path) -> None:

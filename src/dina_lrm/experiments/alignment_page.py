@@ -221,11 +221,14 @@ def _judge(own: Sequence[AlignedCell], role: str) -> str:
 
 
 def _alarmed(own: Sequence[AlignedCell]) -> str:
-    """In how many seeds an alarm sounded, and the first step at which one did."""
-    first = [
-        found[0].step for cell in own if (found := list(alarms(cell.history, AlarmSettings(window=_window_of(cell)))))
-    ]
-    return f"{len(first)} of {len(own)}" + (f", first at {min(first):.0f}" if first else "")
+    """In how many seeds an alarm sounded, the first step at which one did, and what it said."""
+    found = [list(alarms(cell.history, AlarmSettings(window=_window_of(cell)))) for cell in own]
+    heard = [each for each in found if each]
+    if not heard:
+        return f"0 of {len(own)}"
+    kinds = dict.fromkeys(finding.kind for each in heard for finding in each)
+    first = min(each[0].step for each in heard)
+    return f"{len(heard)} of {len(own)}, first at {first:.0f}: {', '.join(kinds)}"
 
 
 def _window(cells: Cells) -> int:

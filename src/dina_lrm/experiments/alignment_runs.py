@@ -33,6 +33,8 @@ PICTURES: Final = "pictures"
 _PROMPTS: Final = 2_000
 _LOOKED_AT: Final = [0, 7]
 """All seeds look at the same prompts."""
+_COUNTED: Final = 4
+"""Updates, at most, whose FLOPs are counted after the first."""
 _COLUMNS: Final = 5
 _ROWS: Final = 6
 
@@ -69,7 +71,7 @@ def run_alignment_cells(
         return 0
     with worker_pool(workers) as pool:
         jobs = {pool.submit(_one, name, seed, budget, folder): (name, seed) for name, seed in missing}
-        costs = {name: pool.submit(_cost, name) for name in uncounted}
+        costs = {name: pool.submit(_cost, name, budget) for name in uncounted}
         for job in as_completed(jobs):
             error = job.exception()
             if isinstance(error, Stopped | BrokenProcessPool):
@@ -137,8 +139,9 @@ def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> 
     save_gallery(gallery(columns, list(shown[:_ROWS]), across=2), path)
 
 
-def _cost(name: str) -> AlignmentCost:
+def _cost(name: str, budget: StudyBudget) -> AlignmentCost:
     """Runs in a process of its own."""
     torch.set_num_threads(1)
-    config = study_config(name, 0, StudyBudget(None, 1))
-    return alignment_cost(config, loaded_generator(config.generator, "cpu"), _training_prompts(0, ()))
+    config = study_config(name, 0, budget)
+    more = min(_COUNTED, max(1, config.steps - 1))
+    return alignment_cost(config, loaded_generator(config.generator, "cpu"), _training_prompts(0, ()), more)

@@ -56,7 +56,7 @@ def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     page = out.with_name(f"{out.name}.md")
     with replaced_when_complete(page) as temporary:
-        temporary.write_text(_page(out.name, shown, cells, seeds, command), encoding="utf-8")
+        temporary.write_text(_page(out, shown, cells, seeds, command), encoding="utf-8")
     return page
 
 
@@ -101,10 +101,20 @@ def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
     return found
 
 
+def _elsewhere(out: Path) -> list[str]:
+    """Where the other results are, if they are there."""
+    if not (out / "alignment.md").is_file():
+        return []
+    return [
+        f"What alignment is worth with these models has a page of its own: [alignment]({out.name}/alignment.md).",
+        "",
+    ]
+
+
 def _page(
-    folder: str, shown: Mapping[str, Ablation], cells: Mapping[str, Cell], seeds: Sequence[int], command: str
+    out: Path, shown: Mapping[str, Ablation], cells: Mapping[str, Cell], seeds: Sequence[int], command: str
 ) -> str:
-    any_cell = next(iter(cells.values()))
+    any_cell, folder = next(iter(cells.values())), out.name
     seconds = sum(cell.seconds for cell in cells.values())
     ceilings = ", ".join(f"{title_of(name).lower()} {100 * any_cell.sets[name].ceiling:.1f}" for name in SETS)
     counts = Counter(cell.variant for cell in cells.values()).values()
@@ -122,6 +132,7 @@ def _page(
         f"*{VARIANTS[REFERENCE.variant].label}* read at t = {REFERENCE.reading}. How a finding fares here says how it "
         "fares in a small world: a hypothesis about the large one, not a proof.",
         "",
+        *_elsewhere(out),
         "## Findings of the paper, and beyond it",
         "",
         "| finding | in | difference in points of accuracy, or of calibration error | here |",

@@ -48,8 +48,17 @@ class AlignmentStudy:
 
 
 def _refl() -> ReflConfig:
+    """At a low rate, with no remedy but the moving average."""
     config = refl_synthetic()
-    return replace(config, looks=replace(config.looks, window=_WINDOW))
+    return replace(
+        config,
+        steps=30,
+        batch_size=32,
+        micro_batch=32,
+        lr=3e-4,
+        refl=replace(config.refl, kl_weight=0.0),
+        looks=replace(config.looks, window=_WINDOW),
+    )
 
 
 def _refl_pixels() -> ReflConfig:
@@ -164,7 +173,8 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
     "hacking": AlignmentStudy(
         "Appendix D: reward hacking and its remedies",
         "ReFL pushed too far on purpose, at a high rate and without a moving average, and the same run with one remedy "
-        "each.",
+        "each. Golden judge and reward learned from comparisons of one world, and what fools the one may fool the "
+        "other: where the golden judge rises while the true utility falls, the truth alone gives the hacking away.",
         ("hacked", *_REMEDIES),
         tuple(
             AlignmentClaim(f"It ends better with this remedy: {ALIGNMENT_VARIANTS[name].label}.", name, "hacked")

@@ -1,0 +1,151 @@
+"""The alignment study: gains on the same pictures, what the page says of them, and what a run costs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dina_lrm.alignment.records import Record, Summary
+from dina_lrm.cli.main import main
+from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
+from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.alignment_page import gain, gain_difference, write_alignment_results
+from dina_lrm.experiments.alignment_runs import StudyBudget, study_config
+from dina_lrm.locate import BUNDLED_LORAS
+from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
+from tests.alignment.runs import DPO, PROMPTS, REFL, a_generator
+
+STEPS = (0, 5, 10, 15, 20)
+
+
+def summary(mean):
+    return Summary(mean, 1.0, 0.1, 4)
+
+
+def a_cell(variant, seed, rise, pictures=40, spread=0.1):
+    """Pictures that each gain about `rise` from the first to the last look; the objective always rises."""
+    rng = np.random.default_rng([seed, len(variant)])
+    base = np.random.default_rng(0).normal(-2, 0.5, pictures)
+    records, rows = [], {name: [] for name in TRUTH}
+    for number, step in enumerate(STEPS):
+        values = base + rise * number / (len(STEPS) - 1) + (number > 0) * rng.normal(0, spread, pictures)
+        for name in TRUTH:
+            rows[name].append(tuple(values.round(4).tolist()))
+        judges = {"objective": summary(0.5 * number), "cnn": summary(-4 + 0.1 * number)}
+        truth = {"utility": summary(float(values.mean()))}
+        records.append(Record(step, pictures, pictures, "objective", "cnn", judges, {}, truth))
+    config = ALIGNMENT_VARIANTS[variant].config().to_dict()
+    truth = {name: tuple(looks) for name, looks in rows.items()}
+    return AlignedCell(variant, seed, config, tuple(records), truth, 10.0, {"torch": "2"})
+
+
+def cells_of(*found):
+    return {cell.name: cell for cell in found}
+
+
+def test_a_gain_is_taken_on_the_same_pictures_and_covers_the_truth():
+    cells = cells_of(*(a_cell("refl", seed, 0.3) for seed in range(3)))
+    found = gain(cells, "refl")
+    # Pictures differ by .5; what each gains is known to a tenth of that
+    assert found.seeds == 3 and found.low < 0.3 < found.high and found.high - found.low < 0.2
+    assert gain(cells, "refl", look=0).value == 0
+    assert gain(cells, "lpo") is None
+
+
+def test_a_difference_is_antisymmetric_and_of_the_seeds_that_both_have():
+    cells = cells_of(*(a_cell("refl", seed, 0.3) for seed in range(3)), *(a_cell("hacked", s, -0.4) for s in (1, 2)))
+    ahead, behind = gain_difference(cells, "refl", "hacked"), gain_difference(cells, "hacked", "refl")
+    assert ahead.value == pytest.approx(-behind.value) and ahead.seeds == 2
+    assert ahead.low < 0.7 < ahead.high and ahead.sign == 1
+    assert gain_difference(cells, "refl", "dpo") is None
+
+
+def test_a_cell_is_read_as_it_was_written_and_a_foreign_file_is_named(tmp_path):
+    cell = a_cell("refl", 1, 0.2)
+    cell.save(tmp_path)
+    assert load_aligned_cells(tmp_path) == {"refl.seed-1": cell}
+    (tmp_path / "lpo.seed-0.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"lpo.seed-0.json: not a cell"):
+        load_aligned_cells(tmp_path)
+
+
+def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_path):
+    out = tmp_path / "alignment"
+    for seed in range(2):
+        a_cell("refl", seed, 0.3).save(out / "cells")
+        a_cell("hacked", seed, -0.4, spread=0.01).save(out / "cells")
+    a_cell("kl", 0, 0.1).save(out / "cells")
+    save_costs({name: AlignmentCost(2e12, 1e12) for name in ALIGNMENT_VARIANTS}, out / "costs.json")
+    page = write_alignment_results(out, tuple(ALIGNMENT_STUDIES), (0, 1), "dina-lrm align study all").read_text()
+    assert "| ReFL with the latent reward raises the true utility. | Figure 3: latent and pixel reward | +0.3" in page
+    line = next(line for line in page.splitlines() if line.startswith("| The latent reward is ahead"))
+    assert line.endswith("| | not measured |")
+    line = next(line for line in page.splitlines() if "this remedy: KL" in line)
+    assert line.endswith("| one seed only |")
+    # 2 TFLOPs for the first update and 1 for each of the other 19
+    line = next(line for line in page.splitlines() if line.startswith("| no remedy | 20 | 21.00 | 0.00 → 2.00"))
+    assert "2 of 2, first at 20: utility falls while proxy rises" in line
+    for name in ("rewards.png", "rewards-compute.png", "hacking.png"):
+        assert (out / "plots" / name).stat().st_size > 5_000
+    found = json.loads((out / "results.json").read_text())
+    assert found["rewards"]["claims"][0]["verdict"] == "holds" and "preferences" not in found
+    a_cell("lpo", 0, 0.1, pictures=12).save(out / "cells")
+    with pytest.raises(ValueError, match="different prompts"):
+        write_alignment_results(out, ("preferences",), (0,), "")
+    with pytest.raises(ValueError, match="holds no cell of algorithms"):
+        write_alignment_results(tmp_path / "none", ("algorithms",), (0,), "")
+
+
+def test_a_cost_is_that_of_the_updates_and_of_what_is_drawn_once(tmp_path):
+    # One step that it learns from, so that updates cost the same
+    late = replace(REFL, refl=replace(REFL.refl, first=3))
+    refl = alignment_cost(late, a_generator(), PROMPTS, more=1)
+    assert refl.after(0) == 0 and refl.after(1) == refl.first and refl.after(5) == refl.first + 4 * refl.update
+    assert refl.first == pytest.approx(refl.update, rel=0.01)
+    offline = alignment_cost(DPO, a_generator(), PROMPTS, more=1)
+    assert offline.first > 2 * offline.update > 0
+    save_costs({"refl": refl}, tmp_path / "costs.json")
+    assert load_costs(tmp_path / "costs.json") == {"refl": refl} and load_costs(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize("name", ALIGNMENT_VARIANTS)
+def test_every_variant_is_a_complete_run_of_the_uncurated_generator(name):
+    config = study_config(name, 2, StudyBudget(None, 8))
+    assert config.seed == 2 and config.looks.prompts == 8 and config.generator.pretrained in BUNDLED_LORAS
+    assert config.looks.golden not in {term.name for term in config.rewards} and config.looks.golden
+    assert config.steps // config.looks.every + 1 >= 5 or config.steps < 5 * config.looks.every
+    assert type(config).from_dict(config.to_dict()) == config
+
+
+def test_every_finding_is_about_a_run_of_its_study():
+    assert variants_of(tuple(ALIGNMENT_STUDIES)) == tuple(ALIGNMENT_VARIANTS)
+    for study in ALIGNMENT_STUDIES.values():
+        named = {claim.better for claim in study.claims} | {claim.worse for claim in study.claims if claim.worse}
+        assert named | set(study.pictures) <= set(study.variants)
+
+
+@pytest.mark.slow
+def test_the_command_runs_what_is_missing_and_writes_the_page(tmp_path, capsys):
+    words = ["align", "study", "rewards", "--steps", "1", "--looked-at", "2", "--seeds", "0", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
+    cells = load_aligned_cells(tmp_path / "alignment" / "cells")
+    assert set(cells) == {"refl.seed-0", "refl-pixels.seed-0"}
+    assert all(cell.steps() == [0, 1] and len(cell.values("utility", 0)) == 2 for cell in cells.values())
+    assert set(load_costs(tmp_path / "alignment" / "costs.json")) == {"refl", "refl-pixels"}
+    assert "| ReFL, latent reward | 1 | 0.0" in (tmp_path / "alignment.md").read_text()
+    made = (tmp_path / "alignment" / "cells" / "refl.seed-0.json").stat().st_mtime_ns
+    assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
+    assert (tmp_path / "alignment" / "cells" / "refl.seed-0.json").stat().st_mtime_ns == made
+
+
+def test_a_bad_name_or_number_is_refused_first(tmp_path, capsys):
+    for wrong, error in (
+        ([], "no study was named; accepted: rewards"),
+        (["fame"], "study 'fame'; accepted: rewards"),
+        (["rewards", "--steps", "0"], "--steps 0"),
+        (["rewards", "--seeds", "1", "1"], "--seeds 1 1"),
+    ):
+        assert main(["align", "study", *wrong, "--out", str(tmp_path / "none")]) == 2
+        assert error in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
