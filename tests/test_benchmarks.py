@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import in_pass_reward
 from benchmarks.measuring import Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from benchmarks.scoring_throughput import Workload, measure, our_scores, plain_scores
 from dina_lrm.model import LatentRewardModel
@@ -57,3 +58,10 @@ def test_the_peak_is_seen_while_it_lasts() -> None:
         fresh.write(b"1" * len(fresh))
         time.sleep(0.2)
     assert memory.added > 20
+
+
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
+def test_a_score_in_the_generators_pass_is_the_same_and_costs_less() -> None:
+    found = in_pass_reward.measure(batch=2, guidance=3.0, rounds=1)
+    assert found["largest_difference"] < 1e-4
+    assert 0 < found["in_pass_share"] < found["separate_share"] / 2

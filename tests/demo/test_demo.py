@@ -57,7 +57,7 @@ def test_results_have_every_set_with_interval_ceiling_and_size(demo: Path) -> No
 def test_the_page_shows_every_ranked_file(demo: Path) -> None:
     page = (demo / "report.html").read_text()
     assert page.count("<img") >= 40
-    assert page.count("before, utility") == page.count("after, utility") == 2
+    assert page.count("before, utility") == page.count("after, utility") >= 2
     assert "random_backbone" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert len(list((demo / "images").glob("*.png"))) == 36

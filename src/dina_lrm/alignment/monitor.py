@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -37,6 +36,7 @@ from dina_lrm.alignment.records import (
     write_records,
 )
 from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.judged import as_scores, judged
 from dina_lrm.synthetic.captions import true_values
 
 Scores = Float[np.ndarray, " pictures"]
@@ -99,7 +99,7 @@ class Monitor:
         """
         if len(prompts) != len(images):
             raise ValueError(f"monitor: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
-        given = {name: _checked(name, values, len(images)) for name, values in (scores or {}).items()}
+        given = {name: as_scores(f"monitor: {name}", values, len(images)) for name, values in (scores or {}).items()}
         record = self._record(step, images, prompts, given, dict(extra or {}))
         kept = [old for old in self._records if old.step < step]
         if len(kept) < len(self._records):
@@ -135,7 +135,7 @@ class Monitor:
         spread = diversity(images, prompts)
         if spread:
             measures["diversity"] = summarise(np.array(list(spread.values())), list(spread))
-        asked = {name: self._ask(name, judge, images, prompts) for name, judge in self._judges.items()}
+        asked = {name: judged(judge, images, prompts, self._batch_size) for name, judge in self._judges.items()}
         judges = {name: _said_of_missing(name, summarise(row, prompts)) for name, row in {**given, **asked}.items()}
         return Record(
             step=step,
@@ -148,15 +148,6 @@ class Monitor:
             truth=_truth(images, prompts),
             extra={name: float(value) if math.isfinite(value) else None for name, value in extra.items()},
         )
-
-    @torch.no_grad()
-    def _ask(self, name: str, judge: Reward, images: Images, prompts: Sequence[str]) -> Scores:
-        found = []
-        for start in range(0, len(images), self._batch_size):
-            part = slice(start, start + self._batch_size)
-            pixels = torch.from_numpy(np.ascontiguousarray(images[part])).permute(0, 3, 1, 2).float() / 255
-            found.append(_checked(name, judge(pixels, prompts[part]), len(pixels)))
-        return np.concatenate(found)
 
 
 def _check_judges(judges: Mapping[str, Reward], proxy: str, golden: str | None, objective: Sequence[Reward]) -> None:
@@ -174,15 +165,6 @@ def _check_judges(judges: Mapping[str, Reward], proxy: str, golden: str | None, 
             f"golden reward {golden!r}: is what is optimised; accepted: a reward that nothing is optimised for"
         )
     check_disjoint(judges[golden], objective)
-
-
-def _checked(name: str, values: Sequence[float] | Tensor, pictures: int) -> Scores:
-    scores = torch.as_tensor(values).detach().double().cpu().numpy()
-    if scores.shape != (pictures,):
-        raise ValueError(
-            f"monitor: {name} gave scores of shape {scores.shape} for {pictures} images; accepted: one each"
-        )
-    return scores
 
 
 def _said_of_missing(name: str, summary: Summary) -> Summary:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from dina_lrm.alignment.measures import MEASURES, diversity
@@ -14,6 +13,7 @@ from dina_lrm.alignment.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun
 from dina_lrm.evaluation.generators import MeasureKind, PairedValues, Role
 from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.judged import judged
 from dina_lrm.synthetic.captions import true_values
 from dina_lrm.synthetic.composition import composition
 
@@ -91,20 +91,8 @@ def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Sequence[Re
     }
 
 
-@torch.no_grad()
 def _scores(reward: Reward, drawn: Samples, prompts: list[str], batch_size: int) -> Float[np.ndarray, " pictures"]:
-    found = []
-    for start in range(0, len(prompts), batch_size):
-        part = slice(start, start + batch_size)
-        if reward.kind == "latent":
-            inputs = torch.from_numpy(drawn.latents[part])
-        else:
-            inputs = torch.from_numpy(drawn.images[part]).permute(0, 3, 1, 2).float() / 255
-        scores = reward(inputs, prompts[part])
-        if scores.shape != (len(inputs),):
-            raise ValueError(f"reward {reward.name!r}: scores of shape {tuple(scores.shape)} for {len(inputs)} images")
-        found.append(scores.double().cpu().numpy())
-    return np.concatenate(found)
+    return judged(reward, drawn.latents if reward.kind == "latent" else drawn.images, prompts, batch_size)
 
 
 def _joined(parts: Sequence[Values]) -> Values:

@@ -65,10 +65,21 @@ def align(job: AlignJob) -> Aligned:
     run = AlignmentRun(config, generator, prompts[: -job.prompts], prompts[-job.prompts :], job.run)
     run.run(found.append, lambda step, steps, reward: None)
     first, last = found[0], found[-1]
-    utility = [true_values(look.images, look.prompts)["utility"] for look in (first, last)]
-    judged = [
-        float(look.record.judges[str(name)].mean or 0.0)
-        for name in (first.record.proxy, first.record.golden)
-        for look in (first, last)
-    ]
-    return Aligned(job.updates, first.prompts, first.images, last.images, *utility, *judged)
+    return Aligned(
+        updates=job.updates,
+        prompts=first.prompts,
+        before=first.images,
+        after=last.images,
+        utility_before=true_values(first.images, first.prompts)["utility"],
+        utility_after=true_values(last.images, last.prompts)["utility"],
+        reward_before=_mean(first, first.record.proxy),
+        reward_after=_mean(last, last.record.proxy),
+        golden_before=_mean(first, str(first.record.golden)),
+        golden_after=_mean(last, str(last.record.golden)),
+    )
+
+
+def _mean(look: Look, judge: str) -> float:
+    found = look.record.judges[judge].mean
+    assert found is not None, "a judge that leaves pictures out has none of these"
+    return found

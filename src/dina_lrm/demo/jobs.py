@@ -60,11 +60,12 @@ def run_jobs(
     """Run all jobs, `workers` at a time; `report` gets (steps done, steps) of all of them. A failed job raises."""
     context = multiprocessing.get_context("spawn")
     total = sum(job.settings.steps for job in jobs) + alignment.updates
+    runs = [*(job.run for job in jobs), alignment.run]
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures = {job.name: pool.submit(train_and_measure, job) for job in jobs}
         aligned = pool.submit(align, alignment)
         for finished in _until_done([*futures.values(), aligned]):
-            report(sum(steps_done(job.run) for job in (*jobs, alignment)), total)
+            report(sum(map(steps_done, runs)), total)
             for future in finished:
                 future.result()  # raises what the job raised
         return {name: future.result() for name, future in futures.items()}, aligned.result()

@@ -90,15 +90,13 @@ def _name(kind: str, name: str, record: Record) -> str:
 
 def _row(before: Summary, after: Summary | None) -> list[Cell]:
     late = after or Summary(None, None, None, 0)
-    return [_mean(before), _figure(before.standard_error), _mean(late), _figure(late.standard_error), late.missing]
+    return [before.mean, before.standard_error, late.mean, late.standard_error, late.missing]
 
 
 def _mean(summary: Summary) -> str:
-    return _figure(summary.mean)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    value = summary.mean
+    text = "–" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return text.replace("-", "\u2212")
 
 
 def _samples(folder: Path, steps: Sequence[int]) -> tuple[dict[int, NDArray[np.uint8]], list[str]]:
