@@ -42,8 +42,7 @@ def velocity(generator):
 
 def test_what_lies_beneath_is_the_reference_and_stays_while_the_other_learns(generator):
     plain = Generator(bundled_pipeline(), 32, 2, 4.0, 0, 1.0)
-    pipeline = bundled_pipeline()
-    pipeline.load_lora_weights(LORA)
+    pipeline = bundled_pipeline("synthetic-uncurated")
     told = plain.encode_prompts(PROMPTS)
     with torch.no_grad():
         alone = pipeline.transformer(latents(), told.prompt_embeds, told.pooled_prompt_embeds, 1000 * LEVEL.repeat(3))

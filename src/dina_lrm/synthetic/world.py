@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline
 from numpy.typing import NDArray
 
-from dina_lrm.locate import locate_generator
+from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 
 SAMPLING_STEPS = 20
 GUIDANCE = 3.0
@@ -19,7 +19,15 @@ SyntheticPipeline: TypeAlias = StableDiffusion3Pipeline | StableDiffusionPipelin
 
 
 def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32) -> SyntheticPipeline:
-    """A bundled pipeline (or another of its make, by folder), ready to sample; the first has no T5 encoder."""
+    """A bundled pipeline (or another of its make, by folder), ready to sample; the first has no T5 encoder.
+
+    "synthetic-uncurated" is "synthetic" with a LoRA in use, the adapter "uncurated".
+    """
+    if name in BUNDLED_LORAS:
+        base, lora = BUNDLED_LORAS[name]
+        pipeline = bundled_pipeline(base, dtype)
+        pipeline.load_lora_weights(lora, adapter_name=lora.name)
+        return pipeline
     folder = locate_generator(name)
     index = json.loads((folder / "model_index.json").read_text())
     absent = {"text_encoder_3": None, "tokenizer_3": None} if "text_encoder_3" in index else {}
