@@ -31,6 +31,8 @@ _TITLES: Final = {
     "diversity": "Diversity",
 }
 _WORDS: Final = ("falls", "stalls", "rises")
+_MANY: Final = 3
+"""More runs than that hide each other behind intervals and alarms."""
 _WORD: Final = 0.09
 """Height of a word beside an alarm, as a share of its panel."""
 
@@ -38,7 +40,8 @@ _WORD: Final = 0.09
 def alignment_curves(runs: Runs, settings: AlarmSettings | None = None, theme: Theme = ADAPTIVE) -> Plot:
     """One panel for each series that was recorded, one line a run, alarms as dotted lines where they first sounded.
 
-    With several seeds the line is their mean at each step, with its 95 % interval by Student's t.
+    With several seeds the line is their mean at each step, with its 95 % interval by Student's t. Where there are more
+    than three runs, intervals and alarms are left out.
     """
     names = _names(runs)
     with drawing(theme):
@@ -49,7 +52,9 @@ def alignment_curves(runs: Runs, settings: AlarmSettings | None = None, theme: T
             panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             for index, (run, seeds) in enumerate(runs.items()):
-                _curve(panel, seeds, name, run, index, theme)
+                _curve(panel, seeds, name, run, index, theme, band=len(runs) <= _MANY)
+            if len(runs) > _MANY:
+                continue
             marks = [
                 (index, found) for index, seeds in enumerate(runs.values()) for found in _marks(seeds, name, settings)
             ]
@@ -86,7 +91,7 @@ def _names(runs: Runs) -> list[str]:
     return [name for name in _FIRST if name in found] + [name for name in found if name not in _FIRST]
 
 
-def _curve(panel: Axes, seeds: Sequence[History], name: str, run: str, index: int, theme: Theme) -> None:
+def _curve(panel: Axes, seeds: Sequence[History], name: str, run: str, index: int, theme: Theme, band: bool) -> None:
     steps, values = _aligned(seeds, name)
     known = np.isfinite(values)
     counted = known.sum(axis=0)
@@ -103,6 +108,8 @@ def _curve(panel: Axes, seeds: Sequence[History], name: str, run: str, index: in
         markersize=4,
         label=run,
     )
+    if not band:
+        return
     half = _half_width(values[:, shown])
     several = np.isfinite(half)
     at, low, high = steps[shown][several], (mean - half)[several], (mean + half)[several]
