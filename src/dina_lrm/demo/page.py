@@ -103,22 +103,30 @@ def _alignment(aligned: Aligned) -> Section:
     )
     heads = Headlines(
         [
-            Headline("True utility", f"{gain:+.2f}", f"95 % interval {low:+.2f} to {high:+.2f}"),
-            Headline("Reward, optimised", f"{aligned.reward_before:.2f} → {aligned.reward_after:.2f}"),
-            Headline("Golden judge", f"{aligned.golden_before:.2f} → {aligned.golden_after:.2f}"),
+            Headline("True utility", _signed(gain), f"95 % interval {_signed(low)} to {_signed(high)}"),
+            _change("Reward, optimised", aligned.reward_before, aligned.reward_after),
+            _change("Golden judge", aligned.golden_before, aligned.golden_after),
         ]
     )
     rows = [
         ImageRow(
             prompt,
             [
-                Picture(aligned.before[row], f"before, utility {aligned.utility_before[row]:.2f}"),
-                Picture(aligned.after[row], f"after, utility {aligned.utility_after[row]:.2f}"),
+                Picture(aligned.before[row], f"before, utility {_signed(aligned.utility_before[row])}"),
+                Picture(aligned.after[row], f"after, utility {_signed(aligned.utility_after[row])}"),
             ],
         )
         for row, prompt in enumerate(aligned.prompts[:_SHOWN])
     ]
     return Section("Aligning a generator", [Text(text), heads, ImageGrid(rows, columns=3)])
+
+
+def _change(name: str, before: float, after: float) -> Headline:
+    return Headline(name, _signed(after - before), f"from {_signed(before)} to {_signed(after)}")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\u2212")
 
 
 def _training(demonstration: Demonstration) -> Section:
