@@ -10,7 +10,7 @@ from dina_lrm.alignment.records import Record, Summary
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
-from dina_lrm.experiments.alignment_page import gain, gain_difference, write_alignment_results
+from dina_lrm.experiments.alignment_page import compute_to_reach, gain, gain_difference, write_alignment_results
 from dina_lrm.experiments.alignment_runs import StudyBudget, study_config
 from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
@@ -95,6 +95,15 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
         write_alignment_results(out, ("preferences",), (0,), "")
     with pytest.raises(ValueError, match="holds no cell of algorithms"):
         write_alignment_results(tmp_path / "none", ("algorithms",), (0,), "")
+
+
+def test_the_compute_that_reaches_a_gain_lies_between_the_looks():
+    cells = cells_of(a_cell("refl", 0, 0.4, spread=0.0), a_cell("lpo", 0, 0.1, spread=0.0))
+    cost = AlignmentCost(1.0, 1.0)
+    # A rise of .1 every five updates
+    assert compute_to_reach(cells, "refl", 0.15, cost) == pytest.approx(7.5, abs=0.01)
+    assert compute_to_reach(cells, "refl", 0.4, cost) == pytest.approx(20, abs=0.01)
+    assert compute_to_reach(cells, "lpo", 0.2, cost) is None
 
 
 def test_a_cost_is_that_of_the_updates_and_of_what_is_drawn_once(tmp_path):

@@ -122,6 +122,40 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
         return figure
 
 
+def compute_to_reach(cells: Cells, variant: str, target: float, cost: AlignmentCost) -> float | None:
+    """FLOPs after which the mean gain of true utility first is `target`, linear between looks; None if never."""
+    own = of_variant(cells, variant)
+    before = (0.0, 0.0)
+    for look, step in enumerate(own[0].steps()):
+        found = gain(cells, variant, "utility", look)
+        assert found is not None
+        now = (cost.after(step), found.value)
+        if now[1] >= target:
+            share = 0.0 if now[1] == before[1] else (target - before[1]) / (now[1] - before[1])
+            return before[0] + share * (now[0] - before[0])
+        before = now
+    return None
+
+
+def _reached(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> list[str]:
+    """What each run spends until it is as good as the least of them at its end."""
+    ends = {name: found.value for name in _present(study, cells) if (found := gain(cells, name)) is not None}
+    last = min(ends, key=lambda name: ends[name])
+    if len(ends) < 2 or ends[last] <= 0:
+        return []
+    spent = {name: compute_to_reach(cells, name, ends[last], costs[name]) for name in ends}
+    own = spent[last]
+    rows = [
+        f"{_label(name)} after {flops / 1e12:.2f} TFLOPs" + (f" ({own / flops:.1f} times less)" if name != last else "")
+        for name, flops in spent.items()
+        if flops and own
+    ]
+    return [
+        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(rows)}. These are "
+        "means: the intervals above say how sure they are."
+    ]
+
+
 def _page(
     out: Path, shown: Mapping[str, AlignmentStudy], cells: Cells, costs: Mapping[str, AlignmentCost], command: str
 ) -> str:
@@ -154,6 +188,7 @@ def _page(
         parts.append(f"![{study.title}: reward, truth and measures of the pictures]({folder}/plots/{name}.png)")
         if study.over_compute:
             parts += ["", f"![{study.title}: true utility over compute]({folder}/plots/{name}-compute.png)"]
+            parts += ["", *_reached(study, cells, costs)]
         for variant in study.pictures:
             if (out / PICTURES / f"{variant}.png").is_file():
                 label = _label(variant)

@@ -139,7 +139,8 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
     "rewards": AlignmentStudy(
         "Figure 3: latent and pixel reward",
         "ReFL for as many updates with the bundled latent reward, whose golden judge is a network of pixels that "
-        "learned from other prompts, and with that network, whose golden judge is the latent reward.",
+        "learned from other prompts, and with that network, whose golden judge is the latent reward. What both kinds "
+        "cost in memory and FLOPs (Figure 4), at full size too, is on the page of [costs](../cost.md).",
         ("refl", "refl-pixels"),
         (
             AlignmentClaim("ReFL with the latent reward raises the true utility.", "refl"),
