@@ -151,8 +151,8 @@ def _reached(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentC
         if flops and own
     ]
     return [
-        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(rows)}. These are "
-        "means: the intervals above say how sure they are."
+        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(rows)}. These "
+        "are means: the intervals above say how sure they are."
     ]
 
 
