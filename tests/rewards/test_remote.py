@@ -144,5 +144,5 @@ def test_an_address_that_is_none_and_one_where_nobody_is(server):
     nobody = RemoteReward("http://127.0.0.1:9", retries=1, backoff=0.01)
     with pytest.raises(RemoteRewardError, match=r"no answer in 2 attempts .*refused"):
         nobody.check_ready()
-    with pytest.raises(ValueError, match="reads a generator's latents"):
+    with pytest.raises(ValueError, match="reads latents with their conditioning"):
         quick(server)(latents(), PROMPTS)
