@@ -13,7 +13,7 @@ ENSEMBLES: Final = ((0.1, 0.2, 0.4),)
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Sizes of the demonstration; the defaults fit six minutes on two cores without matrix extensions."""
+    """Sizes of the demonstration; the defaults take six to ten minutes on two cores without matrix extensions."""
 
     seed: int = 0
     prompts: int = 2_000
