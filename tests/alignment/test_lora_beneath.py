@@ -137,3 +137,11 @@ def test_the_judge_of_pixels_may_be_golden_and_tells_good_from_bad():
     with pytest.raises(ValueError, match="accepted"):
         load_reward("cnn:nowhere")
     assert RewardTerm("cnn").name == judge.name
+
+
+def test_a_folder_that_is_refused_leaves_the_lora_in_place(generator, tmp_path):
+    learned(generator)
+    before = velocity(generator)
+    with pytest.raises(ValueError, match="has no pytorch_lora_weights"):
+        generator.load_lora(tmp_path)
+    torch.testing.assert_close(velocity(generator), before, rtol=0, atol=0)

@@ -170,6 +170,7 @@ class Generator:
         Raises:
             ValueError: for a folder without LoRA weights, and for weights that are not all of this generator's model.
         """
+        self._check_lora(folder)
         with warnings.catch_warnings():
             # A reward's LoRA stays, and its own goes while it is in use: both are meant
             warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
@@ -182,9 +183,9 @@ class Generator:
             raise ValueError(f"{folder}: holds {count} tensors, of which {len(self.parameters)} fit {model}")
         self._factor = scale
 
-    def _read_lora(self, folder: Path, adapter: str) -> int:
-        """Read a stored LoRA as a new adapter; returns how many tensors it has."""
-        path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
+    def _check_lora(self, folder: Path) -> int:
+        """How many tensors a stored LoRA has; ValueError for a folder without one of this generator's model."""
+        path = folder / LORA_WEIGHT_NAME_SAFE
         if not path.is_file():
             raise ValueError(
                 f"{folder}: has no {LORA_WEIGHT_NAME_SAFE}; accepted is a LoRA's folder, as `align` writes"
@@ -194,13 +195,19 @@ class Generator:
         other = next((name for name in names if not name.startswith(f"{self._component}.")), None)
         if other is not None or not names:
             raise ValueError(f"{path}: holds {other!r}; accepted: a LoRA of the generator's {self._component} alone")
+        return len(names)
+
+    def _read_lora(self, folder: Path, adapter: str) -> int:
+        """Read a stored LoRA as a new adapter; returns how many tensors it has."""
+        count = self._check_lora(folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
             try:
                 self.pipeline.load_lora_weights(folder, adapter_name=adapter)
             except (RuntimeError, ValueError, KeyError) as error:
+                path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
                 raise ValueError(f"{path}: does not fit {model}: {str(error).splitlines()[0]}") from error
-        return len(names)
+        return count
 
     def _switch_on(self, scale: float) -> None:
         """The LoRA beneath and the one that learns, times `scale`; only the latter will learn."""
