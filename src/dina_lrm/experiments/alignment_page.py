@@ -17,7 +17,7 @@ from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligne
 from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs
 from dina_lrm.experiments.alignment_runs import COSTS, PICTURES
 from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.estimates import Estimate, estimate
+from dina_lrm.experiments.estimates import Estimate, estimate, verdict_of
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, AlignmentClaim, AlignmentStudy
 from dina_lrm.reports.alignment_plots import alignment_curves
 from dina_lrm.reports.axes import legend_above
@@ -197,13 +197,6 @@ def _page(
     machine = ", ".join(f"{key} {value}" for key, value in some.environment.items())
     parts += ["", "## Where it was measured", "", machine + ".", ""]
     return "\n".join(parts)
-
-
-def verdict_of(found: Estimate) -> str:
-    """What an estimate says about a claim; one seed says nothing, since seeds differ too."""
-    if found.seeds < 2:
-        return "one seed only"
-    return {1: "holds", -1: "does not hold", 0: "not decided"}[found.sign]
 
 
 def _estimate_of(claim: AlignmentClaim, cells: Cells) -> Estimate | None:

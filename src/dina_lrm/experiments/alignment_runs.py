@@ -6,8 +6,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,7 +20,7 @@ from dina_lrm.evaluation.environment import environment
 from dina_lrm.experiments.alignment_cells import cell_of_run
 from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
 from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.pool import Stopped, worker_pool
+from dina_lrm.experiments.pool import collected, worker_pool
 from dina_lrm.recipes.alignment_study import ALIGNMENT_VARIANTS
 from dina_lrm.recipes.generators import loaded_generator
 from dina_lrm.reports.gallery import gallery, save_gallery
@@ -63,26 +61,16 @@ def run_alignment_cells(
     """
     wanted = [(variant, seed) for seed in seeds for variant in variants]
     missing = [cell for cell in wanted if not (folder / "cells" / f"{cell_name(*cell)}.json").is_file()]
-    done, failures = len(wanted) - len(missing), []
+    done = len(wanted) - len(missing)
     report(done, len(wanted))
     counted = load_costs(folder / COSTS)
     uncounted = [name for name in variants if name not in counted]
     if not missing and not uncounted:
         return 0
     with worker_pool(workers) as pool:
-        jobs = {pool.submit(_one, name, seed, budget, folder): (name, seed) for name, seed in missing}
+        jobs = {pool.submit(_one, name, seed, budget, folder): cell_name(name, seed) for name, seed in missing}
         costs = {name: pool.submit(_cost, name, budget) for name in uncounted}
-        for job in as_completed(jobs):
-            error = job.exception()
-            if isinstance(error, Stopped | BrokenProcessPool):
-                raise Stopped(f"{cell_name(*jobs[job])}: {error}; the same command goes on") from error
-            if error is None:
-                done += 1
-                say(job.result())
-            else:
-                failures.append(error)
-                say(f"{cell_name(*jobs[job])}: failed: {error}")
-            report(done, len(wanted))
+        failures = collected(jobs, done, len(wanted), say, report)
         for name, cost in costs.items():
             counted[name] = cost.result()
             save_costs(counted, folder / COSTS)

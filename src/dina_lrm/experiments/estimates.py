@@ -41,6 +41,13 @@ class Estimate:
         return int(self.low > 0) - int(self.high < 0)
 
 
+def verdict_of(found: Estimate) -> str:
+    """What an estimate says about a claim; one seed says nothing, since seeds differ too."""
+    if found.seeds < 2:
+        return "one seed only"
+    return {1: "holds", -1: "does not hold", 0: "not decided"}[found.sign]
+
+
 def accuracy(cells: Mapping[str, Cell], row: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
     """Accuracy of a table's row on a set, or its mean over the four sets; None where no seed was trained."""
     present = [seed for seed in seeds if cell_name(row.variant, seed) in cells]

@@ -23,6 +23,7 @@ from dina_lrm.experiments.estimates import (
     check_comparable,
     difference,
     measure,
+    verdict_of,
 )
 from dina_lrm.experiments.uncertainty_table import (
     uncertain_levels,
@@ -58,13 +59,6 @@ def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command
     with replaced_when_complete(page) as temporary:
         temporary.write_text(_page(out, shown, cells, seeds, command), encoding="utf-8")
     return page
-
-
-def verdict_of(gap: Estimate) -> str:
-    """What a difference says about a claim; one seed says nothing, since seeds differ too."""
-    if gap.seeds < 2:
-        return "one seed only"
-    return {1: "holds", -1: "does not hold", 0: "not decided"}[gap.sign]
 
 
 def _measured(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> bool:

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 
@@ -41,6 +42,35 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
         ours.close()
         theirs.close()
+
+
+def collected(
+    jobs: Mapping[Future[str], str],
+    done: int,
+    total: int,
+    say: Callable[[str], None],
+    report: Callable[[int, int], None],
+) -> list[BaseException]:
+    """Wait for jobs by the names of their cells, say what each returns or why it failed; returns the failures.
+
+    `done` of `total` cells were there before; `report` gets (cells done, cells).
+
+    Raises:
+        Stopped: when a worker was told to stop, or died.
+    """
+    failures: list[BaseException] = []
+    for job in as_completed(jobs):
+        error = job.exception()
+        if isinstance(error, Stopped | BrokenProcessPool):
+            raise Stopped(f"{jobs[job]}: {error}; the same command goes on") from error
+        if error is None:
+            done += 1
+            say(job.result())
+        else:
+            failures.append(error)
+            say(f"{jobs[job]}: failed: {error}")
+        report(done, total)
+    return failures
 
 
 @contextmanager

@@ -7,8 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +30,7 @@ from dina_lrm.experiments.measuring import (
     own_reading,
     pixel_scores,
 )
-from dina_lrm.experiments.pool import Stopped, terminated_as_interrupted, worker_pool
+from dina_lrm.experiments.pool import Stopped, collected, terminated_as_interrupted, worker_pool
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.variants import VARIANTS
@@ -84,27 +82,14 @@ def run_cells(
         for generator, seed, votes in dict.fromkeys((one.generator, seed, one.votes) for one, seed in latent):
             say(f"encoding the training pictures of seed {seed}, votes {votes}, for {generator}")
             _encode_training_set(generator, work, budget.prompts, seed, votes)
-        failures: list[BaseException] = []
-        done = len(wanted) - len(missing)
         with worker_pool(workers) as pool:
             jobs = {
-                pool.submit(_one, name, seed, budget, sets[VARIANTS[name].generator], work, folder, threads): (
-                    name,
-                    seed,
+                pool.submit(_one, name, seed, budget, sets[VARIANTS[name].generator], work, folder, threads): cell_name(
+                    name, seed
                 )
                 for name, seed in missing
             }
-            for job in as_completed(jobs):
-                error = job.exception()
-                if isinstance(error, Stopped | BrokenProcessPool):
-                    raise Stopped(f"{cell_name(*jobs[job])}: {error}; the same command goes on") from error
-                if error is None:
-                    done += 1
-                    say(job.result())
-                else:
-                    failures.append(error)
-                    say(f"{cell_name(*jobs[job])}: failed: {error}")
-                report(done, len(wanted))
+            failures = collected(jobs, len(wanted) - len(missing), len(wanted), say, report)
         if failures:
             raise failures[0]
     return len(missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 from jaxtyping import Float32
 from torch import Tensor
@@ -12,10 +12,8 @@ from torch import Tensor
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images, ready
 from dina_lrm.rewards.state_files import fill, read_state_dict
-from dina_lrm.synthetic.pixel_judges import ConvJudge, tokenized, vocabulary_size
+from dina_lrm.synthetic.pixel_judges import WEIGHTS, ConvJudge, tokenized, vocabulary_size
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
-
-WEIGHTS: Final = "model.safetensors"
 
 
 @final

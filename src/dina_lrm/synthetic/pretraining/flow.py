@@ -1,6 +1,6 @@
 """Second stage: transformer and text encoders by flow matching (SD3, arXiv 2403.03206, section 3.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,23 @@ def flow_matching_loss(
     return F.mse_loss(velocity, process.velocity(x_0, noise, t))
 
 
+def loss_with_dropped_prompts(
+    pipeline: StableDiffusion3Pipeline, latents: Tensor, captions: list[str], dropout: float, seed: int
+) -> Callable[[Tensor, int], Tensor]:
+    """The loss of some rows at a step; a share of the prompts is left empty, for classifier-free guidance."""
+    ids = pipeline.tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens, empty = ids[:-1], ids[-1]
+
+    def loss_of(rows: Tensor, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        dropped = torch.rand(len(rows), generator=generator) < dropout
+        prompts = torch.where(dropped[:, None], empty, tokens[rows])
+        with fast_arithmetic():
+            return flow_matching_loss(pipeline, latents[rows], prompts, generator)
+
+    return loss_of
+
+
 def train_flow(
     pipeline: StableDiffusion3Pipeline, config: GeneratorConfig, seed: int, folder: Path, every: float, report: Report
 ) -> float:
@@ -49,18 +66,9 @@ def train_flow(
     latents = unscaled_latents(pipeline.vae, images)
     set_latent_scale(pipeline.vae, latents)
     latents = (latents - pipeline.vae.config.shift_factor) * pipeline.vae.config.scaling_factor
-    ids = pipeline.tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
-    tokens, empty = ids[:-1], ids[-1]
     _norms_keep_type(pipeline.transformer)
     trained = nn.ModuleList([pipeline.transformer, pipeline.text_encoder, pipeline.text_encoder_2])
-
-    def loss_of(rows: Tensor, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        dropped = torch.rand(len(rows), generator=generator) < config.prompt_dropout
-        prompts = torch.where(dropped[:, None], empty, tokens[rows])
-        with fast_arithmetic():
-            return flow_matching_loss(pipeline, latents[rows], prompts, generator)
-
+    loss_of = loss_with_dropped_prompts(pipeline, latents, captions, config.prompt_dropout, seed)
     schedule = Schedule(config.steps, config.batch_size, config.learning_rate, config.warmup, config.ema)
     stage = Stage("generator", trained, optimizer_of(trained, config.learning_rate), schedule, folder)
     return stage.run(len(latents), seed, loss_of, every, report)

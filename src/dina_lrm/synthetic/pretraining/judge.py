@@ -14,9 +14,8 @@ from torch import nn
 
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
-from dina_lrm.synthetic.pixel_judges import score_pictures, train_pixel_judge
+from dina_lrm.synthetic.pixel_judges import WEIGHTS, score_pictures, train_pixel_judge
 
-WEIGHTS: Final = "model.safetensors"
 _IMAGES: Final = 8
 _START: Final = 1
 """Decides the first weights, and the order of the prompts."""

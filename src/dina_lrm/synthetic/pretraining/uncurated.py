@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusion3Pipeline
 from peft.utils import get_peft_model_state_dict
-from torch import Tensor, nn
+from torch import nn
 
 from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import LoraSettings
@@ -21,7 +21,7 @@ from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
 from dina_lrm.synthetic.pretraining.card import uncurated_card
 from dina_lrm.synthetic.pretraining.config import UncuratedConfig
-from dina_lrm.synthetic.pretraining.flow import fast_arithmetic, flow_matching_loss, optimizer_of
+from dina_lrm.synthetic.pretraining.flow import loss_with_dropped_prompts, optimizer_of
 from dina_lrm.synthetic.pretraining.loop import Report, Schedule, Stage
 from dina_lrm.synthetic.pretraining.run import GRID, sample_facts
 from dina_lrm.synthetic.world import bundled_pipeline
@@ -38,8 +38,6 @@ def train_uncurated(
     images, captions = corpus(config.images, _SEED + seed, config.mismatched, config.damaged)
     vae = pipeline.vae.config
     latents = (unscaled_latents(pipeline.vae, images) - vae.shift_factor) * vae.scaling_factor
-    ids = pipeline.tokenizer([*captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
-    tokens, empty = ids[:-1], ids[-1]
     for part in (pipeline.text_encoder, pipeline.text_encoder_2, pipeline.transformer):
         part.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
@@ -53,13 +51,7 @@ def train_uncurated(
         }
     )
 
-    def loss_of(rows: Tensor, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        dropped = torch.rand(len(rows), generator=generator) < config.prompt_dropout
-        prompts = torch.where(dropped[:, None], empty, tokens[rows])
-        with fast_arithmetic():
-            return flow_matching_loss(pipeline, latents[rows], prompts, generator)
-
+    loss_of = loss_with_dropped_prompts(pipeline, latents, captions, config.prompt_dropout, seed)
     schedule = Schedule(config.steps, config.batch_size, config.learning_rate, config.warmup)
     stage = Stage(_NAME, learning, optimizer_of(learning, config.learning_rate), schedule, folder)
     return stage.run(len(latents), seed, loss_of, every, report)
