@@ -116,7 +116,7 @@ class _Run:
             scores = self._parts(lambda s: self._scorer.noisy(s.x, level, *self._told(s)), state)
             self._ledger.add("reward", state.rows.tolist())
             state = state.kept(self._survivors(state, scores, cut))
-        self._ledger.add("generator", state.rows.tolist(), 1 if self._generator.guidance == 1.0 else 2)
+        self._ledger.add("generator", state.rows.tolist(), self._generator.passes_per_step)
         if cut is not None and reading == "in-pass":
             self._ledger.add("head", state.rows.tolist())
             velocity, scores = self._pairs(lambda s: self._scorer.in_pass(s.x, level, *self._told(s)), state)

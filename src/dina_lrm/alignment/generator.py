@@ -39,6 +39,12 @@ _BENEATH = "beneath"
 Latents = Float[Tensor, "batch channels height width"]
 
 
+def guided(velocity: Float[Tensor, "both channels rows columns"], guidance: float) -> Latents:
+    """Classifier-free guidance (Ho and Salimans, 2022): from the velocities without a prompt, then with it."""
+    without, given = velocity.chunk(2)
+    return without + guidance * (given - without)
+
+
 class Generator:
     """A pipeline whose LoRA learns; everything else in it is frozen.
 
@@ -84,6 +90,11 @@ class Generator:
         """Its forward process."""
         return self.backbone.process
 
+    @property
+    def passes_per_step(self) -> int:
+        """Evaluations of the model that a step of sampling takes for each sample: two with guidance."""
+        return 1 if self.guidance == 1.0 else 2
+
     def levels(self, steps: int) -> Float[Tensor, " levels"]:
         """The noise levels of its scheduler."""
         return sampling_levels(self.pipeline.scheduler, self.process, steps, self._tokens)
@@ -111,8 +122,7 @@ class Generator:
             return self.backbone.velocity(x, levels, conditioning)
         empty = self.backbone.empty_conditioning()[[0] * len(x)]
         both = Conditioning.cat([empty, conditioning])
-        without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
-        return without + guidance * (given - without)
+        return guided(self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both), guidance)
 
     @torch.no_grad()
     def denoise(

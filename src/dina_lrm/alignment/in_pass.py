@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.alignment.generator import Generator, Latents, guided
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.level_scores import scoring_mode
@@ -61,8 +61,7 @@ class InPass:
             empty = backbone.empty_conditioning()[[0] * batch]
             both = Conditioning.cat([empty, conditioning])
             velocity, features = backbone.velocity_and_features(torch.cat([x, x]), levels.repeat(2), both)
-            without, given = velocity.chunk(2)
             read = features.rows(slice(batch, None))
             if head.reads_unconditional:
                 read = replace(read, unconditional=features.rows(slice(batch)).visual)
-            return without + guidance * (given - without), head([read])
+            return guided(velocity, guidance), head([read])

@@ -116,7 +116,7 @@ def _selection(
     plan: SamplingPlan,
 ) -> Selection:
     ledger = Ledger(plan.n)
-    ledger.add("generator", range(plan.n), plan.steps * (1 if generator.guidance == 1.0 else 2))
+    ledger.add("generator", range(plan.n), plan.steps * generator.passes_per_step)
     ledger.add("reward", range(plan.n))
     ledger.add("decoder", range(plan.n), objective.decodings)
     own = zip(seeds[row].tolist(), scores[row].tolist(), strict=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
 
@@ -51,8 +51,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     for option, given in (("steps", arguments.steps), ("prompts", arguments.prompts), ("pairs", arguments.pairs)):
         if given < 1:
             raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
-    if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds):
-        raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are one or more different numbers")
+    check_seeds(arguments.seeds)
     from dina_lrm.experiments.page import write_results
     from dina_lrm.experiments.run import Budget, default_workers, run_cells
 
@@ -69,6 +68,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    page = write_results(arguments.out, names, arguments.seeds, f"dina-lrm ablate {' '.join(arguments.names)}")
+    command = f"dina-lrm ablate {' '.join(arguments.names)} --out {arguments.out}"
+    page = write_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}", markup=False)
     return {"trained": trained, "page": page, "results": json.loads((arguments.out / "results.json").read_text())}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
 
 
@@ -48,8 +48,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     for option, value in given.items():
         if value is not None and value < 1:
             raise UserError(f"--{option} {value}: accepted are whole numbers of at least 1")
-    if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds) or min(arguments.seeds) < 0:
-        raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are different numbers of at least 0")
+    check_seeds(arguments.seeds)
     from dina_lrm.experiments.alignment_page import write_alignment_results
     from dina_lrm.experiments.alignment_runs import StudyBudget, run_alignment_cells
     from dina_lrm.experiments.run import default_workers
@@ -65,7 +64,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    command = f"dina-lrm align study {' '.join(arguments.names)}"
+    command = f"dina-lrm align study {' '.join(arguments.names)} --out {arguments.out}"
     page = write_alignment_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}", markup=False)
     return {"runs": made, "page": str(page), "results": json.loads((arguments.out / "results.json").read_text())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,13 @@ def chosen_device(given: str | None) -> str:
             f"--device {given}: {reason}; accepted: cpu, cuda, cuda:1 and other devices of torch"
         ) from error
     return given
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """UserError unless there are one or more different numbers of at least 0."""
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        given = " ".join(map(str, seeds))
+        raise UserError(f"--seeds {given}: accepted are one or more different numbers of at least 0")
 
 
 def console(quiet: bool = False) -> Console:

@@ -20,8 +20,8 @@ from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.estimates import Estimate, estimate, verdict_of
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, AlignmentClaim, AlignmentStudy
 from dina_lrm.reports.alignment_plots import alignment_curves
-from dina_lrm.reports.axes import legend_above
-from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
+from dina_lrm.reports.axes import legend_above, line_with_band
+from dina_lrm.reports.theme import LIGHT, drawing, save_figure
 
 Cells = Mapping[str, AlignedCell]
 _MINUS: Final = "\u2212"
@@ -102,19 +102,9 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
             own = of_variant(cells, name)
             looks = range(len(own[0].steps()))
             found = [gain(cells, name, "utility", look) for look in looks]
-            value = np.array([(e.value, e.low, e.high) for e in found if e is not None]).T
+            known = [(e.value, e.low, e.high) for e in found if e is not None]
             spent = [costs[name].after(step) / 1e12 for step in own[0].steps()]
-            colour = LIGHT.colour(index)
-            axes.fill_between(spent, value[1], value[2], color=colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                spent,
-                value[0],
-                color=colour,
-                marker=MARKERS[index % len(MARKERS)],
-                linestyle=DASHES[index % len(DASHES)],
-                markersize=5,
-                label=_label(name),
-            )
+            line_with_band(axes, spent, known, _label(name), index, LIGHT)
         axes.axhline(0, color=LIGHT.quiet, linewidth=0.8)
         axes.set_xlabel("TFLOPs of the alignment")
         axes.set_ylabel("true utility above the base model's")

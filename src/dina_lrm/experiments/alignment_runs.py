@@ -72,7 +72,12 @@ def run_alignment_cells(
         costs = {name: pool.submit(_cost, name, budget) for name in uncounted}
         failures = collected(jobs, done, len(wanted), say, report)
         for name, cost in costs.items():
-            counted[name] = cost.result()
+            try:
+                counted[name] = cost.result()
+            except Exception as error:
+                failures.append(error)
+                say(f"{name}: FLOPs could not be counted: {error}")
+                continue
             save_costs(counted, folder / COSTS)
             say(f"{name}: {counted[name].update / 1e9:.1f} GFLOPs an update")
     if failures:

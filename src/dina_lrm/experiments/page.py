@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -33,8 +32,8 @@ from dina_lrm.experiments.uncertainty_table import (
 )
 from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
 from dina_lrm.recipes.variants import PIXELS, READING_NAMES, SWEEP, VARIANTS
-from dina_lrm.reports.axes import percent_axis, title_of
-from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing, save_figure
+from dina_lrm.reports.axes import line_with_band, percent_axis, title_of
+from dina_lrm.reports.theme import LIGHT, drawing, save_figure
 
 REFERENCE = Row("base")
 
@@ -233,18 +232,8 @@ def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]
             some = next(cell for cell in cells.values() if cell.variant == variant)
             levels = [level for level in SWEEP if f"{level:g}" in some.sets["in_domain"].readings]
             found = [accuracy(cells, Row(variant, f"{level:g}"), MEAN, seeds) for level in levels]
-            values = np.array([(e.value, e.low, e.high) for e in found if e is not None]).T
-            colour = LIGHT.colour(index)
-            axes.fill_between(levels, values[1], values[2], color=colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                levels,
-                values[0],
-                color=colour,
-                marker=MARKERS[index % len(MARKERS)],
-                linestyle=DASHES[index % len(DASHES)],
-                markersize=5,
-                label=VARIANTS[variant].label,
-            )
+            known = [(e.value, e.low, e.high) for e in found if e is not None]
+            line_with_band(axes, levels, known, VARIANTS[variant].label, index, LIGHT)
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("mean accuracy of four sets")
         percent_axis(axes)

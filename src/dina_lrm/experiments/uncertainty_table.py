@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from dina_lrm.experiments.cells import Cell
 from dina_lrm.experiments.estimates import Estimate, uncertainty
-from dina_lrm.reports.axes import percent_axis
-from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, drawing
+from dina_lrm.reports.axes import line_with_band, percent_axis
+from dina_lrm.reports.theme import LIGHT, drawing
 
 MEASURES: Final = ("vr_common", "vr_independent", "margin", "variance")
 _COLUMNS: Final = ("VR %, common noise", "VR %, noise of their own", "mean margin", "variance of a score")
@@ -51,18 +51,7 @@ def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
         axes = figure.add_subplot()
         for index, (name, label) in enumerate(_LABELS.items()):
             found = [_known(cells, variant, level, name, seeds) for level in levels]
-            colour = LIGHT.colour(index)
-            low, high = [max(0.0, e.low) for e in found], [e.high for e in found]
-            axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                levels,
-                [e.value for e in found],
-                color=colour,
-                label=label,
-                marker=MARKERS[index],
-                linestyle=DASHES[index],
-                markersize=5,
-            )
+            line_with_band(axes, levels, [(e.value, max(0.0, e.low), e.high) for e in found], label, index, LIGHT)
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("share of draws that decide otherwise")
         percent_axis(axes)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from dina_lrm.reports.theme import DASHES, Theme
+from dina_lrm.reports.theme import DASHES, MARKERS, Theme
 
 _WIDTH: Final = 3.1
 _HEIGHT: Final = 2.7
@@ -43,6 +44,28 @@ def label_rows(panels: Sequence[Axes], text: str) -> None:
         place = panel.get_subplotspec()
         if place is not None and place.is_first_col():
             panel.set_ylabel(text)
+
+
+def line_with_band(
+    axes: Axes,
+    x: Sequence[float],
+    estimates: Sequence[tuple[float, float, float]],
+    label: str,
+    index: int,
+    theme: Theme,
+) -> None:
+    """The index-th series: a line with markers through (value, low, high) of each x, and its intervals as a band."""
+    value, low, high = np.array(estimates).T
+    axes.fill_between(x, low, high, color=theme.colour(index), alpha=0.15, linewidth=0)
+    axes.plot(
+        x,
+        value,
+        color=theme.colour(index),
+        marker=MARKERS[index % len(MARKERS)],
+        linestyle=DASHES[index % len(DASHES)],
+        markersize=5,
+        label=label,
+    )
 
 
 def mark_ceiling(axes: Axes, ceiling: float | None, theme: Theme) -> None:

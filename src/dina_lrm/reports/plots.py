@@ -17,7 +17,16 @@ from dina_lrm.evaluation.bootstrap import wilson_interval
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
-from dina_lrm.reports.axes import label_rows, legend_above, mark_ceiling, panels_of, percent, percent_axis, title_of
+from dina_lrm.reports.axes import (
+    label_rows,
+    legend_above,
+    line_with_band,
+    mark_ceiling,
+    panels_of,
+    percent,
+    percent_axis,
+    title_of,
+)
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
 
 
@@ -163,17 +172,7 @@ def _accuracy_line(axes: Axes, readings: Sequence[ReadingResult], label: str, in
     single = sorted((r for r in readings if r.reading.is_level), key=lambda r: r.reading.levels)
     if single:
         t = [r.reading.levels[0] for r in single]
-        value, low, high = np.array([_interval(r) for r in single]).T
-        axes.fill_between(t, low, high, color=colour, alpha=0.16, linewidth=0)
-        axes.plot(
-            t,
-            value,
-            color=colour,
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            linestyle=DASHES[index % len(DASHES)],
-            label=label,
-        )
+        line_with_band(axes, t, [_interval(r) for r in single], label, index, theme)
     for rank, result in enumerate(r for r in readings if r.reading.is_ensemble):
         x = _ensemble_position(rank) + 0.02 * index
         value, low, high = _interval(result)
