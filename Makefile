@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $(READY)
 
-demo: $(READY) ## the whole job on the bundled world: train, evaluate, score, report (six to ten minutes)
+demo: $(READY) ## the whole job on the bundled world: train, evaluate, score, report (three to seven minutes)
 	$(BIN)/dina-lrm demo --out demo
 
 test: lint typecheck floors docs pytest ## everything that must hold

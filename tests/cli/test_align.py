@@ -27,14 +27,15 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_p
                  *(["--refl.first", "4", "--refl.last", "5"] if algorithm == "refl" else [])]) == 0  # fmt: skip
     assert not (tmp_path / "run").exists()
     found = json.loads(target.read_text())
-    assert found["steps"] == 1 and found["algorithm"] == algorithm
-    assert [look["step"] for look in found["looks"]] == [0, 1] and "true utility" in found["looks"][0]
+    assert found["steps"] == 2 and found["algorithm"] == algorithm and "lora" not in found
+    assert 0 < found["seconds_per_update"] < found["estimated_seconds"] and found["peak_memory_bytes"] > 2**20
+    assert [look["step"] for look in found["looks"]] == [0, 2] and "true utility" in found["looks"][0]
 
 
 @pytest.mark.parametrize("recipe", [make for recipes in RECIPES.values() for make in recipes.values()])
 def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
     few = recipe().smallest()
-    assert few.steps == 1 and few.batch_size == few.micro_batch
+    assert few.steps == 2 and few.batch_size == few.micro_batch
 
 
 SHORT = (

@@ -221,9 +221,9 @@ class AlignConfig:
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
 
     def smallest(self: Config) -> Config:
-        """One update of one micro-batch, with looks at an image a prompt before and after: a rehearsal of the run."""
-        looks, few = replace(self.looks, every=1, images=1), self.micro_batch
-        return replace(self, steps=1, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=1)
+        """Two updates of one micro-batch, with looks at an image a prompt before and after: a rehearsal of the run."""
+        looks, few = replace(self.looks, every=2, images=1), self.micro_batch
+        return replace(self, steps=2, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=2)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with the algorithm's name."""
@@ -268,7 +268,7 @@ class GrpoConfig(AlignConfig):
         require(self.grpo.window_steps <= last, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
 
     def smallest(self) -> GrpoConfig:
-        """One update of one group."""
+        """Two updates of one group."""
         once = replace(self.grpo, updates=1)
         return super(GrpoConfig, replace(self, micro_batch=self.grpo.group, grpo=once)).smallest()
 
@@ -294,5 +294,5 @@ class DpoConfig(AlignConfig):
     dpo: DpoSettings = field(default_factory=DpoSettings)
 
     def smallest(self) -> DpoConfig:
-        """One update on one pair."""
+        """Two updates on one pair."""
         return super(DpoConfig, replace(self, dpo=replace(self.dpo, prompts=1, candidates=2))).smallest()

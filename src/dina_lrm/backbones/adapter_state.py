@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from dina_lrm.backbones.placement import inner_modules
+
 _selected: WeakKeyDictionary[nn.Module, "AdapterScope"] = WeakKeyDictionary()
 """Whose turn it is on a module, so that two reward models may share one generator."""
 
@@ -28,7 +30,7 @@ class ModuleState:
     @classmethod
     def of(cls, module: nn.Module) -> "ModuleState":
         """The present state of `module`."""
-        inner = _all_modules(module)
+        inner = inner_modules(module)
         parameters = [p for m in inner for p in m._parameters.values() if p is not None]
         return cls(
             [(m, m._active_adapter, m._disable_adapters) for m in inner if isinstance(m, BaseTunerLayer)],
@@ -93,17 +95,6 @@ class AdapterScope:
                 module.train(training)
         for layer, _, _ in state.layers:
             layer._active_adapter, layer._disable_adapters = list(self.names), False
-
-
-def _all_modules(module: nn.Module) -> list[nn.Module]:
-    # What module.modules() yields, but that takes several times as long, and each call of a shared backbone does this.
-    found, waiting = {id(module): module}, [module]
-    while waiting:
-        for child in waiting.pop()._modules.values():
-            if child is not None and id(child) not in found:
-                found[id(child)] = child
-                waiting.append(child)
-    return list(found.values())
 
 
 def own_modules(layers: Sequence[BaseTunerLayer], *names: str) -> list[nn.Module]:

@@ -12,6 +12,7 @@ from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
+from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.truncated import stored_variant
 
 
@@ -44,8 +45,8 @@ class PipelineParts(Parts):
 
     @property
     def device(self) -> torch.device:
-        """The pipeline's device of execution, which with offloading is not where the weights wait."""
-        return self._pipeline._execution_device
+        """Where the model computes, which with offloading is not where its weights wait."""
+        return execution_device(self._pipeline, self._pipeline.transformer)
 
     def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
         """The pipeline's, as it is."""

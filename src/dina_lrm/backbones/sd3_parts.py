@@ -13,6 +13,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import shift_and_scale
 from dina_lrm.backbones.parts import frozen_vae
+from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
@@ -52,8 +53,8 @@ class PipelineParts(Sd3Parts):
 
     @property
     def device(self) -> torch.device:
-        """The pipeline's device of execution, which with offloading is not where the weights wait."""
-        return self._pipeline._execution_device
+        """Where the model computes, which with offloading is not where its weights wait."""
+        return execution_device(self._pipeline, self._pipeline.transformer)
 
     def vae(self, device: torch.device, dtype: torch.dtype) -> AutoencoderKL:
         """The pipeline's, as it is."""

@@ -18,6 +18,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
+from dina_lrm.backbones.placement import weights_dtype
 from dina_lrm.backbones.taps import BlockScope, TappedRun, run_tapped
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -103,9 +104,8 @@ class TransformerBackbone(Backbone):
     def dtype(self) -> torch.dtype:
         """Of the pretrained weights."""
         if self.shared:
-            return self.transformer.dtype
-        # diffusers looks through all modules for layerwise casting, which a standalone backbone never has: this is
-        # asked for in every forward
+            return weights_dtype(self.transformer)
+        # A standalone backbone has no hooks, and this is asked for in every forward
         return next(p.dtype for p in self.transformer.parameters() if p.is_floating_point())
 
     @property

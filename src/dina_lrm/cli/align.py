@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from dina_lrm.alignment.config import AlignConfig, RewardTerm
+from dina_lrm.cli.align_dry_run import Clock, expected_cost
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class AlignArguments(CommonArguments):
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest checkpoint in --out; start when there is none."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Check everything on one update of the smallest batch, and write nothing that stays."""
+    """Check everything on two updates of the smallest batch, say what the run would take, and keep nothing."""
 
 
 def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro
@@ -58,10 +60,13 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
         config = replace(config, rewards=(*config.rewards, *map(reward_term, arguments.more_rewards)))
     prompts, shown = _prompts(arguments, config)
     device = chosen_device(arguments.device)
-    if arguments.dry_run:
-        with tempfile.TemporaryDirectory() as folder:
-            return _run(config.smallest(), prompts, shown[:2], Path(folder) / "run", device, arguments)
-    return _run(config, prompts, shown, arguments.out, device, arguments)
+    if not arguments.dry_run:
+        return _run(config, prompts, shown, arguments.out, device, arguments, Clock())
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Clock()
+        few = config.smallest()
+        found = _run(few, prompts, shown[: few.micro_batch], Path(folder) / "run", device, arguments, clock)
+    return {**found, **expected_cost(config, len(shown), clock, device, arguments.quiet)}
 
 
 def reward_term(text: str) -> RewardTerm:
@@ -76,7 +81,13 @@ def reward_term(text: str) -> RewardTerm:
 
 
 def _run(
-    config: AlignConfig, prompts: list[str], shown: list[str], out: Path, device: str, arguments: AlignArguments
+    config: AlignConfig,
+    prompts: list[str],
+    shown: list[str],
+    out: Path,
+    device: str,
+    arguments: AlignArguments,
+    clock: Clock,
 ) -> dict[str, object]:
     from dina_lrm.alignment.processes import Processes
     from dina_lrm.alignment.trainer import AlignmentRun
@@ -90,7 +101,12 @@ def _run(
     say = console(quiet)
     looks: list[dict[str, object]] = []
 
+    def on_step(step: int, steps: int, reward: float) -> None:
+        report(step, steps)
+        clock.updates.append(time.perf_counter())
+
     def on_look(look: Look) -> None:
+        clock.a_picture = (time.perf_counter() - (clock.updates or [clock.began])[-1]) / len(look.images)
         found = look_line(look)
         looks.append(found)
         values = ", ".join(f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float))
@@ -102,14 +118,18 @@ def _run(
     generator = loaded_generator(config.generator, device, config.seed)
     aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes)
     with progress("updates", quiet) as report:
-        outcome = aligned.run(on_look, lambda step, steps, reward: report(step, steps))
+        clock.began = time.perf_counter()
+        outcome = aligned.run(on_look, on_step)
     page = write_alignment_report(out) if processes.main else out
-    say.print(f"LoRA: {out / 'lora'}", markup=False)
-    say.print(f"Report: {page}", markup=False)
     found: dict[str, object] = {
         "recipe": config.name, "algorithm": config.algorithm, "steps": outcome.steps, "stopped": outcome.stopped,
-        "lora_step": outcome.lora_step, "looks": looks, "lora": str(out / "lora"), "report": str(page),
+        "lora_step": outcome.lora_step, "looks": looks,
     }  # fmt: skip
+    if arguments.dry_run:
+        return found
+    say.print(f"LoRA: {out / 'lora'}", markup=False)
+    say.print(f"Report: {page}", markup=False)
+    found |= {"lora": str(out / "lora"), "report": str(page)}
     if outcome.stopped:
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"
         raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {outcome.stopped}{kept}", found)

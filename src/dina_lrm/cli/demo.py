@@ -13,7 +13,7 @@ from dina_lrm.demo.settings import DemoSettings
 class Arguments(CommonArguments):
     """Make comparisons, train a latent reward model and two baselines, measure them, align a generator, write a report.
 
-    Six to ten minutes on two cores; nothing is downloaded.
+    Three to seven minutes on two cores; nothing is downloaded.
 
     Example:
         dina-lrm demo --out demo
