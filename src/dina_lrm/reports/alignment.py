@@ -68,7 +68,7 @@ def _change(records: Sequence[Record]) -> Section:
         before, after = getattr(first, kind), getattr(last, kind)
         rows += [[_name(kind, name, last), *_row(before[name], after.get(name))] for name in before]
     heads = [
-        Headline(_name(kind, name, last), f"{_mean(getattr(first, kind)[name])} → {_mean(getattr(last, kind)[name])}")
+        _headline(_name(kind, name, last), getattr(first, kind)[name], getattr(last, kind)[name])
         for kind, name in (("judges", last.proxy), ("truth", "utility"))
         if name in getattr(last, kind)
     ]
@@ -78,6 +78,13 @@ def _change(records: Sequence[Record]) -> Section:
     )
     table = Table(["Measure", f"Step {first.step}", "±", f"Step {last.step}", "±", "Missing"], rows, note=note)
     return Section("Before and after", [Headlines(heads), table])
+
+
+def _headline(name: str, before: Summary, after: Summary) -> Headline:
+    if before.mean is None or after.mean is None:
+        return Headline(name, "–", f"from {_mean(before)} to {_mean(after)}")
+    change = f"{after.mean - before.mean:+.2f}".replace("-", "\u2212")
+    return Headline(name, change, f"from {_mean(before)} to {_mean(after)}")
 
 
 def _name(kind: str, name: str, record: Record) -> str:
@@ -130,7 +137,7 @@ def _pictures(steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompt
         for row in firsts
     ]
     told = f"The same prompt and seed along each row. Judge for yourself, without knowing which is which: {VOTE_FILE}."
-    return Section("Pictures", [Text(told), ImageGrid(rows, columns=2)])
+    return Section("Pictures", [Text(told), ImageGrid(rows, columns=2 if len(rows[0].pictures) < 4 else 1)])
 
 
 def _write_vote(folder: Path, before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> None:
