@@ -13,9 +13,7 @@ from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.registry import FAMILIES
 from dina_lrm.backbones.sd3 import SD3Backbone
-from dina_lrm.backbones.sd3_parts import Sd3Parts
 from dina_lrm.backbones.stable_diffusion import StableDiffusionBackbone
-from dina_lrm.backbones.stable_diffusion_parts import UnetParts
 from dina_lrm.diffusion.process import RectifiedFlow
 
 META = torch.device("meta")
@@ -117,16 +115,6 @@ class WithoutEncoders(Parts):
     prompt_pipeline = vae
 
 
-class Sd3WithoutEncoders(Sd3Parts):
-    pixels_per_latent, latent_scale, latent_shift = 8, 1.0, 0.0
-    device = META
-
-    def vae(self, device: torch.device, dtype: torch.dtype) -> Any:
-        raise AssertionError("there is no autoencoder here")
-
-    prompt_pipeline = vae
-
-
 def parameters(module: nn.Module) -> float:
     """Billions of them."""
     return sum(parameter.numel() for parameter in module.parameters()) / 1e9
@@ -152,7 +140,7 @@ def read(name: str) -> Read:
     family = FAMILIES[size.family].load_class()
     parts: Any
     if family is SD3Backbone:
-        transformer_class, parts, behind = SD3Transformer2DModel, Sd3WithoutEncoders(), ("norm_out", "proj_out")
+        transformer_class, parts, behind = SD3Transformer2DModel, WithoutEncoders(KL), ("norm_out", "proj_out")
     else:
         transformer_class, parts, behind = family.transformer_class, WithoutEncoders(size.vae), family.behind
     with META:
@@ -212,19 +200,6 @@ FULL_SIZE_UNETS = {
 }
 
 
-class UnetWithoutEncoders(UnetParts):
-    pixels_per_latent, latent_scale = 8, 1.0
-    device = META
-
-    def __init__(self, pooled_width: int) -> None:
-        self.pooled_width = pooled_width
-
-    def vae(self, device: torch.device, dtype: torch.dtype) -> Any:
-        raise AssertionError("there is no autoencoder here")
-
-    prompt_pipeline = vae
-
-
 def read_unet(name: str) -> Read:
     """One forward pass of one image through the down and mid blocks."""
     size = FULL_SIZE_UNETS[name]
@@ -237,7 +212,8 @@ def read_unet(name: str) -> Read:
     taps = tuple(range(1, size.depth + 1))
     config = BackboneConfig("stable-diffusion", name, size.depth, taps, (0,))
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    backbone = StableDiffusionBackbone(config, scheduler, unet, UnetWithoutEncoders(size.pooled_width), shared=False)
+    parts = WithoutEncoders(KL)
+    backbone = StableDiffusionBackbone(config, scheduler, unet, parts, size.pooled_width, shared=False)
     return _measured(backbone, size.side, torch.empty(1, 77, size.text_width), size.pooled_width, whole)
 
 

@@ -1,10 +1,10 @@
-"""What lies beside a transformer: in a loaded pipeline, or in a folder, where each part is loaded when first used."""
+"""What lies beside a transformer or U-Net: in a loaded pipeline, or in a folder, where it is loaded when first used."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import diffusers
 import torch
@@ -22,6 +22,11 @@ class Parts(ABC):
     vae_config: Mapping[str, Any]
 
     @property
+    def pixels_per_latent(self) -> int:
+        """Of an `AutoencoderKL`: it halves the side between two of its resolutions."""
+        return 2 ** (len(self.vae_config["block_out_channels"]) - 1)
+
+    @property
     @abstractmethod
     def device(self) -> torch.device:
         """Where inputs have to be."""
@@ -35,18 +40,17 @@ class Parts(ABC):
         """A pipeline that can encode prompts, on `device`."""
 
 
-@final
 class PipelineParts(Parts):
-    """A loaded pipeline's own, wherever it keeps them."""
+    """A loaded pipeline's own, wherever it keeps them; `model` is its transformer or U-Net."""
 
-    def __init__(self, pipeline: DiffusionPipeline) -> None:
+    def __init__(self, pipeline: DiffusionPipeline, model: ModelMixin) -> None:
         self.vae_config = pipeline.vae.config
-        self._pipeline = pipeline
+        self._pipeline, self._model = pipeline, model
 
     @property
     def device(self) -> torch.device:
         """Where the model computes, which with offloading is not where its weights wait."""
-        return execution_device(self._pipeline, self._pipeline.transformer)
+        return execution_device(self._pipeline, self._model)
 
     def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
         """The pipeline's, as it is."""
@@ -57,28 +61,31 @@ class PipelineParts(Parts):
         return self._pipeline
 
 
-@final
 class FolderParts(Parts):
-    """Those of a pipeline folder, frozen."""
+    """Those of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read.
+
+    `absent` components of the pipeline are not loaded.
+    """
 
     def __init__(
         self,
         folder: Path,
-        transformer: ModelMixin,
+        model: ModelMixin,
         pipeline_class: type[DiffusionPipeline],
         vae_class: type[ModelMixin],
+        absent: Sequence[str] = (),
     ) -> None:
         self.vae_config = vae_class.load_config(folder / "vae")
-        self._folder = folder
-        self._transformer = transformer
+        self._folder, self._model = folder, model
         self._pipeline_class, self._vae_class = pipeline_class, vae_class
+        self._absent = dict.fromkeys(absent)
         self._vae: ModelMixin | None = None
         self._pipeline: DiffusionPipeline | None = None
 
     @property
     def device(self) -> torch.device:
-        """The transformer's."""
-        return self._transformer.device
+        """The model's."""
+        return self._model.device
 
     def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
         """Loaded in `dtype`."""
@@ -87,17 +94,22 @@ class FolderParts(Parts):
         return self._vae.to(device)
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline of our transformer (which some ask for its configuration) and the text encoders in `dtype`."""
+        """A pipeline for prompts, loaded in `dtype`."""
         if self._pipeline is None:
-            self._pipeline = self._pipeline_class.from_pretrained(
-                self._folder,
-                transformer=self._transformer,
-                vae=None,
-                dtype=dtype,
-                use_safetensors=True,
-                variant=stored_variant(self._folder / "text_encoder"),
-            )
+            self._pipeline = self.load_prompt_pipeline(dtype)
         return self._pipeline.to(device)
+
+    def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
+        """A pipeline of our transformer (which some ask for its configuration) and the text encoders in `dtype`."""
+        return self._pipeline_class.from_pretrained(
+            self._folder,
+            transformer=self._model,
+            vae=None,
+            dtype=dtype,
+            use_safetensors=True,
+            variant=stored_variant(self._folder / "text_encoder"),
+            **self._absent,
+        )
 
 
 def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`

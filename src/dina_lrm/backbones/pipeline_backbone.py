@@ -54,7 +54,7 @@ class PipelineBackbone(TransformerBackbone):
         """Read a loaded pipeline's transformer where it is (shared mode)."""
         assert isinstance(pipeline.transformer, cls.transformer_class)
         process = process_from_scheduler(pipeline.scheduler)
-        return cls(config, process, pipeline.transformer, PipelineParts(pipeline), shared=True)
+        return cls(config, process, pipeline.transformer, PipelineParts(pipeline, pipeline.transformer), shared=True)
 
     @classmethod
     def from_folder(
@@ -88,7 +88,7 @@ class PipelineBackbone(TransformerBackbone):
 
     def read_vae_config(self) -> None:
         """Set `pixels_per_latent`, `latent_scale` and `latent_shift` from `vae_config`."""
-        self.pixels_per_latent = 2 ** (len(self.vae_config["block_out_channels"]) - 1)
+        self.pixels_per_latent = self._parts.pixels_per_latent
         self.latent_shift, self.latent_scale = shift_and_scale(self.vae_config)
 
     @property

@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
-from dina_lrm.backbones.latents import decode_pixels, encode_pixels
-from dina_lrm.backbones.sd3_parts import FolderParts, PipelineParts, Sd3Parts, encode_sd3_prompts
+from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
+from dina_lrm.backbones.parts import Parts
+from dina_lrm.backbones.sd3_parts import Sd3PipelineParts, encode_sd3_prompts, sd3_folder_parts
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
@@ -39,7 +40,7 @@ class SD3Backbone(TransformerBackbone):
         config: BackboneConfig,
         process: ForwardProcess,
         transformer: SD3Transformer2DModel,
-        parts: Sd3Parts,
+        parts: Parts,
         shared: bool,
     ) -> None:
         super().__init__(config, process, transformer, shared)
@@ -53,7 +54,7 @@ class SD3Backbone(TransformerBackbone):
         self.latent_channels = transformer.config.in_channels
         self.latent_multiple = transformer.config.patch_size
         self.pixels_per_latent = parts.pixels_per_latent
-        self.latent_scale, self.latent_shift = parts.latent_scale, parts.latent_shift
+        self.latent_shift, self.latent_scale = shift_and_scale(parts.vae_config)
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +66,7 @@ class SD3Backbone(TransformerBackbone):
         """Read a loaded pipeline's transformer where it is (shared mode)."""
         assert isinstance(pipeline.transformer, SD3Transformer2DModel)
         process = process_from_scheduler(pipeline.scheduler)
-        return cls(config, process, pipeline.transformer, PipelineParts(pipeline, config.prompt_length), shared=True)
+        return cls(config, process, pipeline.transformer, Sd3PipelineParts(pipeline, config.prompt_length), shared=True)
 
     @classmethod
     def from_folder(
@@ -80,7 +81,7 @@ class SD3Backbone(TransformerBackbone):
         kept = Kept(cls.blocks, config.depth, dropped=("norm_out", "proj_out"))
         transformer = load_truncated(SD3Transformer2DModel, shape, folder / "transformer", kept, device, dtype)
         scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
-        parts = FolderParts(folder, transformer, config.prompt_length)
+        parts = sd3_folder_parts(folder, transformer, config.prompt_length)
         return cls(config, process_from_scheduler(scheduler), transformer, parts, shared=False)
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:

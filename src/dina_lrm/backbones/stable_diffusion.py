@@ -6,12 +6,10 @@ timestep: 1000 t - 1, a real number;   process: of the model's own betas, epsilo
 time embedding: of the timestep, in SDXL with the image's size and the pooled prompt;   latents: never shifted
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
-import diffusers
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.models.modeling_utils import ModelMixin
@@ -21,8 +19,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
-from dina_lrm.backbones.latents import decode_pixels, encode_pixels
-from dina_lrm.backbones.stable_diffusion_parts import FolderParts, PipelineParts, UnetParts, encode_unet_prompts
+from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
+from dina_lrm.backbones.parts import Parts, PipelineParts, stored_scheduler
+from dina_lrm.backbones.stable_diffusion_parts import (
+    UnetFolderParts,
+    encode_unet_prompts,
+    pooled_width,
+    stored_pooled_width,
+)
 from dina_lrm.backbones.taps import BlockScope, TappedRun
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
@@ -45,7 +49,8 @@ class StableDiffusionBackbone(TransformerBackbone):
         config: BackboneConfig,
         scheduler: SchedulerMixin,
         unet: UNet2DConditionModel,
-        parts: UnetParts,
+        parts: Parts,
+        pooled: int,
         shared: bool,
     ) -> None:
         super().__init__(config, process_from_scheduler(scheduler), unet, shared)
@@ -59,11 +64,12 @@ class StableDiffusionBackbone(TransformerBackbone):
         self.visual_widths = tuple((widths[0], *widths, widths[-1])[tap] for tap in config.visual_taps)
         self.text_widths = (unet.config.cross_attention_dim,) * len(config.text_taps)
         self.time_embedding_width = unet.time_embedding.linear_2.out_features
-        self.pooled_width = parts.pooled_width
+        self.pooled_width = pooled
         self.latent_channels = unet.config.in_channels
         self.latent_multiple = 2 ** (len(widths) - 1)
         self.pixels_per_latent = parts.pixels_per_latent
-        self.latent_scale, self.latent_shift = parts.latent_scale, 0.0
+        # These pipelines scale latents and never shift them, whatever their VAE's configuration holds
+        self.latent_scale, self.latent_shift = shift_and_scale(parts.vae_config)[1], 0.0
         self.prediction: Prediction = _prediction(config, scheduler)
 
     @property
@@ -79,7 +85,8 @@ class StableDiffusionBackbone(TransformerBackbone):
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "StableDiffusionBackbone":
         """Read a loaded pipeline's U-Net where it is (shared mode)."""
-        return cls(config, pipeline.scheduler, pipeline.unet, PipelineParts(pipeline), shared=True)
+        parts = PipelineParts(pipeline, pipeline.unet)
+        return cls(config, pipeline.scheduler, pipeline.unet, parts, pooled_width(pipeline), shared=True)
 
     @classmethod
     def from_folder(
@@ -95,8 +102,9 @@ class StableDiffusionBackbone(TransformerBackbone):
         dropped = ("up_blocks", "conv_norm_out", "conv_out", *(() if config.depth > down else ("mid_block",)))
         kept = Kept(cls.blocks, min(config.depth, down), dropped)
         unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
-        scheduler = load_scheduler(folder)
-        return cls(config, scheduler, unet, FolderParts(folder, unet, scheduler), shared=False)
+        scheduler = stored_scheduler(folder)
+        parts = UnetFolderParts(folder, unet, scheduler)
+        return cls(config, scheduler, unet, parts, stored_pooled_width(folder), shared=False)
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
         """Those of the pipelines of Stable Diffusion and SDXL."""
@@ -161,7 +169,7 @@ class StableDiffusionBackbone(TransformerBackbone):
     def use_text_encoders(self, folder: Path) -> None:
         """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""
         self._own_weights("use_text_encoders")
-        assert isinstance(self._parts, FolderParts)
+        assert isinstance(self._parts, UnetFolderParts)
         self._parts.replace_text_encoders(folder)
         self.text_encoders, self._empty = folder, None
 
@@ -191,12 +199,6 @@ class StableDiffusionBackbone(TransformerBackbone):
         for name, found, wanted in given:
             if found != wanted:
                 raise ValueError(f"conditioning: {name} is {found} wide, {self.config.pretrained} takes {wanted}")
-
-
-def load_scheduler(folder: Path) -> SchedulerMixin:
-    """The scheduler of a pipeline folder, of the class that it names."""
-    values = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    return getattr(diffusers, values["_class_name"]).from_config(values)
 
 
 def _prediction(config: BackboneConfig, scheduler: SchedulerMixin) -> Prediction:
