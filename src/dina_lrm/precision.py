@@ -1,9 +1,19 @@
-"""Which floating-point type a device computes fastest in without losing the model: bfloat16 or float32."""
+"""Which floating-point type a device computes fastest in without losing the model: bfloat16 or float32.
+
+Imported by settings, which are read before torch is.
+"""
+
+from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""What matrices are multiplied in; auto = bf16 where the hardware has it, else fp32."""
 
 CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 """Processor flags, as Linux names them, with which bfloat16 matrix products are done in hardware."""
@@ -16,6 +26,8 @@ def preferred_dtype(device: torch.device | str) -> torch.dtype:
     are emulated, up to a hundred times slower than float32. Apple's GPUs differ by generation and system version and
     get float32; `dtype=` overrides the choice wherever a model is loaded.
     """
+    import torch
+
     device = torch.device(device)
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
@@ -38,3 +50,16 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         if key.strip() in ("flags", "Features"):
             return frozenset(flags.split())
     return frozenset()
+
+
+def compute_dtype(precision: Precision, device: torch.device | str) -> torch.dtype:
+    """The type of a setting; "auto" asks the hardware."""
+    import torch
+
+    match precision:
+        case "auto":
+            return preferred_dtype(device)
+        case "bf16":
+            return torch.bfloat16
+        case "fp32":
+            return torch.float32

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
+from dina_lrm.precision import Precision
 from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
@@ -40,6 +41,12 @@ class GeneratorSettings:
     lora: str | None = None
     """The folder of a LoRA that the generator has already: it stays as it is, also in the reference, and what is
     learned comes on top."""
+    precision: Precision = "auto"
+    """What the frozen weights are held in; what learns, and every step of sampling, is float32. auto = bf16 where the
+    hardware has it."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass, the generator's and those of latent rewards: less memory, more
+    time."""
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")

@@ -50,6 +50,7 @@ class Generator:
 
     `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (1 = none).
     `lora` is the folder of a LoRA that the pipeline has anyhow, its reference too; latent rewards read without it.
+    `gradient_checkpointing` recomputes activations in the backward pass.
 
     Raises:
         ValueError: for a resolution that does not fit, and for a LoRA that is none of this pipeline's model.
@@ -65,6 +66,7 @@ class Generator:
         guidance: float = 4.5,
         seed: int = 0,
         lora: Path | None = None,
+        gradient_checkpointing: bool = False,
     ) -> None:
         config = BackboneConfig(family_of_pipeline(pipeline), "pipeline", 1, (0,), (), prompt_length=prompt_length)
         backbone = load_backbone(config, pipeline=pipeline)
@@ -79,6 +81,9 @@ class Generator:
             self._read_lora(lora, _BENEATH)
         self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
         self._reference = AdapterScope(self.model, *self._beneath)
+        self.gradient_checkpointing = gradient_checkpointing
+        if gradient_checkpointing:
+            self.model.enable_gradient_checkpointing()
 
     @property
     def model(self) -> ModelMixin:

@@ -142,4 +142,6 @@ def _loaded(term: RewardTerm, generator: Generator) -> Reward:
             )
         return replace(judge, noise_level=term.noise_level)
     shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
+    if generator.gradient_checkpointing:
+        shared.backbone.enable_gradient_checkpointing()
     return LatentReward(shared, term.noise_level, name=term.name)

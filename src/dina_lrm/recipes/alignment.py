@@ -20,7 +20,9 @@ from dina_lrm.alignment.config import (
     RewardTerm,
 )
 
-BUNDLED_GENERATOR: Final = GeneratorSettings("synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0)
+BUNDLED_GENERATOR: Final = GeneratorSettings(
+    "synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0, precision="fp32"
+)
 """How the bundled generators are sampled, and the LoRA that their runs train."""
 _IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
 _UNCURATED: Final = replace(_IN_TEN, pretrained="synthetic-uncurated", guidance=1.0)
@@ -59,7 +61,8 @@ def refl_sd35m() -> ReflConfig:
     The reward is the folder released with the paper, in the working directory. Expected: the paper's figure 3; not
     measured here.
     """
-    return ReflConfig(name="paper-sd35m", rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),))
+    generator = GeneratorSettings(gradient_checkpointing=True)
+    return ReflConfig(name="paper-sd35m", generator=generator, rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),))
 
 
 def grpo_synthetic() -> GrpoConfig:
@@ -110,7 +113,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
         steps=800,
         batch_size=576,
         micro_batch=9,
-        generator=GeneratorSettings(sampling_steps=10),
+        generator=GeneratorSettings(sampling_steps=10, gradient_checkpointing=True),
         rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
         grpo=GrpoSettings(clip=3e-6),
         lr=3e-4,

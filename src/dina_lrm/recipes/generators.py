@@ -34,8 +34,11 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     from diffusers import DiffusionPipeline
 
     from dina_lrm.alignment.generator import Generator
+    from dina_lrm.backbones.placement import dtype_argument
     from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
+    from dina_lrm.precision import compute_dtype
 
+    dtype = compute_dtype(settings.precision, device)
     own = Path(settings.lora).expanduser() if settings.lora is not None else None
     pretrained, beneath = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained, own))
     if own is not None and beneath is not own:
@@ -43,10 +46,11 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     if pretrained in BUNDLED:
         from dina_lrm.synthetic.world import bundled_pipeline
 
-        pipeline = bundled_pipeline(pretrained)
+        pipeline = bundled_pipeline(pretrained, dtype)
     else:
         absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
-        pipeline = DiffusionPipeline.from_pretrained(locate_generator(pretrained), **absent)
+        folder = locate_generator(pretrained)
+        pipeline = DiffusionPipeline.from_pretrained(folder, **dtype_argument(dtype), **absent)
     return Generator(
         pipeline.to(device),
         settings.resolution,
@@ -56,4 +60,5 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
         settings.guidance,
         seed,
         beneath,
+        settings.gradient_checkpointing,
     )

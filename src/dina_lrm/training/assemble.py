@@ -14,7 +14,7 @@ from dina_lrm.checkpoint import backbone_weights, read
 from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.precision import preferred_dtype
+from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.preference.presets import PreferenceObjective, preference_preset
@@ -23,7 +23,6 @@ from dina_lrm.stored import copy_strictly
 from dina_lrm.training.config import (
     NoiseLevelSettings,
     OptimizerSettings,
-    Precision,
     PreferenceSettings,
     TrainConfig,
 )
@@ -49,17 +48,6 @@ def noise_level_sampler(settings: NoiseLevelSettings) -> NoiseLevelSampler:
     given = {key: value for key, value in asdict(settings).items() if value is not None}
     del given["stratified"], given["together"]
     return NoiseLevelSampler.from_dict(given)
-
-
-def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """What matrices are multiplied in; "auto" asks the hardware."""
-    match precision:
-        case "auto":
-            return preferred_dtype(device)
-        case "bf16":
-            return torch.bfloat16
-        case "fp32":
-            return torch.float32
 
 
 def reward_model_config(config: TrainConfig) -> RewardModelConfig:

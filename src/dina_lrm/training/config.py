@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dina_lrm.precision import Precision
 from dina_lrm.typed import from_plain, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
@@ -20,7 +21,6 @@ SamplerName = Literal["uniform", "constant", "logit_normal", "power", "beta", "m
 HeadKind = Literal["qformer", "pooled"]
 Weighting = Literal["pair", "prompt"]
 ScheduleName = Literal["constant", "cosine", "linear"]
-Precision = Literal["auto", "fp32", "bf16"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 

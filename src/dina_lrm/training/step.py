@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.moving_average import MovingAverage
+from dina_lrm.precision import compute_dtype
 from dina_lrm.run_checkpoints import Checkpoint, learning_state, restore_learning_state
-from dina_lrm.training.assemble import build_optimizer, compute_dtype, preference_objective, trained_parameters
+from dina_lrm.training.assemble import build_optimizer, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.faults import NonFiniteError, non_finite_names, stop_for_non_finite
