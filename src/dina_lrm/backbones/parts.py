@@ -12,7 +12,8 @@ from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from dina_lrm.backbones.placement import dtype_argument, execution_device
+from dina_lrm.backbones.dtype_argument import for_diffusers
+from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.truncated import stored_variant
 
 
@@ -105,7 +106,7 @@ class FolderParts(Parts):
             self._folder,
             transformer=self._model,
             vae=None,
-            **dtype_argument(dtype),
+            **for_diffusers(dtype),
             use_safetensors=True,
             variant=stored_variant(self._folder / "text_encoder"),
             **self._absent,
@@ -115,7 +116,7 @@ class FolderParts(Parts):
 def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`
     """The autoencoder of a pipeline folder, whichever variant of its weights is stored, frozen."""
     place = folder / "vae"
-    vae = vae_class.from_pretrained(place, **dtype_argument(dtype), use_safetensors=True, variant=stored_variant(place))
+    vae = vae_class.from_pretrained(place, **for_diffusers(dtype), use_safetensors=True, variant=stored_variant(place))
     return vae.requires_grad_(False).eval()
 
 

@@ -5,16 +5,9 @@ is asked: milliseconds, several times in every step of sampling. Here one quick 
 there are hooks at all; only then is diffusers asked.
 """
 
-import diffusers
 import torch
 from diffusers import DiffusionPipeline, ModelMixin
-from packaging.version import Version
 from torch import nn
-
-
-def dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The argument of diffusers' `from_pretrained`: versions before 0.40 read `torch_dtype`, and ignore `dtype`."""
-    return {"dtype" if Version(diffusers.__version__) >= Version("0.40") else "torch_dtype": dtype}
 
 
 def inner_modules(module: nn.Module) -> list[nn.Module]:

@@ -24,6 +24,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.backbones.parts import FolderParts
 from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
@@ -71,7 +72,11 @@ class UnetFolderParts(FolderParts):
         folder = self._text_folder / name
         encoder: nn.Module
         encoder, found = kind.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, variant=stored_variant(folder), output_loading_info=True
+            folder,
+            **for_transformers(dtype),
+            use_safetensors=True,
+            variant=stored_variant(folder),
+            output_loading_info=True,
         )
         missing = sorted(found["missing_keys"])
         if missing:

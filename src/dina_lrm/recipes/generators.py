@@ -34,7 +34,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     from diffusers import DiffusionPipeline
 
     from dina_lrm.alignment.generator import Generator
-    from dina_lrm.backbones.placement import dtype_argument
+    from dina_lrm.backbones.dtype_argument import for_diffusers
     from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
     from dina_lrm.precision import compute_dtype
 
@@ -50,7 +50,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     else:
         absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
         folder = locate_generator(pretrained)
-        pipeline = DiffusionPipeline.from_pretrained(folder, **dtype_argument(dtype), **absent)
+        pipeline = DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **absent)
     return Generator(
         pipeline.to(device),
         settings.resolution,

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from PIL import Image
 from torch import Tensor
 
+from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images
 
@@ -68,9 +69,11 @@ class VlmJudge:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         folder = locate_judge(model)
-        found = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto").eval().requires_grad_(False)
+        found = AutoModelForImageTextToText.from_pretrained(folder, **for_transformers("auto"))
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(found.to(device), AutoProcessor.from_pretrained(folder), name=f"vlm:{model}")
+        return cls(
+            found.to(device).eval().requires_grad_(False), AutoProcessor.from_pretrained(folder), name=f"vlm:{model}"
+        )
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,17 @@ from dina_lrm.synthetic.vocabulary import WORDS
 
 TEXT_TOKENS: Final = 16
 """Prompt length in tokens, begin and end included."""
+
+
+def write_vocabulary(folder: Path) -> None:
+    """Write vocab.json and merges.txt beside a tokenizer.json: transformers before version 5 reads those."""
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False) + "\n")
+    (folder / "merges.txt").write_text(_merges_text(model["merges"]))
+
+
+def _merges_text(merges: Iterable[Sequence[str]]) -> str:
+    return "#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n"
 
 
 def build_tokenizer() -> CLIPTokenizer:
@@ -34,7 +46,7 @@ def build_tokenizer() -> CLIPTokenizer:
     with tempfile.TemporaryDirectory() as folder:
         vocab, merge_file = Path(folder, "vocab.json"), Path(folder, "merges.txt")
         vocab.write_text(json.dumps(vocabulary))
-        merge_file.write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n")
+        merge_file.write_text(_merges_text(merges))
         tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=TEXT_TOKENS)
     for word in WORDS:
         assert len(tokenizer(word).input_ids) == 3, f"{word!r} is not one token: {tokenizer.tokenize(word)}"

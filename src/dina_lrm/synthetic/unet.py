@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from dina_lrm.backbones.dtype_argument import for_diffusers, for_transformers
 from dina_lrm.synthetic.architecture import LATENT_CHANNELS, TEXT_WIDTH, VAE_FACTOR
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 
@@ -58,12 +59,12 @@ def build_unet_pipeline(world: Path, seed: int) -> StableDiffusionPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = build_unet()
-    vae = AutoencoderKL.from_pretrained(world / "vae", dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(world / "vae", **for_diffusers(torch.float32))
     vae.register_to_config(shift_factor=None)
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=CLIPTextModel.from_pretrained(
-            world / "text_encoder", dtype=torch.float32, attn_implementation="eager"
+            world / "text_encoder", **for_transformers(torch.float32), attn_implementation="eager"
         ),
         tokenizer=CLIPTokenizer.from_pretrained(world / "tokenizer"),
         unet=unet,

@@ -19,6 +19,7 @@ from dina_lrm.synthetic.pretraining.config import PretrainConfig
 from dina_lrm.synthetic.pretraining.flow import train_flow
 from dina_lrm.synthetic.pretraining.loop import Report
 from dina_lrm.synthetic.pretraining.noise_prediction import train_unet
+from dina_lrm.synthetic.tokenizer import write_vocabulary
 from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 from dina_lrm.synthetic.world import SyntheticPipeline, bundled_pipeline, sample_images
@@ -65,6 +66,8 @@ def save_generator(
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     for path in folder.rglob("*.json"):
         _forget_origin(path)
+    for path in folder.glob("tokenizer*"):
+        write_vocabulary(path)
     measured = {**facts, **sample_facts(bundled_pipeline(str(folder)), folder, grid)}
     captions = [prompt.caption() for prompt in generated_prompts(grid[1])]
     (folder / "facts.json").write_text(json.dumps(measured, indent=2) + "\n")
