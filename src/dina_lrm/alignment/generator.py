@@ -218,7 +218,7 @@ class Generator:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
             try:
-                self.pipeline.load_lora_weights(folder, adapter_name=adapter)
+                self.pipeline.load_lora_weights(folder, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=adapter)
             except (RuntimeError, ValueError, KeyError) as error:
                 path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
                 raise ValueError(f"{path}: does not fit {model}: {str(error).splitlines()[0]}") from error

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline
+from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from numpy.typing import NDArray
 
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
@@ -26,7 +27,7 @@ def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32
     if name in BUNDLED_LORAS:
         base, lora = BUNDLED_LORAS[name]
         pipeline = bundled_pipeline(base, dtype)
-        pipeline.load_lora_weights(lora, adapter_name=lora.name)
+        pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=lora.name)
         return pipeline
     folder = locate_generator(name)
     index = json.loads((folder / "model_index.json").read_text())

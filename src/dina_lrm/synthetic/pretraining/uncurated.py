@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusion3Pipeline
+from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 
@@ -74,7 +75,7 @@ def uncurate(
     tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
     pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors)
     saved = bundled_pipeline()
-    saved.load_lora_weights(folder / "lora")
+    saved.load_lora_weights(folder / "lora", weight_name=LORA_WEIGHT_NAME_SAFE)
     facts = {"config": asdict(config), "seed": seed, "flow_loss": loss, **sample_facts(saved, folder / "lora", grid)}
     facts["seconds"] = time.monotonic() - began
     (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
