@@ -33,7 +33,7 @@ def a_lora(folder, name="synthetic", size=0.05):
     for parameter in made.parameters.values():
         parameter.data = size * torch.randn(parameter.shape)
     made.save_lora(folder / "lora")
-    settings = GeneratorSettings(name, 32, 0, rank=2, sampling_steps=STEPS, guidance=3.0)
+    settings = GeneratorSettings(name, 32, 0, rank=2, sampling_steps=STEPS, guidance=3.0, precision="fp32")
     config = {"generator": to_plain(settings), "rewards": [to_plain(RewardTerm("latent:synthetic", noise_level=0.2))]}
     (folder / "config.json").write_text(json.dumps(config))
     return folder

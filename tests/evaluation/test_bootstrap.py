@@ -28,6 +28,13 @@ def test_clustered_interval_covers_where_the_plain_one_does_not() -> None:
     assert coverage(clustered=False) < 0.8
 
 
+@pytest.mark.parametrize(("size", "least"), [(5, 0.88), (8, 0.92), (16, 0.93)])
+def test_few_observations_are_covered_too(size: int, least: float) -> None:
+    generator = np.random.default_rng(0)
+    found = [bootstrap_interval(generator.normal(size=size), seed=trial) for trial in range(1000)]
+    assert np.mean([low <= 0 <= high for low, high in found]) > least
+
+
 def test_agrees_with_the_normal_approximation() -> None:
     values = (np.random.default_rng(0).random(2000) < 0.8).astype(np.float64)
     low, high = bootstrap_interval(values, resamples=2000)
