@@ -18,7 +18,7 @@ def sampling_levels(
     steps: int,
     tokens: int,
 ) -> Float[Tensor, " levels"]:
-    """`steps` + 1 noise levels, falling; `tokens` is the length of the image's sequence.
+    """`steps` + 1 noise levels, falling, each once; `tokens` is the length of the image's sequence.
 
     The last is 0, but for schedulers that end at timestep 0 (`set_alpha_to_one` off, as Stable Diffusion's): its level.
 
@@ -31,10 +31,19 @@ def sampling_levels(
     if isinstance(process, RectifiedFlow):
         shifted = bool(copy.config.get("use_dynamic_shifting", False))
         copy.set_timesteps(steps, **({"mu": calculate_shift(tokens, **_shift_range(copy.config))} if shifted else {}))
-        return copy.sigmas.float().cpu()
+        levels = copy.sigmas.float().cpu()
+        return torch.cat([_once_a_step(levels[:-1], steps), levels[-1:]])
     copy.set_timesteps(steps)
-    levels = process.noise_level_from_timestep(copy.timesteps.float().cpu())
+    levels = _once_a_step(process.noise_level_from_timestep(copy.timesteps.float().cpu()), steps)
     return torch.cat([levels, torch.tensor([_last_level(copy, process, float(levels[-1]))])])
+
+
+def _once_a_step(levels: Float[Tensor, " visited"], steps: int) -> Float[Tensor, " steps"]:
+    """Without what schedulers of second order visit besides: a level twice (PNDM, Heun), or one between two (KDPM2)."""
+    levels = torch.unique_consecutive(levels)
+    if len(levels) <= steps:
+        return levels
+    return levels[torch.linspace(0, len(levels) - 1, steps).round().long()]
 
 
 def _last_level(scheduler: Any, process: ForwardProcess, before: float) -> float:  # noqa: ANN401

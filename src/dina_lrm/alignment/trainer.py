@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ import torch
 
 from dina_lrm.alignment.algorithm import Algorithm, Outcome
 from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig
+from dina_lrm.alignment.distilled import DistilledWarning, distillation_faults
 from dina_lrm.alignment.dpo import Dpo
 from dina_lrm.alignment.flow_grpo import FlowGrpo
 from dina_lrm.alignment.generator import Generator
@@ -77,7 +79,7 @@ class AlignmentRun:
         resume: bool = False,
         processes: Processes | None = None,
     ) -> None:
-        """Begin or go on in `folder`.
+        """Begin or go on in `folder`. A `DistilledWarning` says what a distilled generator makes doubtful.
 
         Raises:
             FileExistsError: for a folder that holds a run, without `resume`.
@@ -85,6 +87,8 @@ class AlignmentRun:
         """
         self.config, self.generator, self.folder = config, generator, folder
         self._processes = processes or Processes(cpu=generator.backbone.device.type == "cpu")
+        for fault in distillation_faults(generator.pipeline, generator.model, generator.guidance):
+            warnings.warn(fault, DistilledWarning, stacklevel=2)
         kind = ALGORITHMS[type(config)]
         self.objective = Objective(generator, config.rewards, kind.differentiable)
         self._algorithm = kind(config, generator, self.objective, prompts, self._processes)

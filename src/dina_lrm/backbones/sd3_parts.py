@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SD3Transformer2DModel, StableDiffusion3Pipeline
@@ -78,6 +78,15 @@ def _encode_without_adapters(
     return embeds, pooled
 
 
+def without_t5(folder: Path) -> dict[str, None]:
+    """What `from_pretrained` of this pipeline folder is told to leave T5 out; nothing where it knows no T5."""
+    return dict.fromkeys(name for name in _T5 if name in _index(folder))
+
+
 def _has_t5(folder: Path) -> bool:
-    index = json.loads((folder / "model_index.json").read_text())
-    return index.get("text_encoder_3", [None, None])[0] is not None
+    return _index(folder).get("text_encoder_3", [None, None])[0] is not None
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
+    return found

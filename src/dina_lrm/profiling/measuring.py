@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.backbones.sd3_parts import without_t5
 from dina_lrm.locate import locate_generator
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.profiling.live_bytes import peak_bytes
@@ -79,10 +80,9 @@ def _workloads(
 def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
     from diffusers import DiffusionPipeline
 
-    # A model that reads no T5 tokens needs no T5, and its generator may have none
-    without = place.family == "sd3" and not place.prompt_length
-    absent = {"text_encoder_3": None, "tokenizer_3": None} if without else {}
     folder = locate_generator(place.pretrained, place.revision)
+    # A model that reads no T5 tokens needs no T5, and its generator may have none
+    absent = {} if place.prompt_length else without_t5(folder)
     pipeline = DiffusionPipeline.from_pretrained(folder, **absent).to(device)
     return pipeline if dtype == pipeline.dtype else pipeline.to(dtype)
 

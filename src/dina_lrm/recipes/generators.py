@@ -35,6 +35,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
 
     from dina_lrm.alignment.generator import Generator
     from dina_lrm.backbones.dtype_argument import for_diffusers
+    from dina_lrm.backbones.sd3_parts import without_t5
     from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
     from dina_lrm.precision import compute_dtype
 
@@ -48,8 +49,8 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
 
         pipeline = bundled_pipeline(pretrained, dtype)
     else:
-        absent = {} if settings.prompt_length else {"text_encoder_3": None, "tokenizer_3": None}
         folder = locate_generator(pretrained)
+        absent = {} if settings.prompt_length else without_t5(folder)
         pipeline = DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **absent)
     return Generator(
         pipeline.to(device),

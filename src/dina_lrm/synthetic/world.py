@@ -1,6 +1,5 @@
 """The bundled generators: loading them, and drawing pictures with them."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -10,6 +9,7 @@ from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusi
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from numpy.typing import NDArray
 
+from dina_lrm.backbones.sd3_parts import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 
 SAMPLING_STEPS = 20
@@ -30,9 +30,7 @@ def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=lora.name)
         return pipeline
     folder = locate_generator(name)
-    index = json.loads((folder / "model_index.json").read_text())
-    absent = {"text_encoder_3": None, "tokenizer_3": None} if "text_encoder_3" in index else {}
-    pipeline = DiffusionPipeline.from_pretrained(folder, **absent)
+    pipeline = DiffusionPipeline.from_pretrained(folder, **without_t5(folder))
     # Not an argument of from_pretrained, whose name for it differs between versions of diffusers
     pipeline = pipeline.to(dtype)
     pipeline.set_progress_bar_config(disable=True)

@@ -1,0 +1,109 @@
+"""Every family of generators can be aligned, by every algorithm, and gives a LoRA that plain diffusers reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dina_lrm.alignment.config import (
+    DpoConfig,
+    DpoSettings,
+    GeneratorSettings,
+    GrpoConfig,
+    GrpoSettings,
+    LookSettings,
+    LpoConfig,
+    LpoSettings,
+    ReflConfig,
+    ReflSettings,
+    RewardTerm,
+)
+from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.heads import QFormerConfig
+from dina_lrm.locate import locate_generator
+from dina_lrm.model import LatentRewardModel
+from dina_lrm.recipes.generators import loaded_generator
+from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.synthetic.world import bundled_pipeline
+from tests.backbones.families import ONE_OF_EACH, SETTINGS
+from tests.models import randomised
+
+PROMPTS = ["a red cube", "the ball", "green"]
+PIXELS, NO_GRADIENT = RewardTerm("high-frequency", weight=-1.0), RewardTerm("jpeg-size")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A family's generator and a reward model that reads it, in folders."""
+
+    family: str
+    prompt_length: int
+    side: int
+    generator: Path
+    reward: Path
+    plain: Callable[[], Any]
+    """Its pipeline as plain diffusers has it."""
+
+
+@pytest.fixture(scope="module", params=ONE_OF_EACH, ids=lambda case: case.config.family)
+def place(request, tmp_path_factory):
+    case, folder = request.param, tmp_path_factory.mktemp(request.param.name)
+    family = case.config.family
+    if family == "stable-diffusion":
+        # One that has learned: a random prediction of the noise takes none away, and rewards refuse what is left
+        generator, plain, side = locate_generator("synthetic-unet"), partial(bundled_pipeline, "synthetic-unet"), 32
+        backbone = BackboneConfig(family, str(generator), 3, (1, 2, 3), (0,))
+    else:
+        generator, plain, side = case.save(folder / "generator"), case.pipeline, 64
+        backbone = case.standalone(generator).config
+    head = QFormerConfig(width=16, attention_heads=4, mask_text_padding=case.masked)
+    model = randomised(LatentRewardModel.build(RewardModelConfig(backbone, head, SETTINGS, resolution=side)))
+    model.save_pretrained(folder / "reward")
+    return Place(family, backbone.prompt_length, side, generator, folder / "reward", plain)
+
+
+def config_of(kind, place):
+    shared = {
+        "steps": 2, "batch_size": 2, "micro_batch": 2, "lr": 1e-2, "ema_every": 1, "ema_decay": 0.0,
+        "looks": LookSettings(every=2, images=1), "checkpoint_every": 2,
+        "generator": GeneratorSettings(
+            str(place.generator), place.side, place.prompt_length, rank=2, alpha=4.0, sampling_steps=4,
+            guidance=1.0, precision="fp32",
+        ),
+    }  # fmt: skip
+    latent = RewardTerm(f"latent:{place.reward}", noise_level=0.2)
+    kernel = {"kernel": "ddim", "eta": 1.0} if place.family == "stable-diffusion" else {}
+    return {
+        "refl": lambda: ReflConfig(**shared, rewards=(latent, PIXELS), refl=ReflSettings(first=2, last=3)),
+        "flow-grpo": lambda: GrpoConfig(
+            **shared, rewards=(NO_GRADIENT,), grpo=GrpoSettings(group=2, updates=1, clip=0.1, **kernel)
+        ),
+        "lpo": lambda: LpoConfig(
+            **shared, rewards=(latent,), lpo=LpoSettings(candidates=3, low=0.0, high=0.0, **kernel)
+        ),
+        "dpo": lambda: DpoConfig(**shared, rewards=(NO_GRADIENT,), dpo=DpoSettings(prompts=2, candidates=2)),
+    }[kind]()
+
+
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
+@pytest.mark.parametrize("kind", ["refl", "flow-grpo", "lpo", "dpo"])
+def test_it_learns_and_its_lora_is_that_of_plain_diffusers(place, kind, tmp_path):
+    config = config_of(kind, place)
+    generator = loaded_generator(config.generator, "cpu")
+    looks = []
+    AlignmentRun(config, generator, PROMPTS, PROMPTS[:2], tmp_path).run(looks.append, lambda *_: None)
+    assert [look.step for look in looks] == [0, 2] and looks[-1].images.shape == (2, place.side, place.side, 3)
+    assert (looks[0].images != looks[1].images).any()
+    pipeline = place.plain()
+    pipeline.load_lora_weights(tmp_path / "lora")
+    fresh = loaded_generator(config.generator, "cpu")
+    fresh.load_lora(tmp_path / "lora")
+    x, level = fresh.noise([1]), torch.tensor(0.6)
+    expected = generator.velocity(x, level, generator.encode_prompts(PROMPTS[:1]))
+    found = fresh.velocity(x, level, fresh.encode_prompts(PROMPTS[:1]))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
