@@ -15,6 +15,8 @@ from dina_lrm.alignment.config import LookSettings, RewardTerm
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.records import read_records
+from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
 
@@ -185,6 +187,16 @@ def test_bad_input_is_refused_before_anything_is_computed(tmp_path):
         replace(REFL, ema_every=5)
     with pytest.raises(ValueError, match="algorithm: got 'refl', accepted: flow-grpo"):
         type(GRPO).from_dict(REFL.to_dict())
+
+
+@pytest.mark.parametrize("bad", ["a small red ring right of a large blue bar " * 5, " "], ids=["long", "empty"])
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_prompt_that_cannot_be_read_stops_a_run_before_its_first_look(bad, looked_at, tmp_path):
+    many = distinct_captions(np.random.default_rng(0), 1200)
+    drawn, shown = (many, [*PROMPTS[:2], bad]) if looked_at else ([*many, bad], PROMPTS[:2])
+    with pytest.raises(ValueError, match="longer than the text encoders read" if bad.strip() else "is empty"):
+        AlignmentRun(REFL, a_generator(), drawn, shown, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):

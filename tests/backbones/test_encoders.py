@@ -73,12 +73,15 @@ def test_a_prompt_does_not_depend_on_its_neighbours(case, shared):
 def test_truncation_is_told_for_each_prompt_and_tokenizer(case, shared):
     fits, cut = shared.encode_prompts(["a cube", LONG]).truncated
     assert fits is None and re.match(case.cut, cut), cut
+    assert shared.cut_prompts(["a cube", LONG]) == (fits, cut)
 
 
 @pytest.mark.parametrize("prompts", [[], "a red cube"])
 def test_prompts_must_be_a_list_of_strings(shared, prompts):
     with pytest.raises(ValueError, match="expected a list of at least one string"):
         shared.encode_prompts(prompts)
+    with pytest.raises(ValueError, match="expected a list of at least one string"):
+        shared.cut_prompts(prompts)
 
 
 def test_images_must_fit_the_patches(shared):

@@ -36,6 +36,8 @@ from dina_lrm.diffusion.process import ForwardProcess
 ADAPTER = "generator"
 """Name of the LoRA that learns."""
 _BENEATH = "beneath"
+_TOKENISED = 1024
+"""Prompts at a time."""
 Latents = Float[Tensor, "batch channels height width"]
 
 
@@ -111,14 +113,17 @@ class Generator:
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of prompts. ValueError for an empty prompt, and for one that would be cut."""
-        empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
-        if empty:
-            raise ValueError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
+        _check_not_empty(prompts)
         conditioning = self.backbone.encode_prompts(list(prompts))
-        for prompt, cut in zip(prompts, conditioning.truncated or (), strict=False):
-            if cut:
-                raise ValueError(f"prompt {prompt[:60]!r} is longer than the text encoders read: {cut}")
+        _check_not_cut(prompts, conditioning.truncated or ())
         return conditioning
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """ValueError for what `encode_prompts` would refuse, by the tokens alone: before any of them is needed."""
+        _check_not_empty(prompts)
+        for start in range(0, len(prompts), _TOKENISED):
+            some = prompts[start : start + _TOKENISED]
+            _check_not_cut(some, self.backbone.cut_prompts(some))
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
         """The velocity at one noise level, guided away from the empty prompt where `guidance` is not 1."""
@@ -262,3 +267,15 @@ class Generator:
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         return found
+
+
+def _check_not_empty(prompts: Sequence[str]) -> None:
+    empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
+    if empty:
+        raise ValueError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
+
+
+def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None]) -> None:
+    for prompt, cut in zip(prompts, cuts, strict=False):
+        if cut:
+            raise ValueError(f"prompt {prompt[:60]!r} is longer than the text encoders read: {cut}")

@@ -89,6 +89,7 @@ class AlignmentRun:
         self._processes = processes or Processes(cpu=generator.backbone.device.type == "cpu")
         for fault in distillation_faults(generator.pipeline, generator.model, generator.guidance):
             warnings.warn(fault, DistilledWarning, stacklevel=2)
+        generator.check_prompts(list(dict.fromkeys([*prompts, *look_prompts])))
         kind = ALGORITHMS[type(config)]
         self.objective = Objective(generator, config.rewards, kind.differentiable)
         self._algorithm = kind(config, generator, self.objective, prompts, self._processes)

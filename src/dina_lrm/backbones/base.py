@@ -192,6 +192,10 @@ class Backbone(nn.Module, ABC):
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of `prompts`, padded or cut to the stored prompt length; what was cut is recorded."""
 
+    @abstractmethod
+    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What `encode_prompts` would leave out of each prompt, by its tokens alone: a sentence, or None."""
+
     def use_text_encoders(self, folder: Path) -> None:
         """Encode prompts with the text encoders in `folder`; ValueError for a family that cannot."""
         raise ValueError(f"{folder}: a backbone of family {self.config.family!r} takes no other text encoders")

@@ -22,7 +22,7 @@ from dina_lrm.backbones.latents import packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -91,11 +91,15 @@ class FluxBackbone(PipelineBackbone):
         """The output, unpacked."""
         return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Of CLIP and T5."""
+        clip = kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, pipeline.tokenizer_max_length)
+        return clip, kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, self.config.prompt_length)
+
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """T5 states and the pooled CLIP vector."""
         length = self.config.prompt_length
-        clip = kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, pipeline.tokenizer_max_length)
-        t5 = kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, length)
+        clip, t5 = self.kept_tokens(pipeline, prompts)
         embeds, pooled, _ = pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=length)
         return Conditioning(embeds, pooled, t5.mask.to(embeds.device), joined_cuts([clip, t5]))
 

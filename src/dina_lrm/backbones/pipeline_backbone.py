@@ -21,7 +21,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.base import BackboneConfig, Conditioning
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
 from dina_lrm.backbones.parts import FolderParts, Parts, PipelineParts, stored_scheduler
-from dina_lrm.backbones.tokens import expect_prompts
+from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
@@ -123,6 +123,16 @@ class PipelineBackbone(TransformerBackbone):
                 # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
                 stack.enter_context(AdapterScope(pipeline.components[name]).entered())
             return self.encode(pipeline, list(prompts))
+
+    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What is longer than the prompt length, or than a tokenizer takes."""
+        expect_prompts(prompts)
+        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
+        return joined_cuts(self.kept_tokens(pipeline, list(prompts)))
+
+    @abstractmethod
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """What each of the pipeline's tokenizers keeps of the prompts."""
 
     @abstractmethod
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:

@@ -18,7 +18,7 @@ from dina_lrm.backbones.latents import lent, packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -96,6 +96,12 @@ class QwenImageBackbone(PipelineBackbone):
         with lent(vae, latents):
             return vae.decode(unscaled.to(vae.dtype).unsqueeze(2)).sample.squeeze(2).float()
 
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Of the prompt in the pipeline's template."""
+        length = pipeline.prompt_template_encode_start_idx + self.config.prompt_length
+        whole = [pipeline.prompt_template_encode.format(prompt) for prompt in prompts]
+        return (kept_tokens("tokenizer (with the pipeline's template)", pipeline.tokenizer, whole, length),)
+
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """The pipeline pads to the longest of its prompts: here every row goes on to the prompt length."""
         length = self.config.prompt_length
@@ -103,9 +109,7 @@ class QwenImageBackbone(PipelineBackbone):
         if mask is None:
             mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         missing = length - embeds.shape[1]
-        instruction = pipeline.prompt_template_encode_start_idx
-        whole = [pipeline.prompt_template_encode.format(prompt) for prompt in prompts]
-        kept = kept_tokens("tokenizer (with the pipeline's template)", pipeline.tokenizer, whole, instruction + length)
+        (kept,) = self.kept_tokens(pipeline, prompts)
         return Conditioning(F.pad(embeds, (0, 0, 0, missing)), None, F.pad(mask.bool(), (0, missing)), kept.cut)
 
     def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from dina_lrm.backbones.latents import lent
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
 _INSTRUCTION: list[str] = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
@@ -101,6 +101,14 @@ class SanaBackbone(PipelineBackbone):
         with lent(vae, latents):
             return vae.decode(unscaled.to(vae.dtype)).sample.float()
 
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Of the prompt behind the pipeline's instruction."""
+        instruction = "\n".join(_INSTRUCTION)
+        whole = [instruction + prompt for prompt in pipeline._text_preprocessing(prompts)]
+        # The begin mark is among the tokens kept, and among those of the instruction.
+        kept = len(pipeline.tokenizer(instruction, verbose=False).input_ids) + self.config.prompt_length - 2
+        return (kept_tokens("tokenizer (with the pipeline's instruction)", pipeline.tokenizer, whole, kept),)
+
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """Gemma's states of the prompt, read behind the pipeline's instruction."""
         length = self.config.prompt_length
@@ -111,12 +119,4 @@ class SanaBackbone(PipelineBackbone):
             max_sequence_length=length,
             complex_human_instruction=_INSTRUCTION,
         )
-        return Conditioning(embeds, None, mask.bool(), _cuts(pipeline, prompts, length))
-
-
-def _cuts(pipeline: Any, prompts: list[str], length: int) -> tuple[str | None, ...]:  # noqa: ANN401
-    instruction = "\n".join(_INSTRUCTION)
-    whole = [instruction + prompt for prompt in pipeline._text_preprocessing(prompts)]
-    # The begin mark is among the tokens kept, and among those of the instruction.
-    kept = len(pipeline.tokenizer(instruction, verbose=False).input_ids) + length - 2
-    return kept_tokens("tokenizer (with the pipeline's instruction)", pipeline.tokenizer, whole, kept).cut
+        return Conditioning(embeds, None, mask.bool(), self.kept_tokens(pipeline, prompts)[0].cut)

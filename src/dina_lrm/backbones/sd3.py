@@ -16,8 +16,9 @@ from torch import Tensor
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
 from dina_lrm.backbones.parts import Parts
-from dina_lrm.backbones.sd3_parts import Sd3PipelineParts, encode_sd3_prompts, sd3_folder_parts
+from dina_lrm.backbones.sd3_parts import Sd3PipelineParts, encode_sd3_prompts, sd3_folder_parts, sd3_tokens
 from dina_lrm.backbones.taps import TappedRun
+from dina_lrm.backbones.tokens import joined_cuts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
@@ -129,6 +130,11 @@ class SD3Backbone(TransformerBackbone):
         """CLIP and T5 states of the prompts, without guidance."""
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         return encode_sd3_prompts(pipeline, prompts, self.config.prompt_length, self.device)
+
+    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What is longer than CLIP's tokenizers take, or T5 is given."""
+        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
+        return joined_cuts(sd3_tokens(pipeline, prompts, self.config.prompt_length))
 
     def _check_widths(self, prompt_embeds: Tensor, pooled: Tensor) -> None:
         config = self.transformer.config

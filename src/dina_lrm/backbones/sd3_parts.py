@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline, SD3Transformer2DModel, S
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.parts import FolderParts, PipelineParts
-from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts, kept_tokens
 
 _T5: Final = ("text_encoder_3", "tokenizer_3")
 
@@ -45,20 +45,25 @@ def encode_sd3_prompts(
 
     Raises ValueError for no prompts and for anything that is no string.
     """
+    first, second, *t5 = reports = sd3_tokens(pipeline, prompts, prompt_length)
+    clip_mask = first.mask | second.mask
+    t5_mask = t5[0].mask if t5 else torch.zeros(len(prompts), prompt_length, dtype=torch.bool)
+    embeds, pooled = _encode_without_adapters(pipeline, list(prompts), prompt_length, device)
+    mask = torch.cat([clip_mask, t5_mask], dim=1).to(embeds.device)
+    return Conditioning(embeds, pooled, mask, joined_cuts(reports))
+
+
+def sd3_tokens(pipeline: StableDiffusion3Pipeline, prompts: Sequence[str], prompt_length: int) -> list[KeptTokens]:
+    """What the two CLIP tokenizers keep, and T5's where it is there; ValueError as `encode_sd3_prompts`."""
     expect_prompts(prompts)
     clip_length = pipeline.tokenizer_max_length
     reports = [
         kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, clip_length),
         kept_tokens("tokenizer_2 (CLIP)", pipeline.tokenizer_2, prompts, clip_length),
     ]
-    clip_mask = reports[0].mask | reports[1].mask
-    t5_mask = torch.zeros(len(prompts), prompt_length, dtype=torch.bool)
     if pipeline.text_encoder_3 is not None:
         reports.append(kept_tokens("tokenizer_3 (T5)", pipeline.tokenizer_3, prompts, prompt_length))
-        t5_mask = reports[-1].mask
-    embeds, pooled = _encode_without_adapters(pipeline, list(prompts), prompt_length, device)
-    mask = torch.cat([clip_mask, t5_mask], dim=1).to(embeds.device)
-    return Conditioning(embeds, pooled, mask, joined_cuts(reports))
+    return reports
 
 
 @torch.no_grad()

@@ -26,8 +26,10 @@ from dina_lrm.backbones.stable_diffusion_parts import (
     encode_unet_prompts,
     pooled_width,
     stored_pooled_width,
+    unet_tokens,
 )
 from dina_lrm.backbones.taps import BlockScope, TappedRun
+from dina_lrm.backbones.tokens import joined_cuts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unet_taps import run_tapped_unet
@@ -165,6 +167,10 @@ class StableDiffusionBackbone(TransformerBackbone):
         """CLIP states of the prompts, without guidance."""
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         return encode_unet_prompts(pipeline, prompts, self.device)
+
+    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What is longer than CLIP's tokenizers take."""
+        return joined_cuts(unet_tokens(self._parts.prompt_pipeline(self.device, self.dtype), prompts))
 
     def use_text_encoders(self, folder: Path) -> None:
         """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""

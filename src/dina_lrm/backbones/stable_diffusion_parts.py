@@ -26,7 +26,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.backbones.parts import FolderParts
-from dina_lrm.backbones.tokens import expect_prompts, joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.truncated import stored_variant
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
@@ -95,17 +95,21 @@ def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torc
     The pooled vector is that of SDXL's second encoder, projected; of SD1.5 and SD2.1, whose U-Net has no use for it,
     the encoder's output at the end of the prompt, not projected.
     """
-    expect_prompts(prompts)
-    two = isinstance(pipeline, StableDiffusionXLPipeline)
-    names = ("tokenizer", "tokenizer_2") if two else ("tokenizer",)
-    tokenizers = [pipeline.components[name] for name in names]
-    reports = [
-        kept_tokens(f"{name} (CLIP)", tokenizer, prompts, tokenizer.model_max_length)
-        for name, tokenizer in zip(names, tokenizers, strict=True)
-    ]
+    reports = unet_tokens(pipeline, prompts)
     mask = torch.stack([report.mask for report in reports]).any(dim=0)
     embeds, pooled = _encode_without_adapters(pipeline, list(prompts), device)
     return Conditioning(embeds, pooled, mask.to(embeds.device), joined_cuts(reports))
+
+
+def unet_tokens(pipeline: Pipeline, prompts: Sequence[str]) -> list[KeptTokens]:
+    """What the CLIP tokenizers keep; ValueError for no prompts and for anything that is no string."""
+    expect_prompts(prompts)
+    names = ("tokenizer", "tokenizer_2") if isinstance(pipeline, StableDiffusionXLPipeline) else ("tokenizer",)
+    tokenizers = [pipeline.components[name] for name in names]
+    return [
+        kept_tokens(f"{name} (CLIP)", tokenizer, prompts, tokenizer.model_max_length)
+        for name, tokenizer in zip(names, tokenizers, strict=True)
+    ]
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
 _PATCH = "2-1"
@@ -85,13 +85,18 @@ class ZImageBackbone(PipelineBackbone):
         """The model predicts from noise to data, a tensor with one frame for each image."""
         return -torch.stack(output).squeeze(2)
 
-    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
-        """States before the text encoder's last layer, padded to the prompt length with zeros."""
-        length = self.config.prompt_length
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Of the prompt in the model's chat template."""
         template = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": True}
         messages = [[{"role": "user", "content": prompt}] for prompt in prompts]
         whole = [pipeline.tokenizer.apply_chat_template(message, **template) for message in messages]
-        kept = kept_tokens("tokenizer (with the chat template)", pipeline.tokenizer, whole, length)
+        name, length = "tokenizer (with the chat template)", self.config.prompt_length
+        return (kept_tokens(name, pipeline.tokenizer, whole, length),)
+
+    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        """States before the text encoder's last layer, padded to the prompt length with zeros."""
+        length = self.config.prompt_length
+        (kept,) = self.kept_tokens(pipeline, prompts)
         rows, _ = pipeline.encode_prompt(
             list(prompts), device=self.device, do_classifier_free_guidance=False, max_sequence_length=length
         )
