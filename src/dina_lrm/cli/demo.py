@@ -58,10 +58,10 @@ def run(arguments: Arguments) -> dict[str, object]:
             f"dina-lrm demo --seed {arguments.seed}",
         )
     rows = {"ours": found["sets"], "ours, ensemble": found["ensemble"], **found["baselines"]}
-    table = Table("Accuracy in %", *found["sets"])
+    table = Table("Accuracy in %", *(name.replace("_", " ") for name in found["sets"]))
     for name, measured in rows.items():
         cells = [f"{100 * m['accuracy']:.1f} ({100 * m['low']:.1f}-{100 * m['high']:.1f})" for m in measured.values()]
-        table.add_row(name, *cells)
+        table.add_row(name.replace("_", " "), *cells)
     table.add_row("Bayes ceiling", *(f"{100 * m['ceiling']:.1f}" for m in found["sets"].values()))
     shown.print(table)
     gain = found["alignment"]
