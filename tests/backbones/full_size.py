@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.registry import FAMILIES
-from dina_lrm.backbones.sd3 import SD3Backbone
 from dina_lrm.backbones.stable_diffusion import StableDiffusionBackbone
 from dina_lrm.diffusion.process import RectifiedFlow
 
@@ -138,11 +137,7 @@ def read(name: str) -> Read:
     size = FULL_SIZE[name]
     config = BackboneConfig(size.family, name, size.depth, size.visual_taps, size.text_taps, TOKENS)
     family = FAMILIES[size.family].load_class()
-    parts: Any
-    if family is SD3Backbone:
-        transformer_class, parts, behind = SD3Transformer2DModel, WithoutEncoders(KL), ("norm_out", "proj_out")
-    else:
-        transformer_class, parts, behind = family.transformer_class, WithoutEncoders(size.vae), family.behind
+    transformer_class, parts, behind = family.transformer_class, WithoutEncoders(size.vae), family.behind
     with META:
         transformer = transformer_class(**size.transformer)
     nn.Module.to(transformer, torch.bfloat16)

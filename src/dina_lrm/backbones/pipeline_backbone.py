@@ -29,7 +29,7 @@ from dina_lrm.diffusion.process import ForwardProcess
 
 
 class PipelineBackbone(TransformerBackbone):
-    """What the families of FLUX, Z-Image, SANA and Qwen-Image share."""
+    """What the families of Stable Diffusion 3, FLUX, Z-Image, SANA and Qwen-Image share."""
 
     transformer_class: ClassVar[type[ModelMixin]]
     pipeline_class: ClassVar[type[DiffusionPipeline]]
@@ -38,13 +38,18 @@ class PipelineBackbone(TransformerBackbone):
     """Components of the pipeline that a generator's LoRA may cover beside the transformer."""
     behind: ClassVar[tuple[str, ...]]
     """Modules that run behind the last block only, and are not loaded."""
+    least_prompt_length: ClassVar[int] = 1
+    """0 where a pipeline can do without its long text encoder."""
 
     def __init__(
         self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
     ) -> None:
         super().__init__(config, process, transformer, shared)
-        if config.prompt_length < 1:
-            raise ValueError(f"prompt_length: got {config.prompt_length}, family {config.family} needs at least 1")
+        if config.prompt_length < self.least_prompt_length:
+            raise ValueError(
+                f"prompt_length: got {config.prompt_length}, family {config.family} needs at least "
+                f"{self.least_prompt_length}"
+            )
         self._parts = parts
         self.pooled_width = 0
         self.read_vae_config()
@@ -54,7 +59,7 @@ class PipelineBackbone(TransformerBackbone):
         """Read a loaded pipeline's transformer where it is (shared mode)."""
         assert isinstance(pipeline.transformer, cls.transformer_class)
         process = process_from_scheduler(pipeline.scheduler)
-        return cls(config, process, pipeline.transformer, PipelineParts(pipeline, pipeline.transformer), shared=True)
+        return cls(config, process, pipeline.transformer, cls.pipeline_parts(config, pipeline), shared=True)
 
     @classmethod
     def from_folder(
@@ -62,12 +67,25 @@ class PipelineBackbone(TransformerBackbone):
     ) -> "PipelineBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
         stored = cls.transformer_class.load_config(folder / "transformer")
-        transformer = load_truncated(
-            cls.transformer_class, stored, folder / "transformer", cls.kept(config, stored), device, dtype
-        )
+        kept, shape = cls.kept(config, stored), cls.truncated_shape(config, stored)
+        transformer = load_truncated(cls.transformer_class, shape, folder / "transformer", kept, device, dtype)
         process = process_from_scheduler(stored_scheduler(folder))
-        parts = FolderParts(folder, transformer, cls.pipeline_class, cls.vae_class)
-        return cls(config, process, transformer, parts, shared=False)
+        return cls(config, process, transformer, cls.folder_parts(config, folder, transformer), shared=False)
+
+    @classmethod
+    def pipeline_parts(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> Parts:
+        """Where the VAE and text encoders of a loaded pipeline are."""
+        return PipelineParts(pipeline, pipeline.transformer)
+
+    @classmethod
+    def folder_parts(cls, config: BackboneConfig, folder: Path, transformer: ModelMixin) -> Parts:
+        """Where those of a pipeline folder are."""
+        return FolderParts(folder, transformer, cls.pipeline_class, cls.vae_class)
+
+    @classmethod
+    def truncated_shape(cls, config: BackboneConfig, stored: dict[str, Any]) -> dict[str, Any]:
+        """The configuration of the transformer that is made before the blocks beyond the depth are left out."""
+        return stored
 
     @classmethod
     def kept(cls, config: BackboneConfig, stored: dict[str, Any]) -> Kept:

@@ -4,93 +4,73 @@ tokens: CLIP (77 with the released tokenizers) then T5 (`prompt_length`); both C
 timestep: 1000 t;   time embedding: of the timestep and the pooled CLIP vectors;   latents: 16 channels, patch 2
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
-from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
-from jaxtyping import Float
+from diffusers import DiffusionPipeline, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
-from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
-from dina_lrm.backbones.parts import Parts
-from dina_lrm.backbones.sd3_parts import Sd3PipelineParts, encode_sd3_prompts, sd3_folder_parts, sd3_tokens
+from dina_lrm.backbones.parts import FolderParts, Parts
+from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.t5 import T5, PartsWithoutT5, has_t5
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import joined_cuts
-from dina_lrm.backbones.transformer import TransformerBackbone
-from dina_lrm.backbones.truncated import Kept, load_truncated
-from dina_lrm.diffusion.from_scheduler import process_from_scheduler
+from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
 
 
 @final
-class SD3Backbone(TransformerBackbone):
+class SD3Backbone(PipelineBackbone):
     """SD3 and SD3.5 (Medium: dual attention and qk-norm)."""
 
+    transformer_class: ClassVar[type[ModelMixin]] = SD3Transformer2DModel
+    pipeline_class: ClassVar[type[DiffusionPipeline]] = StableDiffusion3Pipeline
+    encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     blocks: ClassVar[str] = "transformer_blocks"
     stop_before: ClassVar[str] = "norm_out"
+    behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
+    least_prompt_length: ClassVar[int] = 0
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
     )
 
     def __init__(
-        self,
-        config: BackboneConfig,
-        process: ForwardProcess,
-        transformer: SD3Transformer2DModel,
-        parts: Parts,
-        shared: bool,
+        self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
     ) -> None:
-        super().__init__(config, process, transformer, shared)
+        super().__init__(config, process, transformer, parts, shared)
         if config.text_taps and transformer.transformer_blocks[config.text_taps[-1] - 1].context_pre_only:
             raise ValueError(f"text_taps: got {config.text_taps}, but the model's last block returns no text states")
-        self._parts = parts
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.config.caption_projection_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim
         self.pooled_width = transformer.config.pooled_projection_dim
         self.latent_channels = transformer.config.in_channels
         self.latent_multiple = transformer.config.patch_size
-        self.pixels_per_latent = parts.pixels_per_latent
-        self.latent_shift, self.latent_scale = shift_and_scale(parts.vae_config)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the work is done."""
-        return self._parts.device
 
     @classmethod
-    def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "SD3Backbone":
-        """Read a loaded pipeline's transformer where it is (shared mode)."""
-        assert isinstance(pipeline.transformer, SD3Transformer2DModel)
-        process = process_from_scheduler(pipeline.scheduler)
-        return cls(config, process, pipeline.transformer, Sd3PipelineParts(pipeline, config.prompt_length), shared=True)
+    def pipeline_parts(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> Parts:
+        """For prompt length 0 without T5, which pads to one token at least."""
+        return PartsWithoutT5(pipeline) if config.prompt_length == 0 else super().pipeline_parts(config, pipeline)
 
     @classmethod
-    def from_folder(
-        cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
-    ) -> "SD3Backbone":
-        """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
-        stored = SD3Transformer2DModel.load_config(folder / "transformer")
-        if config.depth > stored["num_layers"]:
-            raise ValueError(f"depth: got {config.depth}, but {config.pretrained} has {stored['num_layers']} blocks")
-        # The last block of a model lacks the text stream's output: build one more than is kept.
-        shape = {**stored, "num_layers": min(config.depth + 1, stored["num_layers"])}
-        kept = Kept(cls.blocks, config.depth, dropped=("norm_out", "proj_out"))
-        transformer = load_truncated(SD3Transformer2DModel, shape, folder / "transformer", kept, device, dtype)
-        scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
-        parts = sd3_folder_parts(folder, transformer, config.prompt_length)
-        return cls(config, process_from_scheduler(scheduler), transformer, parts, shared=False)
+    def folder_parts(cls, config: BackboneConfig, folder: Path, transformer: ModelMixin) -> Parts:
+        """Without T5 where none is used, or there is none."""
+        absent = () if config.prompt_length and has_t5(folder) else T5
+        return FolderParts(folder, transformer, cls.pipeline_class, cls.vae_class, absent)
+
+    @classmethod
+    def truncated_shape(cls, config: BackboneConfig, stored: dict[str, Any]) -> dict[str, Any]:
+        """The last block of a model lacks the text stream's output: one more is made than is kept."""
+        return {**stored, "num_layers": min(config.depth + 1, stored["num_layers"])}
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
         """Those of `StableDiffusion3Pipeline`."""
+        self.check_widths(conditioning, self.transformer.config.joint_attention_dim)
         pooled = conditioning.pooled_prompt_embeds
-        if pooled is None:
-            raise ValueError("conditioning: SD3 needs pooled_prompt_embeds, got None")
-        self._check_widths(conditioning.prompt_embeds, pooled)
+        assert pooled is not None
         device, dtype = self.device, self.dtype
         return {
             "hidden_states": noisy_latents.to(device, dtype),
@@ -117,30 +97,24 @@ class SD3Backbone(TransformerBackbone):
         """The output itself."""
         return output
 
-    def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """Scaled latents (float32) of pixels in [-1, 1]."""
-        self.check_pixels(pixels)
-        return encode_pixels(self._parts.vae(self.device, self.dtype), pixels.to(self.device))
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Of the two CLIP tokenizers, and of T5's where it is there."""
+        length = pipeline.tokenizer_max_length
+        clip = (
+            kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, length),
+            kept_tokens("tokenizer_2 (CLIP)", pipeline.tokenizer_2, prompts, length),
+        )
+        if pipeline.text_encoder_3 is None:
+            return clip
+        return *clip, kept_tokens("tokenizer_3 (T5)", pipeline.tokenizer_3, prompts, self.config.prompt_length)
 
-    def decode_latents(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
-        """Pixels (float32) of scaled latents; differentiable."""
-        return decode_pixels(self._parts.vae(self.device, self.dtype), latents.to(self.device))
-
-    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """CLIP and T5 states of the prompts, without guidance."""
-        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
-        return encode_sd3_prompts(pipeline, prompts, self.config.prompt_length, self.device)
-
-    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
-        """What is longer than CLIP's tokenizers take, or T5 is given."""
-        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
-        return joined_cuts(sd3_tokens(pipeline, prompts, self.config.prompt_length))
-
-    def _check_widths(self, prompt_embeds: Tensor, pooled: Tensor) -> None:
-        config = self.transformer.config
-        for name, given, wanted in (
-            ("prompt_embeds", prompt_embeds.shape[-1], config.joint_attention_dim),
-            ("pooled_prompt_embeds", pooled.shape[-1], config.pooled_projection_dim),
-        ):
-            if given != wanted:
-                raise ValueError(f"conditioning: {name} is {given} wide, {self.config.pretrained} takes {wanted}")
+    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        """CLIP states, then T5's (zeros without it), and the pooled CLIP vectors."""
+        length = self.config.prompt_length
+        first, second, *t5 = kept = self.kept_tokens(pipeline, prompts)
+        embeds, _, pooled, _ = pipeline.encode_prompt(
+            prompts, None, None, device=self.device, do_classifier_free_guidance=False, max_sequence_length=length
+        )
+        long = t5[0].mask if t5 else torch.zeros(len(prompts), length, dtype=torch.bool)
+        mask = torch.cat([first.mask | second.mask, long], dim=1)
+        return Conditioning(embeds, pooled, mask.to(embeds.device), joined_cuts(kept))

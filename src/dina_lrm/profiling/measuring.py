@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.base import BackboneConfig
-from dina_lrm.backbones.sd3_parts import without_t5
+from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import locate_generator
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.profiling.live_bytes import peak_bytes

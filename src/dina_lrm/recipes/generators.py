@@ -35,7 +35,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
 
     from dina_lrm.alignment.generator import Generator
     from dina_lrm.backbones.dtype_argument import for_diffusers
-    from dina_lrm.backbones.sd3_parts import without_t5
+    from dina_lrm.backbones.t5 import without_t5
     from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
     from dina_lrm.precision import compute_dtype
 

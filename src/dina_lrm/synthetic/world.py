@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusi
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from numpy.typing import NDArray
 
-from dina_lrm.backbones.sd3_parts import without_t5
+from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 
 SAMPLING_STEPS = 20
