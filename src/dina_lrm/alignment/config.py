@@ -65,9 +65,11 @@ class ReflSettings:
     """relu: no pull on rewards above it."""
     scale: float = 1.0
     pretraining_weight: float = 0.0
-    """Of the mean squared error on the base model's own samples: (loss + w mse) / (1 + w)."""
+    """Of the mean squared error on clean samples: (loss + w mse) / (1 + w)."""
     pretraining_samples: int = 64
-    """How many of those samples are drawn before the run, where the weight is above 0."""
+    """How many clean samples are drawn before the run, where the weight is above 0."""
+    pretraining_data: str | None = None
+    """A set of comparisons, whose preferred images are the clean samples; None = the base model's own."""
     kl_weight: float = 0.0
     """Of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
 
@@ -255,6 +257,8 @@ class ReflConfig(AlignConfig):
         super().__post_init__()
         last = self.generator.sampling_steps - 1
         inside = 0 <= self.refl.first <= self.refl.last <= last
+        used = self.refl.pretraining_data is None or self.refl.pretraining_weight > 0
+        require(used, "refl.pretraining_data", self.refl.pretraining_data, "with a pretraining_weight above 0 only")
         require(inside, "refl.first, refl.last", (self.refl.first, self.refl.last), f"0 <= first <= last <= {last}")
 
 

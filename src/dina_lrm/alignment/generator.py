@@ -77,6 +77,7 @@ class Generator:
         side, multiple = backbone.pixels_per_latent, backbone.latent_multiple
         if resolution < 1 or resolution % (side * multiple):
             raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
+        self.resolution = resolution
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
         self._beneath = () if lora is None else (_BENEATH,)
         if lora is not None:

@@ -2,7 +2,7 @@ r"""ReFL (ImageReward, arXiv 2304.05977; DiNa-LRM, section 5): the gradient of a
 
     x_T -> x_k    without gradient, guided, k drawn from [first, last]
     x_0           the clean prediction at x_k, with gradient and without guidance
-    L             shaped -reward(x_0), beside the pretraining loss on the base model's own samples
+    L             shaped -reward(x_0), beside the pretraining loss on the base model's own samples or on pictures
 
 Everything that is drawn is a function of (seed, step, image): a run that was killed goes on as if it had not been.
 """
@@ -10,7 +10,6 @@ Everything that is drawn is a function of (seed, step, image): a run that was ki
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
@@ -19,19 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.algorithm import Algorithm, Learn, Outcome, means
+from dina_lrm.alignment.clean_samples import CleanSamples, preferred_samples
 from dina_lrm.alignment.config import ReflConfig
-from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.refl_loss import refl_loss, with_pretraining
-
-
-@dataclass(frozen=True)
-class OwnSamples:
-    """Clean latents that the generator made before it learned, with their prompts."""
-
-    latents: Latents
-    prompts: tuple[str, ...]
 
 
 @final
@@ -45,7 +37,7 @@ class Refl(Algorithm[ReflConfig]):
         processes: Processes,
     ) -> None:  # fmt: skip
         super().__init__(config, generator, objective, prompts, processes)
-        self._own = self._own_samples() if config.refl.pretraining_weight else None
+        self._clean = self._clean_samples() if config.refl.pretraining_weight else None
 
     def update(self, step: int, learn: Learn) -> Outcome:
         """One optimiser step on the mean loss of the batch."""
@@ -79,26 +71,29 @@ class Refl(Algorithm[ReflConfig]):
             with torch.no_grad(), generator.reference():
                 base = generator.velocity(x, level, conditioning)
             loss = loss + settings.kl_weight * (velocity - base).square().mean()
-        if self._own is not None:
-            loss = self._with_pretraining(loss, self._own, seeds)
+        if self._clean is not None:
+            loss = self._with_pretraining(loss, self._clean, seeds)
         return loss, found.total.detach(), {name: values.detach() for name, values in found.parts.items()}
 
-    def _with_pretraining(self, loss: Tensor, own: OwnSamples, seeds: list[int]) -> Float[Tensor, ""]:
+    def _with_pretraining(self, loss: Tensor, clean: CleanSamples, seeds: list[int]) -> Float[Tensor, ""]:
         generator = self.generator
         rng = np.random.default_rng(seeds)
-        rows = rng.integers(len(own.prompts), size=len(seeds))
+        rows = rng.integers(len(clean.prompts), size=len(seeds))
         level = torch.from_numpy(rng.random(1)).float().clamp(0.01, 0.99)[0]
-        x_0 = own.latents[torch.from_numpy(rows)]
+        x_0 = clean.latents[torch.from_numpy(rows)]
         noise = generator.noise([seed + 1 for seed in seeds])
-        conditioning = generator.encode_prompts([own.prompts[row] for row in rows])
+        conditioning = generator.encode_prompts([clean.prompts[row] for row in rows])
         velocity = generator.velocity(generator.process.add_noise(x_0, noise, level), level, conditioning)
         target = generator.process.velocity(x_0, noise, level)
         return with_pretraining(loss, velocity, target, self.config.refl.pretraining_weight)
 
-    def _own_samples(self) -> OwnSamples:
+    def _clean_samples(self) -> CleanSamples:
         config = self.config
         rng = np.random.default_rng([config.seed, 2**31])
+        if config.refl.pretraining_data is not None:
+            count = config.refl.pretraining_samples
+            return preferred_samples(self.generator, config.refl.pretraining_data, count, rng, config.micro_batch)
         prompts = [self.prompts[i] for i in rng.integers(len(self.prompts), size=config.refl.pretraining_samples)]
         seeds = rng.integers(2**62, size=len(prompts)).tolist()
         latents = [clean for _, _, clean in self.base_samples(prompts, seeds)]
-        return OwnSamples(torch.cat(latents), tuple(prompts))
+        return CleanSamples(torch.cat(latents), tuple(prompts))
