@@ -43,6 +43,13 @@ DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
 CONFIGS = (REFL, GRPO, LPO, DPO)
 
 
+def variance_preserving(config):
+    """The same run for a generator that is no rectified flow: a stochastic step of its own kind."""
+    for part in {"grpo", "lpo"} & set(vars(config)):
+        config = replace(config, **{part: replace(getattr(config, part), kernel="ddim", eta=1.0)})
+    return config
+
+
 def a_generator(config=REFL, name=None):
     settings = config.generator
     pipeline = bundled_pipeline(name or settings.pretrained)

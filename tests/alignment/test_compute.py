@@ -7,7 +7,7 @@ import torch
 
 from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
 from dina_lrm.recipes.generators import loaded_generator
-from tests.alignment.runs import CONFIGS, GRPO, LPO, PROMPTS, REFL, an_algorithm
+from tests.alignment.runs import CONFIGS, GRPO, LPO, PROMPTS, REFL, an_algorithm, variance_preserving
 
 NAMES = ("synthetic", "synthetic-unet", "synthetic-uncurated")
 
@@ -21,9 +21,7 @@ def gradients(config, settings):
     generator = loaded_generator(settings, "cpu")
     config = replace(config, generator=settings)
     if settings.pretrained == "synthetic-unet":
-        config = replace(config, rewards=(RewardTerm("cnn"),))
-        if config.algorithm == "flow-grpo":
-            config = replace(config, grpo=replace(config.grpo, kernel="ddim", eta=1.0))
+        config = variance_preserving(replace(config, rewards=(RewardTerm("cnn"),)))
     kept = 0
 
     def keep(tensor):

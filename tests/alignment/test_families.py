@@ -1,7 +1,7 @@
 """Every family of generators can be aligned, by every algorithm, and gives a LoRA that plain diffusers reads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dina_lrm.alignment.config import (
-    DpoConfig,
-    DpoSettings,
-    GeneratorSettings,
-    GrpoConfig,
-    GrpoSettings,
-    LookSettings,
-    LpoConfig,
-    LpoSettings,
-    ReflConfig,
-    ReflSettings,
-    RewardTerm,
-)
+from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.heads import QFormerConfig
@@ -30,6 +18,7 @@ from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.generators import loaded_generator
 from dina_lrm.reward_config import RewardModelConfig
 from dina_lrm.synthetic.world import bundled_pipeline
+from tests.alignment.runs import CONFIGS, variance_preserving
 from tests.backbones.families import ONE_OF_EACH, SETTINGS
 from tests.models import randomised
 
@@ -67,33 +56,21 @@ def place(request, tmp_path_factory):
     return Place(family, backbone.prompt_length, side, generator, folder / "reward", plain)
 
 
-def config_of(kind, place):
-    shared = {
-        "steps": 2, "batch_size": 2, "micro_batch": 2, "lr": 1e-2, "ema_every": 1, "ema_decay": 0.0,
-        "looks": LookSettings(every=2, images=1), "checkpoint_every": 2,
-        "generator": GeneratorSettings(
-            str(place.generator), place.side, place.prompt_length, rank=2, alpha=4.0, sampling_steps=4,
-            guidance=1.0, precision="fp32",
-        ),
-    }  # fmt: skip
+def config_of(config, place):
     latent = RewardTerm(f"latent:{place.reward}", noise_level=0.2)
-    kernel = {"kernel": "ddim", "eta": 1.0} if place.family == "stable-diffusion" else {}
-    return {
-        "refl": lambda: ReflConfig(**shared, rewards=(latent, PIXELS), refl=ReflSettings(first=2, last=3)),
-        "flow-grpo": lambda: GrpoConfig(
-            **shared, rewards=(NO_GRADIENT,), grpo=GrpoSettings(group=2, updates=1, clip=0.1, **kernel)
-        ),
-        "lpo": lambda: LpoConfig(
-            **shared, rewards=(latent,), lpo=LpoSettings(candidates=3, low=0.0, high=0.0, **kernel)
-        ),
-        "dpo": lambda: DpoConfig(**shared, rewards=(NO_GRADIENT,), dpo=DpoSettings(prompts=2, candidates=2)),
-    }[kind]()
+    rewards = {"refl": (latent, PIXELS), "lpo": (latent,)}.get(config.algorithm, (NO_GRADIENT,))
+    generator = replace(
+        config.generator, pretrained=str(place.generator), resolution=place.side, prompt_length=place.prompt_length,
+        guidance=1.0, precision="fp32",
+    )  # fmt: skip
+    config = replace(config, steps=2, ema_decay=0.0, rewards=rewards, generator=generator)
+    return variance_preserving(config) if place.family == "stable-diffusion" else config
 
 
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
-@pytest.mark.parametrize("kind", ["refl", "flow-grpo", "lpo", "dpo"])
-def test_it_learns_and_its_lora_is_that_of_plain_diffusers(place, kind, tmp_path):
-    config = config_of(kind, place)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.algorithm)
+def test_it_learns_and_its_lora_is_that_of_plain_diffusers(place, config, tmp_path):
+    config = config_of(config, place)
     generator = loaded_generator(config.generator, "cpu")
     looks = []
     AlignmentRun(config, generator, PROMPTS, PROMPTS[:2], tmp_path).run(looks.append, lambda *_: None)

@@ -31,9 +31,9 @@ class DistilledWarning(UserWarning):
 def distillation_faults(pipeline: DiffusionPipeline, model: ModelMixin, guidance: float) -> list[str]:
     """What is to be said of aligning this generator with that scale of classifier-free guidance; empty if nothing."""
     name, scheduler = str(pipeline.config.get("_name_or_path") or ""), type(pipeline.scheduler).__name__
-    own = re.split(r"[/\\]", name.rstrip("/\\"))[-1].replace("_", "-")
-    if "snapshots" in name:  # a hub cache: .../models--OWNER--NAME/snapshots/COMMIT
-        own = name.split("models--")[-1].split("snapshots")[0]
+    places = re.split(r"[/\\]", name.rstrip("/\\"))
+    # A hub's cache is .../models--OWNER--NAME/snapshots/COMMIT
+    own = next((place for place in places if place.startswith("models--")), places[-1]).replace("_", "-")
     found = []
     sign = _FEW_STEPS.search(own)
     if sign or scheduler in _SCHEDULERS:

@@ -17,6 +17,7 @@ from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chose
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.looks import Look
+    from dina_lrm.alignment.processes import Processes
 
 SYNTHETIC_PROMPTS = 2_000
 """How many prompts of the synthetic world a run draws from."""
@@ -59,14 +60,16 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     if arguments.more_rewards:
         config = replace(config, rewards=(*config.rewards, *map(reward_term, arguments.more_rewards)))
     prompts, shown = _prompts(arguments, config)
+    from dina_lrm.alignment.processes import Processes
+
     device = chosen_device(arguments.device)
+    processes, clock = Processes(cpu=device == "cpu"), Clock()
     if not arguments.dry_run:
-        return _run(config, prompts, shown, arguments.out, device, arguments, Clock())
+        return _run(config, prompts, shown, arguments.out, device, processes, arguments, clock)
     with tempfile.TemporaryDirectory() as folder:
-        clock = Clock()
         few = config.smallest()
-        found = _run(few, prompts, shown[: few.micro_batch], Path(folder) / "run", device, arguments, clock)
-    return {**found, **expected_cost(config, len(shown), clock, device, arguments.quiet)}
+        found = _run(few, prompts, shown[: few.micro_batch], Path(folder) / "run", device, processes, arguments, clock)
+    return {**found, **expected_cost(config, len(shown), clock, device, arguments.quiet or not processes.main)}
 
 
 def reward_term(text: str) -> RewardTerm:
@@ -86,15 +89,14 @@ def _run(
     shown: list[str],
     out: Path,
     device: str,
+    processes: Processes,
     arguments: AlignArguments,
     clock: Clock,
 ) -> dict[str, object]:
-    from dina_lrm.alignment.processes import Processes
     from dina_lrm.alignment.trainer import AlignmentRun
     from dina_lrm.recipes.generators import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 
-    processes = Processes(cpu=device == "cpu")
     if processes.count > 1:
         device = str(processes.device)
     quiet = arguments.quiet or not processes.main

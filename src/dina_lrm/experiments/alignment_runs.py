@@ -69,17 +69,15 @@ def run_alignment_cells(
         return 0
     with worker_pool(workers) as pool:
         jobs = {pool.submit(_one, name, seed, budget, folder): cell_name(name, seed) for name, seed in missing}
-        costs = {name: pool.submit(_cost, name, budget) for name in uncounted}
-        failures = collected(jobs, done, len(wanted), say, report)
-        for name, cost in costs.items():
-            try:
-                counted[name] = cost.result()
-            except Exception as error:
-                failures.append(error)
-                say(f"{name}: FLOPs could not be counted: {error}")
-                continue
+        costs = {pool.submit(_cost, name, budget): name for name in uncounted}
+        failures = collected(jobs, done, len(wanted), say, report, lambda name, line: line)
+
+        def kept(name: str, cost: AlignmentCost) -> str:
+            counted[name] = cost
             save_costs(counted, folder / COSTS)
-            say(f"{name}: {counted[name].update / 1e9:.1f} GFLOPs an update")
+            return f"{name}: {cost.update / 1e9:.1f} GFLOPs an update"
+
+        failures += collected(costs, 0, len(costs), say, lambda done, total: None, kept)
     if failures:
         raise failures[0]
     return len(missing)

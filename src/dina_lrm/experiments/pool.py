@@ -11,6 +11,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 class Stopped(RuntimeError):
@@ -45,15 +48,16 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def collected(
-    jobs: Mapping[Future[str], str],
+    jobs: Mapping[Future[Result], str],
     done: int,
     total: int,
     say: Callable[[str], None],
     report: Callable[[int, int], None],
+    told: Callable[[str, Result], str],
 ) -> list[BaseException]:
-    """Wait for jobs by the names of their cells, say what each returns or why it failed; returns the failures.
+    """Wait for jobs by their names, say what `told` makes of (name, result) or why it failed; returns the failures.
 
-    `done` of `total` cells were there before; `report` gets (cells done, cells).
+    `done` of `total` jobs were there before; `report` gets (jobs done, jobs).
 
     Raises:
         Stopped: when a worker was told to stop, or died.
@@ -65,7 +69,7 @@ def collected(
             raise Stopped(f"{jobs[job]}: {error}; the same command goes on") from error
         if error is None:
             done += 1
-            say(job.result())
+            say(told(jobs[job], job.result()))
         else:
             failures.append(error)
             say(f"{jobs[job]}: failed: {error}")

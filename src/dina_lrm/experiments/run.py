@@ -89,7 +89,7 @@ def run_cells(
                 )
                 for name, seed in missing
             }
-            failures = collected(jobs, len(wanted) - len(missing), len(wanted), say, report)
+            failures = collected(jobs, len(wanted) - len(missing), len(wanted), say, report, lambda name, line: line)
         if failures:
             raise failures[0]
     return len(missing)

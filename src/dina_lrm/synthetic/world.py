@@ -9,6 +9,7 @@ from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusi
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from numpy.typing import NDArray
 
+from dina_lrm.backbones.dtype_argument import for_diffusers
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 
@@ -30,9 +31,7 @@ def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=lora.name)
         return pipeline
     folder = locate_generator(name)
-    pipeline = DiffusionPipeline.from_pretrained(folder, **without_t5(folder))
-    # Not an argument of from_pretrained, whose name for it differs between versions of diffusers
-    pipeline = pipeline.to(dtype)
+    pipeline = DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **without_t5(folder))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
