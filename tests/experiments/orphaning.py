@@ -10,7 +10,9 @@ from dina_lrm.experiments.pool import worker_pool
 
 
 def job(seconds: float) -> None:
-    print(os.getpid(), flush=True)
+    # In one write: an unbuffered print (PYTHONUNBUFFERED) writes the number and the end of its line apart, and the lines
+    # of two workers mix
+    os.write(sys.stdout.fileno(), f"{os.getpid()}\n".encode())
     time.sleep(seconds)
 
 
