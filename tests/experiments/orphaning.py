@@ -10,8 +10,8 @@ from dina_lrm.experiments.pool import worker_pool
 
 
 def job(seconds: float) -> None:
-    # In one write: an unbuffered print (PYTHONUNBUFFERED) writes the number and the end of its line apart, and the lines
-    # of two workers mix
+    # In one write: an unbuffered print (PYTHONUNBUFFERED) writes the number and the end of its line apart, and what two
+    # workers write mixes
     os.write(sys.stdout.fileno(), f"{os.getpid()}\n".encode())
     time.sleep(seconds)
 
