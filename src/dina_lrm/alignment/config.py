@@ -180,10 +180,10 @@ class LookSettings:
     judges: tuple[str, ...] = ()
     """More judges of pictures, to be recorded."""
     window: int = 8
-    """Looks over which the alarm takes its trends."""
+    """Looks over which the alarm takes its trends; in a run with fewer looks none sounds."""
     on_alarm: OnAlarm = "tell"
     """What an alarm does: it is told; or the run stops; or it stops, and lora/ is that of the look that the golden
-    reward liked best."""
+    reward liked best of those before what the alarm is about."""
     save_loras: bool = False
     """Keep the LoRA of every look, as loras/step-N; always so for roll-back."""
     lora_scale: float = 1.0
@@ -228,10 +228,17 @@ class AlignConfig:
         require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
+        number, window = self.number_of_looks(), self.looks.window
+        heard = self.looks.on_alarm == "tell" or number >= window
+        require(heard, "looks.on_alarm", f"{self.looks.on_alarm} with {number} looks", f"{window} looks (looks.window)")
+
+    def number_of_looks(self) -> int:
+        """Before the first update, every `looks.every` updates, and at the end."""
+        return 1 + math.ceil(self.steps / self.looks.every)
 
     def smallest(self: Config) -> Config:
         """Two updates of one micro-batch, with looks at an image a prompt before and after: a rehearsal of the run."""
-        looks, few = replace(self.looks, every=2, images=1), self.micro_batch
+        looks, few = replace(self.looks, every=2, images=1, on_alarm="tell"), self.micro_batch
         return replace(self, steps=2, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=2)
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.alignment.measures import Images
 from dina_lrm.alignment.monitor import Monitor
 from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.records import Record
+from dina_lrm.alignment.records import Record, best_record
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.rewards.base import Reward, load_reward
 
@@ -73,10 +73,11 @@ class Looks:
         )
         (folder / SAMPLES).mkdir(exist_ok=True)
 
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """All records, the latest last."""
-        return self._monitor.records
+    def last_good(self) -> Record:
+        """What the golden reward liked best of all looks before what the newest one gave the alarm for."""
+        records = self._monitor.records
+        found = self._alarms(records[-1].step)
+        return best_record(records, min((finding.since for finding in found), default=None))
 
     @torch.no_grad()
     def take(self, step: int) -> Look:

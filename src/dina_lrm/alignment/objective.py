@@ -138,7 +138,8 @@ def _loaded(term: RewardTerm, generator: Generator) -> Reward:
             return judge
         if not isinstance(judge, ImageReward):
             raise ValueError(
-                f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one)"
+                f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one), "
+                "and None for all others"
             )
         return replace(judge, noise_level=term.noise_level)
     shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)

@@ -118,11 +118,15 @@ def history_of(records: Sequence[Record]) -> History:
     )
 
 
-def best_record(records: Sequence[Record]) -> Record:
-    """The record with the highest golden mean, the earliest of equals. Raises ValueError where none has one."""
-    scored = [(mean, record) for record in records if (mean := _golden_mean(record)) is not None]
+def best_record(records: Sequence[Record], until: int | None = None) -> Record:
+    """The record with the highest golden mean, the earliest of equals, of those up to a step (`Finding.since`, say).
+
+    Raises ValueError where none has one.
+    """
+    meant = [record for record in records if until is None or record.step <= until]
+    scored = [(mean, record) for record in meant if (mean := _golden_mean(record)) is not None]
     if not scored:
-        raise ValueError(f"best_record: none of {len(records)} records has a golden mean")
+        raise ValueError(f"best_record: none of {len(meant)} records has a golden mean")
     return max(scored, key=lambda pair: (pair[0], -pair[1].step))[1]
 
 

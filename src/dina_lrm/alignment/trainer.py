@@ -28,7 +28,6 @@ from dina_lrm.alignment.looks import Look, Looks
 from dina_lrm.alignment.lpo import Lpo
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
-from dina_lrm.alignment.records import best_record
 from dina_lrm.alignment.refl import Refl
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.moving_average import MovingAverage
@@ -212,7 +211,7 @@ class AlignmentRun:
     def _finish(self, looks: Looks, outcome: RunOutcome) -> RunOutcome:
         lora, step = self.folder / "lora", outcome.steps
         if outcome.stopped and self.config.looks.on_alarm == "roll-back":
-            step = best_record(looks.records).step
+            step = looks.last_good().step
             shutil.copytree(self.folder / "loras" / f"step-{step}", lora, dirs_exist_ok=True)
         else:
             with self._average.swapped_in():

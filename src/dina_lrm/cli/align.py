@@ -34,8 +34,11 @@ class AlignArguments(CommonArguments):
     look_prompts: str | None = None
     """A text file with the prompts of the looks; by default they are the last lines of --prompts, which are then not
     trained on."""
+    reward: tuple[str, ...] = ()
+    """Rewards in place of the recipe's, each NAME or NAME=WEIGHT; latent ones are read at the noise level stored with
+    them. Several are summed as z-scores."""
     more_rewards: tuple[str, ...] = ()
-    """Rewards beside the recipe's, each NAME or NAME=WEIGHT; several are summed as z-scores."""
+    """Rewards beside those, each NAME or NAME=WEIGHT."""
     device: str | None = None
     """Where to compute; by default a GPU where there is one."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -57,8 +60,9 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
-    if arguments.more_rewards:
-        config = replace(config, rewards=(*config.rewards, *map(reward_term, arguments.more_rewards)))
+    chosen = tuple(reward_term("--reward", text) for text in arguments.reward) or config.rewards
+    beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
+    config = replace(config, rewards=(*chosen, *beside))
     prompts, shown = _prompts(arguments, config)
     from dina_lrm.alignment.processes import Processes
 
@@ -72,15 +76,15 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     return {**found, **expected_cost(config, len(shown), clock, device, arguments.quiet or not processes.main)}
 
 
-def reward_term(text: str) -> RewardTerm:
-    """The reward of "NAME" or "NAME=WEIGHT"."""
+def reward_term(option: str, text: str) -> RewardTerm:
+    """The reward of "NAME" or "NAME=WEIGHT", as an option gave it."""
     name, equals, weight = text.rpartition("=")
     if not equals:
         return RewardTerm(text)
     try:
         return RewardTerm(name, float(weight))
     except ValueError:
-        raise UserError(f"--more-rewards {text}: the weight is {weight!r}; accepted: NAME or NAME=NUMBER") from None
+        raise UserError(f"{option} {text}: the weight is {weight!r}; accepted: NAME or NAME=NUMBER") from None
 
 
 def _run(
@@ -119,6 +123,9 @@ def _run(
 
     generator = loaded_generator(config.generator, device, config.seed)
     aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes)
+    taken, window = config.number_of_looks(), config.looks.window
+    if taken < window and not arguments.dry_run:
+        say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound", markup=False)
     with progress("updates", quiet) as report:
         clock.began = time.perf_counter()
         outcome = aligned.run(on_look, on_step)

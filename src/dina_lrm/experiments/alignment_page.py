@@ -11,20 +11,36 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from dina_lrm.alignment.alarm import AlarmSettings, alarms
+from dina_lrm.alignment.alarm import AlarmSettings
 from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.experiments.alignment_alarms import alarmed, best_look, rolled_back, window_of
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs
+from dina_lrm.experiments.alignment_estimates import (
+    Cells,
+    Chosen,
+    compute_ratio,
+    compute_to_reach,
+    gain,
+    gain_difference,
+    of_variant,
+)
 from dina_lrm.experiments.alignment_runs import COSTS, PICTURES
-from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.estimates import Estimate, estimate, verdict_of
+from dina_lrm.experiments.estimates import Estimate, verdict_of
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, AlignmentClaim, AlignmentStudy
-from dina_lrm.reports.alignment_plots import alignment_curves
+from dina_lrm.reports.alignment_plots import MANY_RUNS, alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
 
-Cells = Mapping[str, AlignedCell]
 _MINUS: Final = "\u2212"
+_BANDS: Final = (
+    "Bands of the panels are 95 % intervals over seeds of the mean on these prompts: the drawing of prompts, which the "
+    "table's intervals know of, is not in them. Scales of rewards differ between runs with different rewards."
+)
+_NO_BANDS: Final = (
+    "With so many runs the panels show neither bands nor alarms. Scales of rewards differ between runs with different "
+    "rewards: an objective of several rewards is a sum of z-scores."
+)
 
 
 def write_alignment_results(out: Path, names: Sequence[str], seeds: Sequence[int], command: str) -> Path:
@@ -49,33 +65,6 @@ def write_alignment_results(out: Path, names: Sequence[str], seeds: Sequence[int
     with replaced_when_complete(page) as temporary:
         temporary.write_text(_page(out, shown, cells, costs, command), encoding="utf-8")
     return page
-
-
-def gain(cells: Cells, variant: str, value: str = "utility", look: int = -1) -> Estimate | None:
-    """A true value of a look above that of the first look, on the same prompts and seeds; None without a cell."""
-    own = of_variant(cells, variant)
-    return estimate([(np.stack([_gains(cell, value, look) for cell in own]), 1)]) if own else None
-
-
-def gain_difference(cells: Cells, variant: str, other: str, value: str = "utility") -> Estimate | None:
-    """The gain of a variant above another's, over the seeds that both have; None without one."""
-    pairs = [
-        (cell, cells[cell_name(other, cell.seed)])
-        for cell in of_variant(cells, variant)
-        if cell_name(other, cell.seed) in cells
-    ]
-    if not pairs:
-        return None
-    return estimate([(np.stack([_gains(one, value, -1) - _gains(two, value, -1) for one, two in pairs]), 1)])
-
-
-def of_variant(cells: Cells, variant: str) -> list[AlignedCell]:
-    """Its cells in the order of their seeds."""
-    return sorted((cell for cell in cells.values() if cell.variant == variant), key=lambda cell: cell.seed)
-
-
-def _gains(cell: AlignedCell, value: str, look: int) -> np.ndarray:
-    return cell.values(value, look) - cell.values(value, 0)
 
 
 def _present(study: AlignmentStudy, cells: Cells) -> list[str]:
@@ -112,37 +101,23 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
         return figure
 
 
-def compute_to_reach(cells: Cells, variant: str, target: float, cost: AlignmentCost) -> float | None:
-    """FLOPs after which the mean gain of true utility first is `target`, linear between looks; None if never."""
-    own = of_variant(cells, variant)
-    before = (0.0, 0.0)
-    for look, step in enumerate(own[0].steps()):
-        found = gain(cells, variant, "utility", look)
-        assert found is not None
-        now = (cost.after(step), found.value)
-        if now[1] >= target:
-            share = 0.0 if now[1] == before[1] else (target - before[1]) / (now[1] - before[1])
-            return before[0] + share * (now[0] - before[0])
-        before = now
-    return None
-
-
 def _reached(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> list[str]:
     """What each run spends until it is as good as the least of them at its end."""
     ends = {name: found.value for name in _present(study, cells) if (found := gain(cells, name)) is not None}
     last = min(ends, key=lambda name: ends[name])
     if len(ends) < 2 or ends[last] <= 0:
         return []
-    spent = {name: compute_to_reach(cells, name, ends[last], costs[name]) for name in ends}
-    own = spent[last]
-    rows = [
-        f"{_label(name)} after {flops / 1e12:.2f} TFLOPs" + (f" ({own / flops:.1f} times less)" if name != last else "")
-        for name, flops in spent.items()
-        if flops and own
-    ]
+    parts = []
+    for name in ends:
+        flops = compute_to_reach(cells, name, ends[last], costs[name])
+        if flops is None:
+            continue
+        saved = compute_ratio(cells, name, last, costs) if name != last else None
+        told = "" if saved is None else f" ({saved.ratio:.1f} times less; 95 %: {saved.low:.1f} to {saved.high:.1f})"
+        parts.append(f"{_label(name)} after {flops / 1e12:.2f} TFLOPs{told}")
     return [
-        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(rows)}. These "
-        "are means: the intervals above say how sure they are."
+        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(parts)}. The "
+        "interval of a ratio draws prompts and seeds; a draw in which the gain is never reached counts as 0 times."
     ]
 
 
@@ -164,7 +139,12 @@ def _page(
         f"look is at {pictures} pictures of {pictures} prompts that no run trains on, the same prompts and initial "
         "noise for all. True utility is read off the pictures by the analytic oracle (0 = nothing wrong). A gain is "
         "that of the last look over the first, picture by picture; 95 % intervals know of the drawing of prompts and "
-        "of the spread of seeds.",
+        "of the spread of seeds. Drift is the mean squared distance of the velocity to the base model's at t = 0.5.",
+        "",
+        f"The alarm takes its trends over {_window(cells)} looks, so that none can sound before. With the truth hidden "
+        "it has the golden judge and the measures of the pictures, as on real prompts. The best look is the one that "
+        "the truth would choose; roll-back keeps the one that the golden judge liked best before what the first alarm, "
+        "the truth hidden, is about, and the last one where none sounds.",
         "",
         "## Findings",
         "",
@@ -179,6 +159,8 @@ def _page(
         if study.over_compute:
             parts += ["", f"![{study.title}: true utility over compute]({folder}/plots/{name}-compute.png)"]
             parts += ["", *_reached(study, cells, costs)]
+        parts += ["", _BANDS if len(_present(study, cells)) <= MANY_RUNS else _NO_BANDS]
+        parts += ["", "### Alarms, and what rolling back keeps", "", *_alarm_table(study, cells)]
         for variant in study.pictures:
             if (out / PICTURES / f"{variant}.png").is_file():
                 label = _label(variant)
@@ -212,7 +194,7 @@ def _table(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCos
         "true utility",
         "alignment",
         "quality",
-        "alarms",
+        "drift",
         "seeds",
     )
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
@@ -221,9 +203,40 @@ def _table(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCos
         last = own[0].records[-1].step
         spent = f"{costs[name].after(last) / 1e12:.2f}" if name in costs else ""
         truth = [_signed(found) for value in TRUTH if (found := gain(cells, name, value)) is not None]
-        row = [_label(name), str(last), spent, _judge(own, "proxy"), _judge(own, "golden"), *truth, _alarmed(own)]
+        row = [_label(name), str(last), spent, _judge(own, "proxy"), _judge(own, "golden"), *truth, _drift(own)]
         lines.append(f"| {' | '.join([*row, str(len(own))])} |")
     return lines
+
+
+def _alarm_table(study: AlignmentStudy, cells: Cells) -> list[str]:
+    """What was heard with and without the truth, and what was best, would have been kept, and was there at the end."""
+    heads = (
+        "run",
+        "alarms, truth hidden",
+        "alarms, truth seen",
+        "gain at the best look",
+        "gain after roll-back",
+        "gain at the end",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for name in _present(study, cells):
+        own = of_variant(cells, name)
+        found = [gain(cells, name, look=look) for look in (best_look, rolled_back, -1)]
+        gains = [_signed(each) for each in found if each is not None]
+        steps = [_steps(own, look) for look in (best_look, rolled_back)]
+        told = [f"{text}, at {step}" for text, step in zip(gains, steps, strict=False)]
+        lines.append(f"| {' | '.join([_label(name), alarmed(own, False), alarmed(own, True), *told, gains[-1]])} |")
+    return lines
+
+
+def _steps(own: Sequence[AlignedCell], look: Chosen) -> str:
+    return ", ".join(str(cell.steps()[look(cell)]) for cell in own)
+
+
+def _drift(own: Sequence[AlignedCell]) -> str:
+    """The last mean squared distance of the velocity to the base model's, mean over the seeds."""
+    found = [drift for cell in own if (drift := cell.records[-1].extra.get("drift")) is not None]
+    return f"{np.mean(found):.2g}" if found else ""
 
 
 def _judge(own: Sequence[AlignedCell], role: str) -> str:
@@ -238,23 +251,8 @@ def _judge(own: Sequence[AlignedCell], role: str) -> str:
     return f"{ends[0]:.2f} → {ends[1]:.2f}".replace("-", _MINUS)
 
 
-def _alarmed(own: Sequence[AlignedCell]) -> str:
-    """In how many seeds an alarm sounded, the first step at which one did, and what it said."""
-    found = [list(alarms(cell.history, AlarmSettings(window=_window_of(cell)))) for cell in own]
-    heard = [each for each in found if each]
-    if not heard:
-        return f"0 of {len(own)}"
-    kinds = dict.fromkeys(finding.kind for each in heard for finding in each)
-    first = min(each[0].step for each in heard)
-    return f"{len(heard)} of {len(own)}, first at {first:.0f}: {', '.join(kinds)}"
-
-
 def _window(cells: Cells) -> int:
-    return _window_of(next(iter(cells.values())))
-
-
-def _window_of(cell: AlignedCell) -> int:
-    return int(cell.config["looks"]["window"])
+    return window_of(next(iter(cells.values())))
 
 
 def _label(variant: str) -> str:

@@ -36,7 +36,7 @@ def refl_synthetic() -> ReflConfig:
 
     `dina-lrm align refl synthetic --prompts synthetic --out runs/refl`
 
-    Without `refl.kl_weight` the true utility falls after 15 updates at this rate (docs/results/alignment.md).
+    Without `refl.kl_weight` the true utility falls after 10 updates at this rate (docs/results/alignment.md).
     """
     return ReflConfig(
         name="synthetic",
@@ -58,11 +58,15 @@ def refl_sd35m() -> ReflConfig:
 
     `dina-lrm align refl paper-sd35m --prompts pick-a-pic.txt --out runs/refl --device cuda`
 
-    The reward is the folder released with the paper, in the working directory. Expected: the paper's figure 3; not
-    measured here.
+    The reward is the folder released with the paper, in the working directory; PickScore is the golden reward.
+    Expected: the paper's figure 3; not measured here.
     """
-    generator = GeneratorSettings(gradient_checkpointing=True)
-    return ReflConfig(name="paper-sd35m", generator=generator, rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),))
+    return ReflConfig(
+        name="paper-sd35m",
+        generator=GeneratorSettings(gradient_checkpointing=True),
+        rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
+        looks=LookSettings(every=10, golden="pickscore"),
+    )
 
 
 def grpo_synthetic() -> GrpoConfig:
@@ -139,7 +143,7 @@ def lpo_synthetic() -> LpoConfig:
         lpo=LpoSettings(low=0.12, high=0.4),
         lr=1e-3,
         ema_every=1,
-        looks=_LOOKS,
+        looks=replace(_LOOKS, every=2),
         checkpoint_every=10,
     )
 
@@ -149,7 +153,8 @@ def lpo_sd15() -> LpoConfig:
 
     `dina-lrm align lpo paper-sd15 --prompts pick-a-pic.txt --out runs/lpo --device cuda`
 
-    The reward is LRM-1.5's published folder, in the working directory. Expected: the paper's table; not measured here.
+    The reward is LRM-1.5's published folder, in the working directory; ImageReward is the golden reward. Expected: the
+    paper's table; not measured here.
     """
     return LpoConfig(
         name="paper-sd15",
@@ -161,6 +166,7 @@ def lpo_sd15() -> LpoConfig:
         ),
         rewards=(RewardTerm("latent:lrm-1.5"),),
         lpo=LpoSettings(kernel="ddim", eta=1.0),
+        looks=LookSettings(golden="imagereward"),
     )
 
 

@@ -61,6 +61,12 @@ def _refl() -> ReflConfig:
     )
 
 
+def _recipe() -> ReflConfig:
+    """As `dina-lrm align refl synthetic` runs it."""
+    config = refl_synthetic()
+    return replace(config, looks=replace(config.looks, window=_WINDOW))
+
+
 def _refl_pixels() -> ReflConfig:
     config = _refl()
     looks = replace(config.looks, golden="image:synthetic")
@@ -74,7 +80,7 @@ def _grpo() -> GrpoConfig:
 
 def _lpo() -> LpoConfig:
     config = lpo_synthetic()
-    return replace(config, looks=replace(config.looks, window=_WINDOW))
+    return replace(config, looks=replace(config.looks, every=5, window=_WINDOW))
 
 
 def _lpo_late() -> LpoConfig:
@@ -121,6 +127,7 @@ def _with_penalty() -> ReflConfig:
 ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
     "refl": AlignmentVariant("ReFL, latent reward", _refl),
     "refl-pixels": AlignmentVariant("ReFL, pixel reward", _refl_pixels),
+    "recipe": AlignmentVariant("ReFL, recipe `synthetic`", _recipe),
     "grpo-fast": AlignmentVariant("Flow-GRPO-Fast", _grpo),
     "lpo": AlignmentVariant("LPO, all noise levels", _lpo),
     "lpo-late": AlignmentVariant("step-level DPO, t up to 0.75", _lpo_late),
@@ -139,15 +146,18 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
     "rewards": AlignmentStudy(
         "Figure 3: latent and pixel reward",
         "ReFL for as many updates with the bundled latent reward, whose golden judge is a network of pixels that "
-        "learned from other prompts, and with that network, whose golden judge is the latent reward. What both kinds "
-        "cost in memory and FLOPs (Figure 4), at full size too, is on the page of [costs](../cost.md).",
-        ("refl", "refl-pixels"),
+        "learned from other prompts, and with that network, whose golden judge is the latent reward; beside them the "
+        "shipped recipe, three times the rate with a KL to the base. The network is small, so that here pixels cost no "
+        "more FLOPs; what both kinds cost in memory and FLOPs beside a judge of the usual size, and at full size "
+        "(Figure 4), is on the page of [costs](../cost.md#latent-or-pixel-reward).",
+        ("refl", "refl-pixels", "recipe"),
         (
             AlignmentClaim("ReFL with the latent reward raises the true utility.", "refl"),
             AlignmentClaim("ReFL with the pixel reward does.", "refl-pixels"),
             AlignmentClaim("The latent reward is ahead of the pixel reward.", "refl", "refl-pixels"),
+            AlignmentClaim("The recipe `synthetic` raises the true utility.", "recipe"),
         ),
-        ("refl",),
+        ("recipe", "refl", "refl-pixels"),
         over_compute=True,
     ),
     "algorithms": AlignmentStudy(
@@ -168,14 +178,15 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
             AlignmentClaim("It is ahead of step-level DPO that stops at 0.75.", "lpo", "lpo-late"),
             AlignmentClaim("It is ahead of offline DPO.", "lpo", "dpo"),
         ),
-        ("lpo",),
+        ("lpo", "lpo-late", "dpo"),
         over_compute=True,
     ),
     "hacking": AlignmentStudy(
         "Appendix D: reward hacking and its remedies",
         "ReFL pushed too far on purpose, at a high rate and without a moving average, and the same run with one remedy "
-        "each. Golden judge and reward learned from comparisons of one world, and what fools the one may fool the "
-        "other: where the golden judge rises while the true utility falls, the truth alone gives the hacking away.",
+        "each, at one strength that was not tuned. Golden judge and reward learned from comparisons of one world, and "
+        "what fools the one may fool the other: the golden judge rises to the end, while the true utility falls. What "
+        "gives the hacking away without the truth is that it rises ever less with the reward.",
         ("hacked", *_REMEDIES),
         tuple(
             AlignmentClaim(f"It ends better with this remedy: {ALIGNMENT_VARIANTS[name].label}.", name, "hacked")

@@ -30,8 +30,8 @@ _TITLES: Final = {
     "grid_energy": "Grid energy",
     "diversity": "Diversity",
 }
-_WORDS: Final = ("falls", "stalls", "rises")
-_MANY: Final = 3
+_WORDS: Final = ("falls", "stalls", "lags", "rises")
+MANY_RUNS: Final = 3
 """More runs than that hide each other behind intervals and alarms."""
 _WORD: Final = 0.09
 """Height of a word beside an alarm, as a share of its panel."""
@@ -52,8 +52,8 @@ def alignment_curves(runs: Runs, settings: AlarmSettings | None = None, theme: T
             panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             for index, (run, seeds) in enumerate(runs.items()):
-                _curve(panel, seeds, name, run, index, theme, band=len(runs) <= _MANY)
-            if len(runs) > _MANY:
+                _curve(panel, seeds, name, run, index, theme, band=len(runs) <= MANY_RUNS)
+            if len(runs) > MANY_RUNS:
                 continue
             marks = [
                 (index, found) for index, seeds in enumerate(runs.values()) for found in _marks(seeds, name, settings)
@@ -77,9 +77,12 @@ def alignment_section(runs: Runs, settings: AlarmSettings | None = None, title: 
     caption = "Dotted: an alarm sounded first. " + ("Bands: 95 % intervals over seeds. " if several else "")
     alarm = (
         f"An alarm looks at the last {chosen.window} records. It sounds where the proxy rises beyond its error while a "
-        "judge that nothing is optimised for does not, or the pictures change as those of over-optimised generators do."
+        "judge that nothing is optimised for does not, or rises far less with it than at first, or the pictures change "
+        "as those of over-optimised generators do."
     )
-    told = Table(["Run", "Seed", "Step", "Alarm"], rows) if rows else Text("No alarm sounded.")
+    longest = max(len(history.steps) for seeds in runs.values() for history in seeds)
+    silent = "No alarm sounded." if longest >= chosen.window else f"No alarm can sound: there are {longest} records."
+    told = Table(["Run", "Seed", "Step", "Alarm"], rows) if rows else Text(silent)
     return Section(title, [Text(alarm), Figure(alignment_curves(runs, chosen), caption.strip()), told])
 
 

@@ -1,8 +1,16 @@
-"""Any Python callable as a reward."""
+"""Any Python callable as a reward.
+
+def dark(images: Tensor, prompts: Sequence[str]) -> Tensor:      # my_rewards.py
+    return -images.mean(dim=(1, 2, 3))                           # images: float32 (batch, 3, height, width) in [0, 1]
+
+load_reward("python:my_rewards.dark")
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, final
@@ -19,7 +27,10 @@ Function = Callable[[Tensor, Sequence[str]], Any]
 @final
 @dataclass(frozen=True, eq=False)
 class FunctionReward:
-    """Scores of `function(inputs, prompts)`: a tensor, or a sequence of numbers with None where there is none."""
+    """Scores of `function(inputs, prompts)`: a tensor, or a sequence of numbers with None where there is none.
+
+    Where it is `differentiable`, inputs that need a gradient get one, or an error that says why not.
+    """
 
     function: Function
     name: str = "function"
@@ -28,20 +39,28 @@ class FunctionReward:
 
     @classmethod
     def load(cls, model: str) -> FunctionReward:
-        """The function "MODULE.NAME". Raises ValueError when there is none."""
+        """The function "MODULE.NAME", of an installed module or one in the working directory.
+
+        Whether it has a gradient shows when one is asked for. Raises ValueError when there is no such function.
+        """
         module, _, name = model.rpartition(".")
         try:
-            function = getattr(import_module(module), name)
+            with _working_directory_importable():
+                function = getattr(import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ValueError(f"python:{model}: no such function ({error}); accepted: python:MODULE.FUNCTION") from error
         if not callable(function):
             raise ValueError(f"python:{model} is a {type(function).__name__}; accepted: a function")
-        return cls(function, f"python:{model}")
+        return cls(function, f"python:{model}", differentiable=True)
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
     ) -> Float32[Tensor, " batch"]:
-        """Scores, NaN where the function gives None. Raises ValueError when their number is not that of the inputs."""
+        """Scores, NaN where the function gives None.
+
+        Raises ValueError when their number is not that of the inputs, and when they have no gradient where the inputs
+        need one.
+        """
         if len(inputs) != len(prompts):
             raise ValueError(
                 f"{self.name}: {len(inputs)} inputs, {len(prompts)} prompts; accepted: one prompt an input"
@@ -53,4 +72,21 @@ class FunctionReward:
             raise ValueError(
                 f"{self.name}: {tuple(found.shape)} scores of {len(inputs)} inputs; accepted: one an input"
             )
-        return found.float() if self.differentiable else found.detach().float()
+        if not self.differentiable:
+            return found.detach().float()
+        if inputs.requires_grad and not found.requires_grad:
+            raise ValueError(
+                f"{self.name}: its scores have no gradient with respect to the inputs, which ReFL and guidance need; "
+                "accepted: torch operations from the inputs to a tensor of scores, or Flow-GRPO"
+            )
+        return found.float()
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    """As `python -m` has it, and a command that pip installed has not; what is installed comes first."""
+    sys.path.append("")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
