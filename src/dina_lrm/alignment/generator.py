@@ -41,12 +41,6 @@ _TOKENISED = 1024
 Latents = Float[Tensor, "batch channels height width"]
 
 
-def guided(velocity: Float[Tensor, "both channels rows columns"], guidance: float) -> Latents:
-    """Classifier-free guidance (Ho and Salimans, 2022): from the velocities without a prompt, then with it."""
-    without, given = velocity.chunk(2)
-    return without + guidance * (given - without)
-
-
 class Generator:
     """A pipeline whose LoRA learns; everything else in it is frozen.
 
@@ -104,8 +98,8 @@ class Generator:
         return 1 if self.guidance == 1.0 else 2
 
     def levels(self, steps: int) -> Float[Tensor, " levels"]:
-        """The noise levels of its scheduler."""
-        return sampling_levels(self.pipeline.scheduler, self.process, steps, self._tokens)
+        """The noise levels of its scheduler, as its pipeline asks for them."""
+        return sampling_levels(self.pipeline.scheduler, self.process, steps, self._tokens, self.backbone.even_sigmas)
 
     def noise(self, seeds: Sequence[int]) -> Latents:
         """One standard normal draw a seed."""
@@ -127,13 +121,14 @@ class Generator:
             _check_not_cut(some, self.backbone.cut_prompts(some))
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
-        """The velocity at one noise level, guided away from the empty prompt where `guidance` is not 1."""
+        """The velocity at one noise level, guided as its pipeline does without a negative prompt; 1 is no guidance."""
         levels = level.to(x.device).expand(len(x))
         if guidance == 1.0:
             return self.backbone.velocity(x, levels, conditioning)
-        empty = self.backbone.empty_conditioning()[[0] * len(x)]
-        both = Conditioning.cat([empty, conditioning])
-        return guided(self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both), guidance)
+        unguided = self.backbone.unguided_conditioning()[[0] * len(x)]
+        both = Conditioning.cat([unguided, conditioning])
+        without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
+        return self.backbone.guided(without, given, guidance)
 
     @torch.no_grad()
     def denoise(

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.generator import Generator, Latents, guided
+from dina_lrm.alignment.generator import Generator, Latents
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.level_scores import scoring_mode
@@ -46,22 +45,28 @@ class InPass:
             raise ValueError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
         if generator.tuned:
             raise ValueError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
-        self._generator, self._model = generator, model
+        self._model, self._backbone = model, own
 
     def __call__(
         self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0
     ) -> tuple[Latents, Float[Tensor, " batch"]]:
         """Velocity as `Generator.velocity` gives it, and the score as `LatentRewardModel.score_noisy` does."""
         levels, batch = level.to(x.device).expand(len(x)), len(x)
-        backbone, head = self._model.backbone, self._model.head
+        backbone, head = self._backbone, self._model.head
         with scoring_mode(self._model, differentiable=x):
             if guidance == 1.0 and not head.reads_unconditional:
                 velocity, features = backbone.velocity_and_features(x, levels, conditioning)
                 return velocity, head([features])
-            empty = backbone.empty_conditioning()[[0] * batch]
-            both = Conditioning.cat([empty, conditioning])
-            velocity, features = backbone.velocity_and_features(torch.cat([x, x]), levels.repeat(2), both)
-            read = features.rows(slice(batch, None))
+            # The prompt comes first, then what the head and what guidance compare it with, mostly the same
+            empty, unguided = backbone.empty_conditioning(), backbone.unguided_conditioning()
+            others = [empty] if head.reads_unconditional else []
+            if guidance != 1.0 and not (others and unguided is empty):
+                others.append(unguided)
+            every = Conditioning.cat([conditioning, *(other[[0] * batch] for other in others)])
+            times = 1 + len(others)
+            velocities, features = backbone.velocity_and_features(x.repeat(times, 1, 1, 1), levels.repeat(times), every)
+            read = features.rows(slice(batch))
             if head.reads_unconditional:
-                read = replace(read, unconditional=features.rows(slice(batch)).visual)
-            return guided(velocity, guidance), head([read])
+                read = replace(read, unconditional=features.rows(slice(batch, 2 * batch)).visual)
+            velocity, last = velocities[:batch], velocities[-batch:]
+            return velocity if guidance == 1.0 else backbone.guided(last, velocity, guidance), head([read])

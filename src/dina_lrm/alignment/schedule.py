@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from jaxtyping import Float
@@ -17,10 +18,13 @@ def sampling_levels(
     process: ForwardProcess,
     steps: int,
     tokens: int,
+    even: bool = False,
 ) -> Float[Tensor, " levels"]:
     """`steps` + 1 noise levels, falling, each once; `tokens` is the length of the image's sequence.
 
     The last is 0, but for schedulers that end at timestep 0 (`set_alpha_to_one` off, as Stable Diffusion's): its level.
+
+    `even`: from 1 to 1 / steps in even intervals before the scheduler shifts them, as some pipelines ask it to.
 
     A copy of the scheduler is asked, so that the pipeline's own keeps its state. Schedules that are shifted by the size
     of the picture (FLUX, Qwen-Image) get the shift of that size. ValueError for fewer than one step.
@@ -30,7 +34,10 @@ def sampling_levels(
     copy = type(scheduler).from_config(scheduler.config)
     if isinstance(process, RectifiedFlow):
         shifted = bool(copy.config.get("use_dynamic_shifting", False))
-        copy.set_timesteps(steps, **({"mu": calculate_shift(tokens, **_shift_range(copy.config))} if shifted else {}))
+        given: dict[str, Any] = {"mu": calculate_shift(tokens, **_shift_range(copy.config))} if shifted else {}
+        if even and not copy.config.get("use_flow_sigmas", False):
+            given["sigmas"] = np.linspace(1.0, 1 / steps, steps)
+        copy.set_timesteps(steps, **given)
         levels = copy.sigmas.float().cpu()
         return torch.cat([_once_a_step(levels[:-1], steps), levels[-1:]])
     copy.set_timesteps(steps)

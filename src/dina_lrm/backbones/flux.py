@@ -33,6 +33,7 @@ class FluxBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = FluxTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = FluxPipeline
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
+    even_sigmas: ClassVar[bool] = True
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     stop_before: ClassVar[str] = "norm_out"

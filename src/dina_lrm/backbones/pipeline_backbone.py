@@ -6,8 +6,8 @@ conditioning become the arguments of the transformer's forward (`features`), how
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -135,12 +135,18 @@ class PipelineBackbone(TransformerBackbone):
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of `prompts`, padded or cut to the prompt length; ValueError for anything but strings."""
         expect_prompts(prompts)
+        with self.prompt_pipeline() as pipeline:
+            return self.encode(pipeline, list(prompts))
+
+    @contextmanager
+    def prompt_pipeline(self) -> Iterator[DiffusionPipeline]:
+        """The pipeline that encodes prompts, with its pretrained text encoders inside."""
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         with ExitStack() as stack:
             for name in self.encoder_names:
                 # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
                 stack.enter_context(AdapterScope(pipeline.components[name]).entered())
-            return self.encode(pipeline, list(prompts))
+            yield pipeline
 
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What is longer than the prompt length, or than a tokenizer takes."""

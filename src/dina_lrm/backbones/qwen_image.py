@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 import torch
 from diffusers import AutoencoderKLQwenImage, DiffusionPipeline, QwenImagePipeline, QwenImageTransformer2DModel
 from diffusers.models.modeling_utils import ModelMixin
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +30,7 @@ class QwenImageBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = QwenImageTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = QwenImagePipeline
     vae_class: ClassVar[type[ModelMixin]] = AutoencoderKLQwenImage
+    even_sigmas: ClassVar[bool] = True
     blocks: ClassVar[str] = "transformer_blocks"
     stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
@@ -75,6 +77,14 @@ class QwenImageBackbone(PipelineBackbone):
     def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
         """The output, unpacked."""
         return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
+
+    def guided(
+        self, without: Float[Tensor, "batch channels h w"], given: Float[Tensor, "batch channels h w"], guidance: float
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Guided, and each token as long as it is without guidance (`true_cfg_scale` of its pipeline)."""
+        tokens = packed(super().guided(without, given, guidance))
+        scale = packed(given).norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True)
+        return unpacked(tokens * scale, given.shape[-2], given.shape[-1])
 
     def read_vae_config(self) -> None:
         """The autoencoder of videos knows a mean and a standard deviation of each channel."""

@@ -109,6 +109,18 @@ class SanaBackbone(PipelineBackbone):
         kept = len(pipeline.tokenizer(instruction, verbose=False).input_ids) + self.config.prompt_length - 2
         return (kept_tokens("tokenizer (with the pipeline's instruction)", pipeline.tokenizer, whole, kept),)
 
+    def encode_unguided(self) -> Conditioning:
+        """The empty prompt without the instruction."""
+        with self.prompt_pipeline() as pipeline:
+            _, _, embeds, mask = pipeline.encode_prompt(
+                [""],
+                do_classifier_free_guidance=True,
+                device=self.device,
+                max_sequence_length=self.config.prompt_length,
+                complex_human_instruction=_INSTRUCTION,
+            )
+        return Conditioning(embeds, None, mask.bool(), (None,))
+
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """Gemma's states of the prompt, read behind the pipeline's instruction."""
         length = self.config.prompt_length

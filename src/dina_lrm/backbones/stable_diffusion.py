@@ -7,6 +7,7 @@ time embedding: of the timestep, in SDXL with the image's size and the pooled pr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
@@ -168,6 +169,18 @@ class StableDiffusionBackbone(TransformerBackbone):
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
         return encode_unet_prompts(pipeline, prompts, self.device)
 
+    def encode_unguided(self) -> Conditioning:
+        """Zeros in the place of the empty prompt's states where the pipeline says so, as SDXL's do."""
+        empty = self.empty_conditioning()
+        if not self._parts.prompt_pipeline(self.device, self.dtype).config.get("force_zeros_for_empty_prompt", False):
+            return empty
+        pooled = empty.pooled_prompt_embeds
+        return replace(
+            empty,
+            prompt_embeds=torch.zeros_like(empty.prompt_embeds),
+            pooled_prompt_embeds=None if pooled is None else torch.zeros_like(pooled),
+        )
+
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What is longer than CLIP's tokenizers take."""
         return joined_cuts(unet_tokens(self._parts.prompt_pipeline(self.device, self.dtype), prompts))
@@ -177,7 +190,7 @@ class StableDiffusionBackbone(TransformerBackbone):
         self._own_weights("use_text_encoders")
         assert isinstance(self._parts, UnetFolderParts)
         self._parts.replace_text_encoders(folder)
-        self.text_encoders, self._empty = folder, None
+        self.text_encoders, self._empty, self._unguided = folder, None, None
 
     @property
     def _takes_added_conditions(self) -> bool:

@@ -42,6 +42,8 @@ class TransformerBackbone(Backbone):
     """Query, key, value and output of every stream."""
     readings: ClassVar[tuple[str, ...]] = ("own",)
     """Which of `BackboneConfig.reading` the family knows."""
+    even_sigmas: ClassVar[bool] = False
+    """Whether its pipeline asks the scheduler for levels from 1 to 1 / steps in even intervals."""
     watched: ClassVar[tuple[str, ...]] = ()
     """Modules whose outputs are wanted beside the taps."""
 
@@ -64,6 +66,7 @@ class TransformerBackbone(Backbone):
         self._gradient_checkpointing = False
         self._attention: AttentionChoice = nullcontext
         self._empty: Conditioning | None = None
+        self._unguided: Conditioning | None = None
         self.eval()
 
     @classmethod
@@ -94,6 +97,22 @@ class TransformerBackbone(Backbone):
         if self._empty is None:
             self._empty = self.encode_prompts([""])
         return self._empty
+
+    def unguided_conditioning(self) -> Conditioning:
+        """What guidance leads away from where its pipeline is given no negative prompt, kept once it was asked for."""
+        if self._unguided is None:
+            self._unguided = self.encode_unguided()
+        return self._unguided
+
+    def encode_unguided(self) -> Conditioning:
+        """Of one row; the encoded empty prompt unless its pipeline has something else."""
+        return self.empty_conditioning()
+
+    def guided(
+        self, without: Float[Tensor, "batch channels h w"], given: Float[Tensor, "batch channels h w"], guidance: float
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Classifier-free guidance (Ho and Salimans, 2022) as its pipeline has it; 1 is none."""
+        return without + guidance * (given - without)
 
     @property
     def transformer(self) -> ModelMixin:

@@ -36,6 +36,7 @@ class ZImageBackbone(PipelineBackbone):
 
     transformer_class: ClassVar[type[ModelMixin]] = ZImageTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = ZImagePipeline
+    even_sigmas: ClassVar[bool] = True
     blocks: ClassVar[str] = "layers"
     leading_blocks: ClassVar[tuple[str, ...]] = ("noise_refiner", "context_refiner")
     stop_before: ClassVar[str] = f"all_final_layer.{_PATCH}"
