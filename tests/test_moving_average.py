@@ -25,6 +25,12 @@ def test_warm_up_shortens_the_memory_at_first():
     assert decay_at(0, 0.995, warmup=False) == 0.995
 
 
+def test_warm_up_counts_optimiser_steps_not_updates():
+    """Every eighth step: the first update is behind 7 others, and a decay of .9 is reached at step 80."""
+    assert decay_at(0, 0.9, every=8) == decay_at(7, 0.9) == pytest.approx(8 / 17)
+    assert decay_at(8, 0.9, every=8) < 0.9 == decay_at(10, 0.9, every=8) == decay_at(17, 0.9, every=8)
+
+
 def test_swap_is_exact_and_survives_an_error():
     live = parameters(1.0)
     average = MovingAverage(live, 0.5, warmup=False)

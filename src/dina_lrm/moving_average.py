@@ -1,7 +1,7 @@
 """Exponential moving average of the trained weights: `average <- d average + (1 - d) weights` after every step.
 
-With warm-up `d_n = min(decay, (1 + n) / (10 + n))` after `n` earlier updates: at decay 0.995 a run of 250 steps would
-otherwise keep a quarter of its random start.
+With warm-up `d_n = min(decay, (1 + n) / (10 + n))` after `n` earlier optimiser steps: at decay 0.995 a run of 250 steps
+would otherwise keep a quarter of its random start. An average that follows every k-th step counts those between.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 
-def decay_at(update: int, decay: float, warmup: bool = True) -> float:
-    """The decay used by the update after `update` earlier ones."""
-    return min(decay, (1 + update) / (10 + update)) if warmup else decay
+def decay_at(update: int, decay: float, warmup: bool = True, every: int = 1) -> float:
+    """The decay used by the update after `update` earlier ones, with `every` optimiser steps to an update."""
+    steps = (update + 1) * every - 1
+    return min(decay, (1 + steps) / (10 + steps)) if warmup else decay
 
 
 class MovingAverage:
@@ -28,8 +29,11 @@ class MovingAverage:
         evaluate(model)
     """
 
-    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], decay: float, warmup: bool = True) -> None:
-        self._decay, self._warmup = decay, warmup
+    def __init__(
+        self, parameters: Mapping[str, torch.nn.Parameter], decay: float, warmup: bool = True, every: int = 1
+    ) -> None:
+        """`every`: optimiser steps between two updates, by which a warm-up counts."""
+        self._decay, self._warmup, self._every = decay, warmup, every
         self.updates = 0
         self._names = list(parameters)
         self._live = [parameters[name] for name in self._names]
@@ -38,7 +42,7 @@ class MovingAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the weights as they are now."""
-        weight = 1.0 - decay_at(self.updates, self._decay, self._warmup)
+        weight = 1.0 - decay_at(self.updates, self._decay, self._warmup, self._every)
         live = [p.detach() if p.dtype == torch.float32 else p.detach().float() for p in self._live]
         torch._foreach_lerp_(self._average, live, weight)
         self.updates += 1

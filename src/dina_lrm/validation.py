@@ -69,7 +69,8 @@ def check_scale(where: str, latents: Shaped[Tensor, "..."]) -> None:
     if items:
         raise ValueError(
             f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "
-            f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale"
+            f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale. "
+            "Clean estimates at early steps under strong guidance, strong pulls and much noise go beyond it"
         )
 
 

@@ -67,6 +67,15 @@ def test_thresholds_grow_with_the_noise_of_the_steps_and_levels_above_the_highes
     assert set(an_algorithm(settled(low=0.3, high=0.3))._thresholds.values()) == {0.3}
 
 
+def test_a_level_within_two_thousandths_of_the_highest_is_trained():
+    """Timestep 951 of a thousand, where papers say 950, is level .952."""
+    of_ten = replace(LPO.generator, sampling_steps=10)
+    levels = an_algorithm(replace(LPO, generator=of_ten)).levels
+    for below, trained in ((0.0015, True), (0.003, False)):
+        config = replace(settled(highest=round(float(levels[1]) - below, 6)), generator=of_ten)
+        assert (1 in an_algorithm(config)._thresholds) == trained
+
+
 def test_a_trajectory_is_a_function_of_each_images_seed():
     algorithm = an_algorithm(LPO)
     both = algorithm._trajectory(PROMPTS[:2], [5, 6], _Count(), 0)[1]

@@ -25,6 +25,20 @@ def test_small_steps_up_the_gradient_raise_the_reward():
     assert updated(REFL, generator).reward > before
 
 
+def test_micro_batches_change_nothing_where_the_step_is_the_same():
+    """The noise of a latent reward is one draw an update, and micro-batches are only what is held at once."""
+    gradients = []
+    for micro in (4, 2, 1):
+        generator = a_generator()
+        one_step = replace(REFL, micro_batch=micro, refl=ReflSettings(first=3, last=3))
+        outcome = updated(one_step, generator)
+        gradients.append([p.grad for p in generator.parameters.values()])
+        assert outcome.gradient_norm > 0
+    for other in gradients[1:]:
+        for one, two in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-3)
+
+
 def test_the_pretraining_loss_starts_at_the_generators_own_error_and_pulls_back():
     generator = a_generator()
     plain = updated(REFL, generator)

@@ -13,9 +13,14 @@ from safetensors.torch import load_file
 
 from dina_lrm.alignment.config import LookSettings, RewardTerm
 from dina_lrm.alignment.generator import Generator
+from dina_lrm.alignment.monitor import MissingScoresWarning
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.records import read_records
 from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.rewards.base import load_reward
+from dina_lrm.rewards.cnn import CnnReward
+from dina_lrm.rewards.function import FunctionReward
+from dina_lrm.rewards.mixture import Mixture, MixtureItem
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
@@ -127,6 +132,33 @@ def test_several_rewards_are_summed_as_z_scores(tmp_path):
         run.objective.standardise({"sharpness": (0.0, 1.0)})
 
 
+def test_a_mixture_of_latent_rewards_shares_the_generator_and_is_the_sum_of_its_members(tmp_path):
+    file = tmp_path / "mixture.json"
+    file.write_text(json.dumps([{"reward": "latent:synthetic", "weight": 2.0, "mean": 1.0, "std": 0.5}]))
+    generator = a_generator()
+    objective = Objective(generator, (RewardTerm(f"mixture:{file}"),))
+    (mixture,) = objective.rewards
+    model = mixture.rewards[0].model
+    assert model.backbone.transformer is generator.model and mixture.differentiable
+    latents = generator.noise([1, 2]).requires_grad_()
+    found = objective(latents, PROMPTS[:2], seed=3).total
+    with torch.no_grad():
+        raw = model.score_latents(latents, generator.encode_prompts(PROMPTS[:2]), seed=3)
+    torch.testing.assert_close(found.detach(), 2 * (raw - 1) / 0.5, atol=1e-4, rtol=1e-4)
+    assert torch.autograd.grad(found.sum(), latents)[0].abs().sum() > 0
+
+
+def test_scores_come_to_where_the_generator_is_and_pictures_to_where_the_judge_is():
+    """A device that holds no values tells where a tensor is."""
+    judge, pictures = load_reward("cnn"), torch.rand(2, 3, 32, 32)
+    there = CnnReward(judge.model.to("meta"))
+    assert there(pictures, PROMPTS[:2]).device.type == "meta"
+    counted = FunctionReward(lambda images, prompts: [1.0, 2.0])
+    items = (MixtureItem("counted"), MixtureItem("cnn"))
+    with torch.device("cpu"):
+        assert Mixture(items, (counted, there)).combined([counted(pictures, PROMPTS[:2])] * 2).tolist() == [2.0, 4.0]
+
+
 def test_a_golden_reward_is_recorded_and_must_not_be_in_the_objective(tmp_path):
     looks = replace(REFL.looks, golden="sharpness", judges=("colourfulness",))
     _, seen, _ = a_run(replace(REFL, steps=1, looks=looks), tmp_path / "run")
@@ -152,8 +184,9 @@ def test_an_alarm_stops_a_run_that_hacks_its_reward_and_rolls_it_back(tmp_path):
     run, looks, outcome = a_run(config, tmp_path / "run")
     assert outcome.stopped and outcome.steps < config.steps and looks[-1].alarms
     assert outcome.stopped == looks[-1].alarms[0].sentence
-    golden = [look.record.judges["jpeg-size"].mean for look in looks]
-    best = looks[int(np.argmax(golden))].step
+    since = min(finding.since for finding in looks[-1].alarms)
+    golden = {look.step: look.record.judges["jpeg-size"].mean for look in looks if look.step <= since}
+    best = max(golden, key=golden.__getitem__)
     assert outcome.lora_step == best < outcome.steps
     kept, chosen = (
         next(path.rglob("*.safetensors")) for path in (run.folder / f"loras/step-{best}", run.folder / "lora")
@@ -161,6 +194,54 @@ def test_an_alarm_stops_a_run_that_hacks_its_reward_and_rolls_it_back(tmp_path):
     assert kept.read_bytes() == chosen.read_bytes()
     _, again, same = a_run(config, tmp_path / "run", resume=True)
     assert same == outcome and again == []
+
+
+def test_a_run_that_was_killed_before_it_ended_by_an_alarm_ends_by_it(tmp_path):
+    config = hacking("stop")
+    run, _, outcome = a_run(config, tmp_path / "run")
+    # What is left of a kill between the last checkpoint and the end
+    (run.folder / "outcome.json").unlink()
+    _, looks, again = a_run(config, tmp_path / "run", resume=True)
+    assert again == outcome and again.stopped and looks == []
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["trained", "looked at"])
+def test_a_run_does_not_go_on_with_other_prompts(which, tmp_path):
+    a_run(REFL, tmp_path / "run", stop_after=2)
+    prompts = [PROMPTS, PROMPTS[:2]]
+    prompts[which] = [*prompts[which][:-1], "a small blue cross on white"]
+    with pytest.raises(ValueError, match=r"started with other (look )?prompts"):
+        AlignmentRun(REFL, a_generator(), *prompts, tmp_path / "run", resume=True)
+
+
+def test_a_run_is_prolonged_to_the_weights_of_a_longer_one(tmp_path):
+    whole, _, _ = a_run(replace(REFL, steps=6), tmp_path / "whole")
+    _, _, short = a_run(REFL, tmp_path / "run")
+    longer, looks, outcome = a_run(replace(REFL, steps=6), tmp_path / "run", resume=True)
+    assert short.steps == 4 and outcome.steps == outcome.lora_step == 6 and [look.step for look in looks] == [6]
+    for name, parameter in whole.generator.parameters.items():
+        assert torch.equal(longer.generator.parameters[name], parameter), name
+    with pytest.raises(ValueError, match="started with other settings: steps"):
+        a_run(REFL, tmp_path / "run", resume=True)
+
+
+def test_a_golden_judge_without_a_score_stops_a_run_at_its_first_look(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "silent_judge.py").write_text("def silent(images, prompts):\n    return [None] * len(prompts)\n")
+    looks = replace(REFL.looks, golden="python:silent_judge.silent")
+    with (
+        pytest.warns(MissingScoresWarning, match="gave no score for 2 of 2"),
+        pytest.raises(ValueError, match=r"looks.golden: .* gave no score for any of 2 pictures"),
+    ):
+        a_run(replace(REFL, looks=looks), tmp_path / "run")
+
+
+def test_looks_may_have_more_steps_than_what_is_learned(tmp_path):
+    _, few, _ = a_run(replace(REFL, steps=1), tmp_path / "few")
+    _, many, _ = a_run(replace(REFL, steps=1, looks=replace(REFL.looks, sampling_steps=8)), tmp_path / "many")
+    assert (few[0].images != many[0].images).any()
+    with pytest.raises(ValueError, match=r"looks\.sampling_steps"):
+        LookSettings(sampling_steps=0)
 
 
 def test_an_alarm_is_only_told_where_that_is_asked(tmp_path):
@@ -208,9 +289,9 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [config.algorithm for config in CONFIGS])
 def test_two_processes_learn_what_one_learns(algorithm, tmp_path):
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--main_process_port", "0", "-m"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     for count in ("1", "2"):
-        words = [*launch, "--num_processes", count, "tests.alignment.launched_run", algorithm, str(tmp_path / count)]
+        words = [*launch, count, "-m", "tests.alignment.launched_run", algorithm, str(tmp_path / count), count]
         subprocess.run(words, check=True, capture_output=True, timeout=300)
     one, two = (
         [json.loads(line) for line in (tmp_path / count / "metrics.jsonl").read_text().splitlines()]

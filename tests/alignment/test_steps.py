@@ -125,6 +125,16 @@ def test_flow_sde_at_pure_noise_takes_the_second_level_of_the_schedule() -> None
         torch.testing.assert_close(step.mean, x * (1 - 0.49 / 2) + v * (second - 1))
 
 
+def test_flow_sde_just_below_pure_noise_is_that_of_pure_noise() -> None:
+    """As the first level of SANA's schedule, .9997, where 1 / (1 - t) would be 3000."""
+    x, v, _ = draws()
+    nearly, whole = (FlowSde(0.7).step(FLOW, x, v, t, 0.96) for t in (0.99967, 1.0))
+    assert nearly.std.item() == pytest.approx(whole.std.item(), rel=1e-2)
+    torch.testing.assert_close(nearly.mean, whole.mean, atol=1e-2, rtol=1e-2)
+    rate = 0.49 * 0.998 / 0.002
+    assert FlowSde(0.7).step(FLOW, x, v, 0.998, 0.9).std.item() == pytest.approx(math.sqrt(rate * 0.098))
+
+
 @settings(max_examples=25)
 @given(eta=st.floats(0, 1), t=st.floats(0.01, 1), part=st.floats(0, 0.99))
 def test_cps_is_the_published_form(eta: float, t: float, part: float) -> None:

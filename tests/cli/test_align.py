@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +35,44 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(algorithm, recipe, tmp_p
 
 
 @pytest.mark.parametrize("recipe", [make for recipes in RECIPES.values() for make in recipes.values()])
-def test_the_smallest_update_of_every_recipe_is_accepted(recipe):
-    few = recipe().smallest()
-    assert few.steps == 2 and few.batch_size == few.micro_batch
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_the_smallest_update_of_every_recipe_is_accepted_by_so_many_processes(recipe, processes):
+    whole, few = recipe(), recipe().smallest(processes)
+    assert few.steps == 2 and few.micro_batch == whole.micro_batch and few.looks.on_alarm == "tell"
+    assert few.batch_size % (few.micro_batch * processes) == 0 and few.batch_size <= 18 * 9 * processes
+
+
+@pytest.mark.parametrize("recipe", [make for recipes in RECIPES.values() for make in recipes.values()])
+def test_an_alarm_can_sound_in_every_recipe(recipe):
+    config = recipe()
+    assert config.number_of_looks() >= config.looks.window and config.looks.golden
+    with pytest.raises(ValueError, match=r"got .stop with 2 looks., accepted: \d+ looks"):
+        replace(config, looks=replace(config.looks, every=config.steps, on_alarm="stop"))
+
+
+def test_a_rehearsal_of_several_rewards_has_pictures_to_standardise_them_by(tmp_path, capsys):
+    words = ["align", "refl", "synthetic", "--prompts", "synthetic", "--out", str(tmp_path), "--dry-run", "--quiet"]
+    few = ["--batch-size", "4", "--micro-batch", "1", "--generator.sampling-steps", "4", "--refl.first", "2",
+           "--refl.last", "3"]  # fmt: skip
+    assert main([*words, *few, "--more-rewards", "sharpness"]) == 0
+    assert main([*words, *few, "--reward", "high-frequency=-1", "sharpness"]) == 0
+    capsys.readouterr()
+    assert main([*words, *few, "--reward", "high-frequency=-1", "sharpness", "--looks.prompts", "1"]) == 2
+    assert "at least 2 to standardise" in capsys.readouterr().err
+
+
+def test_a_function_of_the_working_directory_is_a_reward(tmp_path):
+    (tmp_path / "own_reward.py").write_text(
+        "def dark(images, prompts):\n    return -images.mean(dim=(1, 2, 3))\n\n\n"
+        "def counted(images, prompts):\n    return [float(len(prompt)) for prompt in prompts]\n"
+    )
+    command = [str(Path(sys.executable).with_name("dina-lrm")), "align", "refl", "synthetic", "--prompts", "synthetic"]
+    command += ["--out", "run", "--dry-run", *SHORT]
+    subprocess.run([*command, "--reward", "python:own_reward.dark"], cwd=tmp_path, check=True, capture_output=True)
+    refused = subprocess.run(
+        [*command, "--reward", "python:own_reward.counted"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2 and "its scores have no gradient with respect to the inputs" in refused.stderr
 
 
 SHORT = (
@@ -80,10 +117,10 @@ def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
 
 
 def test_more_rewards_come_with_their_weights():
-    assert reward_term("sharpness") == RewardTerm("sharpness")
-    assert reward_term("image:runs/a=b/model=-0.5") == RewardTerm("image:runs/a=b/model", -0.5)
-    with pytest.raises(ValueError, match="the weight is 'much'; accepted: NAME or NAME=NUMBER"):
-        reward_term("sharpness=much")
+    assert reward_term("--reward", "sharpness") == RewardTerm("sharpness")
+    assert reward_term("--reward", "image:runs/a=b/model=-0.5") == RewardTerm("image:runs/a=b/model", -0.5)
+    with pytest.raises(ValueError, match="--reward sharpness=much: the weight is 'much'; accepted: NAME or NAME="):
+        reward_term("--reward", "sharpness=much")
 
 
 def test_bad_input_names_the_option(tmp_path, capsys):

@@ -76,7 +76,8 @@ def test_a_lora_as_align_writes_it_is_sampled_with_and_scale_0_is_without(tmp_pa
     tuned.save_lora(tmp_path / "lora")
     plain = sampled(tmp_path / "plain")
     with_lora = sampled(tmp_path / "with", "--lora", str(tmp_path / "lora"))
-    off = sampled(tmp_path / "off", "--lora", str(tmp_path / "lora"), "--lora-scale", "0")
+    # The folder above it will do, as that of a run
+    off = sampled(tmp_path / "off", "--lora", str(tmp_path), "--lora-scale", "0")
 
     def scores(found):
         return [candidate["score"] for sample in found["samples"] for candidate in sample["candidates"]]
@@ -105,6 +106,14 @@ def test_prompts_of_another_world_have_no_truth(tmp_path, capsys):
         (["--prompt-count", "0", "--prompts", "synthetic"], "--prompt-count 0"),
         (["--prompts", "nowhere.txt"], "there is no such file"),
         (["--prompts", "a ring", ""], "prompt 1 is empty"),
+        (["--prompts", ""], "prompt 0 is empty"),
+        (["--prompts", "prompts.md"], "there is no such file"),
+        (["--prompts", "a ring", "prompts.txt"], "prompts.txt: names a file among several prompts"),
+        (["--reading", "noisy"], "--reading with --method best-of-n: accepted with --method pruned"),
+        (["--strength", "3"], "--strength with --method best-of-n: accepted with --method guided"),
+        (["--method", "guided", "--width", "1"], "--width with --method guided: accepted with --method noise-search"),
+        (["--generator", "synthetic-unet"], "A reward of another family reads pictures, as image:MODEL"),
+        (["--guidance", "-1"], "generator.guidance: got -1"),
         (["--prompts", "a small red ring right of a large blue bar " * 5], "longer than the text encoders read"),
         (["--prune", "1:1"], "--prune with --method best-of-n"),
         (["--method", "pruned", "--prune", "1:3"], "keep: got 3, accepted: at most 2"),
@@ -124,6 +133,15 @@ def test_bad_input_exits_with_2_and_says_what_is_accepted(tmp_path, capsys, word
     assert main([*QUICK, "--out", str(tmp_path / "out"), *words]) == 2
     assert error in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_in_is_refused_before_anything_is_sampled(tmp_path, capsys):
+    file = tmp_path / "file.txt"
+    file.write_text("kept")
+    for out in (file, file / "inside"):
+        assert main([*QUICK, "--out", str(out)]) == 2
+        assert "file.txt is a file; accepted: a folder, or a new name" in capsys.readouterr().err
+    assert file.read_text() == "kept"
 
 
 def test_a_lora_of_something_else_is_refused(tmp_path, capsys):

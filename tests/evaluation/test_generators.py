@@ -52,6 +52,23 @@ def test_where_all_pairs_agree_the_interval_still_has_a_width():
     assert found.win_rate.beyond(0.5) == 1 and found.difference.beyond(1.5) == -1
 
 
+def test_few_prompts_of_one_sign_decide_nothing():
+    """By chance two have one sign half of the time."""
+    two = compare(values([0, 0], [1, 1.5], [0, 1]))
+    assert two.difference.beyond(0.0) == 0 and two.difference.low < 0 < two.difference.high
+    rng, wrong, runs = np.random.default_rng(0), 0, 400
+    for _ in range(runs):
+        drawn = compare(values(np.zeros(3), rng.normal(size=3), np.arange(3)))
+        wrong += drawn.difference.beyond(0.0) != 0
+    assert wrong / runs < 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def test_shares_stay_shares_and_have_a_width_where_all_agree():
+    found = compare(values([1, 1, 0], [1, 1, 1], np.arange(3), kind="attribute"))
+    assert found.base.low == 0.0 and found.base.high == 1.0
+    assert found.tuned.mean == 1.0 and 0.3 < found.tuned.low < 0.5
+
+
 def test_one_prompt_and_no_value_have_no_interval():
     alone = compare(values([0, 0], [1, 2], [0, 0]))
     assert alone.difference == Estimate(1.5, None, None, 2, 0) and alone.difference.beyond(0.0) == 0

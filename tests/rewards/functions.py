@@ -14,3 +14,11 @@ def too_few(images, prompts):
 
 
 number = 7
+
+
+def constant(images, prompts):
+    return [1.0] * len(prompts)
+
+
+def failing(images, prompts):
+    raise RuntimeError("boom")

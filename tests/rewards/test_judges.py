@@ -120,6 +120,21 @@ def test_functions_may_have_no_score_but_not_too_few():
             load_reward(f"python:{name}")
 
 
+def test_a_function_of_torch_has_a_gradient_and_others_say_that_they_have_none():
+    dark = FunctionReward(lambda images, prompts: -images.mean(dim=(1, 2, 3)), "dark", differentiable=True)
+    images = some_images(2).requires_grad_()
+    assert torch.autograd.grad(dark(images, ["a", "b"]).sum(), images)[0].abs().sum() > 0
+    counted = load_reward("python:tests.rewards.functions.constant")
+    assert counted.differentiable and counted(some_images(2), ["a", "b"]).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"python:tests.rewards.functions.constant: its scores have no gradient"):
+        counted(images, ["a", "b"])
+
+
+def test_what_fails_in_a_function_bears_its_name():
+    with pytest.raises(ValueError, match=r"python:tests.rewards.functions.failing: RuntimeError: boom"):
+        load_reward("python:tests.rewards.functions.failing")(some_images(1), ["a"])
+
+
 def test_a_mixture_is_the_weighted_sum_of_z_scores(clip, tmp_path):
     file = tmp_path / "m.json"
     file.write_text('[{"reward": "sharpness", "weight": -2, "mean": 0.1, "std": 4}, {"reward": "colourfulness"}]')

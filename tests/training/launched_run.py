@@ -1,9 +1,11 @@
-"""A tiny run for `accelerate launch --cpu --num_processes 2 -m tests.training.launched_run GENERATOR FOLDER`."""
+"""A tiny run for `torchrun --nproc-per-node 2 -m tests.training.launched_run GENERATOR FOLDER`."""
 
+import os
 import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from dina_lrm.training.config import LogSettings, OptimizerSettings
 from dina_lrm.training.trainer import train
@@ -18,4 +20,5 @@ def launched_config(generator: Path):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    assert os.environ["WORLD_SIZE"] == "2" and PartialState(cpu=True).num_processes == 2
     train(launched_config(Path(sys.argv[1])), tiny_comparisons(), sys.argv[2], quiet=True)

@@ -14,8 +14,7 @@ from tests.training.tiny_runs import tiny_comparisons
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(tiny_folder, tmp_path):
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launch, "-m", "tests.training.launched_run", str(tiny_folder), str(tmp_path / "two")]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, check=False, timeout=300)

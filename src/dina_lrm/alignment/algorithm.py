@@ -51,6 +51,8 @@ class Algorithm(ABC, Generic[Config]):
         self.config, self.generator, self.objective = config, generator, objective
         self.prompts, self.processes = tuple(prompts), processes
         self.levels = generator.levels(config.generator.sampling_steps)
+        # An update that cannot be shared out is refused now, not after the first look
+        self.own_parts()
 
     @abstractmethod
     def update(self, step: int, learn: Learn) -> Outcome:

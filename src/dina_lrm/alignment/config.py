@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from dina_lrm.precision import Precision
 from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
 Config = TypeVar("Config", bound="AlignConfig")
+LEAST_LOOKS: Final = 5
+"""What a trend needs, as `trend.LEAST_POINTS`, whose module takes long to import."""
 OnAlarm = Literal["tell", "stop", "roll-back"]
 
 
@@ -23,6 +25,13 @@ class RewardTerm:
     weight: float = 1.0
     noise_level: float | tuple[float, ...] | None = None
     """At which a latent reward is read, or several for an ensemble; None = that stored with the model."""
+
+    def __post_init__(self) -> None:
+        told = f"rewards, {self.name}: weight"
+        require(math.isfinite(self.weight), told, self.weight, "a finite number")
+        levels = self.noise_level if isinstance(self.noise_level, tuple) else (self.noise_level,)
+        inside = all(level is None or 0 <= level <= 1 for level in levels)
+        require(inside, f"rewards, {self.name}: noise_level", self.noise_level, "noise levels in [0, 1], or None")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class GeneratorSettings:
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")
+        require(0 < self.alpha < math.inf, "generator.alpha", self.alpha, "a finite number above 0")
+        require(0 <= self.guidance < math.inf, "generator.guidance", self.guidance, "a finite number of at least 0")
         require(self.sampling_steps >= 2, "generator.sampling_steps", self.sampling_steps, "an integer of at least 2")
 
 
@@ -72,6 +83,15 @@ class ReflSettings:
     """A set of comparisons, whose preferred images are the clean samples; None = the base model's own."""
     kl_weight: float = 0.0
     """Of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.scale < math.inf, "refl.scale", self.scale, "a finite number above 0")
+        require(math.isfinite(self.margin), "refl.margin", self.margin, "a finite number")
+        for name in ("pretraining_weight", "kl_weight"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"refl.{name}", value, "a finite number of at least 0")
+        samples = self.pretraining_samples
+        require(samples >= 1, "refl.pretraining_samples", samples, "an integer of at least 1")
 
 
 @dataclass(frozen=True)
@@ -110,6 +130,8 @@ class GrpoSettings:
         for name in ("updates", "window_steps", "window_period"):
             require(getattr(self, name) >= 1, f"grpo.{name}", getattr(self, name), "an integer of at least 1")
         require(0 < self.clip < 1, "grpo.clip", self.clip, "a number between 0 and 1")
+        require(0 < self.advantage_clip < math.inf, "grpo.advantage_clip", self.advantage_clip, "a number above 0")
+        require(0 < self.window_until <= 1, "grpo.window_until", self.window_until, "a share in (0, 1]")
         require(0 < self.eta < math.inf, "grpo.eta", self.eta, "a finite number above 0")
         require(0 <= self.kl_weight < math.inf, "grpo.kl_weight", self.kl_weight, "a finite number of at least 0")
         guarded = not (self.guard and self.kernel == "cps")
@@ -175,6 +197,8 @@ class LookSettings:
     prompts: int = 16
     images: int = 2
     """Images a prompt."""
+    sampling_steps: int | None = None
+    """Of a look, where the generator will be used with more than it is trained with; None = as many as those."""
     golden: str | None = None
     """A judge of pictures by its name in `rewards`, that nothing is optimised for and that shares nothing with it."""
     judges: tuple[str, ...] = ()
@@ -192,8 +216,11 @@ class LookSettings:
 
     def __post_init__(self) -> None:
         require(0 < self.lora_scale <= 1, "looks.lora_scale", self.lora_scale, "a number in (0, 1]")
+        require(self.window >= LEAST_LOOKS, "looks.window", self.window, f"{LEAST_LOOKS} looks or more")
         for name in ("every", "prompts", "images"):
             require(getattr(self, name) >= 1, f"looks.{name}", getattr(self, name), "an integer of at least 1")
+        steps = self.sampling_steps
+        require(steps is None or steps >= 1, "looks.sampling_steps", steps, "an integer of at least 1")
         golden = self.on_alarm != "roll-back" or self.golden is not None
         require(golden, "looks.on_alarm", self.on_alarm, "roll-back with a golden reward to roll back to")
 
@@ -226,8 +253,12 @@ class AlignConfig:
         reached = self.ema_every <= self.steps
         require(reached, "ema_every", self.ema_every, f"at most steps, {self.steps}: lora/ holds the moving average")
         require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
+        require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "a finite number above 0")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "an integer of at least 0")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
+        several = len(self.rewards) == 1 or self.looks.prompts > 1
+        require(several, "looks.prompts", self.looks.prompts, "at least 2 to standardise several rewards by")
         number, window = self.number_of_looks(), self.looks.window
         heard = self.looks.on_alarm == "tell" or number >= window
         require(heard, "looks.on_alarm", f"{self.looks.on_alarm} with {number} looks", f"{window} looks (looks.window)")
@@ -236,10 +267,15 @@ class AlignConfig:
         """Before the first update, every `looks.every` updates, and at the end."""
         return 1 + math.ceil(self.steps / self.looks.every)
 
-    def smallest(self: Config) -> Config:
-        """Two updates of one micro-batch, with looks at an image a prompt before and after: a rehearsal of the run."""
-        looks, few = replace(self.looks, every=2, images=1, on_alarm="tell"), self.micro_batch
-        return replace(self, steps=2, batch_size=few, micro_batch=few, ema_every=1, looks=looks, checkpoint_every=2)
+    def smallest(self: Config, processes: int = 1) -> Config:
+        """Two updates of a micro-batch a process, with looks at an image a prompt before and after: a rehearsal."""
+        looks = replace(self.looks, every=2, images=1, on_alarm="tell")
+        few = self._fewest(processes)
+        return replace(self, steps=2, batch_size=few, ema_every=1, looks=looks, checkpoint_every=2)
+
+    def _fewest(self, processes: int) -> int:
+        """The smallest batch that so many processes can share."""
+        return self.micro_batch * processes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with the algorithm's name."""
@@ -283,12 +319,15 @@ class GrpoConfig(AlignConfig):
         updates = self.grpo.updates
         require(parts % updates == 0, "grpo.updates", updates, f"a divisor of {parts} micro-batches")
         last = self.generator.sampling_steps - 1
-        require(self.grpo.window_steps <= last, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
+        fits = self.grpo.window == "every" or self.grpo.window_steps <= last
+        require(fits, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
 
-    def smallest(self) -> GrpoConfig:
-        """Two updates of one group."""
-        once = replace(self.grpo, updates=1)
-        return super(GrpoConfig, replace(self, micro_batch=self.grpo.group, grpo=once)).smallest()
+    def smallest(self, processes: int = 1) -> GrpoConfig:
+        """Two updates of as few whole groups as there are micro-batches for all processes."""
+        return super(GrpoConfig, replace(self, grpo=replace(self.grpo, updates=1))).smallest(processes)
+
+    def _fewest(self, processes: int) -> int:
+        return math.lcm(self.grpo.group, self.micro_batch * processes)
 
 
 @dataclass(frozen=True)
@@ -311,6 +350,6 @@ class DpoConfig(AlignConfig):
     algorithm = "dpo"
     dpo: DpoSettings = field(default_factory=DpoSettings)
 
-    def smallest(self) -> DpoConfig:
+    def smallest(self, processes: int = 1) -> DpoConfig:
         """Two updates on one pair."""
-        return super(DpoConfig, replace(self, dpo=replace(self.dpo, prompts=1, candidates=2))).smallest()
+        return super(DpoConfig, replace(self, dpo=replace(self.dpo, prompts=1, candidates=2))).smallest(processes)

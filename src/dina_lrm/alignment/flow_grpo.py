@@ -10,6 +10,7 @@ the first update of a run checks it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -29,6 +30,10 @@ from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.rollout import Rollout, Transition, roll_out, step_of
 from dina_lrm.alignment.steps import stochastic_kernel
 from dina_lrm.alignment.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow, Window
+
+
+class ConstantRewardWarning(UserWarning):
+    """The images of every group got one reward: there is no advantage to learn from."""
 
 
 def window_of(settings: GrpoSettings) -> Window:
@@ -78,6 +83,9 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         self._window = window_of(config.grpo)
         self._kernel = stochastic_kernel(config.grpo.kernel, config.grpo.eta)
         self._checked = False
+        parts = self.own_parts()
+        if len(parts) % config.grpo.updates:
+            raise ValueError(f"grpo.updates: {config.grpo.updates} for {len(parts)} micro-batches of a process")
         self._window.steps(config.generator.sampling_steps, 0, config.seed)
         level, after = self.levels[0], self.levels[1]
         nothing = torch.zeros(1, 1, 1, 1)
@@ -90,8 +98,6 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         rng = np.random.default_rng([config.seed, step])
         sampled = self._sample(step, rng)
         parts = self.own_parts()
-        if len(parts) % settings.updates:
-            raise ValueError(f"grpo.updates: {settings.updates} for {len(parts)} micro-batches of a process")
         shares = np.array_split(rng.permutation(len(parts)), settings.updates)
         learned, norms = [], []
         for share in shares:
@@ -107,7 +113,15 @@ class FlowGrpo(Algorithm[GrpoConfig]):
                 "kl": float(np.mean([each.kl for each in learned])),
             }
         )
-        details["zero_spread_groups"] = float(sampled.advantages.zero_spread_groups)
+        flat = sampled.advantages.zero_spread_groups
+        details["zero_spread_groups"] = float(flat)
+        if flat == config.batch_size // settings.group:
+            warnings.warn(
+                f"update {step + 1}: the reward told no images of a prompt apart, in any of {flat} groups: nothing is "
+                "learned from it",
+                ConstantRewardWarning,
+                stacklevel=2,
+            )
         return Outcome(
             float(np.mean([each.loss for each in learned])),
             sampled.total.mean().item(),
@@ -139,9 +153,10 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             scores.append(self.objective(rollout.latents, prompts, reward_seed, conditioning))
         total, parts = self._together(scores)
         of_all = torch.from_numpy(ids).to(total.device)
+        compared = total
         if settings.combination == "normalised":
-            total = combined_rewards(parts, self.objective.weights, of_all, "normalised")
-        advantages = grpo_advantages(total, of_all, settings.scope, settings.advantage_clip)
+            compared = combined_rewards(parts, self.objective.weights, of_all, "normalised")
+        advantages = grpo_advantages(compared, of_all, settings.scope, settings.advantage_clip)
         return _Sampled(rollouts, advantages, total, parts)
 
     def _together(self, scores: Sequence[ObjectiveScores]) -> tuple[Tensor, dict[str, Tensor]]:

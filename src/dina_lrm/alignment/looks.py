@@ -66,6 +66,7 @@ class Looks:
         if not prompts:
             raise ValueError("looks: got no prompts, accepted is at least one")
         self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
+        self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
         judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
         self._monitor = Monitor(
@@ -93,7 +94,13 @@ class Looks:
         np.savez_compressed(self._folder / SAMPLES / f"step-{step}.npz", images=seen, prompts=np.array(self._prompts))
         named = {name: torch.cat([row[name] for row in scores]).cpu() for name in scores[0]}
         record = self._monitor.observe(step, seen, self._prompts, named, {"drift": float(torch.cat(drift).mean())})
+        self._check_golden(record)
         return Look(step, seen, self._prompts, record, self._alarms(step))
+
+    def _check_golden(self, record: Record) -> None:
+        golden = self._config.looks.golden
+        if golden is not None and record.judges[golden].counted == 0:
+            raise ValueError(f"looks.golden: {golden!r} gave no score for any of {record.pictures} pictures")
 
     @torch.no_grad()
     def scales(self) -> dict[str, tuple[float, float]]:
@@ -106,7 +113,7 @@ class Looks:
         return {name: (values.mean().item(), values.std().item()) for name, values in together.items()}
 
     def _samples(self) -> Iterator[_Sampled]:
-        size, levels = self._config.micro_batch, self._generator.levels(self._config.generator.sampling_steps)
+        size, levels = self._config.micro_batch, self._generator.levels(self._sampling_steps)
         for start in range(0, len(self._prompts), size):
             prompts = self._prompts[start : start + size]
             noise = self._generator.noise([_FIRST_SEED + start + row for row in range(len(prompts))])

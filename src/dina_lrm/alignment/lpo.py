@@ -27,6 +27,9 @@ from dina_lrm.alignment.step_scores import StepScorer, latent_model
 from dina_lrm.alignment.steps import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.backbones.base import Conditioning
 
+_ROUNDED = 2e-3
+"""Timestep 951 of a thousand, which schedules of 20 steps have where papers say 950, is level .952."""
+
 
 @dataclass(frozen=True)
 class StepPairs:
@@ -66,7 +69,7 @@ class Lpo(Algorithm[LpoConfig]):
         self._scorer = StepScorer(generator, objective, settings.scored)
         total = config.generator.sampling_steps
         # The last step leads to clean latents without noise
-        self._trained = [number for number in range(total - 1) if self.levels[number] <= settings.highest]
+        self._trained = [number for number in range(total - 1) if self.levels[number] <= settings.highest + _ROUNDED]
         if not self._trained:
             levels = [round(level, 3) for level in self.levels[: total - 1].tolist()]
             raise ValueError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")

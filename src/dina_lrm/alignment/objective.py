@@ -20,6 +20,7 @@ from dina_lrm.backbones.base import Conditioning
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward, load_reward
 from dina_lrm.rewards.latent import ImageReward, LatentReward
+from dina_lrm.rewards.mixture import Mixture
 from dina_lrm.rewards.remote import RemoteReward
 
 
@@ -100,7 +101,8 @@ class Objective:
             if not bool(scores.isfinite().all()):
                 bad = int((~scores.isfinite()).nonzero()[0])
                 raise ValueError(f"reward {term.name!r}: {scores[bad].item()} for {prompts[bad]!r}")
-            parts[term.name] = scores
+            # A judge may compute elsewhere
+            parts[term.name] = scores.to(latents.device)
         return ObjectiveScores(self._sum(parts), parts)
 
     def _sum(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
@@ -119,19 +121,31 @@ class Objective:
         conditioning: Conditioning | None,
     ) -> Tensor:
         if isinstance(reward, LatentReward):
-            model = reward.model
-            own = self.conditioning_of(model, prompts, conditioning)
-            return model.normalize(model.score_latents(latents, own, reward.noise_level, seed=seed))
+            return reward.model.normalize(self._raw(reward, latents, prompts, seed, conditioning))
+        if isinstance(reward, Mixture) and reward.kind == "latent":
+            members = [each for each in reward.rewards if isinstance(each, LatentReward)]
+            return reward.combined([self._raw(each, latents, prompts, seed, conditioning) for each in members])
         if isinstance(reward, RemoteReward):
             told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
             return reward.score(latents.float(), told, seed)
         return reward(self._generator.images(latents), list(prompts)).float()
 
+    def _raw(
+        self,
+        reward: LatentReward,
+        latents: Tensor,
+        prompts: Sequence[str],
+        seed: int,
+        conditioning: Conditioning | None,
+    ) -> Tensor:
+        own = self.conditioning_of(reward.model, prompts, conditioning)
+        return reward.model.score_latents(latents, own, reward.noise_level, seed=seed)
+
 
 def _loaded(term: RewardTerm, generator: Generator) -> Reward:
     family, _, model = term.name.partition(":")
     if family != "latent":
-        judge = load_reward(term.name)
+        judge = _mixture(model, generator) if family == "mixture" else load_reward(term.name)
         if isinstance(judge, RemoteReward) and not isinstance(term.noise_level, tuple):
             return replace(judge, noise_level=term.noise_level)
         if term.noise_level is None:
@@ -146,3 +160,8 @@ def _loaded(term: RewardTerm, generator: Generator) -> Reward:
     if generator.gradient_checkpointing:
         shared.backbone.enable_gradient_checkpointing()
     return LatentReward(shared, term.noise_level, name=term.name)
+
+
+def _mixture(model: str, generator: Generator) -> Mixture:
+    """Its latent rewards share the generator's weights."""
+    return Mixture.load(model, lambda name: _loaded(RewardTerm(name), generator))

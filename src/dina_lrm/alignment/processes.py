@@ -21,7 +21,7 @@ _SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MUL
 
 @final
 class Processes:
-    """The processes as `accelerate launch` set them up, or a single one."""
+    """The processes as `accelerate launch` or `torchrun` set them up, or a single one."""
 
     def __init__(self, cpu: bool | None = None) -> None:
         """`cpu`: compute there even where there is a GPU. ValueError for launch modes that shard the weights."""
@@ -29,8 +29,7 @@ class Processes:
         kind = self._accelerator.distributed_type
         if kind not in _SUPPORTED:
             raise ValueError(
-                f"accelerate launch: {kind} is not supported; accepted: data parallel (--multi_gpu, or --cpu "
-                "--num_processes N)"
+                f"accelerate launch: {kind} is not supported; accepted: data parallel (--multi_gpu; torchrun on CPUs)"
             )
 
     @property

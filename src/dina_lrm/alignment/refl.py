@@ -4,7 +4,8 @@ r"""ReFL (ImageReward, arXiv 2304.05977; DiNa-LRM, section 5): the gradient of a
     x_0           the clean prediction at x_k, with gradient and without guidance
     L             shaped -reward(x_0), beside the pretraining loss on the base model's own samples or on pictures
 
-Everything that is drawn is a function of (seed, step, image): a run that was killed goes on as if it had not been.
+Everything that is drawn is a function of (seed, step, image), k of the micro-batch, and the noise that a latent reward
+sees is one draw an update: a run that was killed goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Refl(Algorithm[ReflConfig]):
         losses, totals, named = [], [], []
         for rows in parts:
             k = int(late[rows.start // config.micro_batch])
-            loss, total, scores = self._forward(prompts[rows], seeds[rows].tolist(), k)
+            loss, total, scores = self._forward(prompts[rows], seeds[rows].tolist(), k, int(seeds[0] % 2**31))
             (loss / len(parts)).backward()
             losses.append(loss.item())
             totals.append(total.mean().item())
@@ -57,7 +58,7 @@ class Refl(Algorithm[ReflConfig]):
         return Outcome(float(np.mean(losses)), float(np.mean(totals)), means(named), learn())
 
     def _forward(
-        self, prompts: list[str], seeds: list[int], k: int
+        self, prompts: list[str], seeds: list[int], k: int, reward_seed: int
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " batch"], dict[str, Tensor]]:
         generator, settings = self.generator, self.config.refl
         conditioning = generator.encode_prompts(prompts)
@@ -65,7 +66,7 @@ class Refl(Algorithm[ReflConfig]):
         level = self.levels[k]
         velocity = generator.velocity(x, level, conditioning)
         clean = generator.process.clean_from_velocity(x, velocity, level)
-        found = self.objective(clean, prompts, seeds[0] % 2**31, conditioning)
+        found = self.objective(clean, prompts, reward_seed, conditioning)
         loss = refl_loss(found.total, settings.shaping, settings.margin, settings.scale)
         if settings.kl_weight:
             with torch.no_grad(), generator.reference():

@@ -35,8 +35,8 @@ from torch import Tensor
 
 from dina_lrm.diffusion.process import ForwardProcess, NoiseLevel, RectifiedFlow
 
-_NEARLY: Final = 0.1
-"""Share of the step below which a first level counts as 1."""
+_NEARLY: Final = 1e-3
+"""How near to 1 a level counts as 1: less than one timestep of a thousand."""
 Latents: TypeAlias = Float[Tensor, "batch channels height width"]
 
 
@@ -130,9 +130,9 @@ class FlowSde(Kernel):
     """Flow-GRPO's SDE, for rectified flow; eta = 0 is the ODE.
 
     At t = 1, where `1 - t` vanishes, g takes the schedule's second level in its place. That level is where the step
-    from t = 1 leads, so it needs no argument. The same is done for schedules that start just below, as SANA's at .9997:
-    where `1 - t` is less than a tenth of the step. A step to level 0 is noisy too, and nothing removes that noise:
-    sampling should end with a step of `Ode`.
+    from t = 1 leads, so it needs no argument. The same is done less than a thousandth below, where schedules such as
+    SANA's start (.9997). A step to level 0 is noisy too, and nothing removes that noise: sampling should end with a
+    step of `Ode`.
     """
 
     eta: float = 0.7
@@ -152,7 +152,7 @@ class FlowSde(Kernel):
         noise = process.noise_from_velocity(x, velocity, t)
         t, t_next = _column(t), _column(t_next)
         dt = t_next - t
-        left = torch.where(1 - t < _NEARLY * (t - t_next), 1 - t_next, 1 - t)
+        left = torch.where(1 - t < _NEARLY, 1 - t_next, 1 - t)
         g_squared = self.eta**2 * t / left
         return GaussianStep(x + velocity * dt + g_squared / (2 * t) * noise * dt, (-g_squared * dt).sqrt())
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ OnLook = Callable[[Look], None]
 OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
 _CONFIG: Final = "config.json"
+_PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
 _OUTCOME: Final = "outcome.json"
 
@@ -92,26 +94,32 @@ class AlignmentRun:
         kind = ALGORITHMS[type(config)]
         self.objective = Objective(generator, config.rewards, kind.differentiable)
         self._algorithm = kind(config, generator, self.objective, prompts, self._processes)
+        self._look_prompts = tuple(look_prompts)
+        self._prompts = {
+            "prompts": _fingerprint(prompts),
+            "look prompts": _fingerprint(look_prompts),
+        }
         self._check_folder(resume)
         self._processes.wait()
-        self._look_prompts = tuple(look_prompts)
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
-        self._average = MovingAverage(generator.parameters, config.ema_decay)
+        self._average = MovingAverage(generator.parameters, config.ema_decay, every=config.ema_every)
 
     def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> RunOutcome:
         """Train to the end, or until `stop_after` updates, or until an alarm stops it."""
         finished = self._finished()
         if finished is not None:
             return finished
-        start = self._restore()
+        start, stopped = self._restore()
         # Other processes make no looks of their own, and write nothing
         looks = self._looks(start) if self._processes.main else None
         if looks:
             # Only now: a run that is refused leaves nothing that would have to be resumed
             _write_json(self.folder / _CONFIG, self.config.to_dict())
+            _write_json(self.folder / _PROMPTS, self._prompts)
         self._standardise(looks)
         last = min(self.config.steps, stop_after or self.config.steps)
-        stopped = self._look(looks, 0, on_look) if start == 0 else None
+        if start == 0:
+            stopped = self._look(looks, 0, on_look)
         done = start
         with MetricsFile(self.folder, start) if looks else nullcontext() as metrics:
             while done < last and stopped is None:
@@ -120,7 +128,7 @@ class AlignmentRun:
                 if done % self.config.looks.every == 0 or done == self.config.steps:
                     stopped = self._look(looks, done, on_look)
                 if looks and (done % self.config.checkpoint_every == 0 or done == self.config.steps or stopped):
-                    self._save(done)
+                    self._save(done, stopped)
         outcome = RunOutcome(done, stopped)
         if looks and (done == self.config.steps or stopped):
             outcome = self._finish(looks, outcome)
@@ -160,9 +168,17 @@ class AlignmentRun:
         if not resume:
             raise FileExistsError(f"{self.folder}: holds a run already; add --resume, or give another folder")
         wanted, found = self.config.to_dict(), json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
+            # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
+            found["steps"] = self.config.steps
         different = sorted(key for key in {*wanted, *found} if found.get(key) != wanted.get(key))
         if different:
             raise ValueError(f"{path}: the run was started with other settings: {', '.join(different)}")
+        stored = self.folder / _PROMPTS
+        known = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+        other = [what for what, told in known.items() if self._prompts.get(what) != told]
+        if other:
+            raise ValueError(f"{stored}: the run was started with other {' and '.join(other)}")
 
     def _looks(self, start: int) -> Looks:
         return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start)
@@ -193,20 +209,21 @@ class AlignmentRun:
                 said = look.alarms[0].sentence
         return self._processes.agree(said)
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, stopped: str | None) -> None:
         tensors = learning_state(self.generator.parameters, self._optimizer)
         tensors["ema"] = self._average.state_dict()
         folder = self.folder / "checkpoints"
-        save_checkpoint(folder, Checkpoint(step, tensors, {"ema_updates": self._average.updates}))
+        save_checkpoint(folder, Checkpoint(step, tensors, {"ema_updates": self._average.updates, "stopped": stopped}))
         prune_checkpoints(folder, keep_last=1)
 
-    def _restore(self) -> int:
+    def _restore(self) -> tuple[int, str | None]:
+        """The step of the newest checkpoint, and the alarm that stopped the run there."""
         state = newest_checkpoint(self.folder / "checkpoints")
         if state is None:
-            return 0
+            return 0, None
         restore_learning_state(state, self.generator.parameters, self._optimizer)
         self._average.load_state_dict(state.tensors["ema"], state.values["ema_updates"])
-        return state.step
+        return state.step, state.values.get("stopped")
 
     def _finish(self, looks: Looks, outcome: RunOutcome) -> RunOutcome:
         lora, step = self.folder / "lora", outcome.steps
@@ -221,8 +238,16 @@ class AlignmentRun:
         return finished
 
     def _finished(self) -> RunOutcome | None:
+        """How the run ended, unless it is prolonged."""
         path = self.folder / _OUTCOME
-        return RunOutcome(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = RunOutcome(**json.loads(path.read_text(encoding="utf-8")))
+        return found if found.stopped or found.steps >= self.config.steps else None
+
+
+def _fingerprint(prompts: Sequence[str]) -> str:
+    return f"{len(prompts)}, sha256 {sha256(json.dumps(list(prompts)).encode()).hexdigest()}"
 
 
 def _write_json(path: Path, values: Mapping[str, object]) -> None:

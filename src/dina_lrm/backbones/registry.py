@@ -81,7 +81,10 @@ def load_backbone(
         folder = locate_generator(config.pretrained, config.revision)
         return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
     if family_of_pipeline(pipeline) != config.family:
-        raise ValueError(f"pipeline: got a {type(pipeline).__name__} for a backbone of family {config.family!r}")
+        raise ValueError(
+            f"pipeline: got a {type(pipeline).__name__} for a backbone of family {config.family!r}; accepted: one of "
+            "that family. A reward of another family reads pictures, as image:MODEL"
+        )
     backbone = backbone_class.from_pipeline(config, pipeline)
     if dtype not in (None, backbone.dtype):
         raise ValueError(f"dtype: got {dtype}, but the weights shared with the pipeline are {backbone.dtype}")

@@ -13,7 +13,15 @@ import tyro
 
 from dina_lrm.alignment.config import AlignConfig, RewardTerm
 from dina_lrm.cli.align_dry_run import Clock, expected_cost
-from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.common import (
+    CommandFailed,
+    CommonArguments,
+    UserError,
+    check_folder,
+    chosen_device,
+    console,
+    progress,
+)
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.looks import Look
@@ -58,8 +66,9 @@ def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # n
 
 def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
-    if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
+    if (arguments.out / "config.json").is_file() and not arguments.resume:
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
+    check_folder("--out", arguments.out)
     chosen = tuple(reward_term("--reward", text) for text in arguments.reward) or config.rewards
     beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
     config = replace(config, rewards=(*chosen, *beside))
@@ -71,9 +80,11 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     if not arguments.dry_run:
         return _run(config, prompts, shown, arguments.out, device, processes, arguments, clock)
     with tempfile.TemporaryDirectory() as folder:
-        few = config.smallest()
-        found = _run(few, prompts, shown[: few.micro_batch], Path(folder) / "run", device, processes, arguments, clock)
-    return {**found, **expected_cost(config, len(shown), clock, device, arguments.quiet or not processes.main)}
+        few = config.smallest(processes.count)
+        some, place = shown[: max(2, few.micro_batch)], Path(folder) / "run"
+        found = _run(few, prompts, some, place, device, processes, arguments, clock)
+    quiet = arguments.quiet or not processes.main
+    return {**found, **expected_cost(config, few.batch_size, len(shown), clock, device, quiet)}
 
 
 def reward_term(option: str, text: str) -> RewardTerm:

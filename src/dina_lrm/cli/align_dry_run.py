@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from dina_lrm.alignment.config import AlignConfig
@@ -18,14 +17,19 @@ class Clock:
     a_picture: float = 0.0
 
 
-def expected_cost(config: AlignConfig, shown: int, clock: Clock, device: str, quiet: bool) -> dict[str, object]:
-    """Say what the run of `config` would take, and return it; `shown` prompts are looked at."""
+def expected_cost(
+    config: AlignConfig, rehearsed: int, shown: int, clock: Clock, device: str, quiet: bool
+) -> dict[str, object]:
+    """Say what the run of `config` would take, and return it.
+
+    Updates were rehearsed with batches of `rehearsed`; `shown` prompts are looked at.
+    """
     import torch
 
     from dina_lrm.training.launch import peak_memory_bytes
 
-    update = (clock.updates[-1] - clock.updates[-2]) * config.batch_size / config.smallest().batch_size
-    looks = 1 + math.ceil(config.steps / config.looks.every)
+    update = (clock.updates[-1] - clock.updates[-2]) * config.batch_size / rehearsed
+    looks = config.number_of_looks()
     look = clock.a_picture * shown * config.looks.images
     seconds, peak = update * config.steps + look * looks, peak_memory_bytes(torch.device(device))
     drawn = "; its pairs are drawn before, which is not counted" if config.algorithm == "dpo" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ def chosen_device(given: str | None) -> str:
             f"--device {given}: {reason}; accepted: cpu, cuda, cuda:1 and other devices of torch"
         ) from error
     return given
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """UserError for a folder that cannot be made or written in, before anything is computed; it is not made."""
+    nearest = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{option} {folder}: {nearest} is a file; accepted: a folder, or a new name")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{option} {folder}: nothing can be written in {nearest}; accepted: a folder that is yours")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dina_lrm.data.prompt_sets import PromptSet
 
 SYNTHETIC = "synthetic"
+_SUFFIXES = (".txt", ".tsv", ".csv", ".md", ".json", ".jsonl", ".parquet")
 
 
 def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
@@ -30,11 +31,14 @@ def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
 
 def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
     """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
-    if len(given) == 1 and (given[0] == SYNTHETIC or Path(given[0]).exists() or _like_a_file(given[0])):
+    if len(given) == 1 and given[0] and (given[0] == SYNTHETIC or Path(given[0]).exists() or _like_a_file(given[0])):
         return list(prompts_of(given[0], seeds, count).prompts)
+    files = [text for text in given if _like_a_file(text) or (text and Path(text).is_file())]
+    if files:
+        raise ValueError(f"--prompts {files[0]}: names a file among several prompts; accepted: one file, or prompts")
     return list(given)
 
 
 def _like_a_file(text: str) -> bool:
     """A mistyped name of a file is no prompt."""
-    return text.endswith((".txt", ".tsv", ".csv")) or ("/" in text and not any(letter.isspace() for letter in text))
+    return text.endswith(_SUFFIXES) or ("/" in text and not any(letter.isspace() for letter in text))

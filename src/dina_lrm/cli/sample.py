@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, ReportProgress, UserError, chosen_device, console, progress
+from dina_lrm.cli.common import (
+    CommonArguments,
+    ReportProgress,
+    UserError,
+    check_folder,
+    chosen_device,
+    console,
+    progress,
+)
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
 from dina_lrm.cli.prompts import prompts_or_texts
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
@@ -26,6 +34,11 @@ if TYPE_CHECKING:
 
 Method = Literal["best-of-n", "pruned", "guided", "noise-search"]
 Reading = Literal["clean", "noisy", "in-pass"]
+_OF_METHOD: dict[Method, tuple[str, ...]] = {
+    "pruned": ("prune", "reading"),
+    "guided": ("strength",),
+    "noise-search": ("radius", "width"),
+}
 
 
 @dataclass
@@ -79,7 +92,7 @@ class Arguments(CommonArguments):
     prompt_length: int | None = None
     """Tokens of the long text encoder; by default 0 for the bundled generators, else 128."""
     lora: Path | None = None
-    """A generator's LoRA, as `align` writes it."""
+    """A generator's LoRA: the folder of a run of `align`, or any that diffusers reads."""
     lora_scale: float = 1.0
     """How much of it."""
     seed: int = 0
@@ -94,6 +107,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""
     if (arguments.out / "samples.json").exists():
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
+    check_folder("--out", arguments.out)
+    _check_options(arguments)
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
@@ -102,17 +117,19 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
     from dina_lrm.alignment.selection import SamplingPlan
-    from dina_lrm.alignment.tuned import tuning_run
+    from dina_lrm.alignment.tuned import lora_folder, tuning_run
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
 
     settings = _settings(arguments)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = loaded_generator(settings, chosen_device(arguments.device))
     if arguments.lora is not None:
-        run = tuning_run(arguments.lora)
+        # The folder of a run, or that of its LoRA
+        lora = lora_folder(str(arguments.lora)) or arguments.lora
+        run = tuning_run(lora)
         if run is not None:
             run.expect_base(arguments.generator)
-        generator.load_lora(arguments.lora, arguments.lora_scale)
+        generator.load_lora(lora, arguments.lora_scale)
     chosen = _chosen(arguments, plan, generator)
     with generator.reference() if arguments.lora is None else nullcontext():
         term = RewardTerm(arguments.reward, noise_level=arguments.reward_level)
@@ -132,6 +149,15 @@ def run(arguments: Arguments) -> dict[str, object]:
         say.print(line, markup=False)
     say.print(f"sheet: {arguments.out / 'sheet.png'}", markup=False)
     return sampled.facts()
+
+
+def _check_options(arguments: Arguments) -> None:
+    """UserError for an option of another method than the one that is meant: it would do nothing."""
+    for method, names in _OF_METHOD.items():
+        for name in names:
+            given, usual = getattr(arguments, name), Arguments.__dataclass_fields__[name].default
+            if given != usual and arguments.method != method:
+                raise UserError(f"--{name} with --method {arguments.method}: accepted with --method {method}")
 
 
 def _settings(arguments: Arguments) -> GeneratorSettings:
@@ -169,8 +195,6 @@ def _chosen(arguments: Arguments, plan: SamplingPlan, generator: Generator) -> _
     from dina_lrm.alignment.noise_search import NoiseSearch
     from dina_lrm.alignment.pruning import Pruning
 
-    if arguments.prune and arguments.method != "pruned":
-        raise UserError(f"--prune with --method {arguments.method}: accepted with --method pruned")
     if arguments.method == "pruned":
         cuts = parsed_cuts(arguments.prune, generator.levels(plan.steps)) or default_cuts(plan.n, plan.steps)
         return _Chosen(pruning=Pruning(cuts, arguments.reading))

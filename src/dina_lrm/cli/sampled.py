@@ -119,7 +119,9 @@ def shown_lines(sampled: Sampled) -> list[str]:
         found = facts[name]
         if isinstance(found, dict):
             sides = ", ".join(f"{side} {_said(mean)}" for side, mean in found.items() if isinstance(mean, Mean))
-            lines.append(f"{name}: {sides}; 95 % intervals over {found['chosen'].n} prompts")
+            number = found["chosen"].n
+            told = f"95 % intervals over {number} prompts" if number > 1 else "one prompt has no interval"
+            lines.append(f"{name}: {sides}; {told}")
     if facts["true utility"] is None:
         lines.append("true utility: unknown, no prompt is a caption of the synthetic world")
     spent, total = sampled.spent, sampled.units.total(sampled.spent)
@@ -161,7 +163,7 @@ def _known(value: float) -> float | None:
 
 
 def _said(mean: Mean) -> str:
-    return f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]"
+    return f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]" if mean.n > 1 else f"{mean.mean:+.3f}"
 
 
 def _name(row: int) -> str:

@@ -42,6 +42,24 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def student_interval(
+    values: Float[np.ndarray, " observations"], clusters: Int[np.ndarray, " observations"], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Student's interval of the mean, with clusters as what is drawn: for so few that resampling has little to draw.
+
+    A bootstrap of two clusters excludes 0 whenever both have one sign, which by chance they have half of the time.
+    ValueError for fewer than two clusters.
+    """
+    sums, counts = _totals(values, clusters)
+    number = sums.size
+    if number < 2:
+        raise ValueError(f"{number} clusters have no spread; accepted: two or more")
+    mean = float(sums.sum() / counts.sum())
+    error = np.sqrt(number / (number - 1) * np.square(sums - mean * counts).sum()) / counts.sum()
+    half = float(t.ppf((1 + confidence) / 2, number - 1) * error)
+    return mean - half, mean + half
+
+
 def wilson_interval(successes: float | int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion: of honest width at 0 % and 100 %, where a bootstrap has none."""
     if trials < 1 or not 0 <= successes <= trials:

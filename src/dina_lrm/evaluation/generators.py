@@ -3,25 +3,28 @@
     win rate      mean of 1 [tuned > base] + 1/2 [tuned = base]
     difference    mean of tuned - base
 
-over pairs of pictures of one prompt and seed. Intervals are 95 %, by a bootstrap that draws prompts: pictures of one
-prompt are not independent. A value that is not finite is missing; a pair is counted when neither side is.
+over pairs of pictures of one prompt and seed. Intervals are 95 %, by a bootstrap that draws prompts (Student's where
+there are fewer than six): pictures of one prompt are not independent. A value that is not finite is missing; a pair is
+counted when neither side is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dina_lrm.evaluation.bootstrap import bootstrap_interval, wilson_interval
+from dina_lrm.evaluation.bootstrap import bootstrap_interval, student_interval, wilson_interval
 from dina_lrm.typed import from_plain, to_plain
 
 MeasureKind = Literal["reward", "truth", "attribute", "measure"]
 """Of a judge; of the oracle, utility and its parts; of the oracle, what a caption asks for; of no judge, and neither
 better nor worse by itself."""
+FEW_PROMPTS: Final = 6
+"""Fewer have Student's interval, not a bootstrap's."""
 Role = Literal["optimised", "held out", "unknown", ""]
 """Of a reward in the tuning; "" for what is no reward."""
 
@@ -131,12 +134,13 @@ def compare(values: PairedValues, seed: int = 0) -> Comparison:
     finite = np.isfinite(base) & np.isfinite(tuned)
     gap = np.where(finite, np.where(finite, tuned, 0.0) - np.where(finite, base, 0.0), np.nan)
     wins = np.where(finite, (np.sign(gap) + 1) / 2, np.nan)
+    side = _share if values.kind == "attribute" else _estimate
     return Comparison(
         values.name,
         values.kind,
         values.role,
-        _estimate(base, prompts, seed),
-        _estimate(tuned, prompts, seed),
+        side(base, prompts, seed),
+        side(tuned, prompts, seed),
         _estimate(gap, prompts, seed),
         None if values.kind == "measure" else _share(wins, prompts, seed),
         int((gap == 0).sum()),
@@ -170,17 +174,23 @@ def _estimate(values: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pa
     if counted == 0:
         return Estimate(None, None, None, 0, missing)
     mean = float(values[known].mean())
-    if len(np.unique(prompts[known])) < 2:
+    number = len(np.unique(prompts[known]))
+    if number < 2:
         return Estimate(mean, None, None, counted, missing)
-    low, high = bootstrap_interval(values[known], prompts[known], seed=seed)
+    if number < FEW_PROMPTS:
+        low, high = student_interval(values[known], prompts[known])
+    else:
+        low, high = bootstrap_interval(values[known], prompts[known], seed=seed)
     return Estimate(mean, low, high, counted, missing)
 
 
 def _share(wins: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pairs"], seed: int) -> Estimate:
     """A share; where all pairs agree a bootstrap has no width, and Wilson's interval over the prompts stands."""
     found = _estimate(wins, prompts, seed)
-    if found.mean not in (0.0, 1.0) or found.low is None:
+    if found.low is None or found.high is None:
         return found
+    if found.mean not in (0.0, 1.0):
+        return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
     number = len(np.unique(prompts[np.isfinite(wins)]))
     low, high = wilson_interval(number * found.mean, number)
     return Estimate(found.mean, low, high, found.counted, found.missing)

@@ -121,7 +121,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
         rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
         grpo=GrpoSettings(clip=3e-6),
         lr=3e-4,
-        looks=LookSettings(every=20, golden="pickscore"),
+        looks=LookSettings(every=20, golden="pickscore", sampling_steps=40),
     )
 
 

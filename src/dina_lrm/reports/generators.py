@@ -103,7 +103,8 @@ def verdicts(result: GeneratorComparison) -> list[str]:
     if not ahead:
         return []
     others = [found for found in judged if found.role != "optimised"]
-    return [f"While {', '.join(ahead)} rises, {found.name} {_verdict(found)}." for found in others]
+    rise = f"{' and '.join(ahead)} {'rise' if len(ahead) > 1 else 'rises'}"
+    return [f"While {rise}, {found.name} {_verdict(found)}." for found in others]
 
 
 def _verdict(found: Comparison) -> str:

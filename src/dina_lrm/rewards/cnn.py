@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import torch
 from jaxtyping import Float32
 from torch import Tensor
 
@@ -41,4 +42,5 @@ class CnnReward:
         check_images(self.name, inputs, prompts)
         if inputs.shape[2:] != (IMAGE_SIZE, IMAGE_SIZE):
             raise ValueError(f"{self.name}: images of {tuple(inputs.shape[2:])}; accepted: {IMAGE_SIZE} x {IMAGE_SIZE}")
-        return self.model(2 * inputs.float() - 1, tokenized(prompts).to(inputs.device))
+        device = next(self.model.parameters()).device
+        return self.model(2 * inputs.to(device, torch.float32) - 1, tokenized(prompts).to(device))

@@ -58,16 +58,19 @@ class FunctionReward:
     ) -> Float32[Tensor, " batch"]:
         """Scores, NaN where the function gives None.
 
-        Raises ValueError when their number is not that of the inputs, and when they have no gradient where the inputs
-        need one.
+        Raises ValueError when the function fails, when their number is not that of the inputs, and when they have no
+        gradient where the inputs need one.
         """
         if len(inputs) != len(prompts):
             raise ValueError(
                 f"{self.name}: {len(inputs)} inputs, {len(prompts)} prompts; accepted: one prompt an input"
             )
-        found = self.function(inputs, prompts)
-        if not isinstance(found, Tensor):
-            found = torch.tensor([float("nan") if score is None else float(score) for score in found])
+        try:
+            found = self.function(inputs, prompts)
+            if not isinstance(found, Tensor):
+                found = torch.tensor([float("nan") if score is None else float(score) for score in found])
+        except Exception as error:
+            raise ValueError(f"{self.name}: {type(error).__name__}: {error}") from error
         if found.shape != (len(inputs),):
             raise ValueError(
                 f"{self.name}: {tuple(found.shape)} scores of {len(inputs)} inputs; accepted: one an input"

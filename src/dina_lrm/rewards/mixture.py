@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -48,8 +48,8 @@ class Mixture:
             raise ValueError(f"{self.name}: {kinds or 'no rewards'}; accepted: one or more rewards that read the same")
 
     @classmethod
-    def load(cls, model: str) -> Mixture:
-        """A JSON file: a list of {"reward": NAME, "weight": w, "mean": m, "std": s}."""
+    def load(cls, model: str, loaded: Callable[[str], Reward] = load_reward) -> Mixture:
+        """A JSON file: a list of {"reward": NAME, "weight": w, "mean": m, "std": s}; `loaded` makes each of them."""
         path = Path(model)
         if not path.is_file():
             raise ValueError(f"mixture:{model}: no such file; accepted: a JSON list of rewards with weight, mean, std")
@@ -57,7 +57,7 @@ class Mixture:
             items = tuple(from_plain(MixtureItem, row) for row in json.loads(path.read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
-        return cls(items, tuple(load_reward(item.reward) for item in items), f"mixture:{model}")
+        return cls(items, tuple(loaded(item.reward) for item in items), f"mixture:{model}")
 
     @property
     def kind(self) -> RewardKind:
@@ -73,6 +73,11 @@ class Mixture:
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
     ) -> Float32[Tensor, " batch"]:
         """Weighted sum of the z-scores."""
-        pairs = zip(self.items, self.rewards, strict=True)
-        parts = [item.weight * (reward(inputs, prompts) - item.mean) / item.std for item, reward in pairs]
+        return self.combined([reward(inputs, prompts) for reward in self.rewards])
+
+    def combined(self, scores: Sequence[Float32[Tensor, " batch"]]) -> Float32[Tensor, " batch"]:
+        """The sum for the scores of its rewards, each a tensor on a device of its own; on that of the first."""
+        place = scores[0].device
+        pairs = zip(self.items, scores, strict=True)
+        parts = [item.weight * (found.to(place) - item.mean) / item.std for item, found in pairs]
         return sum(parts[1:], start=parts[0])

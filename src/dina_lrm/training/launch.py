@@ -44,7 +44,7 @@ def make_accelerator(trackers: Sequence[Tracker], folder: Path) -> Accelerator:
     if accelerator.distributed_type not in _SUPPORTED:
         raise ValueError(
             f"accelerate launch: {accelerator.distributed_type} is not supported; accepted: data parallel "
-            "(--multi_gpu, or --cpu --num_processes N)"
+            "(--multi_gpu; torchrun on CPUs)"
         )
     return accelerator
 
