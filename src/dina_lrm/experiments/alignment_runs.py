@@ -31,7 +31,7 @@ PICTURES: Final = "pictures"
 _PROMPTS: Final = 2_000
 _LOOKED_AT: Final = [0, 7]
 """All seeds look at the same prompts."""
-_COUNTED: Final = 4
+_COUNTED: Final = 16
 """Updates, at most, whose FLOPs are counted after the first."""
 _COLUMNS: Final = 5
 _ROWS: Final = 6
