@@ -107,9 +107,7 @@ def test_a_divergence_from_the_base_model_enters_the_loss():
 
 
 def test_a_group_without_spread_is_counted_and_teaches_nothing():
-    with pytest.warns(
-        ConstantRewardWarning, match="told no images of a prompt apart, in any of 2 groups"
-    ):
+    with pytest.warns(ConstantRewardWarning, match="told no images of a prompt apart, in any of 2 groups"):
         outcome = updated(replace(ONE, rewards=(RewardTerm("sharpness", weight=0.0),)))
     assert outcome.details["zero_spread_groups"] == 2 and outcome.gradient_norm == 0
 

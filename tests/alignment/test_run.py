@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dina_lrm.alignment.config import LookSettings, RewardTerm
 from dina_lrm.alignment.generator import Generator
@@ -212,6 +213,20 @@ def test_a_run_does_not_go_on_with_other_prompts(which, tmp_path):
     prompts[which] = [*prompts[which][:-1], "a small blue cross on white"]
     with pytest.raises(ValueError, match=r"started with other (look )?prompts"):
         AlignmentRun(REFL, a_generator(), *prompts, tmp_path / "run", resume=True)
+
+
+def test_trackers_get_what_the_files_get(tmp_path):
+    with pytest.raises(ValueError, match="'trackio' is not installed"):
+        replace(REFL, trackers=("trackio",))
+    run, looks, _ = a_run(replace(REFL, trackers=("tensorboard",)), tmp_path / "run")
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    told = {event.step: event.value for event in events.Scalars("loss")}
+    assert told == pytest.approx({line["step"]: line["loss"] for line in lines}, rel=1e-5)
+    assert [event.step for event in events.Scalars("look/true utility")] == [look.step for look in looks]
+    # A run that goes on may have others
+    assert a_run(replace(REFL, steps=5), tmp_path / "run", resume=True)[2].steps == 5
 
 
 def test_a_run_is_prolonged_to_the_weights_of_a_longer_one(tmp_path):

@@ -151,7 +151,8 @@ def test_the_command_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     target = tmp_path / "r.json"
     monkeypatch.setitem(GENERATORS, "shallow", shallow("sd3.5-medium"))
     words = ["--resolution", "256", "--batch-sizes", "1", "3", "--pixel-rewards", "clip-b32", "--json", str(target)]
-    assert main(["profile", "shallow", *words]) == 0
+    assert main(["profile", "shallow", *words, "--plot", str(tmp_path / "cost.png")]) == 0
+    assert (tmp_path / "cost.png").stat().st_size > 10_000
     found = json.loads(target.read_text())
     assert [row["batch"] for row in found["jobs"]] == [1] * 10 + [3] * 10
     assert all(row["forward_flops"] > 0 and row["estimated_per_second"] > 0 for row in found["jobs"])

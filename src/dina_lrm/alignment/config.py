@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from dina_lrm.precision import Precision
+from dina_lrm.run_trackers import Tracker, check_trackers
 from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
@@ -245,6 +246,8 @@ class AlignConfig:
     """Updates between two of the moving average."""
     looks: LookSettings = field(default_factory=LookSettings)
     checkpoint_every: int = 25
+    trackers: tuple[Tracker, ...] = ()
+    """Where the numbers of updates and looks go beside metrics.jsonl and monitor.jsonl."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "micro_batch", "ema_every", "checkpoint_every"):
@@ -257,6 +260,7 @@ class AlignConfig:
         require(0 <= self.seed < 2**63, "seed", self.seed, "an integer of at least 0")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
+        check_trackers("trackers", self.trackers)
         several = len(self.rewards) == 1 or self.looks.prompts > 1
         require(several, "looks.prompts", self.looks.prompts, "at least 2 to standardise several rewards by")
         number, window = self.number_of_looks(), self.looks.window
@@ -271,7 +275,7 @@ class AlignConfig:
         """Two updates of a micro-batch a process, with looks at an image a prompt before and after: a rehearsal."""
         looks = replace(self.looks, every=2, images=1, on_alarm="tell")
         few = self._fewest(processes)
-        return replace(self, steps=2, batch_size=few, ema_every=1, looks=looks, checkpoint_every=2)
+        return replace(self, steps=2, batch_size=few, ema_every=1, looks=looks, checkpoint_every=2, trackers=())
 
     def _fewest(self, processes: int) -> int:
         """The smallest batch that so many processes can share."""

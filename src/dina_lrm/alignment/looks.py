@@ -37,6 +37,12 @@ class Look:
     alarms: tuple[Finding, ...]
     """Those that this look set off."""
 
+    def means(self) -> dict[str, float]:
+        """Of judges, of the truth where it is known, and what the trainer added; without what is missing."""
+        means = {name: summary.mean for name, summary in self.record.judges.items()}
+        truth = {f"true {name}": summary.mean for name, summary in self.record.truth.items()}
+        return {name: value for name, value in {**means, **truth, **self.record.extra}.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class _Sampled:

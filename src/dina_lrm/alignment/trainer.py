@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 import torch
@@ -41,6 +42,7 @@ from dina_lrm.run_checkpoints import (
     save_checkpoint,
 )
 from dina_lrm.run_metrics import MetricsFile
+from dina_lrm.run_trackers import RunTrackers
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,
@@ -52,6 +54,8 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
 OnLook = Callable[[Look], None]
 OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
+_FREE_TO_CHANGE: Final = {"name", "checkpoint_every", "trackers"}
+"""Settings that a run that goes on may change: they say how visibly, not what is learned."""
 _CONFIG: Final = "config.json"
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
@@ -118,15 +122,15 @@ class AlignmentRun:
             _write_json(self.folder / _PROMPTS, self._prompts)
         self._standardise(looks)
         last = min(self.config.steps, stop_after or self.config.steps)
-        if start == 0:
-            stopped = self._look(looks, 0, on_look)
         done = start
-        with MetricsFile(self.folder, start) if looks else nullcontext() as metrics:
+        with _Numbers(self.config, self.folder, start) if looks else nullcontext() as numbers:
+            if start == 0:
+                stopped = self._look(looks, 0, on_look, numbers)
             while done < last and stopped is None:
-                self._update(done, metrics, on_step)
+                self._update(done, numbers, on_step)
                 done += 1
                 if done % self.config.looks.every == 0 or done == self.config.steps:
-                    stopped = self._look(looks, done, on_look)
+                    stopped = self._look(looks, done, on_look, numbers)
                 if looks and (done % self.config.checkpoint_every == 0 or done == self.config.steps or stopped):
                     self._save(done, stopped)
         outcome = RunOutcome(done, stopped)
@@ -135,14 +139,13 @@ class AlignmentRun:
         self._processes.wait()
         return outcome
 
-    def _update(self, step: int, metrics: MetricsFile | None, on_step: OnStep) -> None:
+    def _update(self, step: int, numbers: _Numbers | None, on_step: OnStep) -> None:
         outcome = self._of_all(self._algorithm.update(step, lambda: self._learn(step)))
         done = step + 1
         if done % self.config.ema_every == 0:
             self._average.update()
-        if metrics is not None:
-            plain = asdict(outcome)
-            metrics.write(done, {**plain.pop("details"), **plain})
+        if numbers is not None:
+            numbers.of_update(done, outcome)
         on_step(done, self.config.steps, outcome.reward)
 
     def _of_all(self, outcome: Outcome) -> Outcome:
@@ -171,7 +174,8 @@ class AlignmentRun:
         if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
             # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
             found["steps"] = self.config.steps
-        different = sorted(key for key in {*wanted, *found} if found.get(key) != wanted.get(key))
+        compared = {*wanted, *found} - _FREE_TO_CHANGE
+        different = sorted(key for key in compared if found.get(key) != wanted.get(key))
         if different:
             raise ValueError(f"{path}: the run was started with other settings: {', '.join(different)}")
         stored = self.folder / _PROMPTS
@@ -195,7 +199,7 @@ class AlignmentRun:
         found = json.loads(path.read_text(encoding="utf-8"))
         self.objective.standardise({name: (mean, deviation) for name, (mean, deviation) in found.items()})
 
-    def _look(self, looks: Looks | None, step: int, on_look: OnLook) -> str | None:
+    def _look(self, looks: Looks | None, step: int, on_look: OnLook, numbers: _Numbers | None) -> str | None:
         """The sentence of an alarm that stops the run, or None; the same on all processes."""
         said = None
         if looks:
@@ -205,6 +209,8 @@ class AlignmentRun:
                 if self.config.looks.save_loras or self.config.looks.on_alarm == "roll-back":
                     self.generator.save_lora(self.folder / "loras" / f"step-{step}")
             on_look(look)
+            if numbers is not None:
+                numbers.of_look(look)
             if look.alarms and self.config.looks.on_alarm != "tell":
                 said = look.alarms[0].sentence
         return self._processes.agree(said)
@@ -244,6 +250,35 @@ class AlignmentRun:
             return None
         found = RunOutcome(**json.loads(path.read_text(encoding="utf-8")))
         return found if found.stopped or found.steps >= self.config.steps else None
+
+
+class _Numbers:
+    """Where the numbers of a run go while it goes on: metrics.jsonl and trackers."""
+
+    def __init__(self, config: AlignConfig, folder: Path, start: int) -> None:
+        self._metrics = MetricsFile(folder, start)
+        self._trackers = RunTrackers(config.trackers, folder, config.to_dict())
+
+    def of_update(self, step: int, outcome: Outcome) -> None:
+        plain = asdict(outcome)
+        values = {**plain.pop("details"), **plain}
+        self._metrics.write(step, values)
+        self._trackers.log(step, values)
+
+    def of_look(self, look: Look) -> None:
+        """monitor.jsonl has them already."""
+        self._trackers.log(look.step, {"look": look.means()})
+
+    def __enter__(self) -> _Numbers:
+        self._metrics.__enter__()
+        self._trackers.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._trackers.__exit__(kind, error, trace)
+        self._metrics.__exit__(kind, error, trace)
 
 
 def _fingerprint(prompts: Sequence[str]) -> str:

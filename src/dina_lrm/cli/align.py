@@ -158,11 +158,7 @@ def _run(
 
 def look_line(look: Look) -> dict[str, object]:
     """A look in one line: means of judges, the truth where it is known, and what the trainer added."""
-    record = look.record
-    means = {name: summary.mean for name, summary in record.judges.items()}
-    truth = {f"true {name}": summary.mean for name, summary in record.truth.items()}
-    found = {"step": look.step, "images": len(look.images), **means, **truth, **record.extra}
-    return {name: value for name, value in found.items() if value is not None}
+    return {"step": look.step, "images": len(look.images), **look.means()}
 
 
 def _prompts(arguments: AlignArguments, config: AlignConfig) -> tuple[list[str], list[str]]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from dina_lrm.profiling.jobs import DatasetCost, JobCost
 
+_REWARD, _STEP = "ReFL reward, ", "ReFL step, "
+"""How jobs of ReFL are called, before the reward's name."""
+
 
 @dataclass
 class Arguments(CommonArguments):
@@ -48,6 +51,8 @@ class Arguments(CommonArguments):
     """Measured rounds of each row; the median is shown."""
     backbone: str | None = None
     """Where the generator is, a folder or hub id, when it is not where the measured model says."""
+    plot: Path | None = None
+    """Draw what a ReFL step of the largest batch and image costs with each reward into this file (.png, .svg, .pdf)."""
     device: str | None = None
     """Where to measure; by default the first GPU, else the CPU."""
 
@@ -108,6 +113,10 @@ def _count(arguments: Arguments) -> dict[str, object]:
         "is weights in 16 bits and what autograd keeps: a lower bound of the peak.",
         markup=False,
     )
+    if arguments.plot is not None:
+        last = {row.job: row.cost for row in rows if (row.pixels, row.batch) == max(todo)}
+        held = {row.job: row.memory_bytes for row in rows if (row.pixels, row.batch) == max(todo)}
+        _draw(arguments.plot, {job: cost.forward + cost.backward for job, cost in last.items()}, held)
     datasets = [{"pixels": side, **asdict(cost)} for side, cost in costs.items()]
     return {"subject": arguments.subject, "gpu": arguments.gpu, "jobs": found, "datasets": datasets}
 
@@ -129,6 +138,16 @@ def _counted_table(arguments: Arguments, rows: list[JobCost]) -> Table:
             f"{row.batch / expected:.3g}",
         )
     return table
+
+
+def _draw(path: Path, flops: dict[str, float], held: dict[str, float]) -> None:
+    """The ReFL steps among some jobs, by their names."""
+    from dina_lrm.reports.cost_plot import StepCost, refl_cost
+    from dina_lrm.reports.theme import save_figure
+
+    rewards = [job.removeprefix(_STEP) for job in flops if job.startswith(_STEP)]
+    costs = [StepCost(name, flops[_REWARD + name], flops[_STEP + name], held[_STEP + name]) for name in rewards]
+    save_figure(refl_cost(costs), path)
 
 
 def _short(value: float) -> str:
@@ -177,4 +196,7 @@ def _measure(arguments: Arguments) -> dict[str, object]:
                 f"{row.peak_bytes / 2**20:.0f} MiB",
             )
         shown.print(table)
+    if arguments.plot is not None:
+        last = [row for row in found if row.batch == max(arguments.batch_sizes)]
+        _draw(arguments.plot, {row.job: row.flops for row in last}, {row.job: row.peak_bytes for row in last})
     return {"subject": arguments.subject, "device": device, "rows": [asdict(row) for row in found]}

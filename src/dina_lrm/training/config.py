@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dina_lrm.precision import Precision
+from dina_lrm.run_trackers import Tracker
 from dina_lrm.typed import from_plain, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
@@ -21,7 +22,6 @@ SamplerName = Literal["uniform", "constant", "logit_normal", "power", "beta", "m
 HeadKind = Literal["qformer", "pooled"]
 Weighting = Literal["pair", "prompt"]
 ScheduleName = Literal["constant", "cosine", "linear"]
-Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 
 @dataclass(frozen=True)

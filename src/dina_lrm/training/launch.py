@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration
 
-from dina_lrm.training.config import Tracker
+from dina_lrm.run_trackers import Tracker, check_trackers, flat
 from dina_lrm.training.run_folder import RunRecord
 
 _SUPPORTED = (
@@ -30,9 +28,7 @@ def make_accelerator(trackers: Sequence[Tracker], folder: Path) -> Accelerator:
     Precision, accumulation and batches are ours: they must not depend on how the run was launched.
     Raises `ValueError` for a tracker that is not installed and for launch modes that shard the weights.
     """
-    for tracker in trackers:
-        if find_spec(tracker) is None:
-            raise ValueError(f"log.trackers: {tracker!r} is not installed; `pip install {tracker}` or leave it out")
+    check_trackers("log.trackers", trackers)
     # A tapped last block leaves some LoRA factors without a gradient
     options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
     accelerator = Accelerator(
@@ -55,7 +51,7 @@ def start_trackers(accelerator: Accelerator, record: RunRecord) -> Iterator[None
     if not accelerator.log_with:
         yield
         return
-    accelerator.init_trackers("tensorboard" if _only_tensorboard(accelerator) else "dina-lrm", _flat(record.to_dict()))
+    accelerator.init_trackers("tensorboard" if _only_tensorboard(accelerator) else "dina-lrm", flat(record.to_dict()))
     try:
         yield
     finally:
@@ -77,13 +73,3 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 def _only_tensorboard(accelerator: Accelerator) -> bool:
     return [str(tracker) for tracker in accelerator.log_with] == ["tensorboard"]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, int | float | str | bool]:
-    flat: dict[str, int | float | str | bool] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, int | float | str | bool) else str(value)
-    return flat

@@ -74,11 +74,16 @@ has something to mend, where the truth is known.
 
 | | |
 |---|---|
-| flow matching | {_steps(config)}, final loss {facts["flow_loss"]:.3f} |
+| flow matching | {_steps(config)}{_loss(facts["flow_loss"])} |
 | mean alignment, quality | {facts["samples_alignment"]:.2f}, {facts["samples_quality"]:.2f} (0 = perfect) |
 | samples | {facts["samples"]} prompts, 20 steps, guidance 3 |
 | command | `dina-lrm synthetic uncurate --seed {facts["seed"]} --out FOLDER` |
 """
+
+
+def _loss(value: float | None) -> str:
+    """Nothing where it is not known."""
+    return "" if value is None else f", final loss {value:.3f}"
 
 
 def _sd3_rows(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -87,7 +92,7 @@ def _sd3_rows(facts: Mapping[str, Any]) -> dict[str, str]:
         "data": _data(flow),
         "autoencoder": f"{vae['steps']:,} steps of {vae['batch_size']}, PSNR {facts['vae_psnr_db']:.1f} dB on "
         f"{vae.get('held_out', 2_000):,} held-out pictures",
-        "flow matching": f"{_steps(flow)}, final loss {facts['flow_loss']:.3f}",
+        "flow matching": f"{_steps(flow)}{_loss(facts['flow_loss'])}",
     }
 
 

@@ -5,6 +5,7 @@ generator does that learned from a crawl of the web: most pictures are damaged, 
 """
 
 import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -76,8 +77,10 @@ def uncurate(
     pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors)
     saved = bundled_pipeline()
     saved.load_lora_weights(folder / "lora", weight_name=LORA_WEIGHT_NAME_SAFE)
-    facts = {"config": asdict(config), "seed": seed, "flow_loss": loss, **sample_facts(saved, folder / "lora", grid)}
+    # A run that went on from its last step has no loss of its own
+    known = loss if math.isfinite(loss) else None
+    facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **sample_facts(saved, folder / "lora", grid)}
     facts["seconds"] = time.monotonic() - began
-    (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
     (folder / "lora" / "README.md").write_text(uncurated_card(facts))
     return folder / "lora"

@@ -1,0 +1,57 @@
+"""What a ReFL step costs with each reward, as bars: Figure 4 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dina_lrm.reports.theme import LIGHT, Theme, drawing
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A ReFL step with a reward: FLOPs of reward and step, forward and backward, and the memory of the step."""
+
+    reward: str
+    reward_flops: float
+    step_flops: float
+    step_bytes: float
+
+
+def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
+    """FLOPs of the step, the reward's share in front, and its memory; one bar a reward. ValueError without any."""
+    if not costs:
+        raise ValueError("refl_cost: no ReFL step among the jobs; accepted: one or more")
+    flops, flop_unit = _scaled(
+        [cost.step_flops for cost in costs], 1e3, ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs")
+    )
+    of_reward = [cost.reward_flops * full / cost.step_flops for cost, full in zip(costs, flops, strict=True)]
+    memory, memory_unit = _scaled([cost.step_bytes for cost in costs], 2**10, ("B", "KiB", "MiB", "GiB"))
+    names = [cost.reward for cost in costs]
+    with drawing(theme):
+        figure = Figure(figsize=(7.6, 0.9 + 0.42 * len(costs)))
+        left, right = figure.subplots(1, 2, sharey=True)
+        _bars(left, names, flops, f"{flop_unit} of a ReFL step; dark: of its reward", theme, 0.35)
+        left.barh(names, of_reward, color=theme.colour(0), height=0.62)
+        _bars(right, names, memory, f"{memory_unit} that a ReFL step holds", theme, 1.0)
+        left.invert_yaxis()
+        return figure
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], label: str, theme: Theme, alpha: float) -> None:
+    axes.barh(names, values, color=theme.colour(0), alpha=alpha, height=0.62)
+    for row, value in enumerate(values):
+        axes.annotate(f"{value:.3g}", (value, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_xlim(0, 1.18 * max(values))
+    axes.set_xlabel(label)
+
+
+def _scaled(values: Sequence[float], base: float, units: Sequence[str]) -> tuple[list[float], str]:
+    """The values in the largest unit in which the largest of them is 1 or more."""
+    power = 0
+    while power + 1 < len(units) and max(values) >= base ** (power + 1):
+        power += 1
+    return [value / base**power for value in values], units[power]
