@@ -1,4 +1,4 @@
-"""Two updates, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run ALGORITHM FOLDER 2`."""
+"""Two updates, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run ALGORITHM FOLDER`."""
 
 import sys
 from dataclasses import replace
@@ -7,11 +7,16 @@ from pathlib import Path
 from dina_lrm.alignment.processes import Processes
 from tests.alignment.runs import CONFIGS, GRPO, a_run
 
-if __name__ == "__main__":
-    algorithm, folder, count = sys.argv[1:]
-    assert Processes(cpu=True).count == int(count)
+
+def two_updates(algorithm, folder):
     config = {config.algorithm: config for config in CONFIGS}[algorithm]
     if config is GRPO:
         # Which micro-batches an optimiser step has depends on the number of processes
         config = replace(config, grpo=replace(config.grpo, updates=1))
     a_run(replace(config, steps=2), Path(folder))
+
+
+if __name__ == "__main__":
+    name, place = sys.argv[1:]
+    assert Processes(cpu=True).count == 2
+    two_updates(name, place)

@@ -141,6 +141,7 @@ def test_the_best_record_is_the_golden_ones_choice(tmp_path):
     for step, images in enumerate((grey, IMAGES, grey, IMAGES)):
         watched.observe(step, images, CAPTIONS)
     assert best_record(watched.records).step == 1
+    assert best_record(watched.records, until=0).step == 0
     with pytest.raises(ValueError, match="none of 1 records has a golden mean"):
         best_record([replace(watched.records[0], golden=None)])
 

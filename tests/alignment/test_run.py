@@ -24,6 +24,7 @@ from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
+from tests.alignment.launched_run import two_updates
 from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
 
 
@@ -304,10 +305,11 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [config.algorithm for config in CONFIGS])
 def test_two_processes_learn_what_one_learns(algorithm, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    for count in ("1", "2"):
-        words = [*launch, count, "-m", "tests.alignment.launched_run", algorithm, str(tmp_path / count), count]
-        subprocess.run(words, check=True, capture_output=True, timeout=300)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    words = [*launch, "tests.alignment.launched_run", algorithm, str(tmp_path / "2")]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two_updates(algorithm, tmp_path / "1")
     one, two = (
         [json.loads(line) for line in (tmp_path / count / "metrics.jsonl").read_text().splitlines()]
         for count in ("1", "2")

@@ -8,9 +8,11 @@ import pytest
 
 from dina_lrm.alignment.records import Record, Summary
 from dina_lrm.cli.main import main
+from dina_lrm.experiments.alignment_alarms import best_look, heard, rolled_back
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
-from dina_lrm.experiments.alignment_page import compute_to_reach, gain, gain_difference, write_alignment_results
+from dina_lrm.experiments.alignment_estimates import compute_ratio, compute_to_reach, gain, gain_difference
+from dina_lrm.experiments.alignment_page import write_alignment_results
 from dina_lrm.experiments.alignment_runs import StudyBudget, study_config
 from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
@@ -84,8 +86,12 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
     line = next(line for line in page.splitlines() if "this remedy: KL" in line)
     assert line.endswith("| one seed only |")
     # 2 TFLOPs for the first update and 1 for each of the other 19
-    line = next(line for line in page.splitlines() if line.startswith("| no remedy | 20 | 21.00 | 0.00 → 2.00"))
-    assert "2 of 2, first at 20: utility falls while proxy rises" in line
+    assert any(line.startswith("| no remedy | 20 | 21.00 | 0.00 → 2.00") for line in page.splitlines())
+    # The golden judge rises as fast as the objective: without the truth nothing is heard, and nothing rolled back
+    line = next(line for line in page.splitlines() if line.startswith("| no remedy | 0 of 2 |"))
+    assert "| 2 of 2, first at 20: utility falls while proxy rises |" in line
+    _, _, _, _, best, kept, end, _ = line.split("|")
+    assert best.endswith(", at 0, 0 ") and kept.endswith(", at 20, 20 ") and "−0.40" in end and "−0.40" in kept
     for name in ("rewards.png", "rewards-compute.png", "hacking.png"):
         assert (out / "plots" / name).stat().st_size > 5_000
     found = json.loads((out / "results.json").read_text())
@@ -95,6 +101,43 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
         write_alignment_results(out, ("preferences",), (0,), "")
     with pytest.raises(ValueError, match="holds no cell of algorithms"):
         write_alignment_results(tmp_path / "none", ("algorithms",), (0,), "")
+
+
+def saturating(cell):
+    """The same run with a golden judge that rises less and less: its pace is half of the first at step 10."""
+    records = []
+    for number, record in enumerate(cell.records):
+        golden = -4 + 0.4 * number - 0.05 * number**2
+        records.append(replace(record, judges={**record.judges, "cnn": summary(golden)}))
+    return replace(cell, records=tuple(records))
+
+
+def test_what_is_heard_without_the_truth_and_kept_by_it():
+    cell = a_cell("hacked", 0, -0.4, spread=0.01)
+    assert heard(cell, truth=False) == [] and rolled_back(cell) == len(STEPS) - 1 and best_look(cell) == 0
+    assert {finding.kind for finding in heard(cell, truth=True)} == {"utility falls while proxy rises"}
+    lagging = saturating(cell)
+    (found,) = heard(lagging, truth=False)
+    assert found.kind == "golden lags while proxy rises" and found.step == 20 and found.since == 10
+    assert STEPS[rolled_back(lagging)] == 10
+    kept, end = (gain(cells_of(lagging), "hacked", look=look) for look in (rolled_back, -1))
+    assert kept.value == pytest.approx(-0.2, abs=0.01) and end.value == pytest.approx(-0.4, abs=0.01)
+
+
+def test_a_ratio_of_compute_has_an_interval_that_widens_with_the_noise():
+    costs = {"refl": AlignmentCost(1.0, 1.0), "lpo": AlignmentCost(2.0, 2.0)}
+    widths = []
+    for spread in (0.02, 0.3):
+        runs = [(name, rise) for name, rise in (("refl", 0.4), ("lpo", 0.2))]
+        cells = cells_of(*(a_cell(name, seed, rise, spread=spread) for seed in range(3) for name, rise in runs))
+        found = compute_ratio(cells, "refl", "lpo", costs)
+        # Half of the updates, each at half the price
+        assert found.low <= found.ratio <= found.high
+        widths.append(found.high - found.low)
+        if spread < 0.1:
+            assert found.ratio == pytest.approx(4, rel=0.15) and found.low > 2 and found.never == 0
+    assert widths[1] > 2 * widths[0]
+    assert compute_ratio(cells_of(a_cell("refl", 0, 0.1), a_cell("lpo", 0, -0.5)), "refl", "lpo", costs) is None
 
 
 def test_the_compute_that_reaches_a_gain_lies_between_the_looks():

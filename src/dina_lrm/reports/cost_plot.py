@@ -38,6 +38,8 @@ def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
         left.barh(names, of_reward, color=theme.colour(0), height=0.62)
         _bars(right, names, memory, f"{memory_unit} that a ReFL step holds", theme, 1.0)
         left.invert_yaxis()
+        for axes in (left, right):
+            axes.grid(visible=False)
         return figure
 
 
