@@ -11,6 +11,8 @@ from tyro.conf import Positional
 from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
 
+_SEEDS = (0, 1, 2)
+
 
 @dataclass
 class Arguments(CommonArguments):
@@ -27,7 +29,7 @@ class Arguments(CommonArguments):
     """Studies, or "all"."""
     out: Path = Path("alignment")
     """Folder for cells/, results.json, plots/ and pictures/; the page beside it has its name, OUT.md."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = _SEEDS
     """Each decides the LoRA's start, prompts and noise; what is looked at is the same for all."""
     steps: int | None = None
     """Updates of each run; by default as many as its recipe has."""
@@ -64,7 +66,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    command = f"dina-lrm align study {' '.join(arguments.names)} --out {arguments.out}"
+    seeds = f" --seeds {' '.join(map(str, arguments.seeds))}" if arguments.seeds != _SEEDS else ""
+    command = f"dina-lrm align study {' '.join(arguments.names)}{seeds} --out {arguments.out}"
     page = write_alignment_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}", markup=False)
     return {"runs": made, "page": str(page), "results": json.loads((arguments.out / "results.json").read_text())}

@@ -27,7 +27,13 @@ from dina_lrm.experiments.alignment_estimates import (
 )
 from dina_lrm.experiments.alignment_runs import COSTS, PICTURES
 from dina_lrm.experiments.estimates import Estimate, verdict_of
-from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, AlignmentClaim, AlignmentStudy
+from dina_lrm.recipes.alignment_study import (
+    ALIGNMENT_STUDIES,
+    ALIGNMENT_VARIANTS,
+    LAST_FIRST_SEED,
+    AlignmentClaim,
+    AlignmentStudy,
+)
 from dina_lrm.reports.alignment_plots import MANY_RUNS, alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
@@ -128,6 +134,7 @@ def _page(
     pictures = len(some.values("utility", 0))
     seconds = sum(cell.seconds for cell in cells.values())
     seeds = sorted({cell.seed for cell in cells.values()})
+    later = " Seeds from 3 on were run when those before had been seen." if seeds[-1] > LAST_FIRST_SEED else ""
     parts = [
         "# Results: aligning a generator",
         "",
@@ -135,8 +142,8 @@ def _page(
         f"synthetic world. This page is written by `{command}` from the cells in `{folder}/cells`; nothing on it is "
         "typed by hand.",
         "",
-        f"{len(cells)} runs with the seeds {', '.join(map(str, seeds))}: {seconds / 3600:.1f} hours of one core. Each "
-        f"look is at {pictures} pictures of {pictures} prompts that no run trains on, the same prompts and initial "
+        f"{len(cells)} runs with the seeds {', '.join(map(str, seeds))}: {seconds / 3600:.1f} hours of one core.{later} "
+        f"Each look is at {pictures} pictures of {pictures} prompts that no run trains on, the same prompts and initial "
         "noise for all. True utility is read off the pictures by the analytic oracle (0 = nothing wrong). A gain is "
         "that of the last look over the first, picture by picture; 95 % intervals know of the drawing of prompts and "
         "of the spread of seeds. Drift is the mean squared distance of the velocity to the base model's at t = 0.5.",

@@ -53,6 +53,30 @@ def refl_synthetic() -> ReflConfig:
     )
 
 
+def refl_synthetic_unet() -> ReflConfig:
+    """ReFL on the bundled U-Net with the judge of pixels, through the decoder, held near its base.
+
+    `dina-lrm align refl synthetic-unet --prompts synthetic --out runs/refl-unet`
+
+    No bundled latent reward reads this generator's latents: the one for the other generator is the golden judge, on
+    pictures. It stops where the true utility was highest with the seeds 0 to 2; with the seeds 3 to 5 it rises by 0.10 (0.01 to
+    0.19, 96 prompts).
+    """
+    config = refl_synthetic()
+    return replace(
+        config,
+        name="synthetic-unet",
+        steps=12,
+        batch_size=32,
+        micro_batch=32,
+        generator=replace(_IN_TEN, pretrained="synthetic-unet", guidance=1.0),
+        rewards=(RewardTerm("cnn"),),
+        refl=replace(config.refl, kl_weight=10.0),
+        looks=replace(_LOOKS, every=2, golden="image:synthetic"),
+        checkpoint_every=6,
+    )
+
+
 def refl_sd35m() -> ReflConfig:
     """The paper's run on Stable Diffusion 3.5 Medium (section 5): LoRA r=32, batches of 256, the reward at t = 0.4.
 
@@ -190,7 +214,11 @@ def dpo_synthetic() -> DpoConfig:
     )
 
 
-REFL_RECIPES: Final[dict[str, Callable[[], ReflConfig]]] = {"synthetic": refl_synthetic, "paper-sd35m": refl_sd35m}
+REFL_RECIPES: Final[dict[str, Callable[[], ReflConfig]]] = {
+    "synthetic": refl_synthetic,
+    "synthetic-unet": refl_synthetic_unet,
+    "paper-sd35m": refl_sd35m,
+}
 """ReFL runs by name."""
 GRPO_RECIPES: Final[dict[str, Callable[[], GrpoConfig]]] = {
     "synthetic": grpo_synthetic,

@@ -127,7 +127,7 @@ def _with_penalty() -> ReflConfig:
 ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
     "refl": AlignmentVariant("ReFL, latent reward", _refl),
     "refl-pixels": AlignmentVariant("ReFL, pixel reward", _refl_pixels),
-    "recipe": AlignmentVariant("ReFL, recipe `synthetic`", _recipe),
+    "recipe": AlignmentVariant("ReFL, shipped recipe", _recipe),
     "grpo-fast": AlignmentVariant("Flow-GRPO-Fast", _grpo),
     "lpo": AlignmentVariant("LPO, all noise levels", _lpo),
     "lpo-late": AlignmentVariant("step-level DPO, t up to 0.75", _lpo_late),
@@ -140,6 +140,8 @@ ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
     "penalty": AlignmentVariant("penalty on fine texture", _with_penalty),
 }
 """Runs of the study by name."""
+LAST_FIRST_SEED: Final = 2
+"""Seeds beyond it were added later, and the alarm's settings were chosen before."""
 _REMEDIES: Final = ("pretraining", "kl", "average", "half-lora", "penalty")
 
 ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
@@ -147,7 +149,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         "Figure 3: latent and pixel reward",
         "ReFL for as many updates with the bundled latent reward, whose golden judge is a network of pixels that "
         "learned from other prompts, and with that network, whose golden judge is the latent reward; beside them the "
-        "shipped recipe, three times the rate with a KL to the base. The network is small, so that here pixels cost no "
+        "shipped recipe (`align refl synthetic`), three times the rate with a KL to the base. The network is small, so that here pixels cost no "
         "more FLOPs; what both kinds cost in memory and FLOPs beside a judge of the usual size, and at full size "
         "(Figure 4), is on the page of [costs](../cost.md#latent-or-pixel-reward).",
         ("refl", "refl-pixels", "recipe"),
@@ -155,7 +157,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
             AlignmentClaim("ReFL with the latent reward raises the true utility.", "refl"),
             AlignmentClaim("ReFL with the pixel reward does.", "refl-pixels"),
             AlignmentClaim("The latent reward is ahead of the pixel reward.", "refl", "refl-pixels"),
-            AlignmentClaim("The recipe `synthetic` raises the true utility.", "recipe"),
+            AlignmentClaim("The shipped recipe raises the true utility.", "recipe"),
         ),
         ("recipe", "refl", "refl-pixels"),
         over_compute=True,
@@ -186,7 +188,8 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         "ReFL pushed too far on purpose, at a high rate and without a moving average, and the same run with one remedy "
         "each, at one strength that was not tuned. Golden judge and reward learned from comparisons of one world, and "
         "what fools the one may fool the other: the golden judge rises to the end, while the true utility falls. What "
-        "gives the hacking away without the truth is that it rises ever less with the reward.",
+        "gives the hacking away without the truth is that it rises ever less with the reward. The alarm's settings for "
+        "that were chosen on the seeds 0 to 2.",
         ("hacked", *_REMEDIES),
         tuple(
             AlignmentClaim(f"It ends better with this remedy: {ALIGNMENT_VARIANTS[name].label}.", name, "hacked")
