@@ -59,8 +59,8 @@ def refl_synthetic_unet() -> ReflConfig:
     `dina-lrm align refl synthetic-unet --prompts synthetic --out runs/refl-unet`
 
     No bundled latent reward reads this generator's latents: the one for the other generator is the golden judge, on
-    pictures. It stops where the true utility was highest with the seeds 0 to 2; with the seeds 3 to 5 it rises by 0.10 (0.01 to
-    0.19, 96 prompts).
+    pictures. It stops where the true utility was highest with the seeds 0 to 2; with the seeds 3 to 5 it rises by 0.10
+    (0.01 to 0.19, 96 prompts).
     """
     config = refl_synthetic()
     return replace(
