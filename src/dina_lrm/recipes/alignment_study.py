@@ -150,7 +150,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         "ReFL for as many updates with the bundled latent reward, whose golden judge is a network of pixels that "
         "learned from other prompts, and with that network, whose golden judge is the latent reward; beside them the "
         "shipped recipe (`align refl synthetic`), three times the rate with a KL to the base. The network is small, so "
-        "that here pixels cost no more FLOPs; what both kinds cost in memory and FLOPs beside a judge of the usual size, "
+        "that here pixels cost no more FLOPs; what both kinds cost in memory and FLOPs beside a judge of usual size, "
         "and at full size (Figure 4), is on the page of [costs](../cost.md#latent-or-pixel-reward).",
         ("refl", "refl-pixels", "recipe"),
         (
