@@ -146,7 +146,8 @@ def _page(
         f"{later} Each look is at {pictures} pictures of {pictures} prompts that no run trains on, the same prompts "
         "and initial noise for all. True utility is read off the pictures by the analytic oracle (0 = nothing wrong). "
         "A gain is that of the last look over the first, picture by picture; 95 % intervals know of the drawing of "
-        "prompts and of the spread of seeds. Drift is the mean squared distance of the velocity to the base model's at t = 0.5.",
+        "prompts and of the spread of seeds. Drift is the mean squared distance of the velocity to the base model's at "
+        "t = 0.5.",
         "",
         f"The alarm takes its trends over {_window(cells)} looks, so that none can sound before. With the truth hidden "
         "it has the golden judge and the measures of the pictures, as on real prompts. The best look is the one that "
