@@ -182,9 +182,10 @@ def test_the_command_runs_what_is_missing_and_writes_the_page(tmp_path, capsys):
     words = ["align", "study", "rewards", "--steps", "1", "--looked-at", "2", "--seeds", "0", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
     cells = load_aligned_cells(tmp_path / "alignment" / "cells")
-    assert set(cells) == {"refl.seed-0", "refl-pixels.seed-0"}
+    names = ALIGNMENT_STUDIES["rewards"].variants
+    assert set(cells) == {f"{name}.seed-0" for name in names}
     assert all(cell.steps() == [0, 1] and len(cell.values("utility", 0)) == 2 for cell in cells.values())
-    assert set(load_costs(tmp_path / "alignment" / "costs.json")) == {"refl", "refl-pixels"}
+    assert set(load_costs(tmp_path / "alignment" / "costs.json")) == set(names)
     assert "| ReFL, latent reward | 1 | 0.0" in (tmp_path / "alignment.md").read_text()
     made = (tmp_path / "alignment" / "cells" / "refl.seed-0.json").stat().st_mtime_ns
     assert main([*words, "--out", str(tmp_path / "alignment")]) == 0

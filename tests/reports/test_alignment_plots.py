@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dina_lrm.alignment.alarm import History, Series, alarms
+from dina_lrm.alignment.alarm import AlarmSettings, History, Series, alarms
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.html import render_report
 from dina_lrm.reports.theme import ADAPTIVE, LIGHT, adaptive_svg
@@ -89,8 +89,9 @@ def test_a_page_holds_the_curves_and_the_alarms_in_words():
     assert page.unclosed == [] and page.tags.count("svg") == 1
     for finding in alarms(RUNS["no regulariser"][0]):
         assert finding.sentence in page.text
-    calm = {"calm": [hacked(0).until(5)]}
-    assert "No alarm sounded." in Page(render_report("Alignment", [alignment_section(calm)])).text
+    calm, window = {"calm": [hacked(0).until(5)]}, AlarmSettings(window=5)
+    assert "No alarm sounded." in Page(render_report("Alignment", [alignment_section(calm, window)])).text
+    assert "No alarm can sound: there are 5 records." in Page(render_report("A", [alignment_section(calm)])).text
 
 
 def test_the_drawing_follows_the_readers_colours():

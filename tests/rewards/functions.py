@@ -2,7 +2,7 @@
 
 
 def brightness(images, prompts):
-    return images.mean(dim=(1, 2, 3)).tolist()
+    return images.mean(dim=(1, 2, 3))
 
 
 def sometimes(images, prompts):

@@ -146,7 +146,10 @@ def _draw(path: Path, flops: dict[str, float], held: dict[str, float]) -> None:
     from dina_lrm.reports.theme import save_figure
 
     rewards = [job.removeprefix(_STEP) for job in flops if job.startswith(_STEP)]
-    costs = [StepCost(name, flops[_REWARD + name], flops[_STEP + name], held[_STEP + name]) for name in rewards]
+    costs = [
+        StepCost(name, float(flops[_REWARD + name]), float(flops[_STEP + name]), float(held[_STEP + name]))
+        for name in rewards
+    ]
     save_figure(refl_cost(costs), path)
 
 

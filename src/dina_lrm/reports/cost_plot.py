@@ -26,10 +26,10 @@ def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
     if not costs:
         raise ValueError("refl_cost: no ReFL step among the jobs; accepted: one or more")
     flops, flop_unit = _scaled(
-        [cost.step_flops for cost in costs], 1e3, ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs")
+        [cost.step_flops for cost in costs], 1000, ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs")
     )
     of_reward = [cost.reward_flops * full / cost.step_flops for cost, full in zip(costs, flops, strict=True)]
-    memory, memory_unit = _scaled([cost.step_bytes for cost in costs], 2**10, ("B", "KiB", "MiB", "GiB"))
+    memory, memory_unit = _scaled([cost.step_bytes for cost in costs], 1024, ("B", "KiB", "MiB", "GiB"))
     names = [cost.reward for cost in costs]
     with drawing(theme):
         figure = Figure(figsize=(7.6, 0.9 + 0.42 * len(costs)))
@@ -51,7 +51,7 @@ def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], label: str,
     axes.set_xlabel(label)
 
 
-def _scaled(values: Sequence[float], base: float, units: Sequence[str]) -> tuple[list[float], str]:
+def _scaled(values: Sequence[float], base: int, units: Sequence[str]) -> tuple[list[float], str]:
     """The values in the largest unit in which the largest of them is 1 or more."""
     power = 0
     while power + 1 < len(units) and max(values) >= base ** (power + 1):
