@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import torch
@@ -31,6 +30,7 @@ from dina_lrm.alignment.lpo import Lpo
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.refl import Refl
+from dina_lrm.alignment.run_numbers import RunNumbers
 from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.moving_average import MovingAverage
 from dina_lrm.run_checkpoints import (
@@ -41,8 +41,6 @@ from dina_lrm.run_checkpoints import (
     restore_learning_state,
     save_checkpoint,
 )
-from dina_lrm.run_metrics import MetricsFile
-from dina_lrm.run_trackers import RunTrackers
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,
@@ -123,7 +121,7 @@ class AlignmentRun:
         self._standardise(looks)
         last = min(self.config.steps, stop_after or self.config.steps)
         done = start
-        with _Numbers(self.config, self.folder, start) if looks else nullcontext() as numbers:
+        with RunNumbers(self.config, self.folder, start) if looks else nullcontext() as numbers:
             if start == 0:
                 stopped = self._look(looks, 0, on_look, numbers)
             while done < last and stopped is None:
@@ -139,7 +137,7 @@ class AlignmentRun:
         self._processes.wait()
         return outcome
 
-    def _update(self, step: int, numbers: _Numbers | None, on_step: OnStep) -> None:
+    def _update(self, step: int, numbers: RunNumbers | None, on_step: OnStep) -> None:
         outcome = self._of_all(self._algorithm.update(step, lambda: self._learn(step)))
         done = step + 1
         if done % self.config.ema_every == 0:
@@ -199,7 +197,7 @@ class AlignmentRun:
         found = json.loads(path.read_text(encoding="utf-8"))
         self.objective.standardise({name: (mean, deviation) for name, (mean, deviation) in found.items()})
 
-    def _look(self, looks: Looks | None, step: int, on_look: OnLook, numbers: _Numbers | None) -> str | None:
+    def _look(self, looks: Looks | None, step: int, on_look: OnLook, numbers: RunNumbers | None) -> str | None:
         """The sentence of an alarm that stops the run, or None; the same on all processes."""
         said = None
         if looks:
@@ -250,35 +248,6 @@ class AlignmentRun:
             return None
         found = RunOutcome(**json.loads(path.read_text(encoding="utf-8")))
         return found if found.stopped or found.steps >= self.config.steps else None
-
-
-class _Numbers:
-    """Where the numbers of a run go while it goes on: metrics.jsonl and trackers."""
-
-    def __init__(self, config: AlignConfig, folder: Path, start: int) -> None:
-        self._metrics = MetricsFile(folder, start)
-        self._trackers = RunTrackers(config.trackers, folder, config.to_dict())
-
-    def of_update(self, step: int, outcome: Outcome) -> None:
-        plain = asdict(outcome)
-        values = {**plain.pop("details"), **plain}
-        self._metrics.write(step, values)
-        self._trackers.log(step, values)
-
-    def of_look(self, look: Look) -> None:
-        """monitor.jsonl has them already."""
-        self._trackers.log(look.step, {"look": look.means()})
-
-    def __enter__(self) -> _Numbers:
-        self._metrics.__enter__()
-        self._trackers.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._trackers.__exit__(kind, error, trace)
-        self._metrics.__exit__(kind, error, trace)
 
 
 def _fingerprint(prompts: Sequence[str]) -> str:

@@ -152,7 +152,8 @@ def _run(
     found |= {"lora": str(out / "lora"), "report": str(page)}
     if outcome.stopped:
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"
-        raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {outcome.stopped}{kept}", found)
+        told = outcome.stopped.removesuffix(".")
+        raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {told}{kept}", found)
     return found
 
 

@@ -205,7 +205,7 @@ def _table(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCos
         "drift",
         "seeds",
     )
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    lines = _heads(heads)
     for name in _present(study, cells):
         own = of_variant(cells, name)
         last = own[0].records[-1].step
@@ -226,7 +226,7 @@ def _alarm_table(study: AlignmentStudy, cells: Cells) -> list[str]:
         "gain after roll-back",
         "gain at the end",
     )
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    lines = _heads(heads)
     for name in _present(study, cells):
         own = of_variant(cells, name)
         found = [gain(cells, name, look=look) for look in (best_look, rolled_back, -1)]
@@ -235,6 +235,10 @@ def _alarm_table(study: AlignmentStudy, cells: Cells) -> list[str]:
         told = [f"{text}, at {step}" for text, step in zip(gains, steps, strict=False)]
         lines.append(f"| {' | '.join([_label(name), alarmed(own, False), alarmed(own, True), *told, gains[-1]])} |")
     return lines
+
+
+def _heads(names: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
 
 
 def _steps(own: Sequence[AlignedCell], look: Chosen) -> str:
