@@ -120,26 +120,27 @@ class Objective:
         seed: int,
         conditioning: Conditioning | None,
     ) -> Tensor:
-        if isinstance(reward, LatentReward):
-            return reward.model.normalize(self._raw(reward, latents, prompts, seed, conditioning))
-        if isinstance(reward, Mixture) and reward.kind == "latent":
-            members = [each for each in reward.rewards if isinstance(each, LatentReward)]
-            return reward.combined([self._raw(each, latents, prompts, seed, conditioning) for each in members])
-        if isinstance(reward, RemoteReward):
-            told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
-            return reward.score(latents.float(), told, seed)
-        return reward(self._generator.images(latents), list(prompts)).float()
+        scores = self._raw(reward, latents, prompts, seed, conditioning)
+        return reward.model.normalize(scores) if isinstance(reward, LatentReward) else scores
 
     def _raw(
         self,
-        reward: LatentReward,
+        reward: Reward,
         latents: Tensor,
         prompts: Sequence[str],
         seed: int,
         conditioning: Conditioning | None,
     ) -> Tensor:
-        own = self.conditioning_of(reward.model, prompts, conditioning)
-        return reward.model.score_latents(latents, own, reward.noise_level, seed=seed)
+        """Scores as the reward gives them."""
+        if isinstance(reward, LatentReward):
+            own = self.conditioning_of(reward.model, prompts, conditioning)
+            return reward.model.score_latents(latents, own, reward.noise_level, seed=seed)
+        if isinstance(reward, RemoteReward):
+            told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
+            return reward.score(latents.float(), told, seed)
+        if isinstance(reward, Mixture) and reward.kind == "latent":
+            return reward.combined([self._raw(each, latents, prompts, seed, conditioning) for each in reward.rewards])
+        return reward(self._generator.images(latents), list(prompts)).float()
 
 
 def _loaded(term: RewardTerm, generator: Generator) -> Reward:
