@@ -130,6 +130,9 @@ def test_bad_input_names_the_option(tmp_path, capsys):
         words = ["align", "refl", "synthetic", "--prompts", str(given), "--out", str(tmp_path / "run")]
         assert main(words) == 2
         assert message in capsys.readouterr().err
+    words = ["align", "refl", "synthetic", "--prompts", "synthetic", "--out", str(empty), "--dry-run"]
+    assert main(words) == 2
+    assert "empty.txt is a file; accepted: a folder" in capsys.readouterr().err
     words = ["align", "flow-grpo", "synthetic", "--prompts", "synthetic", "--out", str(tmp_path / "run")]
     assert main([*words, "--dry-run", "--looks.golden", "image:synthetic"]) == 2
     assert "golden reward 'image:synthetic'" in capsys.readouterr().err
