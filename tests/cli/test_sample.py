@@ -115,6 +115,9 @@ def test_prompts_of_another_world_have_no_truth(tmp_path, capsys):
         (["--generator", "synthetic-unet"], "A reward of another family reads pictures, as image:MODEL"),
         (["--guidance", "-1"], "generator.guidance: got -1"),
         (["--prompts", "a small red ring right of a large blue bar " * 5], "longer than the text encoders read"),
+        # Longer than a name of a file may be
+        (["--prompts", "a small red ring right of a large blue bar " * 9], "longer than the text encoders read"),
+        (["--prompts", "a ring", "a small red ring right of a large blue bar " * 9], "longer than the text encoders"),
         (["--prune", "1:1"], "--prune with --method best-of-n"),
         (["--method", "pruned", "--prune", "1:3"], "keep: got 3, accepted: at most 2"),
         (["--method", "pruned", "--prune", "3:1"], "step: got 3, accepted: at most 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +32,9 @@ def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
 
 def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
     """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
-    if len(given) == 1 and given[0] and (given[0] == SYNTHETIC or Path(given[0]).exists() or _like_a_file(given[0])):
+    if len(given) == 1 and given[0] and (given[0] == SYNTHETIC or os.path.exists(given[0]) or _like_a_file(given[0])):
         return list(prompts_of(given[0], seeds, count).prompts)
-    files = [text for text in given if _like_a_file(text) or (text and Path(text).is_file())]
+    files = [text for text in given if _like_a_file(text) or os.path.isfile(text)]
     if files:
         raise ValueError(f"--prompts {files[0]}: names a file among several prompts; accepted: one file, or prompts")
     return list(given)
