@@ -93,7 +93,9 @@ class Objective:
         """
         parts = {}
         for term, reward in zip(self._terms, self.rewards, strict=True):
-            scores = self._scores(reward, latents, prompts, seed, conditioning)
+            scores = self._raw(reward, latents, prompts, seed, conditioning)
+            if isinstance(reward, LatentReward):
+                scores = reward.model.normalize(scores)
             if scores.shape != (len(latents),):
                 raise ValueError(
                     f"reward {term.name!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
@@ -111,17 +113,6 @@ class Objective:
             mean, deviation = self._scales.get(term.name, (0.0, 1.0))
             rows.append(term.weight * (parts[term.name] - mean) / deviation)
         return torch.stack(rows).sum(dim=0)
-
-    def _scores(
-        self,
-        reward: Reward,
-        latents: Tensor,
-        prompts: Sequence[str],
-        seed: int,
-        conditioning: Conditioning | None,
-    ) -> Tensor:
-        scores = self._raw(reward, latents, prompts, seed, conditioning)
-        return reward.model.normalize(scores) if isinstance(reward, LatentReward) else scores
 
     def _raw(
         self,

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
+from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
-
-_SEEDS = (0, 1, 2)
 
 
 @dataclass
@@ -31,7 +29,7 @@ class Arguments(CommonArguments):
     """Ablations, or "all"."""
     out: Path = Path("ablations")
     """Folder for cells/, results.json and plots/; the page beside it has its name, OUT.md."""
-    seeds: tuple[int, ...] = _SEEDS
+    seeds: tuple[int, ...] = FIRST_SEEDS
     """Each decides training pairs, start and noise; the test pairs are the same for all."""
     steps: int = STEPS
     """Training steps of each model."""
@@ -70,8 +68,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    seeds = f" --seeds {' '.join(map(str, arguments.seeds))}" if arguments.seeds != _SEEDS else ""
-    command = f"dina-lrm ablate {' '.join(arguments.names)}{seeds} --out {arguments.out}"
+    command = study_command("ablate", arguments.names, arguments.seeds, arguments.out)
     page = write_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}", markup=False)
     return {"trained": trained, "page": page, "results": json.loads((arguments.out / "results.json").read_text())}

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
+from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
-
-_SEEDS = (0, 1, 2)
 
 
 @dataclass
@@ -29,7 +27,7 @@ class Arguments(CommonArguments):
     """Studies, or "all"."""
     out: Path = Path("alignment")
     """Folder for cells/, results.json, plots/ and pictures/; the page beside it has its name, OUT.md."""
-    seeds: tuple[int, ...] = _SEEDS
+    seeds: tuple[int, ...] = FIRST_SEEDS
     """Each decides the LoRA's start, prompts and noise; what is looked at is the same for all."""
     steps: int | None = None
     """Updates of each run; by default as many as its recipe has."""
@@ -66,8 +64,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             lambda line: shown.print(line, markup=False),
             report,
         )
-    seeds = f" --seeds {' '.join(map(str, arguments.seeds))}" if arguments.seeds != _SEEDS else ""
-    command = f"dina-lrm align study {' '.join(arguments.names)}{seeds} --out {arguments.out}"
+    command = study_command("align study", arguments.names, arguments.seeds, arguments.out)
     page = write_alignment_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}", markup=False)
     return {"runs": made, "page": str(page), "results": json.loads((arguments.out / "results.json").read_text())}

@@ -14,6 +14,8 @@ import tyro
 if TYPE_CHECKING:
     from rich.console import Console
 
+FIRST_SEEDS = (0, 1, 2)
+"""Of studies, where no others are given."""
 ReportProgress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
 
@@ -70,6 +72,12 @@ def check_seeds(seeds: Sequence[int]) -> None:
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         given = " ".join(map(str, seeds))
         raise UserError(f"--seeds {given}: accepted are one or more different numbers of at least 0")
+
+
+def study_command(name: str, studies: Sequence[str], seeds: Sequence[int], out: Path) -> str:
+    """The command that writes a page of results again."""
+    other = f" --seeds {' '.join(map(str, seeds))}" if tuple(seeds) != FIRST_SEEDS else ""
+    return f"dina-lrm {name} {' '.join(studies)}{other} --out {out}"
 
 
 def console(quiet: bool = False) -> Console:

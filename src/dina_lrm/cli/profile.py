@@ -114,9 +114,9 @@ def _count(arguments: Arguments) -> dict[str, object]:
         markup=False,
     )
     if arguments.plot is not None:
-        last = {row.job: row.cost for row in rows if (row.pixels, row.batch) == max(todo)}
-        held = {row.job: row.memory_bytes for row in rows if (row.pixels, row.batch) == max(todo)}
-        _draw(arguments.plot, {job: cost.forward + cost.backward for job, cost in last.items()}, held)
+        last = [row for row in rows if (row.pixels, row.batch) == max(todo)]
+        flops = {row.job: row.cost.forward + row.cost.backward for row in last}
+        _draw(arguments.plot, flops, {row.job: row.memory_bytes for row in last})
     datasets = [{"pixels": side, **asdict(cost)} for side, cost in costs.items()]
     return {"subject": arguments.subject, "gpu": arguments.gpu, "jobs": found, "datasets": datasets}
 
