@@ -60,3 +60,13 @@ def test_a_whole_number_will_do_for_a_float() -> None:
 def test_what_does_not_fit_is_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_plain(Outer, values)
+
+
+def test_a_missing_key_without_a_default_is_named():
+    @dataclass(frozen=True)
+    class Record:
+        step: int
+        name: str = ""
+
+    with pytest.raises(ValueError, match=r"state: the key 'step' is missing; expected: step, name"):
+        from_plain(Record, {"name": "x"}, "state")

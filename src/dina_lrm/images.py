@@ -84,6 +84,13 @@ def fit(pixels: Float[Tensor, "3 height width"], bucket: Bucket) -> Float[Tensor
     return pixels[:, top : top + bucket.height, left : left + bucket.width]
 
 
+def png_bytes(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def _decoded(name: str, source: Image.Image | Path | io.BytesIO) -> Image.Image:
     # Decoders raise whatever comes to hand on broken input (OSError, SyntaxError, struct.error, ...).
     try:

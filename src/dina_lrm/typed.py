@@ -36,7 +36,8 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
 def from_plain(kind: type[Config], values: object, where: str = "config") -> Config:
     """Build the dataclass `kind` from plain values; missing keys take their defaults.
 
-    Raises `ValueError` for an unknown key, a value of the wrong type or a value the class itself refuses.
+    Raises `ValueError` for an unknown key, a missing one that has no default, a value of the wrong type or a value the
+    class itself refuses.
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{where}: expected a table of settings, got {values!r}")
@@ -44,8 +45,16 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     for key in values:
         if key not in accepted:
             raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
+    missing = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _required(field, values)]
+    if missing:
+        raise ValueError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
     hints = typing.get_type_hints(kind)
     return kind(**{key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+
+
+def _required(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
+    has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    return field.init and not has_default and field.name not in values
 
 
 def unknown_key(where: str, key: str, accepted: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from dina_lrm.data.files import png_bytes
+from dina_lrm.images import png_bytes
 from dina_lrm.synthetic.comparisons import training_comparisons
 
 MADE = training_comparisons(prompts=2, images=4, seed=0)

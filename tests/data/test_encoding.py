@@ -11,8 +11,7 @@ from dina_lrm.data.buckets import buckets_for
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding import encode_comparisons
-from dina_lrm.data.files import png_bytes
-from dina_lrm.images import to_pixels
+from dina_lrm.images import png_bytes, to_pixels
 
 RESOLUTION = 32
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.files import png_bytes
 from dina_lrm.data.sources import SOURCES, read_comparisons, write_comparisons
+from dina_lrm.images import png_bytes
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dina_lrm.data.files import png_bytes
 from dina_lrm.data.sources import read_comparisons
+from dina_lrm.images import png_bytes
 from dina_lrm.reports.blind_vote import VotePair, save_vote_pairs, write_blind_vote
 from tests.reports.browser import SCHEMES, WIDTHS, chromium, opened
 from tests.reports.page import Page

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dina_lrm.data.files import png_bytes
+from dina_lrm.images import png_bytes
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.score_files import score_files, weights_hash
 from dina_lrm.rewards.score_rows import ScoreRow

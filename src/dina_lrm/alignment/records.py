@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dina_lrm.alignment.alarm import History, Series
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.typed import from_plain, to_plain
 
 MONITOR_FILE: Final = "monitor.jsonl"

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from dina_lrm.alignment.generator import Generator
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 
 
 @dataclass(frozen=True, eq=False)

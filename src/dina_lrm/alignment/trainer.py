@@ -31,7 +31,6 @@ from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.refl import Refl
 from dina_lrm.alignment.run_numbers import RunNumbers
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.moving_average import MovingAverage
 from dina_lrm.run_checkpoints import (
     Checkpoint,
@@ -41,6 +40,7 @@ from dina_lrm.run_checkpoints import (
     restore_learning_state,
     save_checkpoint,
 )
+from dina_lrm.runs.files import replaced_when_complete
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,

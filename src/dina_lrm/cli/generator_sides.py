@@ -13,9 +13,9 @@ from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.samples import PicturePlan, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun, lora_folder, tuning_run
 from dina_lrm.cli.common import ReportProgress, UserError
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
 from dina_lrm.rewards.score_files import weights_hash
+from dina_lrm.runs.files import replaced_when_complete
 
 
 @dataclass(frozen=True)

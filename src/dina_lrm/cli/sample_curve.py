@@ -51,9 +51,9 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{name.replace('_', '-')} {given}: accepted are whole numbers of at least {least}")
     if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds) or min(arguments.seeds) < 0:
         raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are different numbers of at least 0")
-    from dina_lrm.data.files import replaced_when_complete
     from dina_lrm.experiments.sampling_curve import best_of_n_curve, curve_plot, curve_table
     from dina_lrm.reports.theme import save_figure
+    from dina_lrm.runs.files import replaced_when_complete
     from dina_lrm.typed import to_plain
 
     schedules = _schedules(arguments.steps)

@@ -16,9 +16,9 @@ from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.selection import Selection
 from dina_lrm.cli.result import plain
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.evaluation.bootstrap import bootstrap_interval
 from dina_lrm.reports.gallery import gallery, save_gallery
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.synthetic.captions import true_values
 
 Pixels = NDArray[np.uint8]

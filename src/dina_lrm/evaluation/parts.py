@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.evaluation.evaluate import JudgedSet
 from dina_lrm.evaluation.results import SetResult
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.typed import from_plain, to_plain
 
 

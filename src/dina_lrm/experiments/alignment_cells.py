@@ -17,8 +17,8 @@ from jaxtyping import Float
 from dina_lrm.alignment.alarm import History
 from dina_lrm.alignment.looks import SAMPLES
 from dina_lrm.alignment.records import Record, history_of, read_records
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import cell_name
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.synthetic.captions import true_values
 from dina_lrm.typed import from_plain, to_plain
 

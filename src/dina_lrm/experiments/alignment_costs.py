@@ -15,7 +15,7 @@ from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.trainer import ALGORITHMS
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.typed import from_plain
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dina_lrm.alignment.alarm import AlarmSettings
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.alignment_alarms import alarmed, best_look, rolled_back, window_of
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs
@@ -37,6 +36,7 @@ from dina_lrm.recipes.alignment_study import (
 from dina_lrm.reports.alignment_plots import MANY_RUNS, alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
+from dina_lrm.runs.files import replaced_when_complete
 
 _MINUS: Final = "\u2212"
 _BANDS: Final = (

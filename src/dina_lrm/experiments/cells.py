@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.typed import from_plain, to_plain
 
 

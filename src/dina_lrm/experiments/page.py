@@ -11,7 +11,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dina_lrm.data.files import replaced_when_complete
 from dina_lrm.experiments.cells import Cell, load_cells
 from dina_lrm.experiments.estimates import (
     MEAN,
@@ -34,6 +33,7 @@ from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
 from dina_lrm.recipes.variants import PIXELS, READING_NAMES, SWEEP, VARIANTS
 from dina_lrm.reports.axes import line_with_band, percent_axis, title_of
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
+from dina_lrm.runs.files import replaced_when_complete
 
 REFERENCE = Row("base")
 

@@ -24,7 +24,7 @@ from dina_lrm.alignment.pruning import Pruning, survivors
 from dina_lrm.alignment.selection import SamplingPlan
 from dina_lrm.alignment.step_scores import StepScorer
 from dina_lrm.alignment.steps import Ode
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.synthetic.captions import true_values
 
 READINGS = ("clean", "noisy")

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, final
 
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource
-from dina_lrm.data.files import png_bytes, replaced_when_complete
 from dina_lrm.data.sources.ours import COLUMNS
+from dina_lrm.images import png_bytes
+from dina_lrm.runs.files import replaced_when_complete
 
 PARQUET_ROWS = 256
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dina_lrm.data.files import replaced_when_complete
+from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, score_pictures, train_pixel_judge
 

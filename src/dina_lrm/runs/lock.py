@@ -1,0 +1,77 @@
+"""One writer a folder or table: a second one is refused at once, and told who is there.
+
+The lock is the operating system's, so that it ends with its process, however that ends. A folder is locked itself; a
+table by a hidden file beside it, which goes with the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+class BusyError(ValueError):
+    """Another process writes to the same place."""
+
+
+@contextmanager
+def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
+    """Hold `target`, a folder that exists or a file to be, for this process alone.
+
+    Raises:
+        BusyError: another process holds it, or this one does already.
+    """
+    target = target.absolute()
+    place = target if target.is_dir() and os.name != "nt" else target.with_name(f".{target.name}.lock")
+    descriptor = _locked(place)
+    if descriptor is None:
+        raise BusyError(f"{target}: another process is writing there; wait for {waits_for}, or give another name")
+    try:
+        yield
+    finally:
+        if place != target:
+            with suppress(OSError):  # while it is held, so that nobody can hold a file without a name
+                place.unlink()
+        os.close(descriptor)
+
+
+def _locked(place: Path) -> int | None:
+    """An open descriptor that holds `place`, or None when another one does."""
+    while True:
+        descriptor = os.open(place, os.O_RDONLY) if place.is_dir() else os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _try_lock(descriptor):
+                os.close(descriptor)
+                return None
+            if _same_file(descriptor, place):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last holder removed it between our opening and our locking
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _same_file(descriptor: int, place: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(place))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,97 @@
+"""What this program made, and may therefore replace: nothing else is ever removed.
+
+A folder that may be written again holds a marker, `.dina-lrm.json`: what kind of artefact it is and the SHA-256 of each
+of its files. A folder without the marker, of another kind, with a file that the marker does not know, or with one that
+was changed since, belongs to somebody: it is refused by name and stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dina_lrm.runs.content import content_of
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.json_files import read_record
+from dina_lrm.typed import to_plain
+
+MARKER: Final = ".dina-lrm.json"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the marker says. `id` is a hash of the rest, so that equal artefacts are equal to the byte."""
+
+    made_by: str
+    kind: str
+    files: dict[str, str]
+    id: str
+
+
+def mark(folder: Path, kind: str) -> None:
+    """Write the marker of a folder that is complete; a file that comes later is somebody else's."""
+    files = {name: content_of(path) for name, path in sorted(_entries(folder)) if name != MARKER}
+    told = "\n".join([kind, *(f"{digest} {name}" for name, digest in files.items())])
+    found = Made("dina-lrm", kind, files, hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
+    write_json(folder / MARKER, to_plain(found))
+
+
+def is_made_here(folder: Path, kind: str) -> bool:
+    """Whether `folder` may be replaced by another artefact of that kind."""
+    return _reason_against(folder, kind) is None
+
+
+def check_replaceable(folder: Path, kind: str) -> None:
+    """Pass a name that is free, an empty folder, and what this program made of that kind and nobody touched.
+
+    Raises FileExistsError naming the file that is in the way.
+    """
+    reason = _reason_against(folder, kind)
+    if reason is not None:
+        raise FileExistsError(
+            f"{reason}; nothing was removed. Accepted: a new name, an empty folder, or {_article(kind)}"
+        )
+
+
+def _reason_against(folder: Path, kind: str) -> str | None:
+    if not folder.exists() and not folder.is_symlink():
+        return None
+    if not folder.is_dir():
+        return f"{folder}: is a file"
+    entries = dict(_entries(folder))
+    if not entries:
+        return None
+    first = min(entries)
+    if MARKER not in entries:
+        return f"{folder}: holds {first!r}, and no {MARKER} says that this program made the folder"
+    try:
+        made = read_record(Made, folder / MARKER)
+    except ValueError as error:
+        return str(error)
+    if made.kind != kind:
+        return f"{folder}: is {_article(made.kind)}"
+    foreign = sorted(entries.keys() - made.files.keys() - {MARKER})
+    if foreign:
+        return f"{folder}: holds {foreign[0]!r}, which this program did not make"
+    changed = [name for name, path in sorted(entries.items()) if name != MARKER and _differs(path, made.files[name])]
+    return f"{folder}: {changed[0]!r} was changed since it was made" if changed else None
+
+
+def _differs(path: Path, digest: str) -> bool:
+    return path.is_symlink() or not path.is_file() or content_of(path) != digest
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Everything below a folder but folders that hold something, by the name relative to it; links are not followed."""
+    for place, folders, names in os.walk(folder):
+        linked = [name for name in folders if (Path(place) / name).is_symlink()]
+        for name in [*names, *linked]:
+            yield (Path(place) / name).relative_to(folder).as_posix(), Path(place) / name
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} that this program made"
