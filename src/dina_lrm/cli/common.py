@@ -88,6 +88,22 @@ def console(quiet: bool = False) -> Console:
 
 
 @contextmanager
+def library_log(quiet: bool = False) -> Iterator[None]:
+    """Inside, what the library notes of its work, such as which weights it reads, is told on standard error."""
+    import logging
+
+    log, handler = logging.getLogger("dina_lrm"), logging.StreamHandler()
+    before = log.level
+    log.setLevel(logging.ERROR if quiet else logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
+@contextmanager
 def progress(description: str, quiet: bool = False) -> Iterator[ReportProgress]:
     """Progress on standard error: a bar in a terminal, a line every tenth of the work in a log.
 

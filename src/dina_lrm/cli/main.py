@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from dina_lrm import __version__
-from dina_lrm.cli.common import CommandFailed, CommonArguments
+from dina_lrm.cli.common import CommandFailed, CommonArguments, library_log
 from dina_lrm.cli.result import check_writable, write_json
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
         os.environ.setdefault(variable, value)
     try:
         check_writable(arguments.json)
-        write_json(arguments.json, module.run(arguments))
+        with library_log(arguments.quiet):
+            found = module.run(arguments)
+        write_json(arguments.json, found)
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("DINA_LRM_DEBUG") == "1":
             raise
