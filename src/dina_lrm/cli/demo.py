@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.demo.settings import DemoSettings
+from dina_lrm.cli.common import CommonArguments, UserError, check_folder, console, progress
+from dina_lrm.demo.settings import KIND, DemoSettings
+from dina_lrm.runs.ownership import check_replaceable
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Arguments(CommonArguments):
     """
 
     out: Path = Path("demo")
-    """Folder for report.html, results.json, the images and the runs; what an earlier demo left there is replaced."""
+    """Folder for report.html, results.json, images and runs; an earlier demo that nobody changed is replaced."""
     seed: int = DemoSettings.seed
     """Of the data, the models and the scores."""
     prompts: int = DemoSettings.prompts
@@ -40,11 +41,11 @@ def run(arguments: Arguments) -> dict[str, object]:
     for name, least in (("prompts", 100), ("pairs", 50), ("steps", 1), ("updates", 1), ("looked_at", 2)):
         if getattr(arguments, name) < least:
             raise UserError(f"--{name.replace('_', '-')}: got {getattr(arguments, name)}; accepted: at least {least}")
-    _make_room(arguments.out)
+    check_folder("--out", arguments.out)
+    check_replaceable(arguments.out, KIND)
     from rich.table import Table
 
     from dina_lrm.demo.run import run_demo
-    from dina_lrm.demo.settings import DemoSettings
 
     shown = console(arguments.quiet)
     sizes = (arguments.prompts, arguments.pairs, arguments.steps, arguments.updates, arguments.looked_at)
@@ -74,18 +75,3 @@ def run(arguments: Arguments) -> dict[str, object]:
         f"{found['seconds']:.0f} s, seed {found['seed']}; look at {arguments.out / 'report.html'}", markup=False
     )
     return found
-
-
-def _make_room(out: Path) -> None:
-    """Remove what an earlier demonstration left; refuse a folder that holds anything else."""
-    import shutil
-
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UserError(f"{out}: is a file; give a folder")
-    ours = {"report.html", "results.json", "images", "runs", "work"}
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
-    if foreign:
-        raise UserError(f"{out}: holds {foreign[0]!r}, which no demonstration wrote; give another folder")
-    shutil.rmtree(out)
