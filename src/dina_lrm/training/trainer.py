@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 
+from dina_lrm.checkpoint import check_free
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, save_checkpoint
@@ -135,7 +136,9 @@ class Trainer:
 
     def run(self, resume: bool = False) -> TrainResult:
         """Train from the start or the newest checkpoint to the end, or until asked to stop."""
+        model_folder = self.folder / "model"
         if self._main:
+            check_free(model_folder)  # not at the end of the work
             open_run_folder(self.folder, self.record, resume)
         self._accelerator.wait_for_everyone()
         first = self._restore() if resume else 0
@@ -143,9 +146,8 @@ class Trainer:
         with start_trackers(self._accelerator, self.record):
             done, stopped = self._loop(first)
         seconds = time.perf_counter() - start
-        model, model_folder, measured = self.stepper.model, None, None
+        model, measured = self.stepper.model, None
         if stopped is None:
-            model_folder = self.folder / "model"
             model, measured = finished_model(
                 self.stepper, self.data, self.validation, self.record, model_folder, self._main
             )
@@ -153,7 +155,7 @@ class Trainer:
         return TrainResult(
             folder=self.folder,
             model=model,
-            model_folder=model_folder,
+            model_folder=model_folder if stopped is None else None,
             steps=done,
             total_steps=self.total_steps,
             stopped=stopped,
