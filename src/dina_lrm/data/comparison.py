@@ -11,13 +11,15 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image
+
+from dina_lrm.pictures.sources import described, plain_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class EncodedImage:
 
 ImageSource = str | Path | bytes | Image.Image | EncodedImage
 """Where an image is: a path, the bytes of an image file, an image in memory, or its latents."""
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class Comparison:
 
     `preference` is P(a preferred to b) in [0, 1], 0.5 a tie; `weight` scales its loss and is at least 0. `source` says
     which data set it is from, `pair_id` names the judgement, `prompt_id` the group of judgements it belongs to. `votes`
-    is how many people judged, `confidence` what the data set says of its own label, in [0, 1].
+    is how many people judged, `confidence` what the data set says of its own label, in [0, 1]. Numbers may be NumPy's,
+    images also file objects, other buffers and {"bytes", "path"}: they are kept as plain numbers, bytes and paths.
 
     Raises:
         ValueError: an empty prompt, a preference or confidence outside [0, 1], a negative or non-finite weight, less
@@ -73,6 +77,8 @@ class Comparison:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
+        for name, plain in _PLAIN.items():
+            object.__setattr__(self, name, plain(getattr(self, name), name))
         if not self.prompt.strip():
             raise ValueError("prompt is empty; give the text that both images were made for")
         if not 0.0 <= self.preference <= 1.0:
@@ -83,9 +89,6 @@ class Comparison:
             raise ValueError(f"votes is {self.votes!r}; give how many people judged, at least 1, or leave it out")
         if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence is {self.confidence!r}; give a number in [0, 1], or leave it out")
-        for name, image in (("image_a", self.image_a), ("image_b", self.image_b)):
-            if isinstance(image, str | bytes) and not image:
-                raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
 
     @property
     def is_tie(self) -> bool:
@@ -95,6 +98,65 @@ class Comparison:
     def swapped(self) -> Comparison:
         """The same judgement with the images in the other order."""
         return dataclasses.replace(self, image_a=self.image_b, image_b=self.image_a, preference=1.0 - self.preference)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: {described(value)}; accepted: text")
+    return str(value)
+
+
+def _name(value: object, name: str) -> str | None:
+    # Names of judgements are often numbers
+    return None if value is None else str(value) if isinstance(value, int | np.integer) else _text(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if not isinstance(value, _NUMBERS):
+        raise ValueError(f"{name}: {described(value)}; accepted: a number")
+    return float(value)
+
+
+def _optional_number(value: object, name: str) -> float | None:
+    return None if value is None else _number(value, name)
+
+
+def _count(value: object, name: str) -> int | None:
+    if value is None:
+        return None
+    number = _number(value, name)
+    if not number.is_integer():
+        raise ValueError(f"{name} is {number!r}; accepted: a whole number of at least 1")
+    return int(number)
+
+
+def _image(value: object, name: str) -> ImageSource:
+    if isinstance(value, EncodedImage):
+        return value
+    if isinstance(value, str | bytes | bytearray | memoryview) and not value:
+        raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
+    try:
+        found = plain_picture(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if not isinstance(found, str | Path | bytes | Image.Image):
+        raise ValueError(f"{name}: {described(value)}; give a path, the bytes of an image file, or a PIL image")
+    return found
+
+
+_PLAIN: dict[str, Callable[[object, str], object]] = {
+    "prompt": _text,
+    "image_a": _image,
+    "image_b": _image,
+    "preference": _number,
+    "weight": _number,
+    "source": _name,
+    "pair_id": _name,
+    "prompt_id": _name,
+    "votes": _count,
+    "confidence": _optional_number,
+}
+"""How each field becomes what is written and read back as it is."""
 
 
 def shuffle_sides(comparisons: Iterable[Comparison], seed: int) -> Iterator[Comparison]:
