@@ -47,7 +47,7 @@ class StepBar:
 
     def say(self, message: str) -> None:
         """One line above the bar."""
-        self._console.print(message)
+        self._console.print(message, markup=False, soft_wrap=True)
 
 
 class RunningMeans:
