@@ -41,6 +41,13 @@ def held_folder(folder: Path, holds: bool = True) -> Iterator[None]:
                 folder.rmdir()
 
 
+def check_free(folder: Path) -> None:
+    """Raise BusyError where another process holds `folder`: a first look, before anything long; it is not made."""
+    if folder.is_dir():
+        with one_writer(folder):
+            pass
+
+
 @contextmanager
 def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
     """Hold `target`, a folder that exists or a file to be, for this process alone.
