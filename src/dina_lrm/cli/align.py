@@ -17,11 +17,11 @@ from dina_lrm.cli.common import (
     CommandFailed,
     CommonArguments,
     UserError,
-    check_folder,
     chosen_device,
     console,
     progress,
 )
+from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.lock import check_free
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _run(
     if processes.count > 1:
         device = str(processes.device)
     quiet = arguments.quiet or not processes.main
-    say = console(quiet)
+    say = console(quiet, live=True)
     looks: list[dict[str, object]] = []
 
     def on_step(step: int, steps: int, reward: float) -> None:
@@ -130,18 +130,18 @@ def _run(
         found = look_line(look)
         looks.append(found)
         values = ", ".join(f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float))
-        say.print(f"step {look.step}: {values}", markup=False)
+        say.print(f"step {look.step}: {values}")
         for alarm in look.alarms:
-            say.print(f"  alarm: {alarm.sentence}", markup=False)
+            say.print(f"  alarm: {alarm.sentence}")
         write_sample_sheet(out, look)
 
     generator = loaded_generator(config.generator, device, config.seed)
     aligned = AlignmentRun(
-        config, generator, prompts, shown, out, arguments.resume, processes, lambda text: say.print(text, markup=False)
+        config, generator, prompts, shown, out, arguments.resume, processes, lambda text: say.print(text)
     )
     taken, window = config.number_of_looks(), config.looks.window
     if taken < window and not arguments.dry_run:
-        say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound", markup=False)
+        say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound")
     with progress("updates", quiet) as report, stop_on_signals() as stop:
         clock.began = time.perf_counter()
         outcome = aligned.run(on_look, on_step, stop=stop)
@@ -156,11 +156,10 @@ def _run(
         say.print(
             f"stopped by {outcome.interrupted} after update {outcome.steps} of {config.steps}; the state is saved, "
             "--resume goes on",
-            markup=False,
         )
         return found
-    say.print(f"LoRA: {out / 'lora'}", markup=False)
-    say.print(f"Report: {page}", markup=False)
+    say.print(f"LoRA: {out / 'lora'}")
+    say.print(f"Report: {page}")
     found |= {"lora": str(out / "lora"), "report": str(page)}
     if outcome.stopped:
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
+from dina_lrm.screen import table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,7 +89,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         return result
     if arguments.strict:
         raise CommandFailed(message, result)
-    shown.print(message, markup=False)
+    shown.print(message)
     return result
 
 
@@ -115,9 +116,6 @@ def _problems_file(source: str, path: Path | None) -> Path:
 
 
 def _table(title: str, report: CheckReport) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, show_header=False)
     first = "-" if report.first_preferred is None else f"{report.first_preferred:.1%} of the decided"
     sizes = [f"{size} ({count})" for size, count in report.sizes.items()]
     more = [f"and {len(sizes) - SHOWN_SIZES} more"] if len(sizes) > SHOWN_SIZES else []
@@ -141,9 +139,7 @@ def _table(title: str, report: CheckReport) -> Table:
         "votes against the named winner": report.count("conflict"),
         "image against itself": report.count("same image"),
     }
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    return table
+    return table_of(("", ""), list(rows.items()), title)
 
 
 def _range(spread: tuple[float, float, float] | None) -> str:

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
 from dina_lrm.cli.data_check import named_source
 from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
+from dina_lrm.screen import table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -100,7 +101,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     }
     if written == 0:
         raise CommandFailed(f"no comparison is left of {report[0].seen}; {arguments.out} is empty", result)
-    shown.print(f"{written} of {report[0].seen} comparisons are in {arguments.out}", markup=False)
+    shown.print(f"{written} of {report[0].seen} comparisons are in {arguments.out}")
     return result
 
 
@@ -188,10 +189,8 @@ def _told(comparisons: Iterable[Comparison], total: int, report: ReportProgress)
 
 
 def _table(title: str, kept: Filtered) -> Table:
-    from rich.table import Table
-
-    table = Table("filter", "seen", "removed", "why", title=title)
-    for row in kept.report():
-        why = ", ".join(f"{reason} ({count})" for reason, count in row.reasons.items())
-        table.add_row(row.name, str(row.seen), str(row.removed), why or "-")
-    return table
+    rows = [
+        (row.name, row.seen, row.removed, ", ".join(f"{why} ({count})" for why, count in row.reasons.items()) or "-")
+        for row in kept.report()
+    ]
+    return table_of(("filter", "seen", "removed", "why"), rows, title)

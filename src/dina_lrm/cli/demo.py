@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, UserError, check_folder, console, progress
+from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.demo.settings import KIND, DemoSettings
 from dina_lrm.runs.ownership import check_replaceable
+from dina_lrm.screen import table_of
 
 
 @dataclass
@@ -43,35 +46,33 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{name.replace('_', '-')}: got {getattr(arguments, name)}; accepted: at least {least}")
     check_folder("--out", arguments.out)
     check_replaceable(arguments.out, KIND)
-    from rich.table import Table
-
     from dina_lrm.demo.run import run_demo
 
-    shown = console(arguments.quiet)
+    shown = console(arguments.quiet, live=True)
     sizes = (arguments.prompts, arguments.pairs, arguments.steps, arguments.updates, arguments.looked_at)
     settings = DemoSettings(arguments.seed, *sizes)
     with progress("Training steps", arguments.quiet) as report:
         found = run_demo(
             arguments.out,
             settings,
-            lambda line: shown.print(line, markup=False),
+            lambda line: shown.print(line),
             report,
             f"dina-lrm demo --seed {arguments.seed}",
         )
     rows = {"ours": found["sets"], "ours, ensemble": found["ensemble"], **found["baselines"]}
-    table = Table("Accuracy in %", *(name.replace("_", " ") for name in found["sets"]))
-    for name, measured in rows.items():
-        cells = [f"{100 * m['accuracy']:.1f} ({100 * m['low']:.1f}-{100 * m['high']:.1f})" for m in measured.values()]
-        table.add_row(name.replace("_", " "), *cells)
-    table.add_row("Bayes ceiling", *(f"{100 * m['ceiling']:.1f}" for m in found["sets"].values()))
-    shown.print(table)
+    lines = [
+        [name.replace("_", " "), *(_accuracy(one) for one in measured.values())] for name, measured in rows.items()
+    ]
+    lines.append(["Bayes ceiling", *(f"{100 * m['ceiling']:.1f}" for m in found["sets"].values())])
+    shown.print(table_of(("Accuracy in %", *(name.replace("_", " ") for name in found["sets"])), lines))
     gain = found["alignment"]
     shown.print(
         f"aligned by ReFL, {gain['updates']} updates: true utility {gain['gain']:+.2f} "
         f"({gain['gain_low']:+.2f} to {gain['gain_high']:+.2f}) on {gain['pictures']} prompts",
-        markup=False,
     )
-    shown.print(
-        f"{found['seconds']:.0f} s, seed {found['seed']}; look at {arguments.out / 'report.html'}", markup=False
-    )
+    shown.print(f"{found['seconds']:.0f} s, seed {found['seed']}; look at {arguments.out / 'report.html'}")
     return found
+
+
+def _accuracy(measured: Mapping[str, float]) -> str:
+    return f"{100 * measured['accuracy']:.1f} ({100 * measured['low']:.1f}-{100 * measured['high']:.1f})"

@@ -85,17 +85,15 @@ def run(arguments: Arguments) -> dict[str, object]:
     shown.print(
         f"{header.pairs} comparisons ({header.ties} ties) of {data.images} images and {len(data.prompts)} prompts in "
         f"{arguments.out}",
-        markup=False,
     )
     if header.missing_pairs:
         shown.print(
             f"{header.missing_pairs} comparisons are missing: {header.missing_images} images cannot be read, such as "
             f"{data.missing[0].reason}; all are listed in {arguments.out / 'missing.parquet'}",
-            markup=False,
         )
     if header.truncated_prompts:
         cut = next(filter(None, data.truncated))
-        shown.print(f"{header.truncated_prompts} prompts were cut, such as by {cut}", markup=False)
+        shown.print(f"{header.truncated_prompts} prompts were cut, such as by {cut}")
     return _result(arguments, data, header)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, UserError, check_folder, console, progress
+from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
 from dina_lrm.training.config import TrainConfig
 
@@ -97,13 +98,12 @@ def _train(
         shown.print(
             f"{result.steps} steps in {result.seconds:.0f} s ({result.pairs_per_second:.0f} pairs/s), "
             f"{_accuracy(result)}; the reward model is {result.model_folder}",
-            markup=False,
         )
     if state.is_main_process:
         from dina_lrm.evaluation.environment import command_line
         from dina_lrm.reports.run import write_run_report
 
-        shown.print(f"report: {write_run_report(arguments.out, command=command_line())}", markup=False)
+        shown.print(f"report: {write_run_report(arguments.out, command=command_line())}")
     state.destroy_process_group()
     return {"recipe": config.name, "pairs": len(data), "missing": len(data.missing), **result.to_dict()}
 

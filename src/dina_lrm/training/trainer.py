@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from accelerate import Accelerator
-from rich.console import Console
 
 from dina_lrm.checkpoint import check_free
 from dina_lrm.data.cache import EncodedComparisons
@@ -26,6 +25,7 @@ from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, resum
 from dina_lrm.run_metrics import MetricsFile
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.stopping import stop_on_signals
+from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model, noise_level_sampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
@@ -218,7 +218,7 @@ class Trainer:
         return checkpoint.step
 
     def _say(self, message: str) -> None:
-        Console(stderr=True, quiet=not self._shown, highlight=False, soft_wrap=True).print(message, markup=False)
+        Screen(not self._shown, "stderr").print(message)
 
     def _loop(self, first: int) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
