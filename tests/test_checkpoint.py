@@ -38,6 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 class TestRoundTrip:
     def test_the_folder_is_what_the_contract_says(self, stored: Path) -> None:
         assert sorted(contents(stored)) == [
+            ".dina-lrm.json",
             "README.md",
             "config.json",
             "head.safetensors",
@@ -76,7 +77,7 @@ class TestRoundTrip:
     def test_without_a_lora(self, tiny_folder: Path, tmp_path: Path) -> None:
         model = tiny_reward_model(tiny_folder, lora=None, head=QFormerConfig(attention_heads=2, use_text=False))
         model.save_pretrained(tmp_path / "rm")
-        assert sorted(contents(tmp_path / "rm")) == ["README.md", "config.json", "head.safetensors"]
+        assert sorted(contents(tmp_path / "rm")) == [".dina-lrm.json", "README.md", "config.json", "head.safetensors"]
         again = LatentRewardModel.from_pretrained(tmp_path / "rm")
         assert torch.equal(again.score(some_images(2), "a ball"), model.score(some_images(2), "a ball"))
 
@@ -110,18 +111,51 @@ class TestRoundTrip:
 
 
 class TestWriting:
-    def test_replaces_an_earlier_model(self, copy: Path, stored: Path) -> None:
-        (copy / "stale.txt").write_text("of the earlier model")
+    def test_replaces_an_earlier_model(self, copy: Path, stored: Path, tiny_folder: Path) -> None:
+        tiny_reward_model(tiny_folder, score_mean=9.0).save_pretrained(copy)
+        assert contents(copy) != contents(stored)
         checkpoint.write(copy, checkpoint.read(stored))
         assert contents(copy) == contents(stored)
 
+    def test_replaces_what_a_link_points_to(self, copy: Path, stored: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(copy)
+        checkpoint.write(tmp_path / "sub" / ".." / "link", checkpoint.read(stored))
+        assert (tmp_path / "link").readlink() == copy
+        assert contents(copy) == contents(stored)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "link"]
+
+    @pytest.mark.parametrize("name", ["notes.txt", "checkpoints/step-10/state.json", ".git/HEAD", "reward_lora/mine"])
+    def test_refuses_a_model_that_somebody_put_something_into(self, copy: Path, stored: Path, name: str) -> None:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text("mine")
+        before = contents(copy)
+        with pytest.raises(FileExistsError, match=f"holds '{name}', which this program did not make; nothing was"):
+            checkpoint.write(copy, checkpoint.read(stored))
+        assert contents(copy) == before
+
+    def test_refuses_what_has_a_configuration_and_no_marker(self, stored: Path, tmp_path: Path) -> None:
+        run = tmp_path / "run"
+        (run / "checkpoints" / "step-10").mkdir(parents=True)
+        (run / "config.json").write_text('{"train": {}}')
+        (run / "checkpoints" / "step-10" / "model.safetensors").write_text("days of work")
+        before = contents(run)
+        with pytest.raises(ValueError, match=r"no \.dina-lrm\.json says that this program made the folder"):
+            checkpoint.write(run, checkpoint.read(stored))
+        assert contents(run) == before
+
     def test_refuses_a_folder_of_other_things(self, stored: Path, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("three years of work")
-        with pytest.raises(ValueError, match="holds no reward model; accepted: a new or empty folder"):
+        with pytest.raises(ValueError, match=r"holds 'thesis\.txt', .* Accepted: a new name, an empty folder"):
             checkpoint.write(tmp_path, checkpoint.read(stored))
-        with pytest.raises(ValueError, match="holds no reward model"):
+        with pytest.raises(ValueError, match="is a file; nothing was removed"):
             checkpoint.write(tmp_path / "thesis.txt", checkpoint.read(stored))
         assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+    def test_refuses_the_working_directory(self, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match="is the working directory"):
+            checkpoint.write(".", checkpoint.read(stored))
+        assert tmp_path.is_dir() and contents(tmp_path) == {}
 
     def test_that_fails_leaves_nothing_new_and_nothing_lost(
         self, copy: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from dina_lrm import images
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.images import fit, load_image, load_pixels, split_images, to_pixels
 
@@ -177,7 +176,7 @@ def test_decompression_bombs_are_refused(side: int, tmp_path: Path) -> None:
 
 
 def test_the_pixel_limit_holds_for_pil_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 10)
+    monkeypatch.setattr("dina_lrm.pictures.files.MAX_PIXELS", 10)
     with pytest.raises(ValueError, match="4x3 pixels; at most 10"):
         load_image(Image.new("RGB", (4, 3)))
 

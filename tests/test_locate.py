@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from dina_lrm.locate import BUNDLED, locate_generator, locate_reward_model
+from dina_lrm.locate import BUNDLED, IGNORED_FILES, components_without_weights, locate_generator, locate_reward_model
 
 LOCATORS = [(locate_generator, "model_index.json"), (locate_reward_model, "config.json")]
 locator_cases = pytest.mark.parametrize(("locate", "marker"), LOCATORS, ids=["generator", "reward_model"])
@@ -102,6 +103,27 @@ def test_offline_the_cache_of_the_hub_is_used(tmp_path: Path) -> None:
     (repository / "refs" / "main").write_text("0" * 40)
     assert locate_offline(tmp_path) == str(snapshot)
     assert "ValueError" in locate_offline(tmp_path, "another-revision")
+
+
+def test_components_are_bare_where_only_weights_of_a_variant_were_left_out(tmp_path: Path) -> None:
+    for component, files in {"unet": ["config.json"], "vae": ["config.json", "a.safetensors"], "scheduler": []}.items():
+        (tmp_path / component).mkdir()
+        for name in files:
+            (tmp_path / component / name).touch()
+    assert components_without_weights(tmp_path) == ["unet"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diffusion_pytorch_model.fp16.safetensors",
+        "diffusion_pytorch_model.safetensors.index.fp16.json",
+        "model.fp16-00001-of-00002.safetensors",
+        "model-00001-of-00002.bf16.safetensors",
+    ],
+)
+def test_half_precision_files_are_left_on_the_hub_at_first(name: str) -> None:
+    assert any(fnmatch(name, pattern) for pattern in IGNORED_FILES)
 
 
 def test_names_are_looked_up_without_heavy_imports() -> None:

@@ -1,5 +1,8 @@
+import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import threading
 
@@ -10,13 +13,15 @@ from dina_lrm.run_checkpoints import (
     Checkpoint,
     complete_checkpoints,
     load_checkpoint,
+    newest_checkpoint,
     optimizer_tensors,
     prune_checkpoints,
     restore_optimizer,
+    resumption,
     save_checkpoint,
 )
+from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.training.faults import non_finite_names, stop_for_non_finite
-from dina_lrm.training.stopping import stop_on_signals
 
 
 def a_checkpoint(step=3):
@@ -52,7 +57,12 @@ def cut_file(path):
         (cut_file, "weights.safetensors is missing or cut off"),
         (lambda path: (path / "ema.safetensors").unlink(), "ema.safetensors is missing"),
         (lambda path: (path / "state.json").unlink(), "state.json is missing"),
-        (lambda path: (path / "state.json").write_text('{"step": 3, "fi'), "state.json is cut off"),
+        (lambda path: (path / "state.json").write_text('{"step": 2, "fi'), "state.json: not a JSON value"),
+        (lambda path: (path / "state.json").write_text("[]"), "state.json: holds a list; accepted: a JSON object"),
+        (lambda path: (path / "state.json").write_text('{"step": 2, "values": {}}'), "the key 'files' is missing"),
+        (lambda path: change_state(path, step=7), "state.json is of step 7"),
+        (lambda path: change_state(path, files={"../a.safetensors": 3}), "names of safetensors files beside it"),
+        (lambda path: change_state(path, step="2"), r"state.json.step: expected int, got '2'"),
     ],
 )
 def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, damage, said):
@@ -62,6 +72,71 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, damage, said):
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-1"]
     with pytest.raises(ValueError, match=said):
         load_checkpoint(newest)
+    found = newest_checkpoint(tmp_path)
+    assert found.step == 1 and len(found.passed_over) == 1
+    assert re.search(said, resumption(found)) and resumption(found).endswith("goes on from step 1")
+    shutil.rmtree(tmp_path / "step-1")
+    with pytest.raises(ValueError, match="no checkpoint is whole"):
+        newest_checkpoint(tmp_path)
+
+
+def change_state(path, **values):
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps(state | values))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "ema.safetensors"])
+def test_a_flipped_bit_is_no_checkpoint(tmp_path, name):
+    path = save_checkpoint(tmp_path, a_checkpoint())
+    content = bytearray((path / name).read_bytes())
+    content[-1] ^= 1
+    (path / name).write_bytes(content)
+    assert complete_checkpoints(tmp_path) == [path]  # sizes do not tell
+    with pytest.raises(ValueError, match=f"{name} is not what was written"):
+        load_checkpoint(path)
+    with pytest.raises(ValueError, match="no checkpoint is whole"):
+        newest_checkpoint(tmp_path)
+
+
+def test_checkpoints_with_sizes_alone_are_still_read(tmp_path):
+    path = save_checkpoint(tmp_path, a_checkpoint())
+    sizes = {file.name: file.stat().st_size for file in path.glob("*.safetensors")}
+    change_state(path, files=sizes)
+    assert torch.equal(load_checkpoint(path).tensors["weights"]["a"], torch.arange(4.0))
+
+
+def test_what_a_checkpoint_lacks_is_named(tmp_path):
+    read = load_checkpoint(save_checkpoint(tmp_path, a_checkpoint()))
+    assert read.value("seed", int) == 5
+    for name, kind in (("seed", str), ("ema_updates", int)):
+        with pytest.raises(ValueError, match=rf"state.json: values.{name} is"):
+            read.value(name, kind)
+    with pytest.raises(ValueError, match=r"state.json: has no average; it holds ema, weights"):
+        read.group("average")
+
+
+def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tmp_path):
+    path = save_checkpoint(tmp_path, a_checkpoint())
+    aside = tmp_path / f".dina-lrm.{hashlib.sha256(b'step-3').hexdigest()[:12]}.old"
+    path.rename(aside)
+    assert newest_checkpoint(tmp_path).step == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["step-3"]
+
+
+def test_checkpoints_of_steps_that_the_run_has_not_reached_go(tmp_path):
+    for step in (1, 2, 9):
+        save_checkpoint(tmp_path, a_checkpoint(step))
+    prune_checkpoints(tmp_path, keep_last=2, newest=2)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-1", "step-2"]
+
+
+def test_files_are_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = save_checkpoint(tmp_path, a_checkpoint())
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o640}
 
 
 def test_a_writer_killed_half_way_leaves_nothing_to_resume_from(tmp_path):

@@ -6,12 +6,12 @@
     backbone.safetensors   the transformer's weights, only when all of them were trained
     text_encoder/ (_2/)    the text encoders, only when they were trained too
     README.md              model card
+    .dina-lrm.json         that this library wrote the folder, and what: only then may another model replace it
 
 No pickle is written. The folders released with the paper and published with LRM are read too (`released.py`,
 `published_lrm.py`), and converted by writing them again.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import HfApi
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dina_lrm import __version__
@@ -33,8 +33,11 @@ from dina_lrm.locate import locate_reward_model
 from dina_lrm.published_lrm import is_published_lrm, read_published_lrm
 from dina_lrm.released import read_released
 from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.runs.files import save_tensors, write_json
+from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.stored import StoredModel, copy_strictly, existing, read_json
 
+KIND = "reward model"
 CONFIG, CARD = "config.json", "README.md"
 HEAD, LORA, BACKBONE = "head.safetensors", "reward_lora", "backbone.safetensors"
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
@@ -63,18 +66,16 @@ def read(name: str | Path, revision: str | None = None, backbone: str | None = N
 def write(folder: str | Path, stored: StoredModel) -> None:
     """Write a model's folder under a temporary name, then give it its own: complete or not at all.
 
-    An earlier reward model of that name is replaced. Raises ValueError for a folder that holds anything else.
+    An earlier reward model of that name is replaced, if this library wrote it and nobody changed it since: its marker
+    says so. Raises ValueError, a FileExistsError too, for a folder that holds anything else; it stays as it is.
     """
-    folder = Path(folder).absolute()
-    if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).is_file()):
-        raise ValueError(f"{folder}: holds no reward model; accepted: a new or empty folder, or an earlier model")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        _write_files(new, stored)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
+    with made_folder(Path(folder), KIND) as temporary:
+        _write_files(temporary, stored)
+
+
+def check_free(folder: str | Path) -> None:
+    """Refuse what `write` would refuse, before there is anything to write."""
+    check_replaceable(Path(folder), KIND)
 
 
 def push(
@@ -142,16 +143,14 @@ def _read_ours(folder: Path, values: Mapping[str, object]) -> StoredModel:
 
 
 def _write_files(folder: Path, stored: StoredModel) -> None:
-    folder.mkdir()
-    values = stored.config.to_dict() | {"library_version": __version__}
-    (folder / CONFIG).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    save_file(_on_cpu(stored.head, torch.float32), folder / HEAD)
+    write_json(folder / CONFIG, stored.config.to_dict() | {"library_version": __version__})
+    save_tensors(folder / HEAD, _in_float32(stored.head))
     if stored.lora is not None:
         (folder / LORA).mkdir()
         for name in LORA_FILES:
             shutil.copyfile(existing(stored.lora / name), folder / LORA / name)
     if stored.backbone is not None:
-        save_file(_on_cpu(stored.backbone), folder / BACKBONE)
+        save_tensors(folder / BACKBONE, stored.backbone)
     if stored.text_encoders is not None:
         for name in TEXT_ENCODERS:
             if (stored.text_encoders / name).is_dir():
@@ -166,8 +165,8 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: no readable safetensors file: {error}") from error
 
 
-def _on_cpu(tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
+def _in_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to(torch.float32) for name, tensor in tensors.items()}
 
 
 def backbone_weights(backbone: Backbone) -> dict[str, Tensor]:

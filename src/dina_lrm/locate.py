@@ -28,7 +28,10 @@ GENERATOR_FILES: Final = (
 """Components of a diffusers pipeline; single-file copies of the same weights beside them stay on the hub."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
 JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
-IGNORED_FILES: Final = ("*.fp16.*", "*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx*", "*.gguf")
+VARIANT_FILES: Final = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*")
+"""Weights in half precision: second copies of the plain ones, or the only ones of a repository."""
+_OTHER_FORMATS: Final = ("*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx*", "*.gguf")
+IGNORED_FILES: Final = (*VARIANT_FILES, *_OTHER_FORMATS)
 """Second copies of weights in other precisions and formats."""
 
 
@@ -90,6 +93,12 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
     return _with_marker(wanted, _download(wanted, str(name), revision, allow_patterns))
 
 
+def components_without_weights(folder: Path) -> list[str]:
+    """The components of a pipeline folder that have a configuration of a model and no weights as safetensors."""
+    models = sorted(path.parent for path in folder.glob("*/config.json"))
+    return [place.name for place in models if not any(place.glob("*.safetensors"))]
+
+
 def _with_marker(wanted: _Wanted, path: Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"{str(path)!r} is a file; {_accepted(wanted)}")
@@ -122,6 +131,11 @@ def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: 
         folder = snapshot_download(
             name, revision=revision, allow_patterns=list(allow_patterns), ignore_patterns=list(IGNORED_FILES)
         )
+        if wanted is _GENERATOR and (bare := components_without_weights(Path(folder))):
+            only = [f"{component}/{pattern}" for component in bare for pattern in VARIANT_FILES]
+            folder = snapshot_download(
+                name, revision=revision, allow_patterns=only, ignore_patterns=list(_OTHER_FORMATS)
+            )
     except GatedRepoError as error:
         reason = f"its licence has to be accepted at https://huggingface.co/{name}, then log in with `hf auth login`"
         raise ValueError(_not_available(wanted, name, reason)) from error

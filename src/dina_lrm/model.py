@@ -42,6 +42,8 @@ from dina_lrm.validation import (
     check_scale,
     checked_level_per_item,
     checked_levels,
+    checked_prompts,
+    checked_seed,
     matched_conditioning,
     matched_prompts,
 )
@@ -157,9 +159,11 @@ class LatentRewardModel(nn.Module):
     ) -> Float[Tensor, " images"]:
         """Raw float32 scores of images: paths, bytes, PIL, arrays, tensors, or a batch tensor (B, 3, H, W) in [0, 1].
 
-        `prompts` is one for each image, or one string for all. A sequence of noise levels is a token-level ensemble;
-        None is the level stored with the model. `batch_size` bounds memory and changes nothing else. Warns once of
-        images that were resized (`ResizeWarning`) and prompts that were cut (`PromptTruncatedWarning`).
+        Also file objects, columns of paths, and {"bytes", "path"} as the datasets library has undecoded images.
+        `prompts` is one for each image, or one string for all; none may be empty. A sequence of noise levels is a
+        token-level ensemble; None is the level stored with the model. `batch_size` bounds memory and changes nothing
+        else. Warns once of images that were resized (`ResizeWarning`) and prompts that were cut
+        (`PromptTruncatedWarning`).
         """
         items = split_images(images)
         return self._score("score", items, matched_prompts("score", prompts, len(items)), noise_level, seed, batch_size)
@@ -243,7 +247,7 @@ class LatentRewardModel(nn.Module):
 
     def encode_prompts(self, prompts: str | Sequence[str]) -> Conditioning:
         """The conditioning of prompts, one row each; warns once of truncated ones (`PromptTruncatedWarning`)."""
-        items = [prompts] if isinstance(prompts, str) else list(prompts)
+        items = checked_prompts("encode_prompts", prompts, may_be_empty=True)
         if not items:
             raise ValueError("encode_prompts: no prompts given; accepted: at least one")
         notices = Notices()
@@ -290,6 +294,7 @@ class LatentRewardModel(nn.Module):
         batch_size: int,
     ) -> Tensor:
         levels = checked_levels(where, noise_level, self.config.noise_level)
+        seed = checked_seed(where, seed)
         notices = Notices()
         with scoring_mode(self):
             batches = encoded_batches(where, self.backbone, images, prompts, self.buckets, batch_size, notices)
@@ -311,6 +316,6 @@ class LatentRewardModel(nn.Module):
         conditioning = matched_conditioning(where, conditioning, len(latents))
         if noise is not None:
             check_noise(where, noise, latents)
-        drawn = common_noise(latents, seed) if noise is None else noise
+        drawn = common_noise(latents, checked_seed(where, seed)) if noise is None else noise
         with scoring_mode(self, differentiable=latents):
             return scores_of_groups(self.backbone, self.head, latents, conditioning, groups, drawn)

@@ -12,6 +12,7 @@ from torch import Tensor
 from dina_lrm.backbones.base import Backbone, Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import ImageSource, fit, load_pixels
+from dina_lrm.validation import checked_batch_size
 
 
 class PromptTruncatedWarning(UserWarning):
@@ -78,15 +79,16 @@ def encoded_images(
     """Latents of images that all go into one bucket."""
     if not images:
         raise ValueError(f"{where}: no images given; accepted: at least one")
+    checked_batch_size(where, batch_size)
     groups = bucketed(where, images, buckets, notices)
     if len(groups) > 1:
         counts = ", ".join(f"{len(members)} in {bucket}" for bucket, members in sorted(groups.items()))
         raise ValueError(
             f"{where}: images of several buckets ({counts}) make no single tensor; encode each bucket alone"
         )
-    [(bucket, members)] = groups.items()
+    [members] = groups.values()
     chunks = [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
-    return torch.cat([backbone.encode_images(bucket_pixels([x for _, x in chunk], bucket)) for chunk in chunks])
+    return torch.cat([backbone.encode_images(_stacked(chunk)) for chunk in chunks])
 
 
 @dataclass(frozen=True)
@@ -108,38 +110,39 @@ def encoded_batches(
     notices: Notices,
 ) -> Iterator[EncodedBatch]:
     """Encode images and prompts, at most `batch_size` at a time and only those in memory, grouped by bucket."""
-    if batch_size < 1:
-        raise ValueError(f"{where}: batch_size is {batch_size}; accepted: at least 1")
+    checked_batch_size(where, batch_size)
     store = PromptStore(backbone.encode_prompts, prompts, notices)
     for start in range(0, len(images), batch_size):
         rows = range(start, min(start + batch_size, len(images)))
         conditioning = store.take([prompts[row] for row in rows])
         groups = bucketed(where, [images[row] for row in rows], buckets, notices, first_row=start)
-        for bucket, members in groups.items():
+        for members in groups.values():
             chosen = [row - start for row, _ in members]
-            latents = backbone.encode_images(bucket_pixels([pixels for _, pixels in members], bucket))
+            latents = backbone.encode_images(_stacked(members))
             yield EncodedBatch([row for row, _ in members], latents, conditioning[chosen])
 
 
 def bucketed(
     where: str, images: Sequence[ImageSource], buckets: Sequence[Bucket], notices: Notices, first_row: int = 0
-) -> dict[Bucket, list[tuple[int, Float[Tensor, "3 height width"]]]]:
-    """Load images and sort them into their nearest buckets, as (row, pixels in [0, 1])."""
+) -> dict[Bucket, list[tuple[int, Float[Tensor, "3 bucket_height bucket_width"]]]]:
+    """Load images and fit them into their nearest buckets, as (row, pixels in [0, 1])."""
     groups: dict[Bucket, list[tuple[int, Tensor]]] = {}
     for row, image in enumerate(images, first_row):
         try:
             pixels = load_pixels(image)
+            height, width = pixels.shape[-2:]
+            bucket = nearest_bucket((width, height), buckets)
+            # At once: a batch of large pictures would otherwise be in memory as it came
+            fitted = fit(pixels, bucket)
         except ValueError as error:
             raise ValueError(f"{where}: images[{row}]: {error}") from error
-        height, width = pixels.shape[-2:]
-        bucket = nearest_bucket((width, height), buckets)
         if (bucket.width, bucket.height) != (width, height):
             notices.resized[bucket] += 1
-        groups.setdefault(bucket, []).append((row, pixels))
+        groups.setdefault(bucket, []).append((row, fitted))
     notices.images += len(images)
     return groups
 
 
-def bucket_pixels(images: Sequence[Tensor], bucket: Bucket) -> Float[Tensor, "batch 3 height width"]:
-    """Pixels in [-1, 1] of images that go into one bucket."""
-    return torch.stack([fit(image, bucket) for image in images]) * 2 - 1
+def _stacked(members: Sequence[tuple[int, Tensor]]) -> Float[Tensor, "batch 3 height width"]:
+    """Pixels in [-1, 1] of images of one bucket."""
+    return torch.stack([pixels for _, pixels in members]) * 2 - 1

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -10,6 +10,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.diffusion.noise import SEEDS
+from dina_lrm.pictures.sources import described, shown
 
 NoiseLevels: TypeAlias = float | int | Sequence[float | int]
 """A noise level in [0, 1], or those of a token-level ensemble."""
@@ -103,19 +105,45 @@ def matched_conditioning(where: str, conditioning: Conditioning, batch: int) -> 
     return conditioning.repeat_interleave(batch) if len(conditioning) < batch else conditioning
 
 
-def matched_prompts(where: str, prompts: str | Sequence[str], images: int) -> list[str]:
+def matched_prompts(where: str, prompts: object, images: int) -> list[str]:
     """One prompt for each of `images` images; a single string serves them all."""
     if images == 0:
         raise ValueError(f"{where}: no images given; accepted: at least one")
-    matched = [prompts] * images if isinstance(prompts, str) else list(prompts)
+    matched = [prompts] * images if isinstance(prompts, str) else checked_prompts(where, prompts)
     if len(matched) != images:
         raise ValueError(
             f"{where}: {len(matched)} prompts for {images} images; accepted: {images} prompts, or one string"
         )
-    for i, prompt in enumerate(matched):
+    return checked_prompts(where, matched)
+
+
+def checked_prompts(where: str, prompts: object, *, may_be_empty: bool = False) -> list[str]:
+    """The prompts as a list of texts; one text is a list of one. ValueError for anything that is no text, or empty."""
+    if isinstance(prompts, bytes | bytearray | Mapping | set) or not isinstance(prompts, Iterable):
+        raise ValueError(f"{where}: prompts: {described(prompts)}; accepted: a text, or a list of texts")
+    items = [prompts] if isinstance(prompts, str) else list(prompts)
+    for row, prompt in enumerate(items):
         if not isinstance(prompt, str):
-            raise ValueError(f"{where}: prompts[{i}] is {prompt!r}; accepted: strings")
-    return matched
+            raise ValueError(f"{where}: prompts[{row}]: {described(prompt)}; accepted: texts")
+        if not may_be_empty and not prompt.strip():
+            raise ValueError(f"{where}: prompts[{row}] is empty; accepted: the text that the picture was made for")
+        if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+            raise ValueError(f"{where}: prompts[{row}] holds half a character (a lone surrogate): {shown(prompt)}")
+    return [str(prompt) for prompt in items]
+
+
+def checked_batch_size(where: str, batch_size: object) -> int:
+    """A whole number of at least 1."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral) or int(batch_size) < 1:
+        raise ValueError(f"{where}: batch_size is {batch_size!r}; accepted: whole numbers of at least 1")
+    return int(batch_size)
+
+
+def checked_seed(where: str, seed: object) -> int:
+    """A whole number that a generator of random numbers takes."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or int(seed) not in SEEDS:
+        raise ValueError(f"{where}: seed is {seed!r}; accepted: whole numbers in [-2**63, 2**64)")
+    return int(seed)
 
 
 def _level(where: str, level: object) -> float:

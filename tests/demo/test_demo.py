@@ -1,12 +1,14 @@
 """The demonstration at its smallest: every stage runs, and what it writes is whole."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dina_lrm.cli.main import main
 from dina_lrm.demo.folder import write_ranking_folder
+from dina_lrm.runs.ownership import check_replaceable
 
 pytestmark = pytest.mark.slow
 
@@ -63,11 +65,38 @@ def test_the_page_shows_every_ranked_file(demo: Path) -> None:
     assert len(list((demo / "images").glob("*.png"))) == 36
 
 
-def test_a_folder_of_something_else_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
+def test_the_folder_holds_nothing_of_how_it_was_made(demo: Path) -> None:
+    assert sorted(path.name for path in demo.iterdir()) == [
+        ".dina-lrm.json",
+        "images",
+        "report.html",
+        "results.json",
+        "runs",
+    ]
+    assert [path.name for path in demo.parent.iterdir() if path.name.startswith(".")] == []
+    for path in demo.rglob("*"):
+        assert path.is_dir() or b".tmp" not in path.read_bytes() or path.suffix == ".png", path
+    check_replaceable(demo, "demonstration")
+
+
+@pytest.mark.parametrize("named", ["thesis.tex", "runs/mine/model.safetensors", "images/holiday.jpg", "work/notes"])
+def test_a_folder_of_something_else_is_not_touched(
+    tmp_path: Path, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / named).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / named).write_text("years of work")
     assert main(["demo", "--out", str(tmp_path)]) == 2
-    assert "thesis.tex" in capsys.readouterr().err
-    assert (tmp_path / "thesis.tex").exists()
+    assert named in capsys.readouterr().err
+    assert (tmp_path / named).read_text() == "years of work"
+
+
+def test_a_demonstration_that_somebody_uses_is_not_touched(demo: Path, tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    shutil.copytree(demo, used)
+    check_replaceable(used, "demonstration")
+    (used / "images" / "holiday.jpg").write_bytes(b"photo")
+    assert main(["demo", "--out", str(used)]) == 2
+    assert (used / "images" / "holiday.jpg").read_bytes() == b"photo"
 
 
 def test_the_ranking_folder_is_a_function_of_its_seed(tmp_path: Path) -> None:

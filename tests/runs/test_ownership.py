@@ -2,7 +2,7 @@
 
 import pytest
 
-from dina_lrm.runs.ownership import MARKER, check_replaceable, is_made_here, mark
+from dina_lrm.runs.ownership import MARKER, check_replaceable, is_made_here, made_folder, mark
 
 
 @pytest.fixture
@@ -65,3 +65,43 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "a").write_text("x")
     with pytest.raises(FileExistsError, match="is a file"):
         check_replaceable(tmp_path / "a", "reward model")
+
+
+def write(folder, text):
+    with made_folder(folder, "reward model") as place:
+        (place / "a.txt").write_text(text)
+
+
+def test_an_artefact_takes_the_place_of_an_earlier_one(tmp_path):
+    folder = tmp_path / "deep" / "model"
+    write(folder, "first")
+    write(folder, "second")
+    assert (folder / "a.txt").read_text() == "second"
+    assert is_made_here(folder, "reward model")
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_an_artefact_that_is_not_finished_leaves_the_earlier_one(tmp_path):
+    write(tmp_path / "model", "first")
+    with pytest.raises(RuntimeError), made_folder(tmp_path / "model", "reward model") as place:
+        (place / "a.txt").write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "model" / "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_comes_while_an_artefact_is_made_is_kept(tmp_path):
+    write(tmp_path / "model", "first")
+    with pytest.raises(FileExistsError, match="mine"), made_folder(tmp_path / "model", "reward model") as place:
+        (place / "a.txt").write_text("second")
+        (tmp_path / "model" / "mine.txt").write_text("mine")
+    assert (tmp_path / "model" / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "model" / "a.txt").read_text() == "first"
+
+
+def test_the_working_directory_is_not_exchanged(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    for folder in (tmp_path / "a" / "b", tmp_path / "a"):
+        with pytest.raises(FileExistsError, match="is the working directory, or holds it"):
+            check_replaceable(folder, "reward model")

@@ -158,6 +158,17 @@ def test_a_run_may_be_extended_but_not_changed(tiny_folder, tmp_path):
     assert train(tiny_config(tiny_folder, steps=3), tiny_comparisons(), folder, resume=True, quiet=True).steps == 3
 
 
+def test_a_model_that_somebody_changed_is_refused_before_the_work(tiny_folder, tmp_path):
+    folder = tmp_path / "run"
+    train(tiny_config(tiny_folder, steps=1), tiny_comparisons(), folder, quiet=True)
+    (folder / "model" / "notes.txt").write_text("mine")
+    before = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(FileExistsError, match=r"holds 'notes\.txt', which this program did not make"):
+        train(tiny_config(tiny_folder, steps=2), tiny_comparisons(), folder, resume=True, quiet=True)
+    assert (folder / "metrics.jsonl").read_bytes() == before
+    assert (folder / "model" / "notes.txt").read_text() == "mine"
+
+
 def first_lora_b(folder):
     weights = final_weights(folder)
     return next(tensor for name, tensor in weights.items() if name.startswith("weights/") and "lora_B" in name)

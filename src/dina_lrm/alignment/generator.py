@@ -7,7 +7,7 @@ that were loaded with `pipeline=` all compute with it, each with its own adapter
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.runs.files import save_tensors
 
 ADAPTER = "generator"
 """Name of the LoRA that learns."""
@@ -239,7 +240,9 @@ class Generator:
         """
         found = get_peft_model_state_dict(self.model, adapter_name=ADAPTER)
         tensors = {name: self._factor * t if "lora_B" in name else t for name, t in found.items()}
-        self.pipeline.save_lora_weights(folder, **{f"{self._component}_lora_layers": tensors})
+        self.pipeline.save_lora_weights(
+            folder, save_function=_save_whole, **{f"{self._component}_lora_layers": tensors}
+        )
 
     def _attach(self, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False).eval()
@@ -263,6 +266,11 @@ class Generator:
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         return found
+
+
+def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
+    """As diffusers writes a LoRA, but whole or not at all, and readable by whom the umask allows."""
+    save_tensors(Path(path), tensors, {"format": "pt"})
 
 
 def _check_not_empty(prompts: Sequence[str]) -> None:

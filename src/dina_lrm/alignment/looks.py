@@ -18,6 +18,7 @@ from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.records import Record, best_record
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.rewards.base import Reward, load_reward
+from dina_lrm.runs.files import clear_litter, replaced_when_complete
 
 SAMPLES: str = "samples"
 PROXY: str = "objective"
@@ -79,6 +80,7 @@ class Looks:
             folder, judges, PROXY, config.looks.golden, objective.rewards, resumed_step, config.micro_batch
         )
         (folder / SAMPLES).mkdir(exist_ok=True)
+        clear_litter(folder / SAMPLES)
 
     def last_good(self) -> Record:
         """What the golden reward liked best of all looks before what the newest one gave the alarm for."""
@@ -97,7 +99,8 @@ class Looks:
             drift.append(self._drift(latents, sampled.noise, conditioning))
             images.append(self._generator.pictures(latents))
         seen = np.concatenate(images)
-        np.savez_compressed(self._folder / SAMPLES / f"step-{step}.npz", images=seen, prompts=np.array(self._prompts))
+        with replaced_when_complete(self._folder / SAMPLES / f"step-{step}.npz") as temporary:
+            np.savez_compressed(temporary, images=seen, prompts=np.array(self._prompts))
         named = {name: torch.cat([row[name] for row in scores]).cpu() for name in scores[0]}
         record = self._monitor.observe(step, seen, self._prompts, named, {"drift": float(torch.cat(drift).mean())})
         self._check_golden(record)

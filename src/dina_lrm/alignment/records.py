@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from dina_lrm.alignment.alarm import History, Series
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.files import append_line, write_text
+from dina_lrm.runs.json_files import parse_json, whole_lines
 from dina_lrm.typed import from_plain, to_plain
 
 MONITOR_FILE: Final = "monitor.jsonl"
@@ -76,28 +77,21 @@ def read_records(folder: Path) -> list[Record]:
     A last line without its end was cut off by a kill and is left out; any other that cannot be read is a ValueError
     naming file and line.
     """
-    path = folder / MONITOR_FILE
-    if not path.is_file():
-        return []
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        try:
-            records.append(from_plain(Record, json.loads(line), "record"))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-    return records
+    lines = whole_lines(folder / MONITOR_FILE)
+    return [from_plain(Record, parse_json(line, where), where) for where, line in lines]
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:
     """Put `records` in the place of all that the folder holds."""
-    with replaced_when_complete(folder / MONITOR_FILE) as temporary:
-        temporary.write_text("".join(_line(record) for record in records), encoding="utf-8")
+    text = "".join(_line(record) for record in records)
+    file = folder / MONITOR_FILE
+    if not file.is_file() or file.read_bytes() != text.encode():
+        write_text(file, text)
 
 
 def append_record(folder: Path, record: Record) -> None:
-    """Add a line; it is in the file when this returns."""
-    with (folder / MONITOR_FILE).open("a", encoding="utf-8") as file:
-        file.write(_line(record))
+    """Add a line; it is on the disk when this returns."""
+    append_line(folder / MONITOR_FILE, to_plain(record))
 
 
 def history(folder: Path) -> History:

@@ -34,6 +34,10 @@ class RunNumbers:
         """To the trackers alone: monitor.jsonl has them already."""
         self._trackers.log(look.step, {"look": look.means()})
 
+    def sync(self) -> None:
+        """Bring them to the disk."""
+        self._metrics.sync()
+
     def __enter__(self) -> RunNumbers:
         self._metrics.__enter__()
         self._trackers.__enter__()

@@ -6,14 +6,12 @@ at the end lora/, which plain diffusers loads, and outcome.json.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ import torch
 
 from dina_lrm.alignment.algorithm import Algorithm, Outcome
 from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig
+from dina_lrm.alignment.contents import contents
 from dina_lrm.alignment.distilled import DistilledWarning, distillation_faults
 from dina_lrm.alignment.dpo import Dpo
 from dina_lrm.alignment.flow_grpo import FlowGrpo
@@ -30,6 +29,7 @@ from dina_lrm.alignment.lpo import Lpo
 from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.refl import Refl
+from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.alignment.run_numbers import RunNumbers
 from dina_lrm.moving_average import MovingAverage
 from dina_lrm.run_checkpoints import (
@@ -38,9 +38,12 @@ from dina_lrm.run_checkpoints import (
     newest_checkpoint,
     prune_checkpoints,
     restore_learning_state,
+    resumption,
     save_checkpoint,
 )
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.stopping import StopRequest
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,
@@ -52,21 +55,19 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
 OnLook = Callable[[Look], None]
 OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
-_FREE_TO_CHANGE: Final = {"name", "checkpoint_every", "trackers"}
-"""Settings that a run that goes on may change: they say how visibly, not what is learned."""
-_CONFIG: Final = "config.json"
-_PROMPTS: Final = "prompts.json"
-_SCALES: Final = "scales.json"
-_OUTCOME: Final = "outcome.json"
+Say = Callable[[str], None]
+"""Called with a sentence about the run."""
+_CHECKPOINTS: Final = 2
+"""Kept: should the newest be damaged, the one before it is not."""
 
 
 @dataclass(frozen=True)
-class RunOutcome:
-    """How far a run is. `stopped` says which alarm stopped it; `lora_step` which look lora/ is of, once it is there."""
+class _Point:
+    """Where a run is: after `step` updates; the alarm that stopped it there; whether its look is still to come."""
 
-    steps: int
+    step: int = 0
     stopped: str | None = None
-    lora_step: int | None = None
+    look_due: bool = True
 
 
 class AlignmentRun:
@@ -81,14 +82,18 @@ class AlignmentRun:
         folder: Path,
         resume: bool = False,
         processes: Processes | None = None,
+        say: Say = lambda text: None,
     ) -> None:
-        """Begin or go on in `folder`. A `DistilledWarning` says what a distilled generator makes doubtful.
+        """Begin or go on in `folder`; `say` is told from where. A `DistilledWarning` says what a distilled generator
+        makes doubtful.
 
         Raises:
             FileExistsError: for a folder that holds a run, without `resume`.
-            ValueError: for a run with other settings, and for what the algorithm, rewards or looks refuse.
+            ValueError: for a run with other settings, prompts, generator or rewards, and for what the algorithm,
+                rewards or looks refuse.
         """
         self.config, self.generator, self.folder = config, generator, folder
+        self._resume, self._say = resume, say
         self._processes = processes or Processes(cpu=generator.backbone.device.type == "cpu")
         for fault in distillation_faults(generator.pipeline, generator.model, generator.guidance):
             warnings.warn(fault, DistilledWarning, stacklevel=2)
@@ -97,45 +102,73 @@ class AlignmentRun:
         self.objective = Objective(generator, config.rewards, kind.differentiable)
         self._algorithm = kind(config, generator, self.objective, prompts, self._processes)
         self._look_prompts = tuple(look_prompts)
-        self._prompts = {
-            "prompts": _fingerprint(prompts),
-            "look prompts": _fingerprint(look_prompts),
-        }
-        self._check_folder(resume)
+        told = {"prompts": fingerprint(prompts), "look prompts": fingerprint(look_prompts)}
+        self._files = RunFolder(folder, config, told | contents(generator, self.objective.rewards))
+        for note in self._files.check(resume):
+            say(note)
         self._processes.wait()
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
         self._average = MovingAverage(generator.parameters, config.ema_decay, every=config.ema_every)
 
-    def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> RunOutcome:
-        """Train to the end, or until `stop_after` updates, or until an alarm stops it."""
-        finished = self._finished()
-        if finished is not None:
-            return finished
-        start, stopped = self._restore()
-        # Other processes make no looks of their own, and write nothing
-        looks = self._looks(start) if self._processes.main else None
-        if looks:
-            # Only now: a run that is refused leaves nothing that would have to be resumed
-            _write_json(self.folder / _CONFIG, self.config.to_dict())
-            _write_json(self.folder / _PROMPTS, self._prompts)
-        self._standardise(looks)
-        last = min(self.config.steps, stop_after or self.config.steps)
-        done = start
-        with RunNumbers(self.config, self.folder, start) if looks else nullcontext() as numbers:
-            if start == 0:
-                stopped = self._look(looks, 0, on_look, numbers)
-            while done < last and stopped is None:
-                self._update(done, numbers, on_step)
-                done += 1
-                if done % self.config.looks.every == 0 or done == self.config.steps:
-                    stopped = self._look(looks, done, on_look, numbers)
-                if looks and (done % self.config.checkpoint_every == 0 or done == self.config.steps or stopped):
-                    self._save(done, stopped)
-        outcome = RunOutcome(done, stopped)
-        if looks and (done == self.config.steps or stopped):
-            outcome = self._finish(looks, outcome)
-        self._processes.wait()
-        return outcome
+    def run(
+        self,
+        on_look: OnLook,
+        on_step: OnStep,
+        stop_after: int | None = None,
+        stop: StopRequest | None = None,
+    ) -> RunOutcome:
+        """Train to the end, or until `stop_after` updates, until an alarm stops it or until `stop` asks for it.
+
+        Raises BusyError where another process runs in the folder.
+        """
+        with held_folder(self.folder, self._processes.main):
+            if self._processes.main:
+                self._files.check(self._resume)  # what is there now, since nobody else writes any more
+            finished = self._files.finished()
+            if finished is not None:
+                self._say(f"{self.folder}: the run ended at step {finished.steps}; nothing is left to do")
+                return finished
+            # Other processes make no looks of their own, and write nothing
+            point = self._restore()
+            looks = self._looks(point.step) if self._processes.main else None
+            if looks:
+                # Only now: a run that is refused leaves nothing that would have to be resumed
+                self._files.begin()
+            self._standardise(looks)
+            last = min(self.config.steps, stop_after or self.config.steps)
+            with RunNumbers(self.config, self.folder, point.step) if looks else nullcontext() as numbers:
+                outcome = self._go(point, last, looks, numbers, on_look, on_step, stop)
+            if looks and (outcome.stopped or (outcome.steps == self.config.steps and not outcome.interrupted)):
+                outcome = self._finish(looks, outcome)
+            self._processes.wait()
+            return outcome
+
+    def _go(
+        self,
+        point: _Point,
+        last: int,
+        looks: Looks | None,
+        numbers: RunNumbers | None,
+        on_look: OnLook,
+        on_step: OnStep,
+        stop: StopRequest | None,
+    ) -> RunOutcome:
+        """Updates, looks and checkpoints up to `last`; a request to stop is heeded after an update or a look."""
+        done, stopped, due = point.step, point.stopped, False
+        if point.look_due:
+            stopped = self._look(looks, done, on_look, numbers)
+            self._save(_Point(done, stopped, look_due=False), numbers)
+        asked = self._asked(stop)
+        while done < last and stopped is None and not asked:
+            self._update(done, numbers, on_step)
+            done += 1
+            asked = self._asked(stop)
+            due = done % self.config.looks.every == 0 or done == self.config.steps
+            if due and not asked:  # else it is made when the run goes on: who asks to stop may not wait for it
+                stopped, due = self._look(looks, done, on_look, numbers), False
+            if asked or stopped or done % self.config.checkpoint_every == 0 or done == self.config.steps:
+                self._save(_Point(done, stopped, due), numbers)
+        return RunOutcome(done, stopped, interrupted=asked if done < last or due else None)
 
     def _update(self, step: int, numbers: RunNumbers | None, on_step: OnStep) -> None:
         outcome = self._of_all(self._algorithm.update(step, lambda: self._learn(step)))
@@ -162,26 +195,6 @@ class AlignmentRun:
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _check_folder(self, resume: bool) -> None:
-        path = self.folder / _CONFIG
-        if not path.is_file():
-            return
-        if not resume:
-            raise FileExistsError(f"{self.folder}: holds a run already; add --resume, or give another folder")
-        wanted, found = self.config.to_dict(), json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
-            # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
-            found["steps"] = self.config.steps
-        compared = {*wanted, *found} - _FREE_TO_CHANGE
-        different = sorted(key for key in compared if found.get(key) != wanted.get(key))
-        if different:
-            raise ValueError(f"{path}: the run was started with other settings: {', '.join(different)}")
-        stored = self.folder / _PROMPTS
-        known = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-        other = [what for what, told in known.items() if self._prompts.get(what) != told]
-        if other:
-            raise ValueError(f"{stored}: the run was started with other {' and '.join(other)}")
-
     def _looks(self, start: int) -> Looks:
         return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start)
 
@@ -189,13 +202,11 @@ class AlignmentRun:
         """Several rewards are summed as z-scores, over samples of the generator before it learned."""
         if len(self.config.rewards) == 1:
             return
-        path = self.folder / _SCALES
-        if looks and not path.is_file():
+        if looks and not self._files.has_scales():
             with self.generator.reference():
-                _write_json(path, looks.scales())
+                self._files.write_scales(looks.scales())
         self._processes.wait()
-        found = json.loads(path.read_text(encoding="utf-8"))
-        self.objective.standardise({name: (mean, deviation) for name, (mean, deviation) in found.items()})
+        self.objective.standardise(self._files.scales())
 
     def _look(self, looks: Looks | None, step: int, on_look: OnLook, numbers: RunNumbers | None) -> str | None:
         """The sentence of an alarm that stops the run, or None; the same on all processes."""
@@ -213,47 +224,51 @@ class AlignmentRun:
                 said = look.alarms[0].sentence
         return self._processes.agree(said)
 
-    def _save(self, step: int, stopped: str | None) -> None:
+    def _asked(self, stop: StopRequest | None) -> str | None:
+        """The signal that asks any process to stop, the same on all of them."""
+        if stop is None:
+            return None
+        anywhere = self._processes.mean({"asked": float(bool(stop))})["asked"] > 0
+        return (stop.signal_name or "a signal to another process") if anywhere else None
+
+    def _save(self, point: _Point, numbers: RunNumbers | None) -> None:
+        if numbers is None:
+            return
+        numbers.sync()
         tensors = learning_state(self.generator.parameters, self._optimizer)
         tensors["ema"] = self._average.state_dict()
         folder = self.folder / "checkpoints"
-        save_checkpoint(folder, Checkpoint(step, tensors, {"ema_updates": self._average.updates, "stopped": stopped}))
-        prune_checkpoints(folder, keep_last=1)
+        values = {"ema_updates": self._average.updates, "stopped": point.stopped, "look_due": point.look_due}
+        save_checkpoint(folder, Checkpoint(point.step, tensors, values))
+        prune_checkpoints(folder, _CHECKPOINTS, point.step)
 
-    def _restore(self) -> tuple[int, str | None]:
-        """The step of the newest checkpoint, and the alarm that stopped the run there."""
+    def _restore(self) -> _Point:
+        """Where the newest checkpoint is."""
         state = newest_checkpoint(self.folder / "checkpoints")
+        if self._resume:
+            self._say(f"{self.folder}: {resumption(state, 'update')}")
         if state is None:
-            return 0, None
+            return _Point()
         restore_learning_state(state, self.generator.parameters, self._optimizer)
-        self._average.load_state_dict(state.tensors["ema"], state.values["ema_updates"])
-        return state.step, state.values.get("stopped")
+        self._average.load_state_dict(state.group("ema"), state.value("ema_updates", int))
+        stopped = None if state.values.get("stopped") is None else state.value("stopped", str)
+        return _Point(state.step, stopped, state.value("look_due", bool) if "look_due" in state.values else False)
 
     def _finish(self, looks: Looks, outcome: RunOutcome) -> RunOutcome:
         lora, step = self.folder / "lora", outcome.steps
         if outcome.stopped and self.config.looks.on_alarm == "roll-back":
             step = looks.last_good().step
-            shutil.copytree(self.folder / "loras" / f"step-{step}", lora, dirs_exist_ok=True)
+            _copy_files(self.folder / "loras" / f"step-{step}", lora)
         else:
             with self._average.swapped_in():
                 self.generator.save_lora(lora)
         finished = RunOutcome(outcome.steps, outcome.stopped, step)
-        _write_json(self.folder / _OUTCOME, asdict(finished))
+        self._files.finish(finished)
         return finished
 
-    def _finished(self) -> RunOutcome | None:
-        """How the run ended, unless it is prolonged."""
-        path = self.folder / _OUTCOME
-        if not path.is_file():
-            return None
-        found = RunOutcome(**json.loads(path.read_text(encoding="utf-8")))
-        return found if found.stopped or found.steps >= self.config.steps else None
 
-
-def _fingerprint(prompts: Sequence[str]) -> str:
-    return f"{len(prompts)}, sha256 {sha256(json.dumps(list(prompts)).encode()).hexdigest()}"
-
-
-def _write_json(path: Path, values: Mapping[str, object]) -> None:
-    with replaced_when_complete(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+def _copy_files(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for file in source.iterdir():
+        with replaced_when_complete(target / file.name) as temporary:
+            shutil.copyfile(file, temporary)

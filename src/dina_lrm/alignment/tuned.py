@@ -6,7 +6,6 @@ optimised for is then not known.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
 from dina_lrm.alignment.disjoint import shares_with_named
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.rewards.base import Reward
+from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.typed import from_plain
 
 WEIGHTS: Final = LORA_WEIGHT_NAME_SAFE
@@ -67,7 +67,7 @@ def tuning_run(lora: Path) -> TuningRun | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json_object(path)
         terms = tuple(from_plain(RewardTerm, term, f"rewards[{n}]") for n, term in enumerate(values["rewards"]))
         return TuningRun(path, from_plain(GeneratorSettings, values["generator"], "generator"), terms)
     except (ValueError, KeyError, TypeError) as error:

@@ -13,8 +13,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from dina_lrm.backbones.dtype_argument import for_diffusers
+from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
-from dina_lrm.backbones.truncated import stored_variant
+from dina_lrm.backbones.weight_files import stored_variant
 
 
 class Parts(ABC):
@@ -102,15 +103,8 @@ class FolderParts(Parts):
 
     def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
         """A pipeline of our transformer (which some ask for its configuration) and the text encoders in `dtype`."""
-        return self._pipeline_class.from_pretrained(
-            self._folder,
-            transformer=self._model,
-            vae=None,
-            **for_diffusers(dtype),
-            use_safetensors=True,
-            variant=stored_variant(self._folder / "text_encoder"),
-            **self._absent,
-        )
+        given = {"transformer": self._model, "vae": None, **self._absent}
+        return load_pipeline(self._folder, dtype, given, self._pipeline_class)
 
 
 def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`

@@ -27,7 +27,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.backbones.parts import FolderParts
 from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts, kept_tokens
-from dina_lrm.backbones.truncated import stored_variant
+from dina_lrm.backbones.weight_files import stored_variant
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 

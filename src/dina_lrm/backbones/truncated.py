@@ -12,8 +12,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from dina_lrm.backbones.weight_files import VARIANTS, stored_variant
+
 _STEM = "diffusion_pytorch_model"
-_VARIANTS = (None, "fp16", "bf16")
 
 
 @dataclass(frozen=True)
@@ -74,33 +75,24 @@ def load_truncated(
     return nn.Module.to(model, device)
 
 
-def stored_variant(folder: Path) -> str | None:
-    """The weight variant to ask diffusers and transformers for in a model folder: None where there are plain files."""
-    names = [path.name for path in folder.glob("*.safetensors")]
-    for variant in filter(None, _VARIANTS):
-        if names and all(f".{variant}" in name for name in names):
-            return variant
-    return None
-
-
 def tensor_files(folder: Path) -> dict[str, Path]:
     """The safetensors file of each tensor of a diffusers model folder: one file or shards, full or of a variant.
 
     Raises FileNotFoundError when there is none.
     """
-    for variant in _VARIANTS:
-        middle = "" if variant is None else f".{variant}"
-        single = folder / f"{_STEM}{middle}.safetensors"
-        if single.is_file():
-            with safe_open(single, framework="pt") as tensors:
-                return dict.fromkeys(tensors.keys(), single)
-        for index in (f"{_STEM}.safetensors.index{middle}.json", f"{_STEM}{middle}.safetensors.index.json"):
-            if (folder / index).is_file():
-                shards: dict[str, str] = json.loads((folder / index).read_text())["weight_map"]
-                return {name: folder / shard for name, shard in shards.items()}
+    variant = stored_variant(folder)
+    middle = "" if variant is None else f".{variant}"
+    single = folder / f"{_STEM}{middle}.safetensors"
+    if single.is_file():
+        with safe_open(single, framework="pt") as tensors:
+            return dict.fromkeys(tensors.keys(), single)
+    for index in (f"{_STEM}.safetensors.index{middle}.json", f"{_STEM}{middle}.safetensors.index.json"):
+        if (folder / index).is_file():
+            shards: dict[str, str] = json.loads((folder / index).read_text())["weight_map"]
+            return {name: folder / shard for name, shard in shards.items()}
     raise FileNotFoundError(
         f"{folder}: no weights; expected {_STEM}.safetensors or its shards with an index, plain or of a variant "
-        f"({', '.join(variant for variant in _VARIANTS if variant)})"
+        f"({', '.join(VARIANTS)})"
     )
 
 

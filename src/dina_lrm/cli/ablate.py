@@ -55,7 +55,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.experiments.page import write_results
     from dina_lrm.experiments.run import Budget, default_workers, run_cells
 
-    shown = console(arguments.quiet)
+    shown = console(arguments.quiet, live=True)
     budget = Budget(arguments.steps, arguments.prompts, arguments.pairs)
     with progress("models", arguments.quiet) as report:
         trained = run_cells(
@@ -65,10 +65,10 @@ def run(arguments: Arguments) -> dict[str, object]:
             arguments.out / "cells",
             arguments.workers or default_workers(),
             1,
-            lambda line: shown.print(line, markup=False),
+            lambda line: shown.print(line),
             report,
         )
     command = study_command("ablate", arguments.names, arguments.seeds, arguments.out)
     page = write_results(arguments.out, names, arguments.seeds, command)
-    shown.print(f"page: {page}", markup=False)
+    shown.print(f"page: {page}")
     return {"trained": trained, "page": page, "results": json.loads((arguments.out / "results.json").read_text())}

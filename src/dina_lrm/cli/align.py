@@ -17,11 +17,12 @@ from dina_lrm.cli.common import (
     CommandFailed,
     CommonArguments,
     UserError,
-    check_folder,
     chosen_device,
     console,
     progress,
 )
+from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.lock import check_free
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.looks import Look
@@ -69,6 +70,7 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     if (arguments.out / "config.json").is_file() and not arguments.resume:
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
     check_folder("--out", arguments.out)
+    check_free(arguments.out)
     chosen = tuple(reward_term("--reward", text) for text in arguments.reward) or config.rewards
     beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
     config = replace(config, rewards=(*chosen, *beside))
@@ -111,11 +113,12 @@ def _run(
     from dina_lrm.alignment.trainer import AlignmentRun
     from dina_lrm.recipes.generators import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
+    from dina_lrm.runs.stopping import stop_on_signals
 
     if processes.count > 1:
         device = str(processes.device)
     quiet = arguments.quiet or not processes.main
-    say = console(quiet)
+    say = console(quiet, live=True)
     looks: list[dict[str, object]] = []
 
     def on_step(step: int, steps: int, reward: float) -> None:
@@ -127,28 +130,36 @@ def _run(
         found = look_line(look)
         looks.append(found)
         values = ", ".join(f"{name} {value:.3f}" for name, value in found.items() if isinstance(value, float))
-        say.print(f"step {look.step}: {values}", markup=False)
+        say.print(f"step {look.step}: {values}")
         for alarm in look.alarms:
-            say.print(f"  alarm: {alarm.sentence}", markup=False)
+            say.print(f"  alarm: {alarm.sentence}")
         write_sample_sheet(out, look)
 
     generator = loaded_generator(config.generator, device, config.seed)
-    aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes)
+    aligned = AlignmentRun(
+        config, generator, prompts, shown, out, arguments.resume, processes, lambda text: say.print(text)
+    )
     taken, window = config.number_of_looks(), config.looks.window
     if taken < window and not arguments.dry_run:
-        say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound", markup=False)
-    with progress("updates", quiet) as report:
+        say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound")
+    with progress("updates", quiet) as report, stop_on_signals() as stop:
         clock.began = time.perf_counter()
-        outcome = aligned.run(on_look, on_step)
+        outcome = aligned.run(on_look, on_step, stop=stop)
     page = write_alignment_report(out) if processes.main else out
     found: dict[str, object] = {
         "recipe": config.name, "algorithm": config.algorithm, "steps": outcome.steps, "stopped": outcome.stopped,
-        "lora_step": outcome.lora_step, "looks": looks,
+        "lora_step": outcome.lora_step, "looks": looks, "interrupted": outcome.interrupted,
     }  # fmt: skip
     if arguments.dry_run:
         return found
-    say.print(f"LoRA: {out / 'lora'}", markup=False)
-    say.print(f"Report: {page}", markup=False)
+    if outcome.interrupted:
+        say.print(
+            f"stopped by {outcome.interrupted} after update {outcome.steps} of {config.steps}; the state is saved, "
+            "--resume goes on",
+        )
+        return found
+    say.print(f"LoRA: {out / 'lora'}")
+    say.print(f"Report: {page}")
     found |= {"lora": str(out / "lora"), "report": str(page)}
     if outcome.stopped:
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"

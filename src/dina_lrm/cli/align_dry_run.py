@@ -37,7 +37,6 @@ def expected_cost(
         f"dry run, nothing was kept: {update:.2f} s an update of {config.batch_size}, {look:.2f} s a look; "
         f"{config.steps} updates and {looks} looks: about {seconds / 60:.1f} min{drawn}; peak memory of the smallest "
         f"batch {peak / 2**30:.2f} GiB",
-        markup=False,
     )
     return {
         "seconds_per_update": update,

@@ -53,7 +53,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.experiments.alignment_runs import StudyBudget, run_alignment_cells
     from dina_lrm.experiments.run import default_workers
 
-    shown, budget = console(arguments.quiet), StudyBudget(arguments.steps, arguments.looked_at)
+    shown, budget = console(arguments.quiet, live=True), StudyBudget(arguments.steps, arguments.looked_at)
     with progress("runs", arguments.quiet) as report:
         made = run_alignment_cells(
             variants_of(names),
@@ -61,10 +61,10 @@ def run(arguments: Arguments) -> dict[str, object]:
             budget,
             arguments.out,
             arguments.workers or default_workers(),
-            lambda line: shown.print(line, markup=False),
+            lambda line: shown.print(line),
             report,
         )
     command = study_command("align study", arguments.names, arguments.seeds, arguments.out)
     page = write_alignment_results(arguments.out, names, arguments.seeds, command)
-    shown.print(f"page: {page}", markup=False)
+    shown.print(f"page: {page}")
     return {"runs": made, "page": str(page), "results": json.loads((arguments.out / "results.json").read_text())}

@@ -70,10 +70,9 @@ def run(arguments: Arguments) -> dict[str, object]:
     checkpoint.write(arguments.out, replace(stored, config=replace(stored.config, temperature=temperature)))
     told = [f"{100 * c.ece:.1f} % ({100 * c.ece_low:.1f} to {100 * c.ece_high:.1f})" for c in (before, after)]
     console(arguments.quiet).print(
-        f"temperature {temperature:.3f} in {arguments.out}\n"
+        f"temperature {temperature:.3f} in {arguments.out}; "
         f"ECE at t = {model.config.noise_level:g} on {len(item.data)} pairs: {told[0]} before, {told[1]} with it; a "
         f"perfect model would show {100 * after.ece_floor:.1f} %",
-        markup=False,
     )
     return {
         "out": arguments.out,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from dina_lrm.screen import Screen, escaped
 
 FIRST_SEEDS = (0, 1, 2)
 """Of studies, where no others are given."""
@@ -58,15 +56,6 @@ def chosen_device(given: str | None) -> str:
     return given
 
 
-def check_folder(option: str, folder: Path) -> None:
-    """UserError for a folder that cannot be made or written in, before anything is computed; it is not made."""
-    nearest = next(place for place in (folder, *folder.resolve().parents) if place.exists())
-    if not nearest.is_dir():
-        raise UserError(f"{option} {folder}: {nearest} is a file; accepted: a folder, or a new name")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{option} {folder}: nothing can be written in {nearest}; accepted: a folder that is yours")
-
-
 def check_seeds(seeds: Sequence[int]) -> None:
     """UserError unless there are one or more different numbers of at least 0."""
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
@@ -80,11 +69,12 @@ def study_command(name: str, studies: Sequence[str], seeds: Sequence[int], out: 
     return f"dina-lrm {name} {' '.join(studies)}{other} --out {out}"
 
 
-def console(quiet: bool = False) -> Console:
-    """Standard output for tables and results; silent when `quiet`."""
-    from rich.console import Console
+def console(quiet: bool = False, live: bool = False) -> Screen:
+    """Standard output for tables and results; silent when `quiet`.
 
-    return Console(quiet=quiet, highlight=False, soft_wrap=True)
+    What is printed comes after the `--json` file is written; lines that tell how a long work goes on are `live`.
+    """
+    return Screen(quiet, live=live)
 
 
 @contextmanager
@@ -93,21 +83,19 @@ def progress(description: str, quiet: bool = False) -> Iterator[ReportProgress]:
 
     Yields a function of (done, total), the form in which the library reports progress.
     """
-    from rich.console import Console
-
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
-    if not errors.is_terminal:
+    errors = Screen(quiet, "stderr")
+    if quiet or not errors.console.is_terminal:
         yield _log_tenths(description, errors)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors) as bar:
-        task = bar.add_task(description, total=None)
+    told = TextColumn("{task.description}", markup=False)
+    with Progress(told, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors.console) as bar:
+        task = bar.add_task(escaped(description), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _log_tenths(description: str, errors: Console) -> ReportProgress:
+def _log_tenths(description: str, errors: Screen) -> ReportProgress:
     printed = -1
 
     def report(done: int, total: int) -> None:

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console
 from dina_lrm.cli.levels import parsed_levels
+from dina_lrm.screen import table_of
 
 
 @dataclass
@@ -51,8 +52,6 @@ def run(arguments: Arguments) -> dict[str, object]:
     for image in images:
         if not image.is_file():
             raise UserError(f"{image}: no such image file")
-    from rich.table import Table
-
     from dina_lrm.model import LatentRewardModel
 
     model = LatentRewardModel.from_pretrained(
@@ -69,13 +68,11 @@ def run(arguments: Arguments) -> dict[str, object]:
         {"image": image, "score": float(score), "z": float(model.normalize(score))}
         for image, score in zip(images, scores, strict=True)
     ]
-    table = Table("image", "score", "z")
-    for row in rows:
-        table.add_row(str(row["image"]), f"{row['score']:.4f}", f"{row['z']:.3f}")
+    cells = [(row["image"], f"{row['score']:.4f}", f"{row['z']:.3f}") for row in rows]
     shown = console(arguments.quiet)
-    shown.print(table)
-    shown.print(f"P({arguments.image_a} preferred) = {probability:.4f}", markup=False)
+    shown.print(table_of(("image", "score", "z"), cells))
+    shown.print(f"P({arguments.image_a} preferred) = {probability:.4f}")
     notes = [str(note.message) for note in said]
     for note in notes:
-        shown.print(note, markup=False)
+        shown.print(note)
     return {"prompt": arguments.prompt, "images": rows, "probability_a": probability, "notes": notes}

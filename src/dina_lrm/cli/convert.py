@@ -40,5 +40,5 @@ def run(arguments: Arguments) -> dict[str, object]:
     # trainable: the LoRA stays apart from the weights it adapts, to be written as it was read
     model = LatentRewardModel.from_pretrained(arguments.source, backbone=place, device="cpu", trainable=True)
     model.save_pretrained(arguments.folder)
-    console(arguments.quiet).print(f"{arguments.source} is now {arguments.folder}", markup=False)
+    console(arguments.quiet).print(f"{arguments.source} is now {arguments.folder}")
     return {"source": arguments.source, "folder": arguments.folder, "model": model.describe()}

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
-from dina_lrm.cli.data_check import mapping, named_source, say_left_out
+from dina_lrm.cli.data_check import named_source
 from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
+from dina_lrm.screen import table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,8 +49,6 @@ class Arguments(CommonArguments):
     """Of the coin that decides which image of a published pair is called the first."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of a file of ours to leave out."""
-    columns: str | None = None
-    """Where our columns stand in a table with others, as for `data check`."""
     drop_ties: FlagCreatePairsOff[bool] = False
     """Leave out labels of exactly 1/2."""
     min_confidence: float | None = None
@@ -80,7 +79,7 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what the cheap filters keep where MPCF asks for it, filter, write, and say what was removed."""
     from dina_lrm.data.filtering import Filtered
-    from dina_lrm.data.sources import tables_left_out, write_comparisons
+    from dina_lrm.data.sources import write_comparisons
     from dina_lrm.data.sources.writing import check_format
 
     check_format(arguments.out)
@@ -94,18 +93,15 @@ def run(arguments: Arguments) -> dict[str, object]:
     report = kept.report()
     shown = console(arguments.quiet)
     shown.print(_table(arguments.source, kept))
-    unread = tables_left_out(*named_source(arguments.source, arguments.path), arguments.split)
-    say_left_out(unread, shown)
     result: dict[str, object] = {
         "out": arguments.out,
-        "tables_left_out": unread,
         "seen": report[0].seen,
         "kept": written,
         "filters": [asdict(row) for row in report],
     }
     if written == 0:
         raise CommandFailed(f"no comparison is left of {report[0].seen}; {arguments.out} is empty", result)
-    shown.print(f"{written} of {report[0].seen} comparisons are in {arguments.out}", markup=False)
+    shown.print(f"{written} of {report[0].seen} comparisons are in {arguments.out}")
     return result
 
 
@@ -139,7 +135,7 @@ def _comparisons(arguments: Arguments) -> Iterator[Comparison]:
 
     source, path = named_source(arguments.source, arguments.path)
     given = (arguments.ignore_columns, arguments.split, arguments.images, arguments.seed)
-    return read_comparisons(path, source, *given, mapping(arguments.columns, source))
+    return read_comparisons(path, source, *given)
 
 
 def _cheap(arguments: Arguments, tests: Iterable[NamedSet]) -> list[Filter]:
@@ -193,10 +189,8 @@ def _told(comparisons: Iterable[Comparison], total: int, report: ReportProgress)
 
 
 def _table(title: str, kept: Filtered) -> Table:
-    from rich.table import Table
-
-    table = Table("filter", "seen", "removed", "why", title=title)
-    for row in kept.report():
-        why = ", ".join(f"{reason} ({count})" for reason, count in row.reasons.items())
-        table.add_row(row.name, str(row.seen), str(row.removed), why or "-")
-    return table
+    rows = [
+        (row.name, row.seen, row.removed, ", ".join(f"{why} ({count})" for why, count in row.reasons.items()) or "-")
+        for row in kept.report()
+    ]
+    return table_of(("filter", "seen", "removed", "why"), rows, title)

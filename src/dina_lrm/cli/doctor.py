@@ -15,10 +15,10 @@ from packaging.requirements import Requirement
 
 from dina_lrm import __version__
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console
+from dina_lrm.screen import Screen
 
 if TYPE_CHECKING:
     import torch
-    from rich.console import Console
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "huggingface_hub", "numpy")
 
@@ -79,14 +79,14 @@ def run(arguments: Arguments) -> dict[str, object]:
     return found
 
 
-def _show_installation(screen: Console) -> dict[str, object]:
+def _show_installation(screen: Screen) -> dict[str, object]:
     libraries, places, extras = versions(), devices(), missing_of_extras()
     screen.print(f"dina-lrm {__version__} on Python {platform.python_version()}, {platform.platform()}")
     screen.print("  ".join(f"{name} {version or 'missing'}" for name, version in libraries.items()))
     for place in places:
         screen.print(f"{place.device}: {place.name}; {place.dtype}, because {place.why}")
     for extra, missing in extras.items():
-        screen.print(f"extra {extra}: {'lacks ' + ', '.join(missing) if missing else 'complete'}", markup=False)
+        screen.print(f"extra {extra}: {'lacks ' + ', '.join(missing) if missing else 'complete'}")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

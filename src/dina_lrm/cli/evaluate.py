@@ -275,7 +275,7 @@ def _show(arguments: Arguments, results: list[EvaluationResult]) -> None:
         if measured.diagnostics:
             shown.print(as_rich(fault_table(measured)))
         for note in measured.notes:
-            shown.print(f"{measured.name}: {note}", markup=False)
+            shown.print(f"{measured.name}: {note}")
 
 
 def _write(
@@ -297,7 +297,9 @@ def _write(
     images = pictures_of(run.model, run.sets)
     page = write_evaluation_report(arguments.out / "report.html", results, images, differences)
     board = write_leaderboard(arguments.out / "leaderboard.html", results)
-    console(arguments.quiet).print(f"report: {page}\nleaderboard: {board}", markup=False)
+    shown = console(arguments.quiet)
+    shown.print(f"report: {page}")
+    shown.print(f"leaderboard: {board}")
 
 
 def _means(results: list[EvaluationResult]) -> dict[str, object]:

@@ -201,7 +201,7 @@ def _show(arguments: Arguments, result: GeneratorComparison) -> None:
     for table in result_tables(result):
         shown.print(as_rich(table))
     for line in (*verdicts(result), *result.notes):
-        shown.print(line, markup=False)
+        shown.print(line)
 
 
 def _write(
@@ -219,4 +219,4 @@ def _write(
     write_json(arguments.out / "evaluation.json", result.to_dict())
     save_gallery(gallery(shown, captions, across=3), arguments.out / "gallery.png")
     page = write_generator_report(arguments.out / "report.html", result, captions, shown["base"], shown["tuned"])
-    console(arguments.quiet).print(f"report: {page}", markup=False)
+    console(arguments.quiet).print(f"report: {page}")

@@ -5,19 +5,22 @@ Exit codes: 0 done, 1 failed, 2 bad input. `DINA_LRM_DEBUG=1` shows the tracebac
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 from dina_lrm import __version__
-from dina_lrm.cli.common import CommandFailed, CommonArguments
-from dina_lrm.cli.result import check_writable, write_json
+from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
+from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
+from dina_lrm.cli.notices import notices
+from dina_lrm.cli.result import begin_json, write_json
+from dina_lrm.cli.words import Help, json_target, parsed, repeated
+from dina_lrm.screen import escaped, held_back, say
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,30 +63,47 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # The libraries' notices and loading bars speak to programmers; the bars of downloads stay.
 QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
-BAD_INPUT = (ValueError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-
 
 def main(arguments: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
     """Run the command line and return the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with stopped_by_signals():
+            return _main(list(sys.argv[1:] if arguments is None else arguments), commands)
+    finally:
+        leave_broken_streams()
+
+
+def _main(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
     if words in (["--version"], ["-V"]):
-        print(f"dina-lrm {__version__}")
+        say(f"dina-lrm {__version__}")
         return 0
     name = _command_of(words, commands)
     if name is not None:
-        module = import_module(commands[name][0])
-        try:
-            parsed = _parse(name, module, words[len(name.split()) :])
-        except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else 2
-        return _run(name, module, parsed)
+        return _named(name, commands[name][0], words[len(name.split()) :])
     group = words[0] if words and _in_group(words[0], commands) else None
     rest = words[1:] if group else words
     if rest[:1] in ([], ["-h"], ["--help"]):
-        print(_overview(group, commands), file=sys.stdout if rest else sys.stderr)
+        say(_overview(group, commands), "stdout" if rest else "stderr")
         return 0 if rest else 2
-    print(_unknown(" ".join(filter(None, (group, rest[0]))), commands), file=sys.stderr)
+    error = _unknown(group, rest[0], commands)
+    _keep_error(json_target(words), {"error": error}, words)
+    say(f"dina-lrm: error: {error}", "stderr")
     return 2
+
+
+def _named(name: str, module_name: str, words: list[str]) -> int:
+    """Parse the words of a command, and run it."""
+    try:
+        module = import_module(module_name)
+        arguments = parsed(name, module, words)
+    except Help as asked:
+        say(str(asked))
+        return 0
+    except BaseException as error:
+        return _failed(name, error, lambda told: _keep_error(json_target(words), told, words))
+    for line in repeated(words):
+        say(f"dina-lrm {name}: warning: {escaped(line)}", "stderr")
+    return _run(name, module, arguments)
 
 
 def _in_group(group: str, commands: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -92,7 +112,12 @@ def _in_group(group: str, commands: Mapping[str, tuple[str, str]]) -> dict[str, 
 
 def _command_of(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> str | None:
     """The name of one or two words that the command line starts with."""
-    return next((name for name in (" ".join(words[:2]), " ".join(words[:1])) if name in commands), None)
+    two, one = " ".join(words[:2]), " ".join(words[:1])
+    if two in commands:
+        return two
+    # No command that is a group too takes a word of its own: it would be a command that does not exist
+    another = len(words) > 1 and not words[1].startswith("-") and _in_group(one, commands)
+    return one if one in commands and not another else None
 
 
 def _overview(group: str | None, commands: Mapping[str, tuple[str, str]]) -> str:
@@ -104,34 +129,60 @@ def _overview(group: str | None, commands: Mapping[str, tuple[str, str]]) -> str
     return "\n".join([usage, "", "Commands:", *rows, "", f"Options and an example of a command: {example}"])
 
 
-def _unknown(given: str, commands: Mapping[str, tuple[str, str]]) -> str:
-    close = difflib.get_close_matches(given, commands, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the commands are {', '.join(commands)}"
-    return f"dina-lrm: error: unknown command {given!r}; {hint}"
-
-
-def _parse(name: str, module: ModuleType, words: Sequence[str]) -> CommonArguments:
-    """The command's typed arguments; raises SystemExit after its help (0) or a message about an option (2)."""
-    # tyro keeps only the summary of a docstring; the example after it is what people look for
-    description = inspect.getdoc(module.Arguments)
-    arguments: CommonArguments = tyro.cli(
-        module.Arguments, prog=f"dina-lrm {name}", description=description, args=words
-    )
-    return arguments
+def _unknown(group: str | None, given: str, commands: Mapping[str, tuple[str, str]]) -> str:
+    known = list(_in_group(group, commands)) if group else list(commands)
+    if group and given.startswith("-"):
+        return f"{group}: which command? {escaped(given)!r} is an option; the commands are {', '.join(known)}"
+    word = escaped(f"{group} {given}" if group else given)
+    close = difflib.get_close_matches(word, known, n=3) or difflib.get_close_matches(word, commands, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the commands are {', '.join(known)}"
+    return f"unknown command {word!r}; {hint}"
 
 
 def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
     for variable, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(variable, value)
     try:
-        check_writable(arguments.json)
-        write_json(arguments.json, module.run(arguments))
-    except (Exception, KeyboardInterrupt) as error:
-        if os.environ.get("DINA_LRM_DEBUG") == "1":
-            raise
-        message = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or repr(error)
-        print(f"dina-lrm {name}: error: {message}", file=sys.stderr)
-        found = error.result if isinstance(error, CommandFailed) else {}
-        write_json(arguments.json, {**found, "error": message})
-        return 2 if isinstance(error, BAD_INPUT) else 1
+        begin_json(arguments.json, _places(arguments))
+    except BaseException as error:
+        return _failed(name, error, lambda _: None)
+    with held_back():
+        try:
+            with notices(name, arguments.quiet):
+                result = module.run(arguments)
+            write_json(arguments.json, result)
+        except BaseException as error:
+            return _failed(name, error, lambda told: write_json(arguments.json, told))
     return 0
+
+
+def _failed(name: str, error: BaseException, keep: Callable[[dict[str, object]], None]) -> int:
+    """Keep the error where `--json` asks for it, say it in a line, and return its exit code."""
+    message, found = line_of(error), error.result if isinstance(error, CommandFailed) else {}
+    try:
+        keep({**found, "error": message})
+    except Exception as another:
+        message += f"; --json cannot be written: {line_of(another)}"
+    if os.environ.get("DINA_LRM_DEBUG") == "1":
+        raise error
+    say(f"dina-lrm {name}: error: {message}", "stderr")
+    return code_of(error)
+
+
+def _keep_error(path: Path | None, told: dict[str, object], words: Sequence[str]) -> None:
+    """The error of words that were not understood; no file that one of them names is touched."""
+    try:
+        others = [part for word in words for part in (word, word.partition("=")[2]) if part and part != str(path)]
+        begin_json(path, others)
+    except UserError:
+        return  # that the target is none either comes when the words are right
+    write_json(path, told)
+
+
+def _places(arguments: CommonArguments) -> Iterator[str | Path]:
+    """What the arguments name, files among it."""
+    for field in dataclasses.fields(arguments):
+        value = getattr(arguments, field.name)
+        values = value if isinstance(value, tuple | list) else [value]
+        if field.name != "json":
+            yield from (one for one in values if isinstance(one, str | Path))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.screen import add_row, text_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,12 +107,10 @@ def _count(arguments: Arguments) -> dict[str, object]:
         shown.print(
             f"{cost.pairs:,} pairs at {side} pixels: {cost.storage_bytes / 1e12:.2f} TB in 16 bits, "
             f"{cost.encoding_hours:.0f} GPU hours to encode, {cost.training_hours:.0f} for an epoch",
-            markup=False,
         )
     shown.print(
         f"{chosen.about}. Counted on shapes; time is a roofline at half the peak of an {arguments.gpu.upper()}, memory "
         "is weights in 16 bits and what autograd keeps: a lower bound of the peak.",
-        markup=False,
     )
     if arguments.plot is not None:
         last = [row for row in rows if (row.pixels, row.batch) == max(todo)]
@@ -128,7 +127,8 @@ def _counted_table(arguments: Arguments, rows: list[JobCost]) -> Table:
     table = _table(f"{arguments.subject}, {rows[0].pixels} pixels, batch {rows[0].batch}", heads)
     for row in rows:
         expected = seconds(row.cost, arguments.gpu)
-        table.add_row(
+        add_row(
+            table,
             row.job,
             f"{row.cost.parameters / 1e9:.2f} B",
             f"{_short(row.cost.forward / 1e12)} TF",
@@ -163,10 +163,10 @@ def _table(title: str, heads: tuple[str, ...]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=text_of(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(heads):
         # The name of a job breaks in a narrow terminal, a number never
-        table.add_column(name, justify="right" if number else "left", no_wrap=number > 0)
+        table.add_column(text_of(name), justify="right" if number else "left", no_wrap=number > 0)
     return table
 
 
@@ -191,7 +191,8 @@ def _measure(arguments: Arguments) -> dict[str, object]:
         heads = ("job", "latency", "a second", "GFLOPs", "peak memory")
         table = _table(f"{arguments.subject} on {device}, batch {batch}", heads)
         for row in (row for row in found if row.batch == batch):
-            table.add_row(
+            add_row(
+                table,
                 row.job,
                 f"{1e3 * row.seconds:.1f} ms",
                 f"{row.batch / row.seconds:.3g}",

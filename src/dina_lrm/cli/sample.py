@@ -14,12 +14,12 @@ from dina_lrm.cli.common import (
     CommonArguments,
     ReportProgress,
     UserError,
-    check_folder,
     chosen_device,
     console,
     progress,
 )
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
+from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_or_texts
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
 
@@ -146,8 +146,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     write_samples(arguments.out, sampled, arguments)
     say = console(arguments.quiet)
     for line in shown_lines(sampled):
-        say.print(line, markup=False)
-    say.print(f"sheet: {arguments.out / 'sheet.png'}", markup=False)
+        say.print(line)
+    say.print(f"sheet: {arguments.out / 'sheet.png'}")
     return sampled.facts()
 
 

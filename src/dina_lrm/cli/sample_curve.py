@@ -75,7 +75,9 @@ def run(arguments: Arguments) -> dict[str, object]:
         with replaced_when_complete(arguments.out / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     save_figure(curve_plot(points), arguments.out / "curve.png")
-    console(arguments.quiet).print(table, markup=False)
+    shown = console(arguments.quiet)
+    for line in table.splitlines():
+        shown.print(line)
     return found
 
 

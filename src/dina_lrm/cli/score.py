@@ -74,12 +74,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     shown.print(
         f"{summary.scored} of {summary.rows} images scored in {summary.seconds:.1f} s ({summary.already} had a score) "
         f"in {arguments.out}",
-        markup=False,
     )
     if summary.truncated:
         shown.print(
             f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r}",
-            markup=False,
         )
     result = asdict(summary) | {"out": arguments.out, "model": arguments.model, "noise_level": levels}
     if summary.failed:

@@ -83,7 +83,6 @@ def run(arguments: Arguments) -> dict[str, object]:
     console(arguments.quiet).print(
         f"{len(made)} comparisons of {len(made.images)} images for {len(made.prompts)} prompts in {target}; "
         f"Bayes ceiling {made.ceiling:.3f}",
-        markup=False,
     )
     return result
 
@@ -108,5 +107,5 @@ def _redraw(arguments: Arguments) -> dict[str, object]:
     with progress("Drawing samples", arguments.quiet) as report:
         images = draw_generated(bundled_pipeline(), prompts, report)
     save_generated(images, arguments.out)
-    console(arguments.quiet).print(f"{len(images)} samples and the oracle's judgement in {arguments.out}", markup=False)
+    console(arguments.quiet).print(f"{len(images)} samples and the oracle's judgement in {arguments.out}")
     return {"images": len(images), "folder": str(arguments.out)}

@@ -41,5 +41,5 @@ def run(arguments: Arguments) -> dict[str, object]:
     with progress("steps", arguments.quiet) as report:
         facts = train_judge(arguments.out, arguments.prompts, arguments.steps, arguments.seed, arguments.pairs, report)
     found = ", ".join(f"{name} {100 * one['accuracy']:.1f} %" for name, one in facts["sets"].items())
-    console(arguments.quiet).print(f"{arguments.out}: {found}", markup=False)
+    console(arguments.quiet).print(f"{arguments.out}: {found}")
     return json.loads(json.dumps({"folder": str(arguments.out), **facts}))

@@ -47,5 +47,5 @@ def run(arguments: Arguments) -> dict[str, object]:
         "samples_right": "{:.0%} of samples exactly right",
     }
     said = ", ".join(text.format(facts[name]) for name, text in measures.items() if name in facts)
-    console(arguments.quiet).print(f"{folder}: {said}", markup=False)
+    console(arguments.quiet).print(f"{folder}: {said}")
     return {"folder": str(folder), **facts}

@@ -39,6 +39,5 @@ def run(arguments: Arguments) -> dict[str, object]:
     facts: dict[str, object] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     console(arguments.quiet).print(
         f"{folder}: alignment {facts['samples_alignment']:.2f}, quality {facts['samples_quality']:.2f} of its samples",
-        markup=False,
     )
     return {"folder": str(folder), **facts}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
 from dina_lrm.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from dina_lrm.data.cache import EncodedComparisons
+    from dina_lrm.training.trainer import TrainResult
 
     RecipeChoice = TrainConfig
 else:
@@ -58,43 +60,62 @@ def run(arguments: Arguments) -> dict[str, object]:
     config = arguments.recipe
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
+    from dina_lrm.runs.lock import held_folder
+    from dina_lrm.training.launch import join_processes
+
+    check_folder("--out", arguments.out)
+    with held_folder(arguments.out, join_processes().is_main_process and not arguments.dry_run):
+        data, held_out = _data(arguments, config)
+        if arguments.dry_run:
+            return _dry_run(config, data, arguments.quiet)
+        return _train(arguments, config, data, held_out)
+
+
+def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons, EncodedComparisons | None]:
+    """What is trained on, and what is held out."""
     from dina_lrm.recipes.data import data_for
 
+    prompts = arguments.synthetic_prompts
     with progress("encoding", arguments.quiet) as report:
         cache = None if arguments.dry_run else arguments.out / "cache"
-        data = data_for(config, arguments.data, cache, arguments.synthetic_prompts, report)
-        held_out = None
-        if arguments.validation is not None:
-            cache = None if cache is None else arguments.out / "validation-cache"
-            held_out = data_for(config, arguments.validation, cache, arguments.synthetic_prompts // 10, report, seed=1)
-    if arguments.dry_run:
-        return _dry_run(config, data, arguments.quiet)
-    return _train(arguments, config, data, held_out)
+        data = data_for(config, arguments.data, cache, prompts, report)
+        if arguments.validation is None:
+            return data, None
+        cache = None if cache is None else arguments.out / "validation-cache"
+        return data, data_for(config, arguments.validation, cache, max(prompts // 10, 1), report, seed=1)
 
 
 def _train(
     arguments: Arguments, config: TrainConfig, data: EncodedComparisons, held_out: EncodedComparisons | None
 ) -> dict[str, object]:
-    from accelerate import PartialState
+    from dina_lrm.training.launch import join_processes
+    from dina_lrm.training.trainer import train_in
 
-    from dina_lrm.training.trainer import train
-
-    result = train(config, data, arguments.out, held_out, resume=arguments.resume, quiet=arguments.quiet)
-    state = PartialState()
+    result = train_in(config, data, arguments.out, held_out, resume=arguments.resume, quiet=arguments.quiet)
+    state = join_processes()
     shown = console(arguments.quiet or not state.is_main_process)
     if result.validation is not None:  # an early stop has said so, and why
         shown.print(
             f"{result.steps} steps in {result.seconds:.0f} s ({result.pairs_per_second:.0f} pairs/s), "
-            f"accuracy {result.validation.accuracy:.3f}; the reward model is {result.model_folder}",
-            markup=False,
+            f"{_accuracy(result)}; the reward model is {result.model_folder}",
         )
     if state.is_main_process:
         from dina_lrm.evaluation.environment import command_line
         from dina_lrm.reports.run import write_run_report
 
-        shown.print(f"report: {write_run_report(arguments.out, command=command_line())}", markup=False)
+        shown.print(f"report: {write_run_report(arguments.out, command=command_line())}")
     state.destroy_process_group()
     return {"recipe": config.name, "pairs": len(data), "missing": len(data.missing), **result.to_dict()}
+
+
+def _accuracy(result: TrainResult) -> str:
+    """On what it was measured belongs to the number: pairs that were trained on say little of others."""
+    found = result.validation
+    assert found is not None
+    of = f"{found.pairs:,} held-out pairs" if result.measured_on == "validation" else f"{found.pairs:,} training pairs"
+    missing = f" ({found.missing:,} could not be measured)" if found.missing else ""
+    note = "" if result.measured_on == "validation" else ", none held out"
+    return f"accuracy {found.accuracy:.3f} on {of}{note}{missing}"
 
 
 def _dry_run(config: TrainConfig, data: EncodedComparisons, quiet: bool) -> dict[str, object]:

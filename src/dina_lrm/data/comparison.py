@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from dina_lrm.runs.content import content_of
+from dina_lrm.pictures.sources import described, plain_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +46,9 @@ class EncodedImage:
         return hash((self.name, self.latents.shape, self.latents.tobytes()))
 
 
-@dataclass(frozen=True)
-class UnreadableImage:
-    """A cell of a table that holds no picture: `name` is its place, `reason` a sentence on what stands there instead.
-
-    Its comparison is left out and counted where pictures are read, as one is whose file is gone.
-    """
-
-    name: str
-    reason: str
-
-
-ImageSource = str | Path | bytes | Image.Image | EncodedImage | UnreadableImage
-"""Where an image is: a path, the bytes of an image file, an image in memory, its latents, or why there is none."""
+ImageSource = str | Path | bytes | Image.Image | EncodedImage
+"""Where an image is: a path, the bytes of an image file, an image in memory, or its latents."""
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -67,11 +57,12 @@ class Comparison:
 
     `preference` is P(a preferred to b) in [0, 1], 0.5 a tie; `weight` scales its loss and is at least 0. `source` says
     which data set it is from, `pair_id` names the judgement, `prompt_id` the group of judgements it belongs to. `votes`
-    is how many people judged, `confidence` what the data set says of its own label, in [0, 1].
+    is how many people judged, `confidence` what the data set says of its own label, in [0, 1]. Numbers may be NumPy's,
+    images also file objects, other buffers and {"bytes", "path"}: they are kept as plain numbers, bytes and paths.
 
     Raises:
-        ValueError: an empty prompt, text that holds half a character or NUL, a preference or confidence outside
-            [0, 1], a negative or non-finite weight, less than one vote, an empty image source.
+        ValueError: an empty prompt, a preference or confidence outside [0, 1], a negative or non-finite weight, less
+            than one vote, an unreadable image source.
     """
 
     prompt: str
@@ -86,24 +77,18 @@ class Comparison:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
+        for name, plain in _PLAIN.items():
+            object.__setattr__(self, name, plain(getattr(self, name), name))
         if not self.prompt.strip():
             raise ValueError("prompt is empty; give the text that both images were made for")
-        for name in ("prompt", "source", "pair_id", "prompt_id"):
-            check_text(name, getattr(self, name))
         if not 0.0 <= self.preference <= 1.0:
-            raise ValueError(
-                f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]: labels -1, 0, 1 "
-                "are written 0, 0.5, 1"
-            )
+            raise ValueError(f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]")
         if not (self.weight >= 0.0 and math.isfinite(self.weight)):
             raise ValueError(f"weight is {self.weight!r}; give a finite number that is at least 0")
         if self.votes is not None and self.votes < 1:
             raise ValueError(f"votes is {self.votes!r}; give how many people judged, at least 1, or leave it out")
         if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence is {self.confidence!r}; give a number in [0, 1], or leave it out")
-        for name, image in (("image_a", self.image_a), ("image_b", self.image_b)):
-            if isinstance(image, str | bytes) and not image:
-                raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
 
     @property
     def is_tie(self) -> bool:
@@ -115,14 +100,63 @@ class Comparison:
         return dataclasses.replace(self, image_a=self.image_b, image_b=self.image_a, preference=1.0 - self.preference)
 
 
-def check_text(name: str, text: str | None) -> None:
-    """Raise ValueError for what no encoder, file or database takes as text."""
-    if text is None or text.isprintable():
-        return
-    if "\0" in text:
-        raise ValueError(f"{name} is {text!r:.80}, which holds a NUL character; give text")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError(f"{name} is {text!r:.80}, which holds half a character (a lone surrogate); give whole text")
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: {described(value)}; accepted: text")
+    return str(value)
+
+
+def _name(value: object, name: str) -> str | None:
+    # Names of judgements are often numbers
+    return None if value is None else str(value) if isinstance(value, int | np.integer) else _text(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if not isinstance(value, _NUMBERS):
+        raise ValueError(f"{name}: {described(value)}; accepted: a number")
+    return float(value)
+
+
+def _optional_number(value: object, name: str) -> float | None:
+    return None if value is None else _number(value, name)
+
+
+def _count(value: object, name: str) -> int | None:
+    if value is None:
+        return None
+    number = _number(value, name)
+    if not number.is_integer():
+        raise ValueError(f"{name} is {number!r}; accepted: a whole number of at least 1")
+    return int(number)
+
+
+def _image(value: object, name: str) -> ImageSource:
+    if isinstance(value, EncodedImage):
+        return value
+    if isinstance(value, str | bytes | bytearray | memoryview) and not value:
+        raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
+    try:
+        found = plain_picture(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if not isinstance(found, str | Path | bytes | Image.Image):
+        raise ValueError(f"{name}: {described(value)}; give a path, the bytes of an image file, or a PIL image")
+    return found
+
+
+_PLAIN: dict[str, Callable[[object, str], object]] = {
+    "prompt": _text,
+    "image_a": _image,
+    "image_b": _image,
+    "preference": _number,
+    "weight": _number,
+    "source": _name,
+    "pair_id": _name,
+    "prompt_id": _name,
+    "votes": _count,
+    "confidence": _optional_number,
+}
+"""How each field becomes what is written and read back as it is."""
 
 
 def shuffle_sides(comparisons: Iterable[Comparison], seed: int) -> Iterator[Comparison]:
@@ -144,31 +178,16 @@ def with_random_side(comparison: Comparison, seed: int, name: str) -> Comparison
 
 
 def image_key(image: ImageSource) -> str:
-    """Identity of an image: a hash of its content, the same for a file and for its bytes. Equal keys are encoded once.
-
-    What cannot be read is known by its path.
-    """
+    """Identity of an image: its absolute path, or a hash of its content. Equal keys are encoded once."""
     if isinstance(image, str | Path):
-        return _file_key(os.path.abspath(image))
+        return f"path:{os.path.abspath(image)}"
     if isinstance(image, bytes):
-        return f"bytes:{content_of(image)}"
+        return f"bytes:{hashlib.sha256(image).hexdigest()}"
     if isinstance(image, EncodedImage):
-        told = f"{image.latents.dtype} {image.latents.shape} {image.pixels_per_latent} ".encode()
-        return f"latents:{hashlib.sha256(told + image.latents.tobytes()).hexdigest()}"
-    if isinstance(image, UnreadableImage):
-        return f"none:{image.name}"
+        return f"latents:{hashlib.sha256(image.latents.tobytes()).hexdigest()}"
     content = hashlib.sha256(f"{image.mode} {image.size}".encode())
     content.update(image.tobytes())
     return f"pixels:{content.hexdigest()}"
-
-
-def _file_key(path: str) -> str:
-    try:
-        if os.path.isfile(path):  # a pipe would be waited for
-            return f"bytes:{content_of(path)}"
-    except OSError:
-        pass
-    return f"path:{path}"
 
 
 def oriented(prompt: str, keys: tuple[str, str], preference: float) -> tuple[tuple[str, str, str], float]:
@@ -184,6 +203,6 @@ def contradict(preference: float, other: float) -> bool:
 
 def image_name(image: ImageSource) -> str:
     """How an image is called in reports: its path as given, or the first digits of its content hash."""
-    if isinstance(image, EncodedImage | UnreadableImage):
+    if isinstance(image, EncodedImage):
         return image.name
     return os.fspath(image) if isinstance(image, str | Path) else image_key(image)[:19]

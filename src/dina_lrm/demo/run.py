@@ -8,7 +8,6 @@ third what generative pretraining is worth. Beside them a generator is aligned w
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from dina_lrm.demo.align import Aligned, AlignJob
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
 from dina_lrm.demo.jobs import Job, Outcome, run_jobs, workers_and_threads
 from dina_lrm.demo.page import write_demo_page
-from dina_lrm.demo.settings import MODELS, DemoSettings
+from dina_lrm.demo.settings import KIND, MODELS, DemoSettings
 from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult
@@ -33,6 +32,8 @@ from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.ownership import made_folder
 from dina_lrm.synthetic.comparisons import SyntheticComparisons, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import reward_model_config
@@ -62,11 +63,22 @@ class Demonstration:
 def run_demo(
     out: Path, settings: DemoSettings, say: Say, report: Callable[[int, int], None], command: str = "dina-lrm demo"
 ) -> dict[str, Any]:
-    """Run everything into the folder `out`; returns what `results.json` holds. `report` gets (steps done, steps)."""
+    """Run everything, then give it the name `out`; returns what `results.json` holds. `report` gets (done, steps).
+
+    An earlier demonstration stays until the new one is complete, and after a kill. Raises FileExistsError for a folder
+    that holds anything else than a demonstration as it was made.
+    """
+    with made_folder(out, KIND) as folder:
+        return _run_into(folder, settings, say, report, command)
+
+
+def _run_into(
+    out: Path, settings: DemoSettings, say: Say, report: Callable[[int, int], None], command: str
+) -> dict[str, Any]:
     began = time.perf_counter()
     clock = _Clock(say)
     work = out / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    work.mkdir()
     with clock("comparisons", f"{settings.prompts} prompts, {IMAGES_PER_PROMPT} pictures each"):
         made = training_comparisons(settings.prompts, IMAGES_PER_PROMPT, settings.seed)
     with clock("encoding", f"{len(made.images)} training pictures and the test sets, {settings.pairs} pairs each"):
@@ -84,7 +96,7 @@ def run_demo(
         write_demo_page(out / "report.html", demonstration, sets, ranking, command)
     shutil.rmtree(work)
     found = results_json(demonstration, time.perf_counter() - began)
-    (out / "results.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_json(out / "results.json", found)
     return found
 
 

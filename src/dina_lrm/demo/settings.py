@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+KIND: Final = "demonstration"
+"""What the marker of its folder says."""
 MODELS: Final = {"ours": "synthetic", "random_backbone": "synthetic-random", "frozen": "synthetic-frozen"}
 """Name in the results to recipe."""
 ENSEMBLES: Final = ((0.1, 0.2, 0.4),)

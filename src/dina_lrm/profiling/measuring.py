@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.base import BackboneConfig
-from dina_lrm.backbones.dtype_argument import for_diffusers
+from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import locate_generator
 from dina_lrm.model import LatentRewardModel
@@ -79,12 +79,10 @@ def _workloads(
 
 
 def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-    from diffusers import DiffusionPipeline
-
     folder = locate_generator(place.pretrained, place.revision)
     # A model that reads no T5 tokens needs no T5, and its generator may have none
     absent = {} if place.prompt_length else without_t5(folder)
-    return DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **absent).to(device)
+    return load_pipeline(folder, dtype, absent).to(device)
 
 
 def _measured(workload: Workload, batch: int, rounds: int, device: torch.device) -> MeasuredRow:

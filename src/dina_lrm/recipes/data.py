@@ -29,12 +29,11 @@ def data_for(
     done before; or "synthetic": comparisons made by the renderer, a function of the run's seed and `seed`.
     Raises ValueError for a cache of another backbone, FileNotFoundError where there is nothing of that name.
     """
-    from accelerate import PartialState
-
     from dina_lrm.data.cache import EncodedComparisons
     from dina_lrm.data.encoding import encode_comparisons
     from dina_lrm.data.sources import read_comparisons
     from dina_lrm.training.assemble import reward_model_config
+    from dina_lrm.training.launch import join_processes
 
     if name == "synthetic":
         return _synthetic(config, synthetic_prompts, progress, seed)
@@ -47,7 +46,7 @@ def data_for(
             f'--data {name}: no such file; give a cache folder, a file of comparisons or "synthetic"'
         )
     # One process encodes; the others wait and read what it wrote
-    with PartialState().main_process_first():
+    with join_processes().main_process_first():
         if cache is not None and cache.is_dir():
             return EncodedComparisons.load(cache, wanted)
         comparisons = read_comparisons(path)
@@ -58,12 +57,11 @@ def data_for(
 
 def encoding_backbone(config: TrainConfig) -> Backbone:
     """The generator of `config` on this process's device, for its encoders."""
-    from accelerate import PartialState
-
     from dina_lrm.assembly import backbone_of
     from dina_lrm.training.assemble import reward_model_config
+    from dina_lrm.training.launch import join_processes
 
-    return backbone_of(reward_model_config(config), device=PartialState().device)
+    return backbone_of(reward_model_config(config), device=join_processes().device)
 
 
 def _synthetic(

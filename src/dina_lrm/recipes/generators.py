@@ -31,10 +31,8 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     """
     from pathlib import Path
 
-    from diffusers import DiffusionPipeline
-
     from dina_lrm.alignment.generator import Generator
-    from dina_lrm.backbones.dtype_argument import for_diffusers
+    from dina_lrm.backbones.pipeline_folder import load_pipeline
     from dina_lrm.backbones.t5 import without_t5
     from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
     from dina_lrm.precision import compute_dtype
@@ -50,8 +48,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
         pipeline = bundled_pipeline(pretrained, dtype)
     else:
         folder = locate_generator(pretrained)
-        absent = {} if settings.prompt_length else without_t5(folder)
-        pipeline = DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **absent)
+        pipeline = load_pipeline(folder, dtype, {} if settings.prompt_length else without_t5(folder))
     return Generator(
         pipeline.to(device),
         settings.resolution,

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from dina_lrm.reports.blocks import Table
 from dina_lrm.reports.html import table_cells
+from dina_lrm.screen import escaped, text_of
 
 _TEXT_WIDTH: Final = 28
 """Columns up to which text is kept in one line."""
@@ -18,21 +19,20 @@ _TEXT_WIDTH: Final = 28
 def as_rich(table: Table) -> RichTable:
     """The table with numbers right, intervals dim beside their value, the best in bold."""
     cells = table_cells(table)
-    drawn = RichTable(
-        title=table.caption or None, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    title = text_of(table.caption) if table.caption else None
+    drawn = RichTable(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(table.columns):
         column = [row[i] for row in cells]
         if any(cell.numeric for cell in column):
             # Only a column without intervals may break its heading: a broken interval cannot be read.
-            drawn.add_column(name, justify="right", no_wrap=any(cell.interval for cell in column))
+            drawn.add_column(text_of(name), justify="right", no_wrap=any(cell.interval for cell in column))
         else:
             longest = max((len(cell.text) for cell in column), default=0)
-            drawn.add_column(name, min_width=min(longest, _TEXT_WIDTH))
+            drawn.add_column(text_of(name), min_width=min(longest, _TEXT_WIDTH))
     for row in cells:
         texts = []
         for cell in row:
-            text = Text(cell.text, style="bold" if cell.best else "")
+            text = Text(escaped(cell.text), style="bold" if cell.best else "")
             texts.append(text.append(f" {cell.interval}", style="dim") if cell.interval else text)
         drawn.add_row(*texts)
     return drawn

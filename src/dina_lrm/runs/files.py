@@ -16,9 +16,10 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LITTER = re.compile(r"\.dina-lrm\.(\d+)\.[0-9a-f]{12}\.tmp(\..{1,16})?")
 _ASIDE = ".dina-lrm.{}.old"

@@ -23,6 +23,32 @@ class BusyError(ValueError):
 
 
 @contextmanager
+def held_folder(folder: Path, holds: bool = True) -> Iterator[None]:
+    """Make `folder` and hold it for this process alone; one that stayed empty goes again.
+
+    Without `holds` nothing happens: another process of the same launch is the one that writes.
+    Raises BusyError as `one_writer`, FileExistsError for a file of that name.
+    """
+    if not holds:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with one_writer(folder):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def check_free(folder: Path) -> None:
+    """Raise BusyError where another process holds `folder`: a first look, before anything long; it is not made."""
+    if folder.is_dir():
+        with one_writer(folder):
+            pass
+
+
+@contextmanager
 def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
     """Hold `target`, a folder that exists or a file to be, for this process alone.
 
@@ -31,7 +57,7 @@ def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
     """
     target = target.absolute()
     place = target if target.is_dir() and os.name != "nt" else target.with_name(f".{target.name}.lock")
-    descriptor = _locked(place)
+    descriptor = _locked(place, place == target)
     if descriptor is None:
         raise BusyError(f"{target}: another process is writing there; wait for {waits_for}, or give another name")
     try:
@@ -43,10 +69,10 @@ def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(place: Path) -> int | None:
+def _locked(place: Path, is_folder: bool) -> int | None:
     """An open descriptor that holds `place`, or None when another one does."""
     while True:
-        descriptor = os.open(place, os.O_RDONLY) if place.is_dir() else os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if not _try_lock(descriptor):
                 os.close(descriptor)

@@ -10,16 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dina_lrm.runs.content import content_of
-from dina_lrm.runs.files import write_json
+from dina_lrm.runs.files import folder_replaced_when_complete, recover_folder, write_json
 from dina_lrm.runs.json_files import read_record
 from dina_lrm.typed import to_plain
 
 MARKER: Final = ".dina-lrm.json"
+
+
+class NotReplaceableError(FileExistsError, ValueError):
+    """What is there was not made by this program, or is not to be exchanged: nothing was removed."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +47,47 @@ def mark(folder: Path, kind: str) -> None:
 
 def is_made_here(folder: Path, kind: str) -> bool:
     """Whether `folder` may be replaced by another artefact of that kind."""
-    return _reason_against(folder, kind) is None
+    return _reason_against(folder.expanduser().resolve(), kind) is None
+
+
+@contextmanager
+def made_folder(folder: Path, kind: str) -> Iterator[Path]:
+    """An empty folder to write an artefact to; marked, it takes the place of `folder` when the block ends well.
+
+    A link is followed: what it points to is replaced. Until then an earlier artefact stays where it is.
+    Raises NotReplaceableError as `check_replaceable`, before and again after the block, as somebody may have put a file
+    there meanwhile.
+    """
+    folder = folder.expanduser().resolve()
+    check_replaceable(folder, kind)
+    recover_folder(folder)
+    with folder_replaced_when_complete(folder) as temporary:
+        yield temporary
+        mark(temporary, kind)
+        check_replaceable(folder, kind)
 
 
 def check_replaceable(folder: Path, kind: str) -> None:
     """Pass a name that is free, an empty folder, and what this program made of that kind and nobody touched.
 
-    Raises FileExistsError naming the file that is in the way.
+    Raises NotReplaceableError naming the file that is in the way.
     """
-    reason = _reason_against(folder, kind)
+    reason = _reason_against(folder.expanduser().resolve(), kind)
     if reason is not None:
-        raise FileExistsError(
+        raise NotReplaceableError(
             f"{reason}; nothing was removed. Accepted: a new name, an empty folder, or {_article(kind)}"
         )
 
 
 def _reason_against(folder: Path, kind: str) -> str | None:
-    if not folder.exists() and not folder.is_symlink():
+    if not folder.exists():
         return None
     if not folder.is_dir():
         return f"{folder}: is a file"
+    if Path.cwd().is_relative_to(folder):
+        return f"{folder}: is the working directory, or holds it, and cannot be exchanged"
+    if folder.is_mount():
+        return f"{folder}: is where a disk is mounted, and cannot be exchanged"
     entries = dict(_entries(folder))
     if not entries:
         return None

@@ -5,11 +5,11 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionPipeline
+from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from numpy.typing import NDArray
 
-from dina_lrm.backbones.dtype_argument import for_diffusers
+from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 
@@ -31,9 +31,9 @@ def bundled_pipeline(name: str = "synthetic", dtype: torch.dtype = torch.float32
         pipeline.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=lora.name)
         return pipeline
     folder = locate_generator(name)
-    pipeline = DiffusionPipeline.from_pretrained(folder, **for_diffusers(dtype), **without_t5(folder))
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    plain: SyntheticPipeline = load_pipeline(folder, dtype, without_t5(folder))
+    plain.set_progress_bar_config(disable=True)
+    return plain
 
 
 @torch.inference_mode()

@@ -19,6 +19,7 @@ from dina_lrm.data.batches import BatchPlan
 from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
+from dina_lrm.training.validation import pair_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,6 @@ class MicroBatch:
     """Some pairs of a step, with one noise level (or several read together) and one noise draw a prompt group."""
 
     pair_names: Sequence[str]
-    """The id of each comparison, or its place in the stream that was encoded where it has none."""
     batch: ComparisonBatch
     noise_level: Float[Tensor, "groups ..."]
     noise: Float[Tensor, "groups channels height width"]
@@ -114,11 +114,8 @@ class StepSource:
         prompt_of_group = torch.empty(batch.groups, dtype=torch.long)
         prompt_of_group[batch.group[batch.first]] = self.data.pairs.prompt[indices]
         noise = step_noise(tuple(batch.latents.shape[1:]), self._seed, step, prompt_of_group.tolist())
-        return MicroBatch(self._names(indices), batch, levels[torch.searchsorted(keys, prompt_of_group)], noise)
-
-    def _names(self, indices: Tensor) -> list[str]:
-        pairs = self.data.pairs
-        return [pairs.pair_id[i] or f"number {int(pairs.number[i])}" for i in indices.tolist()]
+        names = [pair_name(self.data, row) for row in indices.tolist()]
+        return MicroBatch(names, batch, levels[torch.searchsorted(keys, prompt_of_group)], noise)
 
 
 class Prefetcher:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from dina_lrm.runs.files import write_json
 
 
 class NonFiniteError(RuntimeError):
@@ -29,7 +30,7 @@ def stop_for_non_finite(
     some pairs hold a non-finite number themselves, the message names these, else all of the batch.
     """
     report = folder / f"non_finite-{process}.json"
-    report.write_text(json.dumps({"step": step, "tensors": list(tensors), "batch": _printable(batch)}, indent=2))
+    write_json(report, {"step": step, "tensors": list(tensors), "batch": _printable(batch)})
     rows = range(len(batch["pair"]))
     floats = [column for name, column in batch.items() if name != "pair"]
     faulty = [row for row in rows if any(_is_non_finite(column[row]) for column in floats)]

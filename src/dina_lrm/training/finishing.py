@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def finished_model(
 ) -> tuple[LatentRewardModel, Validation]:
     """Finish the stepper's model in place, save it to `folder` when `write`, and return what it measures.
 
+    Measured is on the validation set, or on a sample of what was trained on where there is none.
     The weights become the moving average, the mean and standard deviation of the scores are recorded for the z score,
     and the model is frozen, in eval mode, with its LoRA merged: exactly what `from_pretrained(folder)` gives.
     """
@@ -40,12 +42,10 @@ def finished_model(
     measured_on = validation if validation is not None else _sample(data, config.seed)
     with stepper.computing():
         found = validate(model, stepper.objective, measured_on, config.batch_size)
-    model.config = replace(
-        model.config,
-        score_mean=found.score_mean,
-        score_std=found.score_std,
-        notes={**model.config.notes, "training": _notes(stepper, record, found, validation is not None)},
-    )
+    notes = {**model.config.notes, "training": _notes(stepper, record, found, validation is not None)}
+    model.config = replace(model.config, notes=notes)
+    if found.pairs:  # else raw scores stay as they are: a model that was trained is written, whatever could be measured
+        model.config = replace(model.config, score_mean=found.score_mean, score_std=found.score_std)
     if config.adaptation.random_backbone and not model.config.own_backbone:
         model = _with_own_backbone(model)
     if write:
@@ -91,5 +91,6 @@ def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: boo
         "random_backbone": config.adaptation.random_backbone,
         "averaged": config.ema.enabled,
         "measured_on": "validation" if held_out else "training",
-        "measured": asdict(found),
+        # JSON has no NaN: what could not be measured is not there
+        "measured": {name: value for name, value in asdict(found).items() if math.isfinite(value)},
     }

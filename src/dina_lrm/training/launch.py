@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration, parse_flag_from_env
 
 from dina_lrm.run_trackers import Tracker, check_trackers, flat
 from dina_lrm.training.run_folder import RunRecord
@@ -22,6 +23,28 @@ _SUPPORTED = (
 )
 
 
+def join_processes() -> PartialState:
+    """This process among those of its launch (`accelerate launch`, `torchrun`), on CPUs where there is nothing else.
+
+    Raises ValueError where several were launched and would train without knowing of each other.
+    """
+    state = PartialState(cpu=_on_cpu())
+    launched = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else state.num_processes
+    if launched != state.num_processes:
+        raise ValueError(
+            f"WORLD_SIZE={launched}: the launcher started so many processes, and this one finds {state.num_processes}; "
+            "set ACCELERATE_USE_CPU=1 to compute on CPUs, or start one process"
+        )
+    return state
+
+
+def _on_cpu() -> bool:
+    """Whether accelerate has to be told: by itself it sees no launch where there is no accelerator."""
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return True
+    return "RANK" in os.environ and not torch.accelerator.is_available()
+
+
 def make_accelerator(trackers: Sequence[Tracker], folder: Path) -> Accelerator:
     """The processes as `accelerate launch` set them up, or a single one.
 
@@ -31,7 +54,9 @@ def make_accelerator(trackers: Sequence[Tracker], folder: Path) -> Accelerator:
     check_trackers("log.trackers", trackers)
     # A tapped last block leaves some LoRA factors without a gradient
     options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    join_processes()
     accelerator = Accelerator(
+        cpu=_on_cpu() or None,
         mixed_precision="no",
         log_with=list(trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),

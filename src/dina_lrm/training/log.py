@@ -6,23 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from dina_lrm.screen import Screen
 
 
 class StepBar:
     """Progress on standard error: a bar with loss, accuracy and pairs a second, or a line every tenth of the run."""
 
     def __init__(self, total: int, done: int, shown: bool) -> None:
-        self._console = Console(stderr=True, quiet=not shown, highlight=False)
+        self._screen = Screen(not shown, "stderr")
         self._total = total
         self._tenth = 10 * done // total
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        if shown and self._console.is_terminal:
-            said = TextColumn("{task.fields[said]}")
+        if shown and self._screen.console.is_terminal:
+            said = TextColumn("{task.fields[said]}", markup=False)
             columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), said)
-            self._bar = Progress(*columns, console=self._console)
+            self._bar = Progress(*columns, console=self._screen.console)
             self._task = self._bar.add_task("training", total=total, completed=done, said="")
 
     def __enter__(self) -> StepBar:
@@ -43,11 +44,11 @@ class StepBar:
             self._bar.update(self._task, completed=step, said=said)
         elif 10 * step // self._total > self._tenth:
             self._tenth = 10 * step // self._total
-            self._console.print(f"step {step}/{self._total}  {said}")
+            self._screen.print(f"step {step}/{self._total}  {said}")
 
     def say(self, message: str) -> None:
         """One line above the bar."""
-        self._console.print(message)
+        self._screen.print(message)
 
 
 class RunningMeans:

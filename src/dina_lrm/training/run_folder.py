@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,10 @@ import torch
 
 from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.runs.files import clear_litter, write_json
+from dina_lrm.runs.json_files import read_record
 from dina_lrm.training.config import TrainConfig
+from dina_lrm.typed import to_plain
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -40,18 +42,41 @@ class RunRecord:
         return {"train": self.config.to_dict(), "data": data, "versions": versions}
 
 
+@dataclass(frozen=True)
+class _Data:
+    pairs: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What the config.json of a run holds; settings stay plain, since an earlier version may have had others."""
+
+    train: dict[str, Any]
+    data: _Data
+    versions: dict[str, Any]
+
+
+def read_run(folder: Path) -> StoredRun:
+    """The record of the run in `folder`. Raises ValueError naming the file and the key at fault."""
+    return read_record(StoredRun, folder / CONFIG_FILE)
+
+
 def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
     """Make the folder and write `config.json`; a folder that already holds a run is only opened to resume that run.
 
-    Raises `FileExistsError` for a run in the way, `ValueError` when the stored run is another one.
+    Raises `FileExistsError` for a run in the way, `ValueError` when the stored run is another one or cannot be read.
     """
-    file = folder / CONFIG_FILE
-    if file.is_file():
+    stored = None
+    if (folder / CONFIG_FILE).is_file():
         if not resume:
             raise FileExistsError(f"{folder} holds a run already; resume it, or choose another folder")
-        _check_same_run(json.loads(file.read_text(encoding="utf-8")), record, folder)
+        stored = read_run(folder)
+        _check_same_run(stored, record, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(record.to_dict(), indent=2) + "\n", encoding="utf-8")
+    clear_litter(folder)
+    if stored is None or to_plain(stored) != record.to_dict():
+        write_json(folder / CONFIG_FILE, record.to_dict())
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -66,10 +91,10 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix
     return changed
 
 
-def _check_same_run(stored: Mapping[str, Any], record: RunRecord, folder: Path) -> None:
+def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
     changed = [
         name
-        for name in changed_settings(stored["train"], record.to_dict()["train"])
+        for name in changed_settings(stored.train, record.to_dict()["train"])
         if not any(name == free or (free.endswith(".") and name.startswith(free)) for free in FREE_TO_CHANGE)
     ]
     if changed:
@@ -77,8 +102,8 @@ def _check_same_run(stored: Mapping[str, Any], record: RunRecord, folder: Path) 
             f"{folder}: the run was started with other settings: {', '.join(changed)}. Resume with the stored ones "
             f"({CONFIG_FILE}), or start in another folder; only {', '.join(FREE_TO_CHANGE)} may change"
         )
-    if stored["data"]["hash"] != record.data_hash:
+    if stored.data.hash != record.data_hash:
         raise ValueError(
-            f"{folder}: the run was started on other data ({stored['data']['pairs']} pairs; given are {record.pairs} "
+            f"{folder}: the run was started on other data ({stored.data.pairs} pairs; given are {record.pairs} "
             "pairs with another content). Resume with the same data, or start in another folder"
         )

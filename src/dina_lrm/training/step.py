@@ -110,7 +110,7 @@ class Stepper:
         """Put a checkpoint back; raises `ValueError` when its parameters are not those of this model."""
         restore_learning_state(checkpoint, self.parameters, self.optimizer)
         if self.average is not None:
-            self.average.load_state_dict(checkpoint.tensors["ema"], checkpoint.values["ema_updates"])
+            self.average.load_state_dict(checkpoint.group("ema"), checkpoint.value("ema_updates", int))
 
     def _set_learning_rate(self, step: int) -> float:
         factor = learning_rate_factor(step, self.total_steps, self.config.schedule)

@@ -14,26 +14,29 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from accelerate import Accelerator
 
+from dina_lrm.checkpoint import check_free
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, save_checkpoint
+from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, resumption, save_checkpoint
 from dina_lrm.run_metrics import MetricsFile
+from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.stopping import stop_on_signals
+from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model, noise_level_sampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
-from dina_lrm.training.launch import make_accelerator, peak_memory_bytes, start_trackers
+from dina_lrm.training.launch import join_processes, make_accelerator, peak_memory_bytes, start_trackers
 from dina_lrm.training.log import RunningMeans, StepBar
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.run_folder import CHECKPOINTS, RunRecord, open_run_folder
 from dina_lrm.training.step import Stepper
-from dina_lrm.training.stopping import stop_on_signals
-from dina_lrm.training.validation import Validation, validate
+from dina_lrm.training.validation import Validation, measurable, validate, weighing
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -51,7 +54,15 @@ class TrainResult:
     total_steps: int
     stopped: str | None
     validation: Validation | None
-    """On the validation set, or on a sample of the training set where there is none; None after an early stop."""
+    """As the model was measured at the end; None after an early stop."""
+    measured_on: Literal["validation", "training"]
+    """On held-out comparisons, or on a sample of those that were trained on, where nothing was held out."""
+    left_out: tuple[str, ...]
+    """Comparisons of the validation set that hold a NaN or infinity and are not measured."""
+    resumed_from: int | None
+    """The step of the checkpoint that the run went on from."""
+    passed_over: tuple[str, ...]
+    """What is wrong with newer checkpoints."""
     seconds: float
     pairs_per_second: float
     peak_memory_bytes: int
@@ -65,6 +76,10 @@ class TrainResult:
             "total_steps": self.total_steps,
             "stopped": self.stopped,
             "validation": None if self.validation is None else asdict(self.validation),
+            "measured_on": self.measured_on,
+            "left_out": list(self.left_out),
+            "resumed_from": self.resumed_from,
+            "passed_over": list(self.passed_over),
             "seconds": self.seconds,
             "pairs_per_second": self.pairs_per_second,
             "peak_memory_bytes": self.peak_memory_bytes,
@@ -82,15 +97,31 @@ def train(
 ) -> TrainResult:
     """Train a reward model on `data` into the run `folder`.
 
-    `resume` goes on from the newest complete checkpoint, to the weights that an uninterrupted run would have had, bit
+    `resume` goes on from the newest whole checkpoint, to the weights that an uninterrupted run would have had, bit
     for bit; without a checkpoint it starts. SIGINT and SIGTERM finish the step, save and return. `pipeline` shares a
-    loaded generator's weights. Under `accelerate launch` every process calls this with the same arguments.
+    loaded generator's weights. Under `accelerate launch` or `torchrun` every process calls this alike.
 
     Raises:
         FileExistsError: `folder` holds a run and `resume` is off.
-        ValueError: a setting, or a resumed run with other settings or data than the stored ones.
+        BusyError: another process trains in `folder`.
+        ValueError: a setting, a resumed run with other settings or data than the stored ones, no checkpoint that is
+            whole.
         NonFiniteError: a NaN or infinity, naming the tensor and the pairs.
     """
+    with held_folder(Path(folder), join_processes().is_main_process):
+        return train_in(config, data, folder, validation, pipeline, resume, quiet)
+
+
+def train_in(
+    config: TrainConfig,
+    data: EncodedComparisons,
+    folder: str | Path,
+    validation: EncodedComparisons | None = None,
+    pipeline: DiffusionPipeline | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """`train` for a caller that holds `folder` already (`runs.lock.held_folder`)."""
     accelerator = make_accelerator(config.log.trackers, Path(folder))
     with private_global_generators(accelerator.device):
         trainer = Trainer(config, data, Path(folder), accelerator, validation, pipeline, quiet)
@@ -115,6 +146,10 @@ class Trainer:
             data, validation = split_by_prompt(data, config.validation_fraction, config.seed)
         self._accelerator, self._main = accelerator, accelerator.is_main_process
         self._shown = self._main and not quiet
+        data = weighing(data, "training")
+        self.left_out: list[str] = []
+        if validation is not None:
+            validation, self.left_out = measurable(weighing(validation, "validation"), config.batch_size)
         data = distilled(config.objective.teacher, data, accelerator, self._shown)
         self.config, self.data, self.validation, self.folder = config, data, validation, folder
         self.source = StepSource(
@@ -128,6 +163,8 @@ class Trainer:
             accelerator.num_processes,
             config.objective.noise_levels.together,
         )
+        self._resumed_from: int | None = None
+        self._passed_over: tuple[str, ...] = ()
         self.total_steps = config.steps if config.steps is not None else self.source.steps_in(config.epochs)
         self.stepper = Stepper(
             config, build_model(config, accelerator.device, pipeline), self.total_steps, accelerator, folder
@@ -135,17 +172,21 @@ class Trainer:
 
     def run(self, resume: bool = False) -> TrainResult:
         """Train from the start or the newest checkpoint to the end, or until asked to stop."""
+        model_folder = self.folder / "model"
         if self._main:
+            check_free(model_folder)  # not at the end of the work
             open_run_folder(self.folder, self.record, resume)
         self._accelerator.wait_for_everyone()
         first = self._restore() if resume else 0
+        if self.left_out:
+            shown = ", ".join(self.left_out[:8])
+            self._say(f"validation: {len(self.left_out)} comparisons hold a NaN and are not measured: {shown}")
         start = time.perf_counter()
         with start_trackers(self._accelerator, self.record):
             done, stopped = self._loop(first)
         seconds = time.perf_counter() - start
-        model, model_folder, measured = self.stepper.model, None, None
+        model, measured = self.stepper.model, None
         if stopped is None:
-            model_folder = self.folder / "model"
             model, measured = finished_model(
                 self.stepper, self.data, self.validation, self.record, model_folder, self._main
             )
@@ -153,11 +194,15 @@ class Trainer:
         return TrainResult(
             folder=self.folder,
             model=model,
-            model_folder=model_folder,
+            model_folder=model_folder if stopped is None else None,
             steps=done,
             total_steps=self.total_steps,
             stopped=stopped,
             validation=measured,
+            measured_on="training" if self.validation is None else "validation",
+            left_out=tuple(self.left_out),
+            resumed_from=self._resumed_from,
+            passed_over=self._passed_over,
             seconds=seconds,
             pairs_per_second=self._pairs_seen / max(seconds, 1e-9),
             peak_memory_bytes=peak_memory_bytes(self._accelerator.device),
@@ -165,10 +210,15 @@ class Trainer:
 
     def _restore(self) -> int:
         checkpoint = newest_checkpoint(self.folder / CHECKPOINTS, self._accelerator.device)
+        self._say(f"{self.folder}: {resumption(checkpoint)}")
         if checkpoint is None:
             return 0
         self.stepper.restore(checkpoint)
+        self._resumed_from, self._passed_over = checkpoint.step, checkpoint.passed_over
         return checkpoint.step
+
+    def _say(self, message: str) -> None:
+        Screen(not self._shown, "stderr").print(message)
 
     def _loop(self, first: int) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
@@ -192,7 +242,7 @@ class Trainer:
                 if not ends and _due(done, self.config.log.evaluate_every):
                     self._evaluate(metrics, done)
                 if ends or _due(done, self.config.log.checkpoint_every):
-                    self._save(done)
+                    self._save(done, metrics)
                 if outcome.stop and done < self.total_steps:
                     name = stop.signal_name or "a signal to another process"
                     bar.say(
@@ -213,11 +263,12 @@ class Trainer:
             found = validate(self.stepper.model, self.stepper.objective, self.validation, self.config.batch_size)
         self._log(metrics, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
 
-    def _save(self, step: int) -> None:
-        if self._main:
+    def _save(self, step: int, metrics: MetricsFile | None) -> None:
+        if metrics is not None:
+            metrics.sync()
             folder = self.folder / CHECKPOINTS
             save_checkpoint(folder, self.stepper.checkpoint(step, self.record.to_dict()))
-            prune_checkpoints(folder, self.config.log.keep_last)
+            prune_checkpoints(folder, self.config.log.keep_last, step)
         self._accelerator.wait_for_everyone()
 
 

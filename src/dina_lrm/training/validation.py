@@ -18,7 +18,10 @@ from dina_lrm.training.objective import LossOutput, comparison_loss
 
 @dataclass(frozen=True)
 class Validation:
-    """Means over pairs; `accuracy` counts decided pairs only and is NaN without one."""
+    """Means over pairs that were measured; `accuracy` counts decided pairs only and is NaN without one.
+
+    Everything is NaN where no pair could be measured.
+    """
 
     loss: float
     accuracy: float
@@ -27,6 +30,8 @@ class Validation:
     score_mean: float
     score_std: float
     """Of the scores of both images of every comparison, with Bessel's correction; 1 when they are all alike."""
+    missing: int = 0
+    """Pairs that are in none of these numbers: a score or the loss was NaN or infinite."""
 
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a log."""
@@ -45,23 +50,25 @@ def validate(
         noise = seeded_noise(batch.latents.shape[1:], seed).to(model.device).expand(batch.groups, -1, -1, -1)
         level = torch.full((batch.groups,), model.config.noise_level, device=model.device)
         found = comparison_loss(model, model.process, objective, batch, level, noise)
-        totals += pair_totals(found, batch.weight).cpu().double()
-        scores += [found.scores[side].double().cpu() for side in (batch.first, batch.second)]
+        known = found.margin.isfinite() & found.pair_loss.isfinite()
+        totals += pair_totals(found, batch.weight, known).cpu().double()
+        scores += [found.scores[side[known]].double().cpu() for side in (batch.first, batch.second)]
     weighted_loss, weight, correct, decided, count, _ = totals.tolist()
     every_score = torch.cat(scores)
     spread = float(every_score.std()) if len(every_score) > 1 else 0.0
     return Validation(
-        loss=weighted_loss / weight,
+        loss=weighted_loss / weight if weight else math.nan,
         accuracy=correct / decided if decided else math.nan,
         pairs=int(count),
         ties=int(count - decided),
         score_mean=float(every_score.mean()),
         score_std=spread if spread > 0 else 1.0,
+        missing=len(data) - int(count),
     )
 
 
-def pair_totals(found: LossOutput, weight: Tensor) -> Tensor:
-    """Sums over pairs: loss times weight, weight, ranked right, decided, pairs, |margin|."""
+def pair_totals(found: LossOutput, weight: Tensor, known: Tensor | None = None) -> Tensor:
+    """Sums over pairs (those that are `known`): loss times weight, weight, ranked right, decided, pairs, |margin|."""
     columns = (
         found.pair_loss * weight,
         weight,
@@ -70,7 +77,42 @@ def pair_totals(found: LossOutput, weight: Tensor) -> Tensor:
         torch.ones_like(weight),
         found.margin.abs(),
     )
-    return torch.stack([column.float().sum() for column in columns])
+    return torch.stack([(column if known is None else column[known]).float().sum() for column in columns])
+
+
+def weighing(data: EncodedComparisons, what: str) -> EncodedComparisons:
+    """`data` without comparisons of weight 0, which count nowhere. ValueError, naming `what`, where none is left."""
+    kept = (data.weight > 0).nonzero().flatten()
+    if len(kept) == 0:
+        raise ValueError(f"{what}: every one of the {len(data)} comparisons weighs 0; accepted: at least one above 0")
+    return data if len(kept) == len(data) else data.subset(kept)
+
+
+def measurable(data: EncodedComparisons, batch_size: int) -> tuple[EncodedComparisons, list[str]]:
+    """`data` without comparisons whose latents or prompts hold a NaN or infinity, and the names of those left out.
+
+    Raises ValueError where none is left: what can be measured is known before the training, not after it.
+    """
+    good = torch.ones(len(data), dtype=torch.bool)
+    for indices in in_order(data, batch_size):
+        batch = data.batch(indices)
+        images = batch.latents.flatten(1).isfinite().all(1)
+        images &= batch.conditioning.prompt_embeds.flatten(1).isfinite().all(1)
+        pooled = batch.conditioning.pooled_prompt_embeds
+        if pooled is not None:
+            images &= pooled.flatten(1).isfinite().all(1)
+        good[indices] = images[batch.first] & images[batch.second]
+    if good.all():
+        return data, []
+    if not good.any():
+        raise ValueError(f"validation: each of the {len(data)} comparisons holds a NaN or infinity; encode them again")
+    names = [pair_name(data, row) for row in (~good).nonzero().flatten().tolist()]
+    return data.subset(good.nonzero().flatten()), names
+
+
+def pair_name(data: EncodedComparisons, row: int) -> str:
+    """The id of a comparison, or its place in the stream that was encoded where it has none."""
+    return data.pairs.pair_id[row] or f"number {int(data.pairs.number[row])}"
 
 
 def in_order(data: EncodedComparisons, batch_size: int) -> Iterator[Tensor]:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from dina_lrm.data.comparison import Comparison, ImageSource, UnreadableImage, with_random_side
-from dina_lrm.data.sources.rows import Row
-
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\r\n-]+={0,2}\s*")
-_SHORTEST_BASE64: Final = 256
-_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_LONGEST_PATH: Final = 4096
+from dina_lrm.data.comparison import Comparison, ImageSource, with_random_side
+from dina_lrm.data.sources.tables import Row
 
 
 @dataclass(frozen=True)
@@ -26,15 +18,13 @@ class ReadOptions:
 
     `images` is the folder that image paths are relative to (by default where the table lies, or the folder given);
     `seed` decides which image of a pair is called the first; `ignore_columns` are columns of our own tables to leave
-    out, `columns` says where the values of a table with other columns stand (`sources.columns`). `root` is the path
-    that was given.
+    out. `root` is the path that was given.
     """
 
     root: Path = Path()
     images: Path | None = None
     seed: int = 0
     ignore_columns: Sequence[str] = ()
-    columns: Mapping[str, str] | None = None
 
 
 Parse = Callable[[Mapping[str, Any], Row, ReadOptions], list[Comparison]]
@@ -49,7 +39,7 @@ def comparisons_of(row: Row, options: ReadOptions, source: str, parse: Parse) ->
     values = row.parsed()
     try:
         found = parse(values, row, options)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{row.where}: {error}") from error
     named = []
     for number, comparison in enumerate(found):
@@ -92,11 +82,8 @@ def items(values: Mapping[str, Any], name: str, kinds: tuple[type, ...], what: s
 
 
 def ranks(values: Mapping[str, Any], name: str) -> list[float]:
-    """A field that ranks images; a rank that is no number would prefer the other image."""
-    found = [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
-    if not all(map(math.isfinite, found)):
-        raise ValueError(f"{name} is {found!r:.80}; accepted: finite numbers, the lower the better")
-    return found
+    """A field that ranks images."""
+    return [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
 
 
 def votes_against(votes: Sequence[int] | None, winner: str) -> str | None:
@@ -108,56 +95,27 @@ def votes_against(votes: Sequence[int] | None, winner: str) -> str | None:
     )
 
 
-def image_value(value: object, name: str, row: Row, options: ReadOptions) -> ImageSource:
-    """The image of a cell: bytes, a path, or the struct of both that the datasets library writes.
+def image_path(name: str, row: Row, options: ReadOptions) -> Path:
+    """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
 
-    An empty cell, and text that is no path, become an `UnreadableImage` that says so, for the row to be left out and
-    counted. Raises ValueError for a value of another kind.
+    The first of these that exists; the first of them all where none does, so that it is reported as missing.
     """
+    if not name.strip():
+        raise ValueError("an image path is empty")
+    places = [options.images] if options.images is not None else [row.path.parent, options.root]
+    candidates = [place / name for place in places if place is not None and not place.is_file()]
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+def image_value(value: object, name: str, row: Row, options: ReadOptions) -> ImageSource:
+    """An image in a Parquet file: bytes, a path, or the struct of both that the datasets library writes."""
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and value:
         return value
     if isinstance(value, str) and value.strip():
-        return _image_path(value, name, row, options)
-    if value is None or value in ("", b"") or isinstance(value, str) or value != value:  # a NaN is pandas' empty cell
-        return UnreadableImage(f"{row.where}, {name}", "the cell is empty")
-    raise ValueError(f"{name} is {value!r:.60}; give the path of an image file, or (in Parquet) the bytes of one")
-
-
-def image_values(values: Mapping[str, Any], name: str, row: Row, options: ReadOptions) -> list[ImageSource]:
-    """A field that is a list of images, each as `image_value` reads it."""
-    given = items(values, name, (str, bytes, dict, type(None)), "image paths, or the bytes of image files")
-    return [image_value(value, name, row, options) for value in given]
-
-
-def _image_path(given: str, name: str, row: Row, options: ReadOptions) -> ImageSource:
-    """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
-
-    The first of these that exists; the first of them all where none does, so that it is reported as missing.
-    """
-    places = [options.images] if options.images is not None else [row.path.parent, options.root]
-    candidates = [place / given for place in places if not os.path.isfile(place)]
-    found = next((path for path in candidates if os.path.exists(path)), None)
-    if found is not None:
-        return found
-    fault = _no_path(given)
-    return candidates[0] if fault is None else UnreadableImage(f"{row.where}, {name}", fault)
-
-
-def _no_path(text: str) -> str | None:
-    """What a text is that no file answers to, where it cannot be meant as a path of this machine."""
-    if not text.strip():
-        return "the cell is empty"
-    if text.startswith("data:") or (len(text) >= _SHORTEST_BASE64 and _BASE64.fullmatch(text)):
-        return f"base64 text of {len(text)} letters; write a file and give its path, or (in Parquet) give the bytes"
-    if _ADDRESS.match(text):
-        return f"an address, which is not fetched ({text:.80}); download it, and give the path of the file"
-    if "\0" in text or len(text) > _LONGEST_PATH:
-        return f"no path of a file ({text[:40]!r}..., {len(text)} letters)"
-    if "\\" in text and os.sep == "/":
-        return f"no such image file ({text:.80}): it is written with backslashes, and paths have / here"
-    return None
+        return image_path(value, row, options)
+    raise ValueError(f"{name} is {value!r:.60}; accepted: the bytes of an image file, or its path")
 
 
 def ranked_pairs(prompt: str, images: Sequence[ImageSource], ranking: Sequence[float], **more: Any) -> list[Comparison]:  # noqa: ANN401

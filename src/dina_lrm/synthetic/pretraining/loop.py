@@ -107,7 +107,7 @@ class Stage:
             return 0
         restore_learning_state(state, self._parameters, self._optimizer)
         for name, value in self._average.items():
-            value.copy_(state.tensors["average"][name])
+            value.copy_(state.group("average")[name])
         return state.step
 
     @torch.no_grad()

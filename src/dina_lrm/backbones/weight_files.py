@@ -1,0 +1,47 @@
+"""Which weights lie in a model folder of diffusers or transformers: plain files, or a variant such as fp16.
+
+model.safetensors                                plain
+diffusion_pytorch_model.fp16.safetensors         of a variant, as diffusers and transformers write it
+model.safetensors.index.fp16.json                the index of its shards
+model.fp16-00001-of-00002.safetensors            a shard, in either of the two spellings that are in use
+model-00001-of-00002.fp16.safetensors
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Final
+
+VARIANTS: Final = ("fp32", "fp16", "bf16")
+"""In the order in which they are taken where no plain files are."""
+_NAME: Final = re.compile(
+    r"(?:diffusion_pytorch_model|pytorch_model|model)(?:\.(?P<first>\w+?))?(?:-\d+-of-\d+)?(?:\.(?P<second>\w+))?"
+    r"\.safetensors"
+)
+_log = logging.getLogger(__name__)
+
+
+def stored_variant(folder: Path) -> str | None:
+    """The variant of the weights in a model folder, as `from_pretrained` asks for it; None for plain ones, or for none.
+
+    Plain files are taken before those of a variant. Raises ValueError where all are of variants that nobody knows.
+    """
+    found = _variants(folder)
+    if not found or None in found:
+        return None
+    variant = next((known for known in VARIANTS if known in found), None)
+    if variant is None:
+        names = ", ".join(sorted(filter(None, found)))
+        raise ValueError(f"{folder}: holds weights of the variants {names}; accepted: plain, {', '.join(VARIANTS)}")
+    _log.info("%s: the %s weights are read, plain ones are not there", folder, variant)
+    return variant
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights in the safetensors format, plain or of a variant."""
+    return bool(_variants(folder))
+
+
+def _variants(folder: Path) -> set[str | None]:
+    matches = (_NAME.fullmatch(path.name) for path in folder.glob("*.safetensors"))
+    return {match["first"] or match["second"] for match in matches if match}

@@ -1,0 +1,44 @@
+"""What the library notes and warns of while a command runs, a line each; what other libraries note is left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dina_lrm.screen import escaped, say
+
+
+@contextmanager
+def notices(name: str, quiet: bool = False) -> Iterator[None]:
+    """Inside, our notes, such as which weights are read, and our warnings are told on standard error.
+
+    Warnings of other libraries speak to programmers: they are shown where Python is asked to (`-W`, `PYTHONWARNINGS`),
+    and with `DINA_LRM_DEBUG=1`.
+    """
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())  # else warnings are printed for want of a handler
+    log, handler, level = logging.getLogger("dina_lrm"), _Lines(), logging.getLogger("dina_lrm").level
+    log.setLevel(logging.ERROR if quiet else logging.INFO)
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions and os.environ.get("DINA_LRM_DEBUG") != "1":
+                warnings.showwarning = lambda message, category, *_: _show(name, message, category, quiet)
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def _show(name: str, message: Warning | str, category: type[Warning], quiet: bool) -> None:
+    if category.__module__.startswith("dina_lrm") and not quiet:
+        say(f"dina-lrm {name}: warning: {escaped(message)}", "stderr")
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(escaped(record.getMessage()), "stderr")

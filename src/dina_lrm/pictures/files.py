@@ -1,0 +1,149 @@
+"""Files of pictures, opened in one place: harmless decoders only, and bounds that are checked before pixels are made.
+
+Decoders that run other programs (EPS starts Ghostscript) or read anything as a picture are never tried, whatever a file
+is called. A few kilobytes can claim to be an enormous picture; what is refused says its size and what is accepted.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageOps
+
+from dina_lrm.pictures.colour import MAX_PROFILE, RgbImage, to_rgb
+from dina_lrm.pictures.sources import shown, why_no_file
+
+FORMATS: Final = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "TGA": (".tga",),
+}
+"""The formats that are opened, by Pillow's names, and how their files are called."""
+SUFFIXES: Final = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+MAX_PIXELS: Final = 89_478_485
+"""Larger pictures are refused. The limit at which Pillow warns."""
+MAX_SIDE: Final = 65_535
+MAX_RATIO: Final = 64
+"""Of the longer side to the shorter: a picture is scaled until its shorter side fits, and grows with the square."""
+MAX_BYTES: Final = 2**30
+LARGE_PIXELS: Final = 2**24
+"""Larger pictures are decoded one after another, however many threads ask."""
+_one_large = threading.Lock()
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_CORE: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
+
+
+def file_bytes(path: Path) -> bytes:
+    """What a file holds, at most `MAX_BYTES`; a picture that is scored is hashed and decoded from the same bytes.
+
+    Raises FileNotFoundError without such a file, ValueError for a path that is none, a folder, or too large a file.
+    """
+    try:
+        status = path.stat()
+    except PermissionError as error:
+        raise ValueError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # not there, longer than a name may be, or no name at all
+        reason = why_no_file(path)
+        kind = FileNotFoundError if reason.startswith("no such") else ValueError
+        raise kind(f"{shown(path)}: {reason}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{shown(path)}: not a readable image: a folder or a device; accepted: an image file")
+    if status.st_size > MAX_BYTES:
+        raise ValueError(f"{shown(path)}: {status.st_size} bytes; accepted: image files of at most {MAX_BYTES}")
+    return path.read_bytes()
+
+
+def decoded_bytes(data: bytes, name: str) -> RgbImage:
+    """The picture that the bytes of a file hold; ValueError, beginning with `name`, for what is none."""
+    # Decoders raise whatever comes to hand on broken input (OSError, SyntaxError, struct.error, ...).
+    try:
+        if not data:
+            raise ValueError("the file is empty")
+        try:
+            return _decoded(data, name)
+        except Exception:
+            if not data.startswith(_PNG):
+                raise
+            return _decoded_core(data, name)
+    except Exception as error:
+        raise ValueError(f"{shown(name)}: not a readable image: {shown(error or type(error).__name__)}") from error
+
+
+def decoded_image(image: Image.Image) -> RgbImage:
+    """A PIL image as 8-bit RGB, turned as its EXIF data say; ValueError beyond the bounds or for broken pixels."""
+    check_size(image.width, image.height)
+    with _one_large if image.width * image.height > LARGE_PIXELS else nullcontext():
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise ValueError for a picture that would take too much memory, before its pixels are made."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels; at most {MAX_PIXELS} are accepted")
+    if max(width, height) > MAX_SIDE or max(width, height) > MAX_RATIO * min(width, height):
+        raise ValueError(
+            f"{width}x{height} pixels; accepted: sides of at most {MAX_SIDE}, the longer at most {MAX_RATIO} times the "
+            "shorter"
+        )
+
+
+def _decoded(data: bytes, name: str, profile: bytes | None = None) -> RgbImage:
+    # A TGA has no mark of its own: any bytes can look like one
+    chosen = tuple(kind for kind in _formats() if kind != "TGA" or name.lower().endswith(FORMATS["TGA"]))
+    with Image.open(io.BytesIO(data), formats=chosen) as image:
+        if profile is not None:
+            image.info["icc_profile"] = profile
+        return decoded_image(image)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those that this build of Pillow can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _decoded_core(data: bytes, name: str) -> RgbImage:
+    """A PNG by what its pixels and colours need alone: node editors store more text in it than Pillow reads."""
+    core, profile = [_PNG], None
+    for kind, chunk in _chunks(data):
+        if kind in _PNG_CORE:
+            core.append(chunk)
+        elif kind == b"iCCP":
+            profile = _unpacked_profile(chunk[8:-4])
+    return _decoded(b"".join(core), name, profile)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and bytes of each chunk of a PNG, the last one cut off where the file is."""
+    place = len(_PNG)
+    while place + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        yield kind, data[place : place + length + 12]
+        place += length + 12
+
+
+def _unpacked_profile(body: bytes) -> bytes:
+    packed = body.partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(packed, MAX_PROFILE + 1)
+    except zlib.error:
+        return b"broken"  # so that it is not taken for a picture without a profile
