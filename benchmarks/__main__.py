@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-HELPERS = ("__main__", "measuring")
+HELPERS = ("__main__", "fuzzing", "measuring")
 
 
 def main(chosen: list[str]) -> None:
