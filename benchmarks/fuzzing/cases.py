@@ -187,10 +187,8 @@ def _cache(bed: Path, folder: Path, rng: random.Random) -> Case:
 
 def _run(bed: Path, folder: Path, rng: random.Random) -> Case:
     _copy(bed, folder, "cache", "run")
-    files = sorted(
-        path for path in (folder / "run").rglob("*") if path.suffix in (".json", ".jsonl", ".safetensors", ".pt")
-    )
-    path = rng.choice(files)
+    suffixes = (".json", ".jsonl", ".safetensors", ".pt")
+    path = rng.choice(sorted(path for path in (folder / "run").rglob("*") if path.suffix in suffixes))
     told = f"{path.parent.name}/{_damage(path, rng)}"
     words = ["train", "synthetic", "--data", "cache", "--out", "run", *seedbed.TINY, "--steps", "3", "--resume"]
     return Case(words, told, names=("run",), honest=honest.trained)

@@ -51,11 +51,13 @@ def filtered(folder: Path, name: str) -> str | None:
     rows, kept = read_plainly(folder / name), read_plainly(folder / "out.jsonl")
     if rows is None or kept is None:
         return "a table that cannot be read was filtered"
-    known = {
-        (str(row.get("prompt")), Path(str(row.get("image_a"))).name, _number(row.get("preference"))) for row in rows
-    }
-    strange = [row for row in kept if (row["prompt"], Path(str(row["image_a"])).name, row["preference"]) not in known]
+    known = {_identity(row) for row in rows}
+    strange = [row for row in kept if _identity(row) not in known]
     return f"a row that is not in the file: {strange[0]}" if strange else None
+
+
+def _identity(row: dict[str, object]) -> tuple[str, str, float | None]:
+    return str(row.get("prompt")), Path(str(row.get("image_a"))).name, _number(row.get("preference"))
 
 
 def measured(folder: Path, name: str) -> str | None:

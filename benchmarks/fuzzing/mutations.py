@@ -14,7 +14,7 @@ WORDS = (
 )  # fmt: skip
 NUMBERS = (float("nan"), float("inf"), -1, 0, 2, 0.5, 1e308, 10**40, -(10**18), 1e-320, True)
 NAMES = (
-    "n" * 300, "a\nb", "[bold]x[/y]", "\U0001f600", "caf\udce9", "a\x1b[31mb", "-dash", "two  words", "$x$", "con.", "a'b\"c",
+    "n" * 300, "a\nb", "[bold]x[/y]", "\U0001f600", "caf\udce9", "a\x1b[31mb", "-dash", "two  words", "$x$", "a'b\"c",
 )  # fmt: skip
 
 
