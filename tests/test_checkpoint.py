@@ -237,7 +237,7 @@ class TestFaults:
         with pytest.raises(ValueError, match=r"head\.safetensors: no readable safetensors file"):
             LatentRewardModel.from_pretrained(copy)
 
-    @pytest.mark.parametrize(("text", "message"), [("{", "no valid JSON"), ("[1]", "holds a list; accepted")])
+    @pytest.mark.parametrize(("text", "message"), [("{", "not a JSON value"), ("[1]", "holds a list; accepted")])
     def test_a_broken_config_is_named(self, copy: Path, text: str, message: str) -> None:
         (copy / "config.json").write_text(text)
         with pytest.raises(ValueError, match=rf"config\.json: {message}"):

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import HfApi
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dina_lrm import __version__
@@ -35,6 +33,7 @@ from dina_lrm.released import read_released
 from dina_lrm.reward_config import RewardModelConfig
 from dina_lrm.runs.files import save_tensors, write_json
 from dina_lrm.runs.ownership import check_replaceable, made_folder
+from dina_lrm.runs.tensor_files import load_tensors
 from dina_lrm.stored import StoredModel, copy_strictly, existing, read_json
 
 KIND = "reward model"
@@ -135,9 +134,9 @@ def _read_ours(folder: Path, values: Mapping[str, object]) -> StoredModel:
     config = RewardModelConfig.from_dict(values, str(folder / CONFIG))
     return StoredModel(
         config,
-        head=_load(folder / HEAD),
+        head=load_tensors(existing(folder / HEAD)),
         lora=None if config.lora is None else existing(folder / LORA),
-        backbone=_load(folder / BACKBONE) if config.own_backbone else None,
+        backbone=load_tensors(existing(folder / BACKBONE)) if config.own_backbone else None,
         text_encoders=existing(folder / TEXT_ENCODERS[0]).parent if config.own_text_encoders else None,
     )
 
@@ -156,13 +155,6 @@ def _write_files(folder: Path, stored: StoredModel) -> None:
             if (stored.text_encoders / name).is_dir():
                 shutil.copytree(stored.text_encoders / name, folder / name)
     model_card(stored.config).save(folder / CARD)
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(existing(path))
-    except SafetensorError as error:
-        raise ValueError(f"{path}: no readable safetensors file: {error}") from error
 
 
 def _in_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

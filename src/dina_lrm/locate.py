@@ -1,10 +1,13 @@
 """From a name to a folder: "synthetic" (bundled), a local folder, or a Hugging Face hub id."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from dina_lrm.model_folders import COMPONENTS, INDEX, check_model_folder, check_pipeline_folder
 
 Kind = Literal["generator", "reward_model", "judge"]
 
@@ -21,18 +24,18 @@ BUNDLED_LORAS: Final[Mapping[str, tuple[str, Path]]] = {"synthetic-uncurated": (
 """Generators that are a bundled one with a LoRA: its name, and the LoRA's folder."""
 
 GENERATOR_FILES: Final = (
-    "model_index.json",
-    *(f"{component}/*" for component in ("transformer", "unet", "vae", "scheduler")),
-    *(f"{component}{n}/*" for component in ("tokenizer", "text_encoder") for n in ("", "_2", "_3")),
+    INDEX,
+    *(f"{component}/*" for component in COMPONENTS),
 )
 """Components of a diffusers pipeline; single-file copies of the same weights beside them stay on the hub."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
 JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
 VARIANT_FILES: Final = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*")
 """Weights in half precision: second copies of the plain ones, or the only ones of a repository."""
-_OTHER_FORMATS: Final = ("*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx*", "*.gguf")
+_CODE: Final = ("*.py", "*.pyc", "*.so", "*.pkl", "*.pickle")
+_OTHER_FORMATS: Final = ("*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx*", "*.gguf", *_CODE)
 IGNORED_FILES: Final = (*VARIANT_FILES, *_OTHER_FORMATS)
-"""Second copies of weights in other precisions and formats."""
+"""Second copies of weights in other precisions and formats, and code, which is never run."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class _Wanted:
     """The file that such a folder always has, or a pattern of it."""
 
 
-_GENERATOR = _Wanted("generator", "generator", "model_index.json")
+_GENERATOR = _Wanted("generator", "generator", INDEX)
 _REWARD_MODEL = _Wanted("reward_model", "reward model", "config.json")
 
 
@@ -55,7 +58,8 @@ def locate_generator(
     A hub id is downloaded into the hub's cache, or found there; `allow_patterns` limits which files are.
 
     Raises:
-        ValueError: if there is no such folder or repository, it cannot be reached, or it holds something else.
+        ValueError: if there is no such folder or repository, it cannot be reached, it holds something else, or asks
+            for code or for other models (`model_folders`).
     """
     return _locate(_GENERATOR, name, revision, allow_patterns)
 
@@ -82,7 +86,7 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
     path = bundled or Path(name).expanduser()
     if bundled and not path.is_dir():
         raise ValueError(f"The bundled {wanted.label} {name!r} is not in this installation: there is no {path}")
-    if path.exists():
+    if os.path.exists(path):  # False too for what is too long to be a name
         if revision is not None:
             raise ValueError(
                 f"revision {revision!r} was given for the folder {str(path)!r}; it is accepted with a hub id only"
@@ -106,6 +110,10 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
         raise ValueError(
             f"The folder {str(path)!r} has no {wanted.marker}, as a {wanted.label} has; {_accepted(wanted)}"
         )
+    if wanted is _GENERATOR:
+        check_pipeline_folder(path)
+    elif wanted.kind == "judge":
+        check_model_folder(path)
     return path
 
 

@@ -10,19 +10,18 @@ says and the folder does not: guidance 7.5 on the mid block alone, timesteps 1, 
 pixels. Scores are compared as they are (Bradley-Terry).
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.heads.pooled import PooledConfig
+from dina_lrm.model_folders import check_model_folder
 from dina_lrm.preference.likelihood import BradleyTerry
 from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.runs.tensor_files import load_tensors, load_torch_file
 from dina_lrm.stored import StoredModel, existing, read_json
 
 STATE = "state_dict.pt"
@@ -50,12 +49,14 @@ def read_published_lrm(folder: Path) -> StoredModel:
     # Brings in diffusers, which a model that is merely named does not need
     from dina_lrm.backbones.truncated import tensor_files
 
+    for name in ("unet", "text_encoder", "text_encoder_2"):
+        check_model_folder(folder / name)
     unet = read_json(folder / "unet" / "config.json")
     two = (folder / "text_encoder_2").is_dir()
     existing(folder / "text_encoder" / "config.json")
     head = _head(folder / STATE, text_projection=not two)
     wanted = {name: path for name, path in tensor_files(folder / "unet").items() if not name.startswith(_UNUSED)}
-    weights = {name: tensor for path in set(wanted.values()) for name, tensor in load_file(path).items()}
+    weights = {name: tensor for path in set(wanted.values()) for name, tensor in load_tensors(path).items()}
     return StoredModel(
         _config(folder, unet, head, two),
         head,
@@ -95,10 +96,7 @@ def _config(folder: Path, unet: Mapping[str, Any], head: Mapping[str, Tensor], t
 
 
 def _head(path: Path, text_projection: bool) -> dict[str, Tensor]:
-    try:
-        stored = torch.load(existing(path), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no readable state dict of tensors: {error}") from error
+    stored = load_torch_file(existing(path))
     wanted = {"visual_projection", "logit_scale", *(("text_projection",) if text_projection else ())}
     if not isinstance(stored, Mapping) or set(stored) != wanted:
         given = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__

@@ -9,7 +9,6 @@ Three generators were read that way: Stable Diffusion 3(.5), FLUX.1-dev and Z-Im
 run themselves, which `BackboneConfig.reading` keeps with the model.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.preference.presets import preference_preset
 from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.runs.tensor_files import load_torch_file
 from dina_lrm.stored import StoredModel, existing
 
 PROMPT_LENGTH = 128
@@ -141,10 +141,7 @@ def _split_full_model(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = torch.load(existing(path), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no readable state dict of tensors: {error}") from error
+    tensors = load_torch_file(existing(path))
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise ValueError(f"{path}: holds no state dict of tensors")
     return dict(tensors)

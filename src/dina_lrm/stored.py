@@ -1,6 +1,5 @@
 """A reward model as it lies on disk, whichever format it has: configuration and tensors, without a backbone."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.runs.json_files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,7 @@ def check_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Ten
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; ValueError naming the file for anything else."""
-    try:
-        values = json.loads(existing(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: no valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: holds a {type(values).__name__}; accepted: a JSON object")
-    return values
+    return read_json_object(existing(path))
 
 
 def existing(path: Path) -> Path:

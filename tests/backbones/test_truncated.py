@@ -9,8 +9,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.backbones import truncated
 from dina_lrm.backbones.truncated import Kept, tensor_files
+from dina_lrm.runs import tensor_files as reading
 from tests.backbones.families import FAMILY_CASES, levels_of
 from tests.tiny import saved_tiny_pipeline
 
@@ -44,7 +44,7 @@ def test_only_the_needed_tensors_are_read(case, folder, monkeypatch):
             read.append(name)
             return self.tensors.get_tensor(name)
 
-    monkeypatch.setattr(truncated, "safe_open", Watched)
+    monkeypatch.setattr(reading, "safe_open", Watched)
     backbone = case.standalone(folder, depth=1, visual_taps=(1,), text_taps=())
     assert sorted(read) == sorted(backbone.transformer.state_dict())
     unused = [name for name in backbone.block_names(case.model(case.pipeline())) if name not in backbone.used_blocks]

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.runs.files import save_tensors
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.tensor_files import load_tensors
+from dina_lrm.typed import from_plain
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -33,7 +35,7 @@ def write_lora_folder(folder: Path, settings: LoraSettings, tensors: Mapping[str
     config.inference_mode = True
     config.save_pretrained(str(folder))
     _sort_names(folder / CONFIG_FILE)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS_FILE)
+    save_tensors(folder / WEIGHTS_FILE, tensors)
 
 
 def _sort_names(path: Path) -> None:
@@ -48,26 +50,29 @@ def read_lora_folder(folder: Path) -> tuple[LoraSettings, dict[str, Tensor]]:
 
     Raises FileNotFoundError for a missing file, ValueError for another adapter type or a variant of LoRA.
     """
-    config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text())
+    config = read_json_object(folder / CONFIG_FILE)
     where = folder / CONFIG_FILE
     if config.get("peft_type") != "LORA":
         raise ValueError(f"{where}: got peft_type {config.get('peft_type')!r}, expected 'LORA'")
     for name, accepted in _UNSUPPORTED.items():
         if config.get(name, accepted) not in (accepted, None):
             raise ValueError(f"{where}: got {name}={config[name]!r}, only {accepted!r} is supported")
-    targets = config["target_modules"]
-    if not isinstance(targets, list):
-        raise ValueError(f"{where}: got target_modules={targets!r}, expected a list of module names")
-    excluded = config.get("exclude_modules") or []
-    if not isinstance(excluded, list):
-        raise ValueError(f"{where}: got exclude_modules={excluded!r}, expected a list of module names")
-    # PEFT stores a set, whose order means nothing; sorted, so that equal files give equal settings.
-    settings = LoraSettings(
-        rank=config["r"],
-        alpha=config["lora_alpha"],
-        targets=tuple(sorted(targets)),
-        dropout=config.get("lora_dropout", 0.0),
-        init="gaussian" if config.get("init_lora_weights") == "gaussian" else True,
-        exclude=tuple(sorted(excluded)),
-    )
-    return settings, load_file(folder / WEIGHTS_FILE)
+    for name in ("r", "lora_alpha"):
+        if name not in config:
+            raise ValueError(f"{where}: {name} is missing; accepted: the configuration of a LoRA, as PEFT writes it")
+    values = {
+        "rank": config["r"],
+        "alpha": config["lora_alpha"],
+        "targets": _names(config.get("target_modules"), f"{where}: got target_modules"),
+        "dropout": config.get("lora_dropout", 0.0),
+        "init": "gaussian" if config.get("init_lora_weights") == "gaussian" else True,
+        "exclude": _names(config.get("exclude_modules") or [], f"{where}: got exclude_modules"),
+    }
+    return from_plain(LoraSettings, values, str(where)), load_tensors(folder / WEIGHTS_FILE)
+
+
+def _names(given: object, where: str) -> list[str]:
+    """PEFT stores a set, whose order means nothing; sorted, so that equal files give equal settings."""
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"{where}={given!r}, expected a list of module names")
+    return sorted(given)

@@ -1,6 +1,5 @@
 """What lies beside a transformer or U-Net: in a loaded pipeline, or in a folder, where it is loaded when first used."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from dina_lrm.backbones.dtype_argument import for_diffusers
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.weight_files import stored_variant
+from dina_lrm.model_folders import loading
+from dina_lrm.runs.json_files import read_json_object
 
 
 class Parts(ABC):
@@ -77,7 +78,8 @@ class FolderParts(Parts):
         vae_class: type[ModelMixin],
         absent: Sequence[str] = (),
     ) -> None:
-        self.vae_config = vae_class.load_config(folder / "vae")
+        with loading(folder / "vae"):
+            self.vae_config = vae_class.load_config(folder / "vae")
         self._folder, self._model = folder, model
         self._pipeline_class, self._vae_class = pipeline_class, vae_class
         self._absent = dict.fromkeys(absent)
@@ -110,12 +112,18 @@ class FolderParts(Parts):
 def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`
     """The autoencoder of a pipeline folder, whichever variant of its weights is stored, frozen."""
     place = folder / "vae"
-    vae = vae_class.from_pretrained(place, **for_diffusers(dtype), use_safetensors=True, variant=stored_variant(place))
+    variant = stored_variant(place)
+    with loading(place):
+        vae = vae_class.from_pretrained(place, **for_diffusers(dtype), use_safetensors=True, variant=variant)
     return vae.requires_grad_(False).eval()
 
 
 def stored_scheduler(folder: Path) -> SchedulerMixin:
     """The scheduler of a pipeline folder, of whatever class it is."""
-    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    scheduler_class: type[SchedulerMixin] = getattr(diffusers, config["_class_name"])
-    return scheduler_class.from_pretrained(folder, subfolder="scheduler")
+    path = folder / "scheduler" / "scheduler_config.json"
+    name = read_json_object(path).get("_class_name")
+    scheduler_class = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
+    if scheduler_class is None:
+        raise ValueError(f"{path}: _class_name is {name!r}; accepted: a scheduler of diffusers {diffusers.__version__}")
+    with loading(path.parent):
+        return scheduler_class.from_pretrained(folder, subfolder="scheduler")

@@ -26,6 +26,7 @@ from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.model_folders import loading
 
 
 class PipelineBackbone(TransformerBackbone):
@@ -66,7 +67,8 @@ class PipelineBackbone(TransformerBackbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "PipelineBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
-        stored = cls.transformer_class.load_config(folder / "transformer")
+        with loading(folder / "transformer"):
+            stored = cls.transformer_class.load_config(folder / "transformer")
         kept, shape = cls.kept(config, stored), cls.truncated_shape(config, stored)
         transformer = load_truncated(cls.transformer_class, shape, folder / "transformer", kept, device, dtype)
         process = process_from_scheduler(stored_scheduler(folder))
@@ -90,7 +92,7 @@ class PipelineBackbone(TransformerBackbone):
     @classmethod
     def kept(cls, config: BackboneConfig, stored: dict[str, Any]) -> Kept:
         """What is loaded of a transformer of the configuration `stored`; ValueError when it has fewer blocks."""
-        with torch.device("meta"):
+        with torch.device("meta"), loading(Path(config.pretrained)):
             whole = cls.transformer_class.from_config(stored)
         available = cls.block_names(whole)
         if config.depth > len(available):

@@ -1,6 +1,5 @@
 """The table of model families, and how a backbone of one of them is made."""
 
-import json
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from dina_lrm.backbones.base import Backbone, BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.precision import preferred_dtype
+from dina_lrm.runs.json_files import read_json_object
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -104,7 +104,7 @@ def family_of_folder(folder: Path) -> str:
     index = folder / "model_index.json"
     if not index.is_file():
         raise ValueError(f"{folder}: no model_index.json, which every diffusers pipeline folder has")
-    name = json.loads(index.read_text())["_class_name"]
+    name = str(read_json_object(index).get("_class_name"))
     return _family_of_names([name], f"{index}: got a {name}")
 
 

@@ -35,6 +35,7 @@ from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unet_taps import run_tapped_unet
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
+from dina_lrm.model_folders import loading
 
 Prediction = Literal["epsilon", "v_prediction"]
 """What the U-Net's own output is: the noise, or the velocity of a variance-preserving process."""
@@ -96,7 +97,8 @@ class StableDiffusionBackbone(TransformerBackbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "StableDiffusionBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
-        stored = UNet2DConditionModel.load_config(folder / "unet")
+        with loading(folder / "unet"):
+            stored = UNet2DConditionModel.load_config(folder / "unet")
         down = len(stored["down_block_types"])
         if config.depth > down + 1:
             raise ValueError(

@@ -3,7 +3,6 @@
 SD1.5 and SD2.1 have one CLIP encoder, SDXL has two and knows it by `text_encoder_2`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +27,8 @@ from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.backbones.parts import FolderParts
 from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts, kept_tokens
 from dina_lrm.backbones.weight_files import stored_variant
+from dina_lrm.model_folders import check_model_folder, expect_safetensors, loading
+from dina_lrm.runs.json_files import read_json_object
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
@@ -54,30 +55,34 @@ class UnetFolderParts(FolderParts):
         """A pipeline of text encoders and tokenizers alone, loaded in `dtype`."""
         absent: dict[str, Any] = {"vae": None, "unet": None, "scheduler": self._scheduler}
         first = {
-            "tokenizer": CLIPTokenizer.from_pretrained(self._folder / "tokenizer"),
+            "tokenizer": self._tokenizer("tokenizer"),
             "text_encoder": self._encoder(CLIPTextModel, "text_encoder", dtype),
         }
         if (self._folder / "text_encoder_2").is_dir():
             return StableDiffusionXLPipeline(
                 **absent,
                 **first,
-                tokenizer_2=CLIPTokenizer.from_pretrained(self._folder / "tokenizer_2"),
+                tokenizer_2=self._tokenizer("tokenizer_2"),
                 text_encoder_2=self._encoder(CLIPTextModelWithProjection, "text_encoder_2", dtype),
                 add_watermarker=False,
             )
         no_checker: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         return StableDiffusionPipeline(**absent, **first, **no_checker, requires_safety_checker=False)
 
+    def _tokenizer(self, name: str) -> CLIPTokenizer:
+        with loading(self._folder / name):
+            return CLIPTokenizer.from_pretrained(self._folder / name)
+
     def _encoder(self, kind: type[Any], name: str, dtype: torch.dtype) -> nn.Module:
         folder = self._text_folder / name
         encoder: nn.Module
-        encoder, found = kind.from_pretrained(
-            folder,
-            **for_transformers(dtype),
-            use_safetensors=True,
-            variant=stored_variant(folder),
-            output_loading_info=True,
-        )
+        check_model_folder(folder)
+        expect_safetensors(folder)
+        variant = stored_variant(folder)
+        with loading(folder):
+            encoder, found = kind.from_pretrained(
+                folder, **for_transformers(dtype), use_safetensors=True, variant=variant, output_loading_info=True
+            )
         missing = sorted(found["missing_keys"])
         if missing:
             raise ValueError(f"{folder}: missing tensors {missing[:5]} (at most 5 shown)")
@@ -140,8 +145,12 @@ def _recorded(module: nn.Module) -> Iterator[list[Any]]:
 def stored_pooled_width(folder: Path) -> int:
     """Of the pooled vector, in a pipeline folder."""
     two = (folder / "text_encoder_2").is_dir()
-    values = json.loads((folder / ("text_encoder_2" if two else "text_encoder") / "config.json").read_text())
-    return int(values["projection_dim"] if two else values["hidden_size"])
+    path = folder / ("text_encoder_2" if two else "text_encoder") / "config.json"
+    key = "projection_dim" if two else "hidden_size"
+    width = read_json_object(path).get(key)
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise ValueError(f"{path}: {key} is {width!r}; accepted: the width of CLIP's pooled vector")
+    return width
 
 
 def pooled_width(pipeline: Pipeline) -> int:

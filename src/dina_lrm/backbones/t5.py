@@ -1,6 +1,5 @@
 """Stable Diffusion 3 without its T5 encoder, which is the largest part of it and may be left out."""
 
-import json
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -8,6 +7,7 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusion3Pipeline
 
 from dina_lrm.backbones.parts import PipelineParts
+from dina_lrm.runs.json_files import read_json_object
 
 T5: Final = ("text_encoder_3", "tokenizer_3")
 """Components of the pipeline."""
@@ -35,9 +35,8 @@ def without_t5(folder: Path) -> dict[str, None]:
 
 def has_t5(folder: Path) -> bool:
     """Whether a pipeline folder has a T5 encoder."""
-    return _index(folder).get("text_encoder_3", [None, None])[0] is not None
+    return _index(folder).get("text_encoder_3", [None, None]) not in (None, [None, None])
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
-    return found
+    return read_json_object(folder / "model_index.json")

@@ -1,6 +1,5 @@
 """Load the first blocks of a transformer: only the tensors that are used are read from disk."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from dina_lrm.backbones.weight_files import VARIANTS, stored_variant
+from dina_lrm.model_folders import check_shard_names, loading
+from dina_lrm.runs.tensor_files import opened_tensors
 
 _STEM = "diffusion_pytorch_model"
 
@@ -57,7 +57,8 @@ def load_truncated(
     """
     # Parameters have no storage until they are read; tables that the model computes for itself are in no file.
     with init_empty_weights(include_buffers=False):
-        model = model_class.from_config(config)
+        with loading(folder):
+            model = model_class.from_config(config)
     for name, count in kept.lists.items():
         setattr(model, name, nn.ModuleList(list(model.get_submodule(name))[:count]))
     for name in kept.dropped:
@@ -84,12 +85,11 @@ def tensor_files(folder: Path) -> dict[str, Path]:
     middle = "" if variant is None else f".{variant}"
     single = folder / f"{_STEM}{middle}.safetensors"
     if single.is_file():
-        with safe_open(single, framework="pt") as tensors:
+        with opened_tensors(single) as tensors:
             return dict.fromkeys(tensors.keys(), single)
     for index in (f"{_STEM}.safetensors.index{middle}.json", f"{_STEM}{middle}.safetensors.index.json"):
         if (folder / index).is_file():
-            shards: dict[str, str] = json.loads((folder / index).read_text())["weight_map"]
-            return {name: folder / shard for name, shard in shards.items()}
+            return {name: folder / shard for name, shard in check_shard_names(folder / index).items()}
     raise FileNotFoundError(
         f"{folder}: no weights; expected {_STEM}.safetensors or its shards with an index, plain or of a variant "
         f"({', '.join(VARIANTS)})"
@@ -101,7 +101,7 @@ def _read(
 ) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in sorted({files[name] for name in names}):
-        with safe_open(path, framework="pt") as stored:
+        with opened_tensors(path) as stored:
             for name in names:
                 if files[name] == path:
                     # A copy, because tensors inside a file buffer are not aligned, and products then round differently.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from dina_lrm.backbones.base import Backbone, BackboneConfig
 from dina_lrm.backbones.registry import family_of_folder, load_backbone
 from dina_lrm.locate import locate_generator
+from dina_lrm.runs.json_files import read_json_object
 
 PROMPT_LENGTH = 128
 """Tokens of the long text encoder, where a generator has one (paper, section 5.1)."""
@@ -43,8 +43,8 @@ def native_resolution(backbone: Backbone) -> int:
         ValueError: the generator's transformer does not say.
     """
     config = locate_generator(backbone.config.pretrained, backbone.config.revision) / "transformer" / "config.json"
-    size = json.loads(config.read_text(encoding="utf-8")).get("sample_size") if config.is_file() else None
-    if not isinstance(size, int):
+    size = read_json_object(config).get("sample_size") if config.is_file() else None
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(
             f"{backbone.config.pretrained} does not say for which image size it was made; give a resolution"
         )
@@ -52,5 +52,4 @@ def native_resolution(backbone: Backbone) -> int:
 
 
 def _has_long_encoder(folder: Path) -> bool:
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    return index.get("text_encoder_3", [None])[0] is not None
+    return read_json_object(folder / "model_index.json").get("text_encoder_3") not in (None, [None, None])

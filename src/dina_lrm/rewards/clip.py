@@ -9,11 +9,10 @@ says, so that the scores are differentiable with respect to them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 import torch
 from jaxtyping import Float, Float32
@@ -23,7 +22,9 @@ from torch.nn import functional as F
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.images import fit
 from dina_lrm.locate import locate_judge
+from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
+from dina_lrm.runs.json_files import read_json_object
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPTokenizer
@@ -45,7 +46,9 @@ class ClipTowers:
         from transformers import CLIPModel, CLIPTokenizer
 
         folder = locate_judge(name)
-        model, told = CLIPModel.from_pretrained(folder, output_loading_info=True)
+        expect_safetensors(folder)
+        with loading(folder):
+            model, told = CLIPModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
         missing = sorted(key for key in told["missing_keys"] if not key.endswith("position_ids"))
         if missing:
             raise ValueError(f"{name}: {len(missing)} weights of CLIP are missing, first {missing[0]}")
@@ -130,8 +133,11 @@ def read_processor(folder: Path) -> tuple[int, Triple, Triple]:
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         raise ValueError(f"{folder}: has no {file.name}, which says how images are scaled for a CLIP")
-    told = json.loads(file.read_text(encoding="utf-8"))
-    crop = told.get("crop_size") or told.get("size")
-    side = crop if isinstance(crop, int) else crop.get("height") or crop.get("shortest_edge")
-    mean, std = (tuple(map(float, told[name])) for name in ("image_mean", "image_std"))
-    return int(side), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    told = read_json_object(file)
+    crop: Any = told.get("crop_size") or told.get("size")
+    try:
+        side = crop if isinstance(crop, int) else crop.get("height") or crop.get("shortest_edge")
+        mean, std = (tuple(map(float, told[name])) for name in ("image_mean", "image_std"))
+        return int(side), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    except (AttributeError, TypeError, ValueError, LookupError) as error:
+        raise ValueError(f"{file}: no crop_size, image_mean and image_std of a CLIP ({error!r})") from error

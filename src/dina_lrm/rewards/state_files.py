@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dina_lrm.runs.tensor_files import load_tensors, load_torch_file
 from dina_lrm.stored import copy_strictly
 
 _INSIDE = ("state_dict", "model", "module")
@@ -34,12 +32,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises ValueError for a file that holds code or anything else but tensors: it is never unpickled.
     """
     if path.suffix == ".safetensors":
-        return load_file(path)
+        return load_tensors(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        found = load_torch_file(path)
+    except ValueError as error:
         raise ValueError(
-            f"{path}: holds more than tensors ({str(error).splitlines()[0]}), and pickled code is not run. Where it is "
+            f"{error}. Where the file is "
             "trusted, save its state dict once: torch.save(torch.load(FILE, weights_only=False).state_dict(), NEW)"
         ) from error
     return _tensors(path, found)

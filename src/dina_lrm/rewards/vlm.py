@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.locate import locate_judge
+from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import RewardKind, check_images
 
 if TYPE_CHECKING:
@@ -69,11 +70,14 @@ class VlmJudge:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         folder = locate_judge(model)
-        found = AutoModelForImageTextToText.from_pretrained(folder, **for_transformers("auto"))
+        expect_safetensors(folder)
+        with loading(folder):
+            found = AutoModelForImageTextToText.from_pretrained(
+                folder, **for_transformers("auto"), use_safetensors=True, trust_remote_code=False
+            )
+            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(
-            found.to(device).eval().requires_grad_(False), AutoProcessor.from_pretrained(folder), name=f"vlm:{model}"
-        )
+        return cls(found.to(device).eval().requires_grad_(False), processor, name=f"vlm:{model}")
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
