@@ -117,7 +117,7 @@ def test_the_bundled_name_is_the_generator_with_its_lora(generator):
     torch.testing.assert_close(velocity(loaded_generator(own, "cpu")), velocity(generator))
     with pytest.raises(ValueError, match="synthetic-uncurated is synthetic with a LoRA; accepted: one LoRA"):
         loaded_generator(replace(settings, lora="runs/other"), "cpu")
-    with pytest.raises(ValueError, match="has no pytorch_lora_weights"):
+    with pytest.raises(ValueError, match="holds no LoRA; accepted"):
         loaded_generator(replace(own, lora="tests"), "cpu")
     assert ADAPTER not in str(sorted(generator.pipeline.get_list_adapters()["transformer"])[:1])
 
@@ -142,6 +142,6 @@ def test_the_judge_of_pixels_may_be_golden_and_tells_good_from_bad():
 def test_a_folder_that_is_refused_leaves_the_lora_in_place(generator, tmp_path):
     learned(generator)
     before = velocity(generator)
-    with pytest.raises(ValueError, match="has no pytorch_lora_weights"):
+    with pytest.raises(ValueError, match="holds no LoRA; accepted"):
         generator.load_lora(tmp_path)
     torch.testing.assert_close(velocity(generator), before, rtol=0, atol=0)

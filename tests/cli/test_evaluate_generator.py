@@ -186,11 +186,45 @@ def test_a_lora_of_another_bundled_generator_is_refused_by_both_commands(place, 
         (("--rewards", "nice"), "reward 'nice'; accepted:"),
         (("--count", "4"), "holds 3 prompts"),
         (("--prompts", "no.txt"), "there is no such file"),
+        (("--lora-scale", "nan"), "--lora-scale nan: accepted are finite numbers"),
+        (("--lora-scale", "inf"), "--lora-scale inf: accepted are finite numbers"),
+        (("--rewards", "python:tests.rewards.functions.too_few"), "(1,) scores of 2 inputs; accepted: one an input"),
+        (("--rewards", "image:nowhere/nothing"), "nowhere/nothing"),
     ],
 )
-def test_bad_input_is_refused(place, capsys, words, told):
-    assert run(place, *words) == 2
+def test_bad_input_is_refused_before_anything_is_drawn(place, capsys, words, told):
+    assert run(place, *words, out="refused") == 2
     assert told in capsys.readouterr().err
+    assert not (place / "refused").exists()
+
+
+def test_pictures_that_are_not_finite_have_no_scores_and_are_counted(place, capsys):
+    tensors = load_file(a_lora(place / "nan") / "lora" / WEIGHTS)
+    next(iter(tensors.values()))[:] = torch.nan
+    save_file(tensors, place / "nan" / "lora" / WEIGHTS)
+    assert run(place, "--rewards", "jpeg-size", "--json", place / "nan.json", tuned="nan", out="nan-out") == 1
+    assert "none of the 6 pictures of the tuned generator is finite" in capsys.readouterr().err
+    result = GeneratorComparison.from_dict(json.loads((place / "nan-out" / "evaluation.json").read_text()))
+    assert "6 of 6 pictures of the tuned generator are not finite" in result.notes[0]
+    for name in ("jpeg-size", "true utility", "sharpness", "diversity"):
+        found = result.find(name)
+        assert found.tuned.counted == 0 and found.difference.mean is None, name
+        assert found.base.counted and found.ties == 0, name
+
+
+def test_other_weights_of_the_same_name_are_no_longer_what_the_pictures_are_of(place, capsys, tmp_path):
+    bundled_pipeline("synthetic-unet").save_pretrained(tmp_path / "base")
+    words = ["evaluate-generator", tmp_path / "base", a_lora(tmp_path / "run", "synthetic-unet") / "lora", "--prompts"]
+    words += ["synthetic", "--count", "2", "--images-per-prompt", "1", "--out", tmp_path / "out", "--quiet"]
+    assert main([str(word) for word in words]) == 0
+    a_lora(tmp_path / "run", "synthetic-unet", 0.1)
+    assert main([str(word) for word in words]) == 2
+    assert "holds pictures of other tuned; give another --out" in capsys.readouterr().err
+    a_lora(tmp_path / "run", "synthetic-unet")
+    (weights,) = (tmp_path / "base" / "unet").glob("*.safetensors")
+    save_file({name: 1.01 * tensor for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    assert main([str(word) for word in words]) == 2
+    assert "holds pictures of other base; give another --out" in capsys.readouterr().err
 
 
 def test_a_folder_keeps_to_the_settings_of_its_pictures(written, place, capsys):
@@ -207,11 +241,11 @@ def test_loras_that_do_not_fit_are_refused(place, capsys, tmp_path):
         assert run(place, tuned=tmp_path / name, out=name) == 2
         assert told in capsys.readouterr().err
 
-    text = {**tensors, "text_encoder.a.lora_A.weight": torch.zeros(2, 2)}
-    refused("text", text, "accepted: a LoRA of the generator's transformer alone")
+    text = {name.replace("transformer.", "text_encoder.", 1): t for name, t in tensors.items()}
+    refused("text", text, "holds no module of SD3Transformer2DModel")
     other = {name.replace("transformer_blocks.0", "transformer_blocks.77"): t for name, t in tensors.items()}
-    refused("blocks", other, f"holds {len(tensors)} tensors, of which")
-    refused("wide", {name: t.repeat(1, 2) for name, t in tensors.items()}, "does not fit SD3Transformer2DModel")
+    refused("blocks", other, "not of SD3Transformer2DModel; accepted: a LoRA of it")
+    refused("wide", {name: t.repeat(1, 2) for name, t in tensors.items()}, "which does not fit weights of")
     (tmp_path / "ended").mkdir()
     (tmp_path / "ended" / "metrics.jsonl").write_text("")
     assert run(place, tuned=tmp_path / "ended", out="ended") == 2

@@ -6,6 +6,8 @@ that were loaded with `pipeline=` all compute with it, each with its own adapter
 
 from __future__ import annotations
 
+import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,12 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from dina_lrm.alignment.schedule import sampling_levels
@@ -28,6 +28,7 @@ from dina_lrm.alignment.steps import Ode
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, LoraSettings
+from dina_lrm.backbones.lora_file import GeneratorLora, find_lora, read_lora
 from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.diffusion.noise import seeded_noise
@@ -40,13 +41,18 @@ _BENEATH = "beneath"
 _TOKENISED = 1024
 """Prompts at a time."""
 Latents = Float[Tensor, "batch channels height width"]
+_log = logging.getLogger(__name__)
+
+
+class NotFiniteError(RuntimeError):
+    """What a generator gave instead of a picture."""
 
 
 class Generator:
     """A pipeline whose LoRA learns; everything else in it is frozen.
 
     `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (1 = none).
-    `lora` is the folder of a LoRA that the pipeline has anyhow, its reference too; latent rewards read without it.
+    `lora` is a stored LoRA that the pipeline has anyhow, its reference too; latent rewards read without it.
     `gradient_checkpointing` recomputes activations in the backward pass.
 
     Raises:
@@ -76,7 +82,7 @@ class Generator:
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
         self._beneath = () if lora is None else (_BENEATH,)
         if lora is not None:
-            self._read_lora(lora, _BENEATH)
+            self._put_in(self._stored_lora(lora), _BENEATH)
         self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
         self._reference = AdapterScope(self.model, *self._beneath)
         self.gradient_checkpointing = gradient_checkpointing
@@ -144,14 +150,31 @@ class Generator:
 
     def images(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:
         """Pixels in [0, 1]; differentiable but where they are clipped."""
-        return (self.backbone.decode_latents(latents) / 2 + 0.5).clamp(0, 1)
+        return self._decoded(latents).clamp(0, 1)
+
+    def _decoded(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:
+        return self.backbone.decode_latents(latents) / 2 + 0.5
 
     @torch.no_grad()
     def pictures(self, latents: Latents) -> UInt8[np.ndarray, "batch rows columns 3"]:
-        """What a person sees: pixels in whole grey levels."""
-        pixels = self.images(latents).permute(0, 2, 3, 1)
-        found: UInt8[np.ndarray, "batch rows columns 3"] = (pixels * 255).round().to(torch.uint8).cpu().numpy()
+        """What a person sees: pixels in whole grey levels. NotFiniteError where one is not finite."""
+        found, finite = self.pictures_where_finite(latents)
+        if not finite.all():
+            raise NotFiniteError(
+                f"{(~finite).sum()} of {len(finite)} pictures of the generator are not finite: they are no pictures; "
+                "a LoRA of smaller weights, or another precision, may help"
+            )
         return found
+
+    @torch.no_grad()
+    def pictures_where_finite(
+        self, latents: Latents
+    ) -> tuple[UInt8[np.ndarray, "batch rows columns 3"], Bool[np.ndarray, " batch"]]:
+        """As `pictures`, and which of them are pictures: the others come of NaN or infinite values, and are black."""
+        pixels = self._decoded(latents)
+        finite = latents.isfinite().flatten(1).all(1).to(pixels.device) & pixels.isfinite().flatten(1).all(1)
+        levels = (pixels.clamp(0, 1) * 255).round() * finite[:, None, None, None]
+        return levels.nan_to_num().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy(), finite.cpu().numpy()
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -181,50 +204,41 @@ class Generator:
         active = any(ADAPTER in layer.active_adapters and not layer.disable_adapters for layer in layers)
         return active and any(bool(p.any()) for name, p in self.parameters.items() if "lora_B" in name)
 
-    def load_lora(self, folder: Path, scale: float = 1.0) -> None:
-        """Put a stored LoRA of any rank in the place of its own, times `scale`; what diffusers reads is accepted.
+    def load_lora(self, path: Path, scale: float = 1.0) -> GeneratorLora:
+        """Put a stored LoRA in the place of its own, times `scale`: a file or folder in any layout, of any ranks.
 
-        Raises:
-            ValueError: for a folder without LoRA weights, and for weights that are not all of this generator's model.
+        Modules of text encoders in it are left out. Raises ValueError for a scale that is not finite, and for a path
+        without a LoRA of this generator's model.
         """
-        self._check_lora(folder)
+        if not math.isfinite(scale):
+            raise ValueError(f"scale of the LoRA: {scale}; accepted: a finite number")
+        lora = self._stored_lora(path)
         with warnings.catch_warnings():
             # A reward's LoRA stays, and its own goes while it is in use: both are meant
             warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
             self.model.delete_adapters(ADAPTER)
-        count = self._read_lora(folder, ADAPTER)
+        self._put_in(lora, ADAPTER)
         self._switch_on(scale)
         self.parameters = self._learning()
-        if len(self.parameters) != count:
-            model = type(self.model).__name__
-            raise ValueError(f"{folder}: holds {count} tensors, of which {len(self.parameters)} fit {model}")
+        assert len(self.parameters) == 2 * len(lora.updates)
         self._factor = scale
+        return lora
 
-    def _check_lora(self, folder: Path) -> int:
-        """How many tensors a stored LoRA has; ValueError for a folder without one of this generator's model."""
-        path = folder / LORA_WEIGHT_NAME_SAFE
-        if not path.is_file():
-            raise ValueError(
-                f"{folder}: has no {LORA_WEIGHT_NAME_SAFE}; accepted is a LoRA's folder, as `align` writes"
-            )
-        with safe_open(path, "pt") as file:
-            names = [name for name in file.keys() if "lora" in name]
-        other = next((name for name in names if not name.startswith(f"{self._component}.")), None)
-        if other is not None or not names:
-            raise ValueError(f"{path}: holds {other!r}; accepted: a LoRA of the generator's {self._component} alone")
-        return len(names)
+    def _stored_lora(self, path: Path) -> GeneratorLora:
+        found = find_lora(path)
+        if found is None:
+            raise ValueError(f"{path}: holds no LoRA; accepted: a *.safetensors file, or the folder of one")
+        lora = read_lora(found, self.model, self.pipeline)
+        if lora.of_text_encoders:
+            _log.warning("%s: %d modules of text encoders are left out", found, lora.of_text_encoders)
+        return lora
 
-    def _read_lora(self, folder: Path, adapter: str) -> int:
-        """Read a stored LoRA as a new adapter; returns how many tensors it has."""
-        count = self._check_lora(folder)
+    def _put_in(self, lora: GeneratorLora, adapter: str) -> None:
+        """Make a stored LoRA a new adapter."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
-            try:
-                self.pipeline.load_lora_weights(folder, weight_name=LORA_WEIGHT_NAME_SAFE, adapter_name=adapter)
-            except (RuntimeError, ValueError, KeyError) as error:
-                path, model = folder / LORA_WEIGHT_NAME_SAFE, type(self.model).__name__
-                raise ValueError(f"{path}: does not fit {model}: {str(error).splitlines()[0]}") from error
-        return count
+            settings = lora.peft_settings()
+            self.model.load_lora_adapter(lora.tensors(), prefix=None, adapter_name=adapter, metadata=settings)
 
     def _switch_on(self, scale: float) -> None:
         """The LoRA beneath and the one that learns, times `scale`; only the latter will learn."""

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from dina_lrm.alignment.generator import Generator
@@ -22,10 +22,15 @@ from dina_lrm.runs.files import replaced_when_complete
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Pictures, uint8 (n, height, width, 3), and their clean latents; `cut` counts prompts that were not read whole."""
+    """Pictures, uint8 (n, height, width, 3), and their clean latents.
+
+    Where `finite` is false, the generator gave NaN or infinite values: that is no picture, and has no scores. `cut`
+    counts prompts that were not read whole.
+    """
 
     images: NDArray[np.uint8]
     latents: Float[np.ndarray, "pictures channels height width"]
+    finite: Bool[np.ndarray, " pictures"]
     cut: int = 0
 
 
@@ -66,15 +71,17 @@ def draw_samples(generator: Generator, plan: PicturePlan, block: range) -> Sampl
     """The pictures of a block, those of a prompt side by side. Prompts that are too long are cut and counted."""
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     seeds, levels = plan.seeds(block), generator.levels(plan.steps)
-    images, latents, cut = [], [], 0
+    images, latents, finite, cut = [], [], [], 0
     for start in range(0, len(prompts), plan.batch_size):
         part = slice(start, start + plan.batch_size)
         conditioning = generator.backbone.encode_prompts(prompts[part])
         cut += sum(told is not None for told in conditioning.truncated or ())
         clean = generator.denoise(generator.noise(seeds[part]), conditioning, levels)
-        images.append(generator.pictures(clean))
+        seen, whole = generator.pictures_where_finite(clean)
+        images.append(seen)
+        finite.append(whole)
         latents.append(clean.float().cpu().numpy())
-    return Samples(np.concatenate(images), np.concatenate(latents), cut)
+    return Samples(np.concatenate(images), np.concatenate(latents), np.concatenate(finite), cut)
 
 
 class StoredSamples:
@@ -100,7 +107,7 @@ class StoredSamples:
                 with weights():
                     drawn = draw_samples(generator, self._plan, block)
                 with replaced_when_complete(path) as temporary:
-                    np.savez(temporary, images=drawn.images, latents=drawn.latents, cut=np.array(drawn.cut))
+                    np.savez(temporary, **vars(drawn))
             progress(number, len(blocks))
         return found
 
@@ -109,7 +116,7 @@ class StoredSamples:
         path = self._path(block)
         try:
             with path.open("rb") as file, np.load(file) as stored:
-                found = Samples(stored["images"], stored["latents"], int(stored["cut"]))
+                found = Samples(stored["images"], stored["latents"], stored["finite"], int(stored["cut"]))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is drawn again") from error
         wanted = len(block) * self._plan.images

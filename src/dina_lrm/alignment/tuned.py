@@ -14,6 +14,7 @@ from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 
 from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
 from dina_lrm.alignment.disjoint import shares_with_named
+from dina_lrm.backbones.lora_file import find_lora
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.rewards.base import Reward
 from dina_lrm.runs.json_files import read_json_object
@@ -47,24 +48,21 @@ class TuningRun:
         return shares_with_named(reward, self.names)
 
 
-def lora_folder(name: str) -> Path | None:
-    """The folder of the LoRA in a folder of a LoRA or of a run; None where the name is of neither.
+def lora_file(name: str | Path) -> Path | None:
+    """The file of the LoRA that a file, a folder or the folder of a run has; None where the name is of none.
 
     Raises ValueError for the folder of a run without a LoRA, which has not ended.
     """
-    folder = Path(name).expanduser()
-    for place in (folder, folder / "lora"):
-        if (place / WEIGHTS).is_file():
-            return place
-    if (folder / "metrics.jsonl").is_file():
+    found, folder = find_lora(name), Path(name).expanduser()
+    if found is None and (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: holds a run that has not ended, without lora/{WEIGHTS}; go on with it by --resume")
-    return None
+    return found
 
 
 def tuning_run(lora: Path) -> TuningRun | None:
-    """What is known of the run that left a LoRA. Raises ValueError for a config.json that cannot be read."""
-    path = lora.resolve().parent / "config.json"
-    if not path.is_file():
+    """What is known of the run that left a LoRA's file. Raises ValueError for a config.json that cannot be read."""
+    path = lora.resolve().parent.parent / "config.json"
+    if lora.name != WEIGHTS or not path.is_file():
         return None
     try:
         values = read_json_object(path)

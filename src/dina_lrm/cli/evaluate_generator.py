@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.common import (
+    CommandFailed,
+    CommonArguments,
+    UserError,
+    check_finite,
+    chosen_device,
+    console,
+    progress,
+)
+from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_of
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.generator import Generator
     from dina_lrm.alignment.samples import PicturePlan, StoredSamples
     from dina_lrm.cli.generator_sides import Named, Sides
+    from dina_lrm.cli.generator_values import Measured
     from dina_lrm.data.prompt_sets import PromptSet
     from dina_lrm.evaluation.generators import GeneratorComparison
     from dina_lrm.rewards.base import Reward
@@ -77,6 +87,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
     from dina_lrm.alignment.samples import PicturePlan
     from dina_lrm.cli.generator_sides import Named, Sides
+    from dina_lrm.cli.generator_values import rehearse
 
     asked = (arguments.steps, arguments.guidance, arguments.resolution, arguments.prompt_length)
     named = Named(arguments.base, arguments.tuned, arguments.lora_scale, *asked)
@@ -85,28 +96,50 @@ def run(arguments: Arguments) -> dict[str, object]:
     plan = PicturePlan(prompts.prompts, images, steps, arguments.seed, arguments.batch_size)
     sides = Sides(named, settings, plan, arguments.out / "samples", chosen_device(arguments.device))
     rewards = _rewards(arguments, sides.base, named)
+    rehearse(sides.base, plan, rewards)
     kept = sides.draw(lambda title: progress(title, arguments.quiet))
-    result = _compared(arguments, prompts, named, sides, plan, rewards)
+    measured = _measured(arguments, sides, plan, rewards)
+    result = _compared(arguments, prompts, named, sides, plan, rewards, measured)
     result = replace(result, seconds=time.perf_counter() - began)
-    _show(arguments, result)
     _write(arguments, result, sides.stored, plan)
+    _show(arguments, result)
+    for name, side in measured.items():
+        if side.not_finite == len(plan.prompts) * plan.images:
+            told = f"none of the {side.not_finite} pictures of the {name} generator is finite: nothing can be judged"
+            raise CommandFailed(told, result.to_dict())
     return {**result.to_dict(), "blocks_kept": kept}
 
 
-def _compared(
-    arguments: Arguments, prompts: PromptSet, named: Named, sides: Sides, plan: PicturePlan, rewards: list[Reward]
-) -> GeneratorComparison:
-    from dina_lrm.cli.generator_values import measure_side, paired, role_of, same_pictures
-    from dina_lrm.evaluation.environment import command_line, environment
-    from dina_lrm.evaluation.generators import GeneratorComparison, compare, compare_groups
+def _measured(arguments: Arguments, sides: Sides, plan: PicturePlan, rewards: list[Reward]) -> dict[str, Measured]:
+    from dina_lrm.cli.generator_values import measure_side
 
     measured = {}
     for name, stored in sides.stored.items():
         with progress(f"judging, {name}", arguments.quiet) as report:
             measured[name] = measure_side(stored, plan, rewards, report)
+    return measured
+
+
+def _compared(
+    arguments: Arguments,
+    prompts: PromptSet,
+    named: Named,
+    sides: Sides,
+    plan: PicturePlan,
+    rewards: list[Reward],
+    measured: dict[str, Measured],
+) -> GeneratorComparison:
+    from dina_lrm.cli.generator_values import paired, role_of, same_pictures
+    from dina_lrm.evaluation.environment import command_line, environment
+    from dina_lrm.evaluation.generators import GeneratorComparison, compare, compare_groups
+
     roles = {reward.name: role_of(reward, named.run) for reward in rewards}
     values = paired(measured["base"], measured["tuned"], plan, roles)
-    notes = _notes(named, plan, measured["base"].cut, same_pictures(**sides.stored, plan=plan))
+    notes = _notes(named, plan, measured, same_pictures(**sides.stored, plan=plan))
+    if sides.left_out:
+        notes.append(
+            f"{sides.left_out} modules of text encoders in the LoRA are left out: prompts are read as the base's."
+        )
     return GeneratorComparison(
         base=arguments.base,
         tuned=arguments.tuned,
@@ -124,8 +157,12 @@ def _compared(
     )
 
 
-def _notes(named: Named, plan: PicturePlan, cut: int, same: int) -> list[str]:
-    notes, pictures = [], len(plan.prompts) * plan.images
+def _notes(named: Named, plan: PicturePlan, measured: dict[str, Measured], same: int) -> list[str]:
+    notes, pictures, cut = [], len(plan.prompts) * plan.images, measured["base"].cut
+    for name, side in measured.items():
+        if side.not_finite:
+            told = f"{side.not_finite} of {pictures} pictures of the {name} generator are not finite"
+            notes.append(f"{told}: they are no pictures, have no scores, and count as missing.")
     if same:
         notes.append(f"{same} of {pictures} pictures are the same on both sides: there the tuning changes nothing.")
     if named.run is not None and named.run.generator.pretrained != named.base:
@@ -148,6 +185,8 @@ def _check(arguments: Arguments) -> None:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: accepted are whole numbers of at least 1")
+    check_finite("--lora-scale", arguments.lora_scale)
+    check_folder("--out", arguments.out)
     names = _names(arguments)
     if len(set(names)) < len(names):
         raise UserError(f"--rewards {arguments.rewards}: names one twice; accepted is each once")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,11 +10,16 @@ from pathlib import Path
 from dina_lrm.alignment.config import GeneratorSettings
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.samples import PicturePlan, StoredSamples
-from dina_lrm.alignment.tuned import TuningRun, lora_folder, tuning_run
+from dina_lrm.alignment.tuned import TuningRun, lora_file, tuning_run
 from dina_lrm.cli.common import ReportProgress, UserError
+from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
-from dina_lrm.rewards.score_files import weights_hash
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.content import content_of, content_of_folder
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.lock import one_writer
+
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Named:
 
     @property
     def lora(self) -> Path | None:
-        """The folder of the LoRA; None where `tuned` is a generator. ValueError for a run that has not ended."""
-        return lora_folder(self.tuned)
+        """The file of the LoRA; None where `tuned` is a generator. ValueError for a run that has not ended."""
+        return lora_file(self.tuned)
 
     @property
     def run(self) -> TuningRun | None:
@@ -68,34 +72,38 @@ class Named:
 class Sides:
     """Both generators, ready to be drawn from. One copy of the weights where the tuned one is a LoRA.
 
-    Raises ValueError where `folder` holds pictures of other settings, and for a LoRA that does not fit.
+    Raises ValueError where `folder` holds pictures of other settings or of other weights, and for a LoRA that does not
+    fit. Nothing is written before `draw`.
     """
 
     def __init__(self, named: Named, settings: GeneratorSettings, plan: PicturePlan, folder: Path, device: str) -> None:
-        lora = named.lora
-        _keep_settings(folder / "settings.json", _decides(named, settings, lora, plan))
-        self.base = _generator(named.base, settings, device)
-        if lora is None:
+        self._folder, self._decides = folder, _decides(named, settings, plan)
+        _check_settings(folder, self._decides)
+        self.base, self.left_out = _generator(named.base, settings, device), 0
+        if named.lora is None:
             self._tuned = _generator(named.tuned, settings, device)
             self._tuned_weights: Callable[[], AbstractContextManager[None]] = self._tuned.reference
         else:
-            self.base.load_lora(lora, named.lora_scale)
+            self.left_out = self.base.load_lora(named.lora, named.lora_scale).of_text_encoders
             self._tuned, self._tuned_weights = self.base, nullcontext
         self.stored = {name: StoredSamples(folder, name, plan) for name in ("base", "tuned")}
 
     def draw(self, report: Callable[[str], AbstractContextManager[ReportProgress]]) -> int:
         """Draw what is missing of both; returns how many blocks were there already."""
-        with report("pictures, base") as progress:
-            found = self.stored["base"].draw(self.base, self.base.reference, progress)
-        with report("pictures, tuned") as progress:
-            return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, progress)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with one_writer(self._folder):
+            write_json(self._folder / SETTINGS, self._decides)
+            with report("pictures, base") as progress:
+                found = self.stored["base"].draw(self.base, self.base.reference, progress)
+            with report("pictures, tuned") as progress:
+                return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, progress)
 
 
-def _decides(named: Named, settings: GeneratorSettings, lora: Path | None, plan: PicturePlan) -> dict[str, object]:
-    """All that decides the pictures, as plain values."""
+def _decides(named: Named, settings: GeneratorSettings, plan: PicturePlan) -> dict[str, object]:
+    """All that decides the pictures, as plain values: weights by what their files hold, not by their names."""
     return {
-        "base": named.base,
-        "tuned": named.tuned if lora is None else weights_hash(lora),
+        "base": weights_of(named.base),
+        "tuned": weights_of(named.tuned) if named.lora is None else content_of(named.lora),
         "lora-scale": named.lora_scale,
         "prompts": list(plan.prompts),
         "images-per-prompt": plan.images,
@@ -108,16 +116,21 @@ def _decides(named: Named, settings: GeneratorSettings, lora: Path | None, plan:
     }
 
 
-def _keep_settings(path: Path, wanted: dict[str, object]) -> None:
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        different = sorted(name for name in wanted if found.get(name) != wanted[name])
-        if different:
-            raise UserError(f"{path.parent}: holds pictures of other {', '.join(different)}; give another --out")
+def weights_of(name: str) -> str:
+    """A hash of what a generator's folder holds, and of its LoRA where a bundled one has one."""
+    pretrained, lora = BUNDLED_LORAS.get(name, (name, None))
+    found = content_of_folder(locate_generator(pretrained), (".safetensors", ".json", ".txt", ".model"))
+    return found if lora is None else f"{found} {content_of_folder(lora)}"
+
+
+def _check_settings(folder: Path, wanted: dict[str, object]) -> None:
+    path = folder / SETTINGS
+    if not path.is_file() or not any(folder.glob("*.npz")):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_when_complete(path) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    found = read_json_object(path)
+    different = sorted(name for name in wanted if found.get(name) != wanted[name])
+    if different:
+        raise UserError(f"{folder}: holds pictures of other {', '.join(different)}; give another --out")
 
 
 def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
+from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.measures import MEASURES, diversity
 from dina_lrm.alignment.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.alignment.tuned import TuningRun
@@ -28,6 +29,8 @@ class Measured:
     values: dict[MeasureKind, Values]
     cut: int
     """Pictures whose prompt the generator did not read whole."""
+    not_finite: int
+    """What the generator gave instead of pictures, without any value here."""
 
 
 def measure_side(
@@ -37,14 +40,24 @@ def measure_side(
     progress: Callable[[int, int], None],
 ) -> Measured:
     """Measure all blocks of a side. Raises ValueError for a judge that answers with another number than asked."""
-    blocks, parts, cut = list(plan.blocks()), [], 0
+    blocks, parts, cut, not_finite = list(plan.blocks()), [], 0, 0
     for number, block in enumerate(blocks, start=1):
         drawn = samples.read(block)
         parts.append(_block(drawn, block, plan, rewards))
         cut += drawn.cut
+        not_finite += int((~drawn.finite).sum())
         progress(number, len(blocks))
     kinds = parts[0].keys()
-    return Measured({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut)
+    return Measured({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut, not_finite)
+
+
+def rehearse(generator: Generator, plan: PicturePlan, rewards: Sequence[Reward]) -> None:
+    """Judge two pictures of noise by everything. Raises what it would raise after all pictures were drawn."""
+    rng, latents = np.random.default_rng(0), generator.noise([0, 1])
+    side = generator.resolution
+    images = rng.integers(256, size=(2, side, side, 3), dtype=np.uint8)
+    drawn = Samples(images, latents.cpu().numpy(), np.ones(2, bool))
+    _block(drawn, range(1), replace(plan, images=2), rewards)
 
 
 def paired(base: Measured, tuned: Measured, plan: PicturePlan, roles: dict[str, Role]) -> list[PairedValues]:
@@ -65,8 +78,11 @@ def paired(base: Measured, tuned: Measured, plan: PicturePlan, roles: dict[str, 
 
 def same_pictures(base: StoredSamples, tuned: StoredSamples, plan: PicturePlan) -> int:
     """How many pictures are the same on both sides, to the last grey level."""
-    pairs = ((base.read(block).images, tuned.read(block).images) for block in plan.blocks())
-    return sum(int((one == other).all(axis=(1, 2, 3)).sum()) for one, other in pairs)
+    pairs = ((base.read(block), tuned.read(block)) for block in plan.blocks())
+    return sum(
+        int(((one.images == other.images).all(axis=(1, 2, 3)) & one.finite & other.finite).sum())
+        for one, other in pairs
+    )
 
 
 def role_of(reward: Reward, run: TuningRun | None) -> Role:
@@ -79,20 +95,25 @@ def role_of(reward: Reward, run: TuningRun | None) -> Role:
 def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Sequence[Reward]) -> dict[MeasureKind, Values]:
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     # By number, not by text: a prompt that a set holds twice has pictures of its own each time
-    spread = diversity(drawn.images, [str(number) for number in block for _ in range(plan.images)])
-    return {
+    numbers = np.array([str(number) for number in block for _ in range(plan.images)])[drawn.finite]
+    spread = diversity(drawn.images[drawn.finite], numbers.tolist()) if drawn.finite.any() else {}
+    found: dict[MeasureKind, Values] = {
         "reward": {reward.name: _scores(reward, drawn, prompts, plan.batch_size) for reward in rewards},
         "truth": {f"true {name}": values for name, values in true_values(drawn.images, prompts).items()},
         "attribute": dict(composition(drawn.images, prompts)),
-        "measure": {
-            **{name: np.asarray(measure(drawn.images), float) for name, measure in MEASURES.items()},
-            DIVERSITY: np.array([spread.get(str(number), np.nan) for number in block]),
-        },
+        "measure": {**{name: np.asarray(measure(drawn.images), float) for name, measure in MEASURES.items()}},
     }
+    known = {
+        kind: {name: np.where(drawn.finite, values, np.nan) for name, values in named.items()}
+        for kind, named in found.items()
+    }
+    known["measure"][DIVERSITY] = np.array([spread.get(str(number), np.nan) for number in block])
+    return known
 
 
 def _scores(reward: Reward, drawn: Samples, prompts: list[str], batch_size: int) -> Float[np.ndarray, " pictures"]:
-    return judged(reward, drawn.latents if reward.kind == "latent" else drawn.images, prompts, batch_size)
+    inputs = np.nan_to_num(drawn.latents, posinf=0, neginf=0) if reward.kind == "latent" else drawn.images
+    return judged(reward, inputs, prompts, batch_size)
 
 
 def _joined(parts: Sequence[Values]) -> Values:

@@ -14,6 +14,7 @@ from dina_lrm.cli.common import (
     CommonArguments,
     ReportProgress,
     UserError,
+    check_finite,
     chosen_device,
     console,
     progress,
@@ -108,6 +109,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if (arguments.out / "samples.json").exists():
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
     check_folder("--out", arguments.out)
+    check_finite("--lora-scale", arguments.lora_scale)
     _check_options(arguments)
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
@@ -117,19 +119,18 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.alignment.evaluations import unit_flops
     from dina_lrm.alignment.objective import Objective
     from dina_lrm.alignment.selection import SamplingPlan
-    from dina_lrm.alignment.tuned import lora_folder, tuning_run
+    from dina_lrm.alignment.tuned import lora_file, tuning_run
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
 
     settings = _settings(arguments)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = loaded_generator(settings, chosen_device(arguments.device))
     if arguments.lora is not None:
-        # The folder of a run, or that of its LoRA
-        lora = lora_folder(str(arguments.lora)) or arguments.lora
-        run = tuning_run(lora)
+        lora = lora_file(arguments.lora)
+        run = None if lora is None else tuning_run(lora)
         if run is not None:
             run.expect_base(arguments.generator)
-        generator.load_lora(lora, arguments.lora_scale)
+        generator.load_lora(arguments.lora, arguments.lora_scale)
     chosen = _chosen(arguments, plan, generator)
     with generator.reference() if arguments.lora is None else nullcontext():
         term = RewardTerm(arguments.reward, noise_level=arguments.reward_level)

@@ -1,0 +1,194 @@
+"""A generator's LoRA from a file, in whichever layout it is written: diffusers, PEFT, kohya, ComfyUI."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
+from diffusers.loaders.lora_pipeline import FluxLoraLoaderMixin
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE
+from dina_lrm.backbones.lora_names import ModuleNames, Part, tensor_name
+from dina_lrm.runs.json_files import parse_json, read_json_object
+
+_METADATA: Final = "lora_adapter_metadata"
+"""Where diffusers keeps what PEFT writes into adapter_config.json."""
+Raw = dict[str, dict[Part, Tensor]]
+"""By module, as the file spells it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """Of a module: `up @ down`, its scale alpha / rank inside `up`; float32."""
+
+    down: Tensor
+    up: Tensor
+
+    @property
+    def rank(self) -> int:
+        """Rows of `down`."""
+        return self.down.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorLora:
+    """The updates of a model's modules by name, and how many modules of text encoders the file has beside them."""
+
+    path: Path
+    updates: Mapping[str, Update]
+    of_text_encoders: int
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Under PEFT's names."""
+        named = {f"{name}.lora_A.weight": update.down for name, update in self.updates.items()}
+        return named | {f"{name}.lora_B.weight": update.up for name, update in self.updates.items()}
+
+    def peft_settings(self) -> dict[str, object]:
+        """Those of PEFT's `LoraConfig`: each module by its whole name, with its own rank and the factor 1."""
+        ranks = {f"^{re.escape(name)}$": update.rank for name, update in self.updates.items()}
+        return {
+            "r": next(iter(ranks.values())),
+            "lora_alpha": next(iter(ranks.values())),
+            "rank_pattern": ranks,
+            "alpha_pattern": dict(ranks),
+            "target_modules": "|".join(re.escape(name) for name in self.updates),
+        }
+
+
+def find_lora(name: str | Path) -> Path | None:
+    """The file of the LoRA that a path names: a file, a folder of one, or that of an alignment run; None for others.
+
+    Raises ValueError for a folder with several files, of which none is called as diffusers or PEFT call it.
+    """
+    place = Path(name).expanduser()
+    if place.is_file():
+        return place
+    known = (place / LORA_WEIGHT_NAME_SAFE, place / "lora" / LORA_WEIGHT_NAME_SAFE, place / WEIGHTS_FILE)
+    first = next((path for path in known if path.is_file()), None)
+    if first is not None or (place / "model_index.json").is_file() or not place.is_dir():
+        return first
+    files = sorted(place.glob("*.safetensors"))
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files[:5])
+        raise ValueError(f"{place}: holds {len(files)} files ({names}); accepted: the name of the LoRA's own file")
+    return files[0] if files else None
+
+
+def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline) -> GeneratorLora:
+    """The LoRA in `path` for `model`, the transformer or U-Net of `pipeline`.
+
+    Raises:
+        ValueError: naming the file, for one that cannot be read or holds no LoRA of this model, for another kind of
+            adapter such as DoRA, and for an alpha that is not above 0.
+    """
+    tensors, config = _stored(path)
+    try:
+        modules = ModuleNames(model)
+        raw = _parts(tensors)
+        if _unknown(raw, modules):
+            raw = _parts(_converted(tensors, pipeline))
+        unknown, learned = _unknown(raw, modules), [name for name in raw if not _of_text_encoder(name)]
+        kind = type(model).__name__
+        if not learned:
+            raise ValueError(f"holds no module of {kind}; accepted: a LoRA of it")
+        if unknown:
+            other = f"{unknown[0]!r}, one of {len(unknown)} modules that are"
+            raise ValueError(f"holds {other} not of {kind}; accepted: a LoRA of it")
+        updates: dict[str, Update] = {}
+        for spelled in learned:
+            name = str(modules.find(spelled))
+            if name in updates:
+                raise ValueError(f"{spelled!r} is a second update of {name}; accepted: one of each module")
+            updates[name] = _update(spelled, raw[spelled], modules.layers[name], _scaling(config, name))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return GeneratorLora(path, updates, len(raw) - len(learned))
+
+
+def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a file, and PEFT's configuration of them where it is known."""
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: is no *.safetensors; accepted: a LoRA in that format, which cannot run code")
+    try:
+        with safe_open(path, "pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error})") from error
+    beside = path.parent / CONFIG_FILE
+    if path.name == WEIGHTS_FILE and beside.is_file():
+        config = read_json_object(beside)
+    else:
+        found = parse_json(metadata[_METADATA], f"{path}: {_METADATA}") if _METADATA in metadata else {}
+        own = re.compile(r"^(unet|transformer)\.")
+        config = {own.sub("", name): value for name, value in found.items() if own.match(name)}
+    for name, accepted in {"peft_type": "LORA", "use_dora": False, "fan_in_fan_out": False}.items():
+        if config.get(name, accepted) not in (accepted, None):
+            raise ValueError(f"{path}: {name} is {config[name]!r}; accepted: {accepted!r}, plain LoRA")
+    return tensors, config
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> Raw:
+    found: Raw = defaultdict(dict)
+    for name, tensor in tensors.items():
+        place = tensor_name(name)
+        found[place.module][place.part] = tensor
+    return found
+
+
+def _of_text_encoder(module: str) -> bool:
+    return tensor_name(f"{module}.alpha").of_text_encoder
+
+
+def _unknown(modules: Iterable[str], known: ModuleNames) -> list[str]:
+    return [name for name in modules if not _of_text_encoder(name) and known.find(name) is None]
+
+
+def _converted(tensors: Mapping[str, Tensor], pipeline: DiffusionPipeline) -> dict[str, Tensor]:
+    """The tensors as diffusers translates them, for layouts that join several modules of ours in one."""
+    more = {"return_alphas": True} if isinstance(pipeline, FluxLoraLoaderMixin) else {}
+    try:
+        found = pipeline.lora_state_dict(dict(tensors), **more)
+    except Exception as error:
+        raise ValueError(f"diffusers cannot translate it ({str(error).splitlines()[0][:200]})") from error
+    named, alphas = found if isinstance(found, tuple) else (found, None)
+    return {**named, **{name: torch.as_tensor(float(value)) for name, value in (alphas or {}).items()}}
+
+
+def _update(spelled: str, parts: Mapping[Part, Tensor], layer: nn.Module, scaling: tuple[float | None, bool]) -> Update:
+    missing = [part for part in ("down", "up") if part not in parts]
+    if missing:
+        raise ValueError(f"{spelled!r} has no {missing[0]} factor; accepted: both factors of each module")
+    down, up = parts["down"].float(), parts["up"].float()
+    rank, (outputs, *inputs) = len(down), _shape(layer)
+    if down.shape != (rank, *inputs) or up.shape != (outputs, rank, *(1 for _ in inputs[1:])):
+        given = f"{tuple(down.shape)} and {tuple(up.shape)}"
+        raise ValueError(f"{spelled!r} has factors of {given}, which does not fit weights of {(outputs, *inputs)}")
+    alpha, by_root = (float(parts["alpha"]), False) if "alpha" in parts else scaling
+    if alpha is not None and not (math.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"{spelled!r} has the alpha {alpha}; accepted: a finite number above 0")
+    scale = 1.0 if alpha is None else alpha / (math.sqrt(rank) if by_root else rank)
+    return Update(down, scale * up)
+
+
+def _shape(layer: nn.Module) -> tuple[int, ...]:
+    if isinstance(layer, nn.Linear):
+        # Quantised weights are packed, and have another shape
+        return layer.out_features, layer.in_features
+    assert isinstance(layer.weight, Tensor)
+    return tuple(layer.weight.shape)
+
+
+def _scaling(config: Mapping[str, Any], module: str) -> tuple[float | None, bool]:
+    """The alpha that PEFT's configuration gives a module, and whether the root of the rank divides it."""
+    patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
+    own = next((alpha for key, alpha in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
+    alpha = config.get("lora_alpha") if own is None else own
+    return None if alpha is None else float(alpha), bool(config.get("use_rslora"))
