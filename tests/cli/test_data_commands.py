@@ -15,6 +15,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.runs.json_files import read_json_lines
 from tests.models import tiny_reward_model
 
 
@@ -206,3 +207,61 @@ def test_the_commands_work_as_a_program(folder, tiny_folder, model_folder):
         program("compare", "images/a.png", "images/b.png", "--prompt", "a cube", "--model", model_folder).returncode
         == 0
     )
+
+
+def test_check_says_why_not_one_row_is_accepted(folder, capsys):
+    (folder / "bad.jsonl").write_text('{"prompt": "p"}\n' * 3 + "not json\n")
+    assert run("data", "check", folder / "bad.jsonl", json_file=folder / "r.json") == 1
+    told = capsys.readouterr().err
+    assert "not one of 4 rows is accepted: 3 x no column image_a, image_b, preference" in told
+    assert json.loads((folder / "r.json").read_text())["problems"] == {"row": 4}
+
+
+def test_check_reads_what_it_wrote_and_leaves_no_old_list(folder):
+    name = folder / "p.jsonl"
+    name.write_text('{"prompt": "p", "image_a": "b\\ud83d", "image_b": "", "preference": 1}\n{"prompt": 1}\n')
+    run("data", "check", name)
+    listed = read_json_lines(folder / "p.jsonl.problems.jsonl")
+    assert [problem["fault"] for problem in listed] == ["row", "row"]
+    name.write_text((folder / "pairs.jsonl").read_text())
+    assert run("data", "check", name, "--strict") == 0
+    assert (folder / "p.jsonl.problems.jsonl").read_text() == ""
+
+
+def test_half_an_emoji_is_named_by_its_line_by_every_command(folder, tiny_folder, capsys):
+    with (folder / "pairs.jsonl").open("a") as file:
+        file.write('{"prompt": "a \\ud83d", "image_a": "images/a.png", "image_b": "images/b.png", "preference": 1}\n')
+    for words in (
+        ("data", "filter", folder / "pairs.jsonl", "--drop-ties", "--out", folder / "kept.jsonl"),
+        ("prepare", folder / "pairs.jsonl", "--backbone", tiny_folder, "--out", folder / "cache"),
+    ):
+        assert run(*words) == 2
+        assert "line 4: not a JSON value" in capsys.readouterr().err
+    assert run("data", "check", folder / "pairs.jsonl", json_file=folder / "r.json") == 0
+    assert json.loads((folder / "r.json").read_text())["problems"] == {"row": 1}
+    assert not (folder / "kept.jsonl").exists()
+    assert not (folder / "cache.partial").exists()
+
+
+def test_columns_of_another_layout_are_mapped_by_check_filter_and_prepare(folder, tiny_folder, capsys):
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    foreign = [{"caption": row["prompt"], "win": row["image_a"], "lose": row["image_b"], "x": 1} for row in rows]
+    (folder / "dpo.jsonl").write_text("".join(json.dumps(row) + "\n" for row in foreign))
+    mapping = ("--columns", "prompt=caption,image_a=win,image_b=lose,preference=1")
+    assert run("data", "check", folder / "dpo.jsonl", *mapping, json_file=folder / "r.json") == 0
+    assert json.loads((folder / "r.json").read_text())["first_preferred"] == 1.0
+    assert run("data", "filter", folder / "dpo.jsonl", *mapping, "--deduplicate", "--out", folder / "kept.jsonl") == 0
+    assert json.loads((folder / "kept.jsonl").read_text().splitlines()[0])["preference"] == 1.0
+    words = ("prepare", folder / "dpo.jsonl", *mapping, "--backbone", tiny_folder, "--out", folder / "cache")
+    assert run(*words, json_file=folder / "r.json") == 0
+    assert json.loads((folder / "r.json").read_text())["pairs"] == len(rows)
+    assert run("data", "check", "hpdv3", "--path", folder, *mapping) == 2
+    assert "hpdv3 knows its own columns" in capsys.readouterr().err
+
+
+def test_tables_of_a_folder_that_are_not_read_are_said(folder, capsys):
+    (folder / "pairs.jsonl").rename(folder / "comparisons.jsonl")
+    (folder / "more.csv").write_text("prompt\n")
+    assert run("data", "check", folder, json_file=folder / "r.json") == 0
+    assert "left out: 1 tables that lie there too: more.csv" in capsys.readouterr().out
+    assert json.loads((folder / "r.json").read_text())["tables_left_out"] == [str(folder / "more.csv")]

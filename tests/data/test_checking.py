@@ -73,7 +73,8 @@ def test_everything_that_is_wrong_is_listed_and_reading_goes_on(folder):
     }
     assert Problem("missing image", str(folder / "absent.png"), "no such image file") in report.problems
     assert [problem.reason for problem in report.problems if problem.where.endswith("line 9")] == [
-        "no column image_a, image_b, preference; found: prompt; required: prompt, image_a, image_b, preference"
+        "no column image_a, image_b, preference; found: prompt; required: prompt, image_a, image_b, preference "
+        "(other names are mapped by --columns)"
     ]
     assert (report.missing_images, report.corrupt_images) == (1, 1)
 

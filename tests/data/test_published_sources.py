@@ -1,17 +1,21 @@
 """Every published layout is read as what its field means; a wrong field, label or side names file and row."""
 
 import dataclasses
+import io
 import json
 import random
 import tracemalloc
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dina_lrm.cli.main import main
-from dina_lrm.data.sources import SOURCES, read_comparisons, source_rows
+from dina_lrm.data.checking import check_comparisons
+from dina_lrm.data.comparison import UnreadableImage
+from dina_lrm.data.sources import SOURCES, ReadOptions, Row, read_comparisons, source_rows
 from dina_lrm.data.sources.hub import HubDataset, hub_rows
 from tests.data.published import LAYOUTS, PICTURES
 
@@ -179,7 +183,9 @@ BAD = [
     ("hpdv3", "test.json", {"choice_dist": [3, -1]}, "row 1: choice_dist is .3, -1."),
     ("hpdv3", "test.json", {"choice_dist": "12-7"}, "row 1: choice_dist is '12-7'"),
     ("hpdv3", "test.json", {"confidence": 3}, "row 1: confidence is 3"),
-    ("hpdv3", "test.json", {"path1": None}, "row 1: path1 is None; accepted: text"),
+    ("hpdv3", "test.json", {"path1": 3}, "row 1: path1 is 3; give the path"),
+    ("hpdv2", "test.json", {"raw_annotations": 5}, "row 1: raw_annotations is 5; accepted: a list"),
+    ("hpdv2", "test.json", {"rank": [10**400, 1, 2]}, "row 1: "),
     ("hpdv3", "test.json", {"prompt": " "}, "row 1: prompt is empty"),
     ("hpdv2", "train.json", {"human_preference": [1, 1]}, r"row 1: 2 images with human_preference \[1, 1\]"),
     ("hpdv2", "test.json", {"rank": [1, 2]}, "row 1: 3 images and 2 ranks"),
@@ -209,16 +215,59 @@ def test_a_missing_field_is_named(tmp_path, source):
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
-    [("vote_type", "upvote", "row 1: vote_type is 'upvote'; accepted: 'leftvote'"), ("left_image", None, "left_image")],
+    [("vote_type", "upvote", "row 1: vote_type is 'upvote'; accepted: 'leftvote'"), ("left_image", 3, "left_image")],
 )
 def test_a_wrong_vote_names_the_row(tmp_path, column, value, message):
     LAYOUTS["genai-bench"](tmp_path)
     row = next(source_rows("genai-bench", tmp_path))
     changed = dataclasses.replace(row, values=row.values | {column: value})
-    from dina_lrm.data.sources import ReadOptions
-
     with pytest.raises(ValueError, match=message):
         SOURCES["genai-bench"].comparisons(changed, ReadOptions())
+
+
+def test_a_rank_that_is_no_number_prefers_nothing():
+    row = Row(Path("r.parquet"), "row 1", {"prompt": "p", "images": ["a", "b"], "ranks": [1.0, float("nan")]})
+    with pytest.raises(ValueError, match=r"r\.parquet, row 1: ranks is \[1\.0, nan\]; accepted: finite numbers"):
+        SOURCES["rankings"].comparisons(row, ReadOptions())
+
+
+@pytest.mark.parametrize(("source", "file"), [("hpdv3", "test.json"), ("imagereward", "data/test.json")])
+def test_an_empty_cell_of_a_published_table_is_left_out_and_counted(tmp_path, source, file):
+    LAYOUTS[source](tmp_path)
+    rows = json.loads((tmp_path / file).read_text())
+    change = {"path1": None} if source == "hpdv3" else {"generations": [None, *rows[0]["generations"][1:]]}
+    (tmp_path / file).write_text(json.dumps([rows[0] | change, *rows[1:]]))
+    report = check_comparisons(lambda: source_rows(source, tmp_path), source, ReadOptions(root=tmp_path))
+    assert report.count("row") == 0
+    assert [problem.where.split("test.json, ")[1][:5] for problem in report.problems if problem.fault == "no picture"]
+
+
+@pytest.mark.parametrize(
+    "details", ["{'choice_dist': ['3', '1']}", "{'confidence': [1]}", "[" * 5000, "{'a': " * 20_000, "nonsense"]
+)
+def test_details_that_are_no_dictionary_of_votes_name_the_row(tmp_path, details):
+    LAYOUTS["released-latents"](tmp_path)
+    row = next(source_rows("released-latents", tmp_path))
+    changed = dataclasses.replace(row, values=row.values | {"detailed_results": details})
+    with pytest.raises(ValueError, match=r"row 1: "):
+        SOURCES["released-latents"].comparisons(changed, ReadOptions())
+
+
+def test_latents_that_are_no_numbers_are_left_out_and_arrays_that_are_none_refused(tmp_path):
+    LAYOUTS["released-latents"](tmp_path)
+    row = next(source_rows("released-latents", tmp_path))
+    buffer = io.BytesIO()
+    np.save(buffer, np.full((16, 4, 4), np.nan, dtype=np.float32))
+    values = row.values | {"latent1": buffer.getvalue(), "latent1_shape": [16, 4, 4]}
+    (found,) = SOURCES["released-latents"].comparisons(dataclasses.replace(row, values=values), ReadOptions())
+    unreadable = [image for image in (found.image_a, found.image_b) if isinstance(image, UnreadableImage)]
+    assert [image.reason for image in unreadable] == ["latents that are not finite numbers"]
+    zipped = io.BytesIO()
+    np.savez(zipped, a=np.zeros(3))
+    for stored in (zipped.getvalue(), b"", b"nonsense", None, "text"):
+        broken = dataclasses.replace(row, values=row.values | {"latent1": stored})
+        with pytest.raises(ValueError, match=r"row 1: latent1: not the bytes of an \.npy array"):
+            SOURCES["released-latents"].comparisons(broken, ReadOptions())
 
 
 def test_an_unknown_split_or_source_is_answered_with_those_there_are(tmp_path):
@@ -357,8 +406,6 @@ def _preferred_first(pair):
     ],
 )
 def test_released_latents_that_are_none_name_the_row(tmp_path, column, value, message):
-    from dina_lrm.data.sources import ReadOptions
-
     LAYOUTS["released-latents"](tmp_path)
     row = next(source_rows("released-latents", tmp_path))
     changed = dataclasses.replace(row, values=row.values | {column: value})

@@ -1,13 +1,15 @@
 import csv
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.comparison import Comparison, UnreadableImage
 from dina_lrm.data.sources import SOURCES, read_comparisons, write_comparisons
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.images import png_bytes
 
 
@@ -103,7 +105,11 @@ def test_image_structs_of_the_datasets_library_are_read(tmp_path):
         ({"preference": None}, r"line 2: preference is None"),
         ({"prompt": 3}, "line 2: prompt is 3; give text"),
         ({"prompt": ""}, "line 2: prompt is empty"),
-        ({"image_a": ""}, "line 2: image_a is ''; give the path"),
+        ({"preference": -1}, r"line 2: preference is -1\.0.*labels -1, 0, 1 are written 0, 0\.5, 1"),
+        ({"preference": "a"}, "line 2: preference is 'a'; .*: 1 where a is preferred, 0 where b is"),
+        ({"preference": "1_0"}, "line 2: preference is '1_0'"),
+        ({"preference": 10**400}, "line 2: preference is 1000"),
+        ({"prompt": "nul \0"}, "line 2: prompt is .* NUL character"),
         ({"image_b": 4}, "line 2: image_b is 4; give the path"),
         ({"weight": -2}, r"line 2: weight is -2\.0"),
         ({"pair_id": 1.5}, r"line 2: pair_id is 1\.5"),
@@ -117,6 +123,122 @@ def test_an_error_names_file_row_value_and_what_is_accepted(tmp_path, change, me
     path = write_lines(tmp_path / "pairs.jsonl", [ROW, ROW | change])
     with pytest.raises(ValueError, match=r"pairs\.jsonl, " + message):
         list(read_comparisons(path))
+
+
+def test_a_number_that_is_none_is_refused_by_row(tmp_path):
+    """A NaN never becomes a label, a weight of 1, or a vote; an empty cell of an optional column is none."""
+    for column in ("preference", "weight", "votes", "confidence"):
+        columns = {name: [value] * 2 for name, value in ROW.items()} | {column: [1.0, float("nan")]}
+        pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+        with pytest.raises(ValueError, match=rf"row 2: {column} is nan"):
+            list(read_comparisons(tmp_path / "t.parquet"))
+        csv_text = ",".join(columns) + "\n" + ",".join(str(values[1]) for values in columns.values()) + "\n"
+        (tmp_path / "t.csv").write_text(csv_text)
+        with pytest.raises(ValueError, match=rf"line 2: {column} is '?nan"):
+            list(read_comparisons(tmp_path / "t.csv"))
+
+
+EMPTY = [None, "", " ", {"bytes": None, "path": None}, {"bytes": "", "path": ""}]
+
+
+@pytest.mark.parametrize("value", EMPTY)
+def test_an_empty_cell_is_an_image_that_is_not_there(tmp_path, value):
+    path = write_lines(tmp_path / "pairs.jsonl", [ROW, ROW | {"image_b": value}])
+    image = list(read_comparisons(path))[1].image_b
+    assert isinstance(image, UnreadableImage)
+    assert (image.name, image.reason) == (f"{path}, line 2, image_b", "the cell is empty")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_empty_cells_stay_empty_when_comparisons_are_written(tmp_path, suffix):
+    path = write_lines(tmp_path / "pairs.jsonl", [ROW | {"image_a": None, "image_b": ""}, ROW | {"image_b": None}])
+    assert write_comparisons(tmp_path / f"copy{suffix}", read_comparisons(path)) == 2
+    first, second = read_comparisons(tmp_path / f"copy{suffix}")
+    assert all(isinstance(image, UnreadableImage) for image in (first.image_a, first.image_b, second.image_b))
+    assert second.image_a == tmp_path / "a.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("data:image/png;base64,iVBOR", "a data URI and no path"),
+        ("iVBORw0KGgo+/A" * 1000, "is base64 text and no path"),
+        ("https://example.org/a.png", "is an address, and nothing is fetched"),
+        ("sub\\a.png", "backslashes"),
+        ("x y" * 3000, "cannot be the name of a file"),
+    ],
+)
+def test_text_that_is_no_path_says_what_it_is(tmp_path, text, reason):
+    path = write_lines(tmp_path / "pairs.jsonl", [ROW | {"image_b": text}])
+    image = next(read_comparisons(path)).image_b
+    assert isinstance(image, UnreadableImage)
+    assert re.search(reason, image.reason)
+    assert len(image.reason) < 200
+
+
+def test_a_file_of_any_name_is_a_path(tmp_path):
+    name = "abcd" * 60 + ".png"
+    (tmp_path / name).write_bytes(b"file")
+    path = write_lines(tmp_path / "pairs.jsonl", [ROW | {"image_a": name, "image_b": "back\\slash.png"}])
+    (tmp_path / "back\\slash.png").write_bytes(b"file")
+    found = next(read_comparisons(path))
+    assert (found.image_a, found.image_b) == (tmp_path / name, tmp_path / "back\\slash.png")
+
+
+FOREIGN = [
+    ({"prompt": "p", "chosen": "a", "rejected": "b"}, "image_a=chosen,image_b=rejected,preference=1", 1.0),
+    (
+        {"prompt": "p", "image1": "a", "image2": "b", "votes_image1": 20, "votes_image2": 5},
+        "image_a=image1,image_b=image2,preference=votes_image1:votes_image2",
+        0.8,
+    ),
+    (
+        {"prompt": "p", "image_0": "a", "image_1": "b", "label_0": 0.5, "label_1": 0.5},
+        "image_a=image_0,image_b=image_1,preference=label_0:label_1",
+        0.5,
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "columns", "preference"), FOREIGN)
+def test_the_mapping_that_an_error_names_reads_the_table(tmp_path, row, columns, preference):
+    path = write_lines(tmp_path / "pairs.jsonl", [row])
+    with pytest.raises(ValueError, match=f"are mapped by --columns {columns}; found"):
+        list(read_comparisons(path))
+    found = next(read_comparisons(path, columns=parse_columns(columns)))
+    assert (found.prompt, found.image_a, found.image_b) == ("p", tmp_path / "a", tmp_path / "b")
+    assert found.preference == preference
+
+
+@pytest.mark.parametrize(
+    "row", [{"path1": 1, "path2": 2}, {"generations": [], "ranking": []}, {"images": 1, "ranks": 1}]
+)
+def test_the_layout_of_a_source_is_recognised(tmp_path, row):
+    path = write_lines(tmp_path / "pairs.jsonl", [row])
+    with pytest.raises(ValueError, match=f"source ({'|'.join(SOURCES)})"):
+        list(read_comparisons(path))
+
+
+@pytest.mark.parametrize("text", ["image_a", "image_a=", "picture=x", "image_a=x,image_a=y", ""])
+def test_a_mapping_that_says_nothing_is_refused(text):
+    with pytest.raises(ValueError, match="accepted are OURS=THEIRS"):
+        parse_columns(text)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("image_a=nothere", "line 1: no column 'nothere' for image_a; found: prompt"),
+        ("preference=x", "line 1: no column 'x' for preference"),
+        ("preference=prompt:preference", "line 1: prompt is 'p'; accepted: a number of votes"),
+    ],
+)
+def test_a_mapping_to_what_is_not_there_names_the_row(tmp_path, columns, message):
+    path = write_lines(tmp_path / "pairs.jsonl", [ROW])
+    with pytest.raises(ValueError, match=message):
+        list(read_comparisons(path, columns=parse_columns(columns)))
+    with pytest.raises(ValueError, match="source 'hpdv3' knows its own"):
+        list(read_comparisons(path, "hpdv3", columns={"prompt": "p"}))
 
 
 def test_missing_columns_are_named(tmp_path):
@@ -144,7 +266,7 @@ def test_missing_weights_and_numbers_as_identifiers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.jsonl", '{"prompt": \n', "line 1: not a JSON object"),
+        ("x.jsonl", '{"prompt": \n', "line 1: not a JSON value"),
         ("x.jsonl", "[1]\n", "line 1: holds a JSON list; expected an object"),
         ("x.json", "", "x.json: holds nothing; expected a JSON list"),
         ("x.json", '{"prompt": "p"}\n{"prompt": "q"}', r"holds an object; expected a JSON list .*call it \.jsonl"),

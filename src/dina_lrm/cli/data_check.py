@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +15,16 @@ from typing import TYPE_CHECKING
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
-from dina_lrm.screen import table_of
+from dina_lrm.cli.places import check_folder
+from dina_lrm.screen import Screen, table_of, whole
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dina_lrm.data.checking import CheckReport
+    from dina_lrm.data.checking import CheckReport, Fault
 
 SHOWN_SIZES = 5
+SHOWN_REASONS = 3
 
 
 @dataclass
@@ -46,9 +51,13 @@ class Arguments(CommonArguments):
     """Of the coin that decides which image of a published pair is called the first."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of a file of ours to leave out."""
+    columns: str | None = None
+    """Where our columns stand in a table with others, such as image_a=chosen,image_b=rejected,preference=1; for the
+    preference a number, or two columns of votes as FIRST:SECOND. Columns that are not named are left out."""
     problems: Path | None = None
     """Where problems are listed, one JSON object a line; by default FILE.problems.jsonl beside the file, or
-    SOURCE.problems.jsonl in this folder; written when there are any."""
+    SOURCE.problems.jsonl in this folder (so too where nothing can be written beside the file); written when there are
+    any."""
     strict: FlagCreatePairsOff[bool] = False
     """Exit with code 1 when there is a problem, or no row."""
 
@@ -56,41 +65,74 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, list the problems, show a table."""
     from dina_lrm.data.checking import check_comparisons
-    from dina_lrm.data.sources import chosen_split, read_options, source_rows
+    from dina_lrm.data.sources import chosen_split, read_options, source_rows, tables_left_out
+    from dina_lrm.runs.files import write_text
 
     source, path = named_source(arguments.source, arguments.path)
     split = chosen_split(source, arguments.split)
-    options = read_options(path, arguments.ignore_columns, arguments.images, arguments.seed)
+    columns = mapping(arguments.columns, source)
+    options = read_options(path, arguments.ignore_columns, arguments.images, arguments.seed, columns)
+    target = _target(arguments.problems, source, path)
     with progress("checking", arguments.quiet) as show:
         # A stream is not read twice only to know its length
         known = show if path is not None else None
         report = check_comparisons(lambda: source_rows(source, path, arguments.split), source, options, known)
-    target = arguments.problems or _problems_file(source, path)
-    if report.problems or arguments.problems is not None:
-        lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in report.problems]
-        target.write_text("".join(lines), encoding="utf-8")
+    if report.problems or arguments.problems is not None or target.exists():
+        lines = [whole(json.dumps(asdict(problem), ensure_ascii=False)) + "\n" for problem in report.problems]
+        write_text(target, "".join(lines))
     shown = console(arguments.quiet)
     title = str(path) if source == "ours" else f"{source}, split {split}"
     shown.print(_table(title, report))
+    unread = tables_left_out(source, path, arguments.split)
+    say_left_out(unread, shown)
     counts = dict(Counter(problem.fault for problem in report.problems))
     result = asdict(report) | {
         "source": source,
         "split": split,
         "path": path,
+        "tables_left_out": unread,
         "problems": counts,
         "problems_file": target if report.problems else None,
     }
-    if report.problems:
-        told = ", ".join(f"{count} x {fault}" for fault, count in counts.items())
-        message = f"{title}: {len(report.problems)} problems ({told}), listed in {target}"
-    elif report.rows == 0:
-        message = f"{title}: holds no row"
-    else:
+    message = _message(title, report, counts, target)
+    if message is None:
         return result
-    if arguments.strict:
+    if arguments.strict or report.refused:
         raise CommandFailed(message, result)
     shown.print(message)
     return result
+
+
+def _message(title: str, report: CheckReport, counts: Mapping[Fault, int], target: Path) -> str | None:
+    if not report.problems:
+        return f"{title}: holds no row" if report.rows == 0 else None
+    told = ", ".join(f"{count} x {fault}" for fault, count in counts.items())
+    if not report.refused:
+        return f"{title}: {len(report.problems)} problems ({told}), listed in {target}"
+    reasons = Counter(problem.reason for problem in report.problems if problem.fault == "row").most_common(
+        SHOWN_REASONS
+    )
+    why = "; ".join(f"{count} x {reason:.300}" for reason, count in reasons)
+    return f"{title}: not one of {report.rows} rows is accepted: {why}; all are listed in {target}"
+
+
+def mapping(given: str | None, source: str) -> dict[str, str] | None:
+    """The columns of a table with other ones; UserError where a source knows its own."""
+    from dina_lrm.data.sources.columns import parse_columns
+
+    if given is None:
+        return None
+    if source != "ours":
+        raise UserError(f"--columns {given}: {source} knows its own columns; accepted with a file of comparisons")
+    return parse_columns(given)
+
+
+def say_left_out(unread: list[Path], shown: Screen) -> None:
+    """Name the tables of a folder that were not read."""
+    if unread:
+        names = ", ".join(path.name for path in unread[:SHOWN_SIZES])
+        more = f" and {len(unread) - SHOWN_SIZES} more" if len(unread) > SHOWN_SIZES else ""
+        shown.print(f"left out: {len(unread)} tables that lie there too: {names}{more}")
 
 
 def named_source(given: str, at: Path | None) -> tuple[str, Path | None]:
@@ -109,10 +151,17 @@ def named_source(given: str, at: Path | None) -> tuple[str, Path | None]:
     return "ours", path
 
 
-def _problems_file(source: str, path: Path | None) -> Path:
+def _target(given: Path | None, source: str, path: Path | None) -> Path:
+    """Where problems are listed: known, and writable, before any picture is looked at."""
+    if given is not None:
+        check_folder("--problems", given.parent)
+        return given
     if path is not None and path.is_file():
-        return path.with_name(f"{path.name}.problems.jsonl")
-    return Path(f"{source if path is None or source != 'ours' else path.name}.problems.jsonl")
+        beside = path.with_name(f"{path.name}.problems.jsonl")
+    else:
+        beside = Path(f"{source if path is None or source != 'ours' else path.name}.problems.jsonl")
+    places = (beside, Path(beside.name), Path(tempfile.gettempdir()) / beside.name)
+    return next((place for place in places if os.access(place.parent, os.W_OK | os.X_OK)), beside)
 
 
 def _table(title: str, report: CheckReport) -> Table:
@@ -134,6 +183,7 @@ def _table(title: str, report: CheckReport) -> Table:
         "pairs of a prompt": _range(report.comparisons_per_prompt),
         "sources": ", ".join(f"{name} ({count})" for name, count in report.sources.items()) or "-",
         "rows not accepted": report.count("row"),
+        "cells without a picture": report.count("no picture"),
         "repeated": report.count("duplicate"),
         "contradicting": report.count("contradiction"),
         "votes against the named winner": report.count("conflict"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
-from dina_lrm.cli.data_check import named_source
+from dina_lrm.cli.data_check import mapping, named_source, say_left_out
 from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
 from dina_lrm.screen import table_of
 
@@ -49,6 +49,8 @@ class Arguments(CommonArguments):
     """Of the coin that decides which image of a published pair is called the first."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of a file of ours to leave out."""
+    columns: str | None = None
+    """Where our columns stand in a table with others, as for `data check`."""
     drop_ties: FlagCreatePairsOff[bool] = False
     """Leave out labels of exactly 1/2."""
     min_confidence: float | None = None
@@ -79,7 +81,7 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what the cheap filters keep where MPCF asks for it, filter, write, and say what was removed."""
     from dina_lrm.data.filtering import Filtered
-    from dina_lrm.data.sources import write_comparisons
+    from dina_lrm.data.sources import tables_left_out, write_comparisons
     from dina_lrm.data.sources.writing import check_format
 
     check_format(arguments.out)
@@ -93,8 +95,11 @@ def run(arguments: Arguments) -> dict[str, object]:
     report = kept.report()
     shown = console(arguments.quiet)
     shown.print(_table(arguments.source, kept))
+    unread = tables_left_out(*named_source(arguments.source, arguments.path), arguments.split)
+    say_left_out(unread, shown)
     result: dict[str, object] = {
         "out": arguments.out,
+        "tables_left_out": unread,
         "seen": report[0].seen,
         "kept": written,
         "filters": [asdict(row) for row in report],
@@ -135,7 +140,7 @@ def _comparisons(arguments: Arguments) -> Iterator[Comparison]:
 
     source, path = named_source(arguments.source, arguments.path)
     given = (arguments.ignore_columns, arguments.split, arguments.images, arguments.seed)
-    return read_comparisons(path, source, *given)
+    return read_comparisons(path, source, *given, mapping(arguments.columns, source))
 
 
 def _cheap(arguments: Arguments, tests: Iterable[NamedSet]) -> list[Filter]:

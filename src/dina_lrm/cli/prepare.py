@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.data_check import mapping, say_left_out
 
 if TYPE_CHECKING:
     from dina_lrm.data.cache import EncodedComparisons
@@ -45,6 +46,8 @@ class Arguments(CommonArguments):
     """Folder that image paths are relative to, when it is not that of the table."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of the file to leave out."""
+    columns: str | None = None
+    """Where our columns stand in a table with others, as for `data check`."""
     shuffle_sides: FlagCreatePairsOff[bool] = False
     """Swap the two images of each comparison on a fair coin: for files that list the preferred image first."""
     seed: int = 0
@@ -69,11 +72,14 @@ def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
     if arguments.out.exists():
         raise UserError(f"--out {arguments.out}: exists already; give another folder, or remove it first")
-    from dina_lrm.data.sources import read_comparisons
+    from dina_lrm.data.sources import read_comparisons, tables_left_out
+
+    columns = mapping(arguments.columns, arguments.source)
+    unread = tables_left_out(arguments.source, arguments.comparisons, arguments.split)
 
     def comparisons() -> Iterator[Comparison]:
         given = (arguments.comparisons, arguments.source, arguments.ignore_columns)
-        return read_comparisons(*given, arguments.split, arguments.images, arguments.seed)
+        return read_comparisons(*given, arguments.split, arguments.images, arguments.seed, columns)
 
     total = sum(1 for _ in comparisons())
     if total == 0:
@@ -86,6 +92,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         f"{header.pairs} comparisons ({header.ties} ties) of {data.images} images and {len(data.prompts)} prompts in "
         f"{arguments.out}",
     )
+    say_left_out(unread, shown)
     if header.missing_pairs:
         shown.print(
             f"{header.missing_pairs} comparisons are missing: {header.missing_images} images cannot be read, such as "
@@ -94,7 +101,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if header.truncated_prompts:
         cut = next(filter(None, data.truncated))
         shown.print(f"{header.truncated_prompts} prompts were cut, such as by {cut}")
-    return _result(arguments, data, header)
+    return _result(arguments, data, header) | {"tables_left_out": unread}
 
 
 def _encode(arguments: Arguments, comparisons: Iterable[Comparison], total: int) -> EncodedComparisons:

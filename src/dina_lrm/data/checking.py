@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,20 +14,31 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, contradict, image_name, oriented
+from dina_lrm.data.comparison import (
+    Comparison,
+    EncodedImage,
+    ImageSource,
+    UnreadableImage,
+    contradict,
+    image_name,
+    oriented,
+)
 from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
 from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 
-Fault = Literal["row", "missing image", "corrupt image", "duplicate", "contradiction", "same image", "conflict"]
+Fault = Literal[
+    "row", "no picture", "missing image", "corrupt image", "duplicate", "contradiction", "same image", "conflict"
+]
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something wrong: a row that is not accepted, an image that cannot be read, or a judgement that says nothing.
 
-    `where` is the file and row, or the image; a "missing image" does not exist, a "corrupt image" exists and cannot be
-    decoded; `fault` is "duplicate" for a judgement given before, "contradiction" for one that prefers the other image
-    than before, "same image" for an image judged against itself, "conflict" for a row that contradicts itself.
+    `where` is the file and row, or the image; "no picture" is a cell that holds none, a "missing image" does not exist,
+    a "corrupt image" exists and cannot be decoded; `fault` is "duplicate" for a judgement given before, "contradiction"
+    for one that prefers the other image than before, "same image" for an image judged against itself, "conflict" for a
+    row that contradicts itself.
     """
 
     fault: Fault
@@ -67,8 +79,13 @@ class CheckReport:
     comparisons_per_prompt: Spread | None
     sources: dict[str, int]
     same_content: int
-    """Images that show, pixel by pixel, what another file shows."""
+    """Images and names of files that show, pixel by pixel, what another one shows."""
     problems: tuple[Problem, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether there are rows and not one of them is accepted."""
+        return self.rows > 0 and self.count("row") == self.rows
 
     def count(self, fault: Fault) -> int:
         """Number of problems of a kind."""
@@ -116,7 +133,9 @@ class _Unseen(NamedTuple):
 
 
 def _look_at(source: ImageSource) -> _Seen | _Unseen:
-    if isinstance(source, str | Path) and not Path(source).exists():
+    if isinstance(source, UnreadableImage):
+        return _Unseen("no picture", source.reason)
+    if isinstance(source, str | Path) and not os.path.exists(source):
         return _Unseen("missing image", "no such image file")
     image = ready_or_fault(source)
     if isinstance(image, EncodedImage):
@@ -134,6 +153,7 @@ class _Check:
         self.reader, self.options = reader, options
         self.rows = self.unlabelled = self.same_content = 0
         self.sizes: dict[str, str | None] = {}
+        self._names: set[str] = set()
         self.preferences: list[float] = []
         self.prompts: Counter[str] = Counter()
         self.words: dict[str, int] = {}
@@ -165,8 +185,10 @@ class _Check:
     def add(self, task: Task, images: Mapping[str, _Seen | _Unseen]) -> None:
         """Take an accepted comparison and those of its images that were not looked at before."""
         for key, source in zip(task.keys, task.sources, strict=True):
-            if key not in self.sizes:
+            new = key not in self.sizes
+            if new:
                 self._add_image(key, image_name(source), images[key])
+            self._add_name(source, new)
         self.preferences.append(task.comparison.preference)
         prompt = task.comparison.prompt_id or task.comparison.prompt
         self.prompts[prompt] += 1
@@ -174,6 +196,12 @@ class _Check:
         if task.comparison.source is not None:
             self.sources[task.comparison.source] += 1
         self._add_judgement(task, self._where.pop(task.number))
+
+    def _add_name(self, source: ImageSource, new: bool) -> None:
+        """Count a file that holds, byte by byte, what another one does."""
+        if isinstance(source, str | Path) and (name := os.path.abspath(source)) not in self._names:
+            self._names.add(name)
+            self.same_content += not new
 
     def _add_image(self, key: str, name: str, seen: _Seen | _Unseen) -> None:
         if isinstance(seen, _Unseen):
@@ -213,7 +241,7 @@ class _Check:
             ties=self.preferences.count(0.5),
             soft=sum(preference not in (0.0, 0.5, 1.0) for preference in self.preferences),
             first_preferred=statistics.fmean(decided) if decided else None,
-            images=len(self.sizes),
+            images=len(self.sizes) - faults["no picture"],
             missing_images=faults["missing image"],
             corrupt_images=faults["corrupt image"],
             sizes=dict(sizes.most_common()),

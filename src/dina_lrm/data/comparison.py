@@ -20,6 +20,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from dina_lrm.pictures.sources import described, plain_picture
+from dina_lrm.runs.content import content_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,19 @@ class EncodedImage:
         return hash((self.name, self.latents.shape, self.latents.tobytes()))
 
 
-ImageSource = str | Path | bytes | Image.Image | EncodedImage
-"""Where an image is: a path, the bytes of an image file, an image in memory, or its latents."""
+@dataclass(frozen=True)
+class UnreadableImage:
+    """A cell of a table that holds no picture: `name` is its place, `reason` a sentence on what stands there instead.
+
+    Its comparison is left out and counted where pictures are read, as one is whose file is gone.
+    """
+
+    name: str
+    reason: str
+
+
+ImageSource = str | Path | bytes | Image.Image | EncodedImage | UnreadableImage
+"""Where an image is: a path, the bytes of an image file, an image in memory, its latents, or why there is none."""
 _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
@@ -61,8 +73,8 @@ class Comparison:
     images also file objects, other buffers and {"bytes", "path"}: they are kept as plain numbers, bytes and paths.
 
     Raises:
-        ValueError: an empty prompt, a preference or confidence outside [0, 1], a negative or non-finite weight, less
-            than one vote, an unreadable image source.
+        ValueError: an empty prompt, text that holds half a character or NUL, a preference or confidence outside
+            [0, 1], a negative or non-finite weight, less than one vote, an empty image source.
     """
 
     prompt: str
@@ -81,8 +93,13 @@ class Comparison:
             object.__setattr__(self, name, plain(getattr(self, name), name))
         if not self.prompt.strip():
             raise ValueError("prompt is empty; give the text that both images were made for")
+        for name in ("prompt", "source", "pair_id", "prompt_id"):
+            check_text(name, getattr(self, name))
         if not 0.0 <= self.preference <= 1.0:
-            raise ValueError(f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]")
+            raise ValueError(
+                f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]: labels -1, 0, 1 "
+                "are written 0, 0.5, 1"
+            )
         if not (self.weight >= 0.0 and math.isfinite(self.weight)):
             raise ValueError(f"weight is {self.weight!r}; give a finite number that is at least 0")
         if self.votes is not None and self.votes < 1:
@@ -131,7 +148,7 @@ def _count(value: object, name: str) -> int | None:
 
 
 def _image(value: object, name: str) -> ImageSource:
-    if isinstance(value, EncodedImage):
+    if isinstance(value, EncodedImage | UnreadableImage):
         return value
     if isinstance(value, str | bytes | bytearray | memoryview) and not value:
         raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
@@ -159,6 +176,16 @@ _PLAIN: dict[str, Callable[[object, str], object]] = {
 """How each field becomes what is written and read back as it is."""
 
 
+def check_text(name: str, text: str | None) -> None:
+    """Raise ValueError for what no encoder, file or database takes as text."""
+    if text is None or text.isprintable():
+        return
+    if "\0" in text:
+        raise ValueError(f"{name} is {text!r:.80}, which holds a NUL character; give text")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{name} is {text!r:.80}, which holds half a character (a lone surrogate); give whole text")
+
+
 def shuffle_sides(comparisons: Iterable[Comparison], seed: int) -> Iterator[Comparison]:
     """Swap the sides of each comparison on a fair coin, so that nothing can learn from the position.
 
@@ -178,16 +205,31 @@ def with_random_side(comparison: Comparison, seed: int, name: str) -> Comparison
 
 
 def image_key(image: ImageSource) -> str:
-    """Identity of an image: its absolute path, or a hash of its content. Equal keys are encoded once."""
+    """Identity of an image: a hash of its content, the same for a file and for its bytes. Equal keys are encoded once.
+
+    What cannot be read is known by its path.
+    """
     if isinstance(image, str | Path):
-        return f"path:{os.path.abspath(image)}"
+        return _file_key(os.path.abspath(image))
     if isinstance(image, bytes):
-        return f"bytes:{hashlib.sha256(image).hexdigest()}"
+        return f"bytes:{content_of(image)}"
     if isinstance(image, EncodedImage):
-        return f"latents:{hashlib.sha256(image.latents.tobytes()).hexdigest()}"
+        told = f"{image.latents.dtype} {image.latents.shape} {image.pixels_per_latent} ".encode()
+        return f"latents:{hashlib.sha256(told + image.latents.tobytes()).hexdigest()}"
+    if isinstance(image, UnreadableImage):
+        return f"none:{image.name}"
     content = hashlib.sha256(f"{image.mode} {image.size}".encode())
     content.update(image.tobytes())
     return f"pixels:{content.hexdigest()}"
+
+
+def _file_key(path: str) -> str:
+    try:
+        if os.path.isfile(path):  # a pipe would be waited for
+            return f"bytes:{content_of(path)}"
+    except OSError:
+        pass
+    return f"path:{path}"
 
 
 def oriented(prompt: str, keys: tuple[str, str], preference: float) -> tuple[tuple[str, str, str], float]:
@@ -203,6 +245,6 @@ def contradict(preference: float, other: float) -> bool:
 
 def image_name(image: ImageSource) -> str:
     """How an image is called in reports: its path as given, or the first digits of its content hash."""
-    if isinstance(image, EncodedImage):
+    if isinstance(image, EncodedImage | UnreadableImage):
         return image.name
     return os.fspath(image) if isinstance(image, str | Path) else image_key(image)[:19]

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_key
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, UnreadableImage, image_key
 from dina_lrm.images import load_image
 
 Loaded = TypeVar("Loaded")
@@ -83,6 +83,8 @@ def load_or_fault(source: ImageSource) -> Image.Image | str:
     """The picture, or a sentence saying why there is none to be read."""
     if isinstance(source, EncodedImage):
         return f"{source.name}: known by its latents alone, and a picture is needed"
+    if isinstance(source, UnreadableImage):
+        return f"{source.name}: {source.reason}"
     try:
         return load_image(source)
     except (ValueError, OSError) as error:

@@ -27,6 +27,8 @@ ACCEPTED: Final = (
     "a path, the bytes of an image file (also in a file object or as {'bytes': ..., 'path': ...}), a PIL image, an "
     "array or a tensor"
 )
+NO_FILE: Final = "no such image file"
+"""What is said of a path that might be one."""
 _LONGEST: Final = 100
 _DATA_URI = re.compile(r"(^|/)data:[\w.+-]*/?[\w.+-]*[;,]")
 _ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs|hf|file):/")
@@ -98,7 +100,7 @@ def why_no_file(path: Path) -> str:
         return "cannot be the name of a file; accepted: the path of an image file"
     if "\\" in text and os.sep == "/":
         return "no such image file; backslashes do not part folders here, write them as /"
-    return "no such image file"
+    return NO_FILE
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> PictureSource:

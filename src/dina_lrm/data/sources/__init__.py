@@ -7,7 +7,7 @@ lets a check go on after a bad row, while reading stops at it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ from pathlib import Path
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, ours, pick_a_pic, rankings, released_latents
 from dina_lrm.data.sources.fields import ReadOptions
+from dina_lrm.data.sources.folders import left_out, own_tables, split_tables
 from dina_lrm.data.sources.hub import HubDataset, hub_rows
-from dina_lrm.data.sources.tables import Row, own_tables, scan_rows, split_tables
+from dina_lrm.data.sources.tables import Row, scan_rows
 from dina_lrm.data.sources.writing import write_comparisons
 
 
@@ -119,28 +120,48 @@ def read_comparisons(
     split: str | None = None,
     images: str | Path | None = None,
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[Comparison]:
     """Stream the comparisons of a file, a folder of a published data set, or (path None) the hub, row by row.
 
     `images` is the folder that image paths are relative to, when it is not that of the table. Published pairs get their
-    sides by a coin of (seed, pair id).
+    sides by a coin of (seed, pair id). `columns` says by our names where the values of another table stand, such as
+    {"image_a": "chosen", "image_b": "rejected", "preference": "1"}; what is not named is left out. A cell without a
+    picture is an `UnreadableImage` of its comparison.
 
     Raises:
         ValueError: at the first row that is not accepted, naming file, row, value and what is accepted.
         FileNotFoundError: when there is no such file.
     """
     reader = source_named(source)
-    options = read_options(path, ignore_columns, images, seed)
+    options = read_options(path, ignore_columns, images, seed, columns)
+    _check_mapping(source, columns)
     for row in source_rows(source, path, split):
         yield from reader.comparisons(row, options)
 
 
 def read_options(
-    path: str | Path | None, ignore_columns: Sequence[str] = (), images: str | Path | None = None, seed: int = 0
+    path: str | Path | None,
+    ignore_columns: Sequence[str] = (),
+    images: str | Path | None = None,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
 ) -> ReadOptions:
     """The options of reading `path`."""
     root = Path() if path is None else Path(path)
-    return ReadOptions(root, None if images is None else Path(images), seed, tuple(ignore_columns))
+    return ReadOptions(root, None if images is None else Path(images), seed, tuple(ignore_columns), columns)
+
+
+def tables_left_out(name: str, path: str | Path | None, split: str | None = None) -> list[Path]:
+    """Tables in the folder `path` that are not read with the others: another split, another format."""
+    if path is None:
+        return []
+    return left_out(Path(path), source_named(name).tables(Path(path), chosen_split(name, split)))
+
+
+def _check_mapping(source: str, columns: Mapping[str, str] | None) -> None:
+    if columns is not None and source != "ours":
+        raise ValueError(f"columns {dict(columns)}: source {source!r} knows its own; accepted with tables of your own")
 
 
 __all__ = [
@@ -154,5 +175,6 @@ __all__ = [
     "scan_rows",
     "source_named",
     "source_rows",
+    "tables_left_out",
     "write_comparisons",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dina_lrm.data.comparison import Comparison, ImageSource, with_random_side
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.comparison import Comparison, ImageSource, UnreadableImage, with_random_side
+from dina_lrm.data.sources.rows import Row
+from dina_lrm.pictures.sources import NO_FILE, why_no_file
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,15 @@ class ReadOptions:
 
     `images` is the folder that image paths are relative to (by default where the table lies, or the folder given);
     `seed` decides which image of a pair is called the first; `ignore_columns` are columns of our own tables to leave
-    out. `root` is the path that was given.
+    out, `columns` says where the values of a table with other columns stand (`sources.columns`). `root` is the path
+    that was given.
     """
 
     root: Path = Path()
     images: Path | None = None
     seed: int = 0
     ignore_columns: Sequence[str] = ()
+    columns: Mapping[str, str] | None = None
 
 
 Parse = Callable[[Mapping[str, Any], Row, ReadOptions], list[Comparison]]
@@ -39,7 +44,7 @@ def comparisons_of(row: Row, options: ReadOptions, source: str, parse: Parse) ->
     values = row.parsed()
     try:
         found = parse(values, row, options)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{row.where}: {error}") from error
     named = []
     for number, comparison in enumerate(found):
@@ -82,8 +87,11 @@ def items(values: Mapping[str, Any], name: str, kinds: tuple[type, ...], what: s
 
 
 def ranks(values: Mapping[str, Any], name: str) -> list[float]:
-    """A field that ranks images."""
-    return [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
+    """A field that ranks images; a rank that is no number would prefer the other image."""
+    found = [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{name} is {found!r:.80}; accepted: finite numbers, the lower the better")
+    return found
 
 
 def votes_against(votes: Sequence[int] | None, winner: str) -> str | None:
@@ -95,27 +103,41 @@ def votes_against(votes: Sequence[int] | None, winner: str) -> str | None:
     )
 
 
-def image_path(name: str, row: Row, options: ReadOptions) -> Path:
-    """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
-
-    The first of these that exists; the first of them all where none does, so that it is reported as missing.
-    """
-    if not name.strip():
-        raise ValueError("an image path is empty")
-    places = [options.images] if options.images is not None else [row.path.parent, options.root]
-    candidates = [place / name for place in places if place is not None and not place.is_file()]
-    return next((path for path in candidates if path.exists()), candidates[0])
-
-
 def image_value(value: object, name: str, row: Row, options: ReadOptions) -> ImageSource:
-    """An image in a Parquet file: bytes, a path, or the struct of both that the datasets library writes."""
+    """The image of a cell: bytes, a path, or the struct of both that the datasets library writes.
+
+    An empty cell, and text that is no path, become an `UnreadableImage` that says so, for the row to be left out and
+    counted. Raises ValueError for a value of another kind.
+    """
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and value:
         return value
     if isinstance(value, str) and value.strip():
-        return image_path(value, row, options)
-    raise ValueError(f"{name} is {value!r:.60}; accepted: the bytes of an image file, or its path")
+        return _image_path(value, name, row, options)
+    if value is None or value in ("", b"") or isinstance(value, str) or value != value:  # a NaN is pandas' empty cell
+        return UnreadableImage(f"{row.where}, {name}", "the cell is empty")
+    raise ValueError(f"{name} is {value!r:.60}; give the path of an image file, or (in Parquet) the bytes of one")
+
+
+def image_values(values: Mapping[str, Any], name: str, row: Row, options: ReadOptions) -> list[ImageSource]:
+    """A field that is a list of images, each as `image_value` reads it."""
+    given = items(values, name, (str, bytes, dict, type(None)), "image paths, or the bytes of image files")
+    return [image_value(value, name, row, options) for value in given]
+
+
+def _image_path(given: str, name: str, row: Row, options: ReadOptions) -> ImageSource:
+    """Where an image file is: below the folder of images, beside the table, or below the folder that was given.
+
+    The first of these that exists; the first of them all where none does, so that it is reported as missing.
+    """
+    places = [options.images] if options.images is not None else [row.path.parent, options.root]
+    candidates = [place / given for place in places if not os.path.isfile(place)]
+    found = next((path for path in candidates if os.path.exists(path)), None)
+    if found is not None:
+        return found
+    fault = why_no_file(Path(given))
+    return candidates[0] if fault == NO_FILE else UnreadableImage(f"{row.where}, {name}", fault)
 
 
 def ranked_pairs(prompt: str, images: Sequence[ImageSource], ranking: Sequence[float], **more: Any) -> list[Comparison]:  # noqa: ANN401

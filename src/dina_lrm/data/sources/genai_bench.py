@@ -11,7 +11,7 @@ from typing import Any
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions, choice, comparisons_of, field, image_value, text
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.rows import Row
 
 VOTES = {"leftvote": 1.0, "rightvote": 0.0, "tievote": 0.5, "bothbad_vote": 0.5}
 

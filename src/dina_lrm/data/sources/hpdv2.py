@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_path, items, ranked_pairs, ranks, text
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_values, items, ranked_pairs, ranks, text
+from dina_lrm.data.sources.rows import Row
 
 PREFERENCES = {(1, 0): 1.0, (0, 1): 0.0}
 
@@ -24,10 +24,10 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
     prompt = text(values, "prompt")
     if "file_path" not in values:
-        images = [image_path(name, row, options) for name in items(values, "image_path", (str,), "paths")]
-        people = len(values.get("raw_annotations") or []) or None
-        return ranked_pairs(prompt, images, ranks(values, "rank"), votes=people)
-    images = [image_path(name, row, options) for name in items(values, "file_path", (str,), "two paths")]
+        images = image_values(values, "image_path", row, options)
+        people = values.get("raw_annotations") and len(items(values, "raw_annotations", (dict,), "annotations"))
+        return ranked_pairs(prompt, images, ranks(values, "rank"), votes=people or None)
+    images = image_values(values, "file_path", row, options)
     marks = tuple(items(values, "human_preference", (int,), "[1, 0] or [0, 1]"))
     if len(images) != 2 or marks not in PREFERENCES:
         raise ValueError(

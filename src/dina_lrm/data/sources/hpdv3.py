@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, image_path, text, votes_against
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, image_value, text, votes_against
+from dina_lrm.data.sources.rows import Row
 
 
 def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
@@ -26,7 +26,7 @@ def conflict(row: Row) -> str | None:
 
 
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
-    preferred, other = (image_path(text(values, name), row, options) for name in ("path1", "path2"))
+    preferred, other = (image_value(field(values, name), name, row, options) for name in ("path1", "path2"))
     votes = _votes(field(values, "choice_dist"))
     return [
         Comparison(

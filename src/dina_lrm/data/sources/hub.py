@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.rows import Row
 
 REACH_SECONDS = 10.0
 

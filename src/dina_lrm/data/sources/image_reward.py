@@ -14,13 +14,12 @@ from dina_lrm.data.sources.fields import (
     ReadOptions,
     comparisons_of,
     field,
-    image_path,
-    items,
+    image_values,
     ranked_pairs,
     ranks,
     text,
 )
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.rows import Row
 
 
 def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
@@ -29,7 +28,7 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
 
 
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
-    images = [image_path(name, row, options) for name in items(values, "generations", (str,), "paths")]
+    images = image_values(values, "generations", row, options)
     name = field(values, "id")
     if isinstance(name, bool) or not isinstance(name, str | int):
         raise ValueError(f"id is {name!r}; accepted: text or a whole number")

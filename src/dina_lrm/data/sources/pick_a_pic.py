@@ -11,7 +11,7 @@ from typing import Any
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions, choice, comparisons_of, field, image_value, text
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.rows import Row
 
 LABELS = {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_value, items, ranked_pairs, ranks, text
-from dina_lrm.data.sources.tables import Row
+from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_values, ranked_pairs, ranks, text
+from dina_lrm.data.sources.rows import Row
 
 
 def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
@@ -19,6 +19,5 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
 
 
 def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Comparison]:
-    given = items(values, "images", (str, bytes, dict), "image paths, or the bytes of image files")
-    images = [image_value(value, "images", row, options) for value in given]
+    images = image_values(values, "images", row, options)
     return ranked_pairs(text(values, "prompt"), images, ranks(values, "ranks"))

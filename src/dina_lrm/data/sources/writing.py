@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource
-from dina_lrm.data.sources.ours import COLUMNS
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, UnreadableImage
+from dina_lrm.data.sources.columns import COLUMNS, REQUIRED
 from dina_lrm.images import png_bytes
 from dina_lrm.runs.files import replaced_when_complete
 
@@ -50,7 +50,12 @@ Values = dict[str, Any]
 
 def _values(comparison: Comparison, path: Path, encode: Callable[[ImageSource, Path], str | bytes]) -> Values:
     values: Values = {name: getattr(comparison, name) for name in COLUMNS}
-    return values | {name: encode(values[name], path) for name in ("image_a", "image_b")}
+    return values | {name: _encoded(values[name], path, encode) for name in ("image_a", "image_b")}
+
+
+def _encoded(image: ImageSource, path: Path, encode: Callable[[ImageSource, Path], str | bytes]) -> str | bytes | None:
+    """The cell of an image; one that had no picture is left empty, as it was found."""
+    return None if isinstance(image, UnreadableImage) else encode(image, path)
 
 
 def _as_path(image: ImageSource, path: Path) -> str | bytes:
@@ -69,7 +74,7 @@ def _as_path(image: ImageSource, path: Path) -> str | bytes:
 def _embedded(image: ImageSource, path: Path) -> bytes:
     if isinstance(image, bytes):
         return image
-    if isinstance(image, EncodedImage):
+    if isinstance(image, EncodedImage | UnreadableImage):
         raise ValueError(f"{path}: {image.name} is known by its latents alone, which a comparison file cannot hold")
     return Path(image).read_bytes() if isinstance(image, str | Path) else png_bytes(image)
 
@@ -78,7 +83,7 @@ def _write_jsonl(path: Path, rows: Iterator[Values]) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for values in rows:
-            given = {name: value for name, value in values.items() if value is not None}
+            given = {name: value for name, value in values.items() if value is not None or name in REQUIRED}
             file.write(json.dumps(given, ensure_ascii=False) + "\n")
             count += 1
     return count
@@ -99,14 +104,15 @@ def _write_parquet(path: Path, rows: Iterator[Values]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    first = next(rows, None)
-    kind = pa.binary() if first is not None and isinstance(first["image_a"], bytes) else pa.string()
+    first = list(itertools.islice(rows, PARQUET_ROWS))
+    images = (image for values in first for image in (values["image_a"], values["image_b"]) if image is not None)
+    kind = pa.binary() if isinstance(next(images, None), bytes) else pa.string()
     numbers = {"preference": pa.float64(), "weight": pa.float64(), "confidence": pa.float64(), "votes": pa.int64()}
     kinds = {"image_a": kind, "image_b": kind, **numbers}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        rows = itertools.chain(() if first is None else (first,), rows)
+        rows = itertools.chain(first, rows)
         while batch := list(itertools.islice(rows, PARQUET_ROWS)):
             _check_one_kind(batch, bytes if pa.types.is_binary(kind) else str, count)
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
@@ -116,7 +122,7 @@ def _write_parquet(path: Path, rows: Iterator[Values]) -> int:
 
 def _check_one_kind(batch: list[Values], kind: type, start: int) -> None:
     for number, values in enumerate(batch, start=start + 1):
-        if not (isinstance(values["image_a"], kind) and isinstance(values["image_b"], kind)):
+        if not all(isinstance(values[name], kind | None) for name in ("image_a", "image_b")):
             raise ValueError(
                 f"comparison {number} mixes image paths and images in memory with the ones before it; "
                 "use embed_images=True to store the bytes of all"

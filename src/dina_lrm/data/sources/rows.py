@@ -1,0 +1,58 @@
+"""One row of a table, with the place where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dina_lrm.runs.json_files import parse_json
+
+MAX_ROW: Final = 64 * 2**20
+"""Bytes (or letters) of one row of text: a file that is no table must not be read as a single row into memory."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its file, its place in it ("line 7"), its values by column, or why it could not be parsed."""
+
+    path: Path
+    place: str
+    values: dict[str, Any]
+    fault: str | None = None
+
+    @property
+    def where(self) -> str:
+        """File and place, as errors name them."""
+        return f"{self.path}, {self.place}"
+
+    @property
+    def name(self) -> str:
+        """File and row number: what identifiers of its comparisons are made of."""
+        return f"{self.path.stem}-{self.place.rsplit(' ', 1)[-1]}"
+
+    def parsed(self) -> dict[str, Any]:
+        """The values; raises ValueError, naming the place, when the row could not be parsed."""
+        if self.fault is not None:
+            raise ValueError(f"{self.where}: {self.fault}")
+        return self.values
+
+
+def json_row(path: Path, place: str, text: str | bytes) -> Row:
+    """The row that a JSON text holds, or the row with what is wrong with that text."""
+    where = f"{path}, {place}"
+    try:
+        values = parse_json(text, where)
+    except ValueError as error:
+        return Row(path, place, {}, str(error).removeprefix(f"{where}: "))
+    if isinstance(values, dict):
+        return Row(path, place, values)
+    return Row(path, place, {}, f"holds a JSON {type(values).__name__}; expected an object with named fields")
+
+
+def check_header(path: Path, columns: Sequence[str]) -> None:
+    """Raise ValueError for a column that is there twice: the second would win in silence."""
+    twice = sorted({str(name) for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path}: the column {', '.join(map(repr, twice))} is there twice; accepted: each once")
