@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import select
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.fuzzing import seedbed
-from benchmarks.fuzzing.cases import KINDS
+from benchmarks.fuzzing.cases import KINDS, make
 from benchmarks.fuzzing.judging import Ended
 
 SECONDS = 120
@@ -75,6 +76,7 @@ class _Worker:
     """A process that runs inputs, ended when one of them hangs."""
 
     def __init__(self, bed: Path) -> None:
+        self._bed = bed
         command = [sys.executable, "-m", "benchmarks.fuzzing.worker", str(bed)]
         root = Path(__file__).parents[1]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True)
@@ -95,7 +97,10 @@ class _Worker:
             return Ended(**json.loads(line))
         fault = f"it took more than {SECONDS} s" if not ready else "the process died"
         self.stop()
-        return Ended(number, kind, [], "", None, time.perf_counter() - began, [fault])
+        again = make(
+            kind, self._bed, folder.with_name(f"{folder.name}-again"), random.Random(f"{seed} {number} {kind}")
+        )
+        return Ended(number, kind, again.words, again.told, None, time.perf_counter() - began, [fault])
 
     def stop(self) -> None:
         self._process.kill()

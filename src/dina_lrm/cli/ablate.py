@@ -9,6 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
+from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
 
@@ -48,10 +49,12 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"no ablation was named; accepted: {', '.join(ABLATIONS)}, all")
     for name in names:
         ablation(name)
-    for option, given in (("steps", arguments.steps), ("prompts", arguments.prompts), ("pairs", arguments.pairs)):
-        if given < 1:
+    for option in ("steps", "prompts", "pairs", "workers"):
+        given = getattr(arguments, option)
+        if given is not None and given < 1:
             raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
     check_seeds(arguments.seeds)
+    check_folder("--out", arguments.out)
     from dina_lrm.experiments.page import write_results
     from dina_lrm.experiments.run import Budget, default_workers, run_cells
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
+from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
 
 
@@ -49,6 +50,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         if value is not None and value < 1:
             raise UserError(f"--{option} {value}: accepted are whole numbers of at least 1")
     check_seeds(arguments.seeds)
+    check_folder("--out", arguments.out)
     from dina_lrm.experiments.alignment_page import write_alignment_results
     from dina_lrm.experiments.alignment_runs import StudyBudget, run_alignment_cells
     from dina_lrm.experiments.run import default_workers

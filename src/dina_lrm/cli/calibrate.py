@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SyntheticSize, made_set, named_sets
+from dina_lrm.cli.places import check_new_folder
 
 
 @dataclass
@@ -44,8 +45,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Fit, show ECE before and after (each half of the prompts with the temperature of the other), write the copy."""
-    if arguments.out.exists():
-        raise UserError(f"--out {arguments.out}: exists already; give another folder, or remove it first")
+    check_new_folder("--out", arguments.out)
     sets = named_sets(arguments.on, None, arguments.source)
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError, console
+from dina_lrm.cli.common import CommonArguments, console
+from dina_lrm.cli.places import check_new_folder
 
 
 @dataclass
@@ -30,8 +31,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Read, check, write; the result describes the model."""
-    if arguments.folder.exists():
-        raise UserError(f"{arguments.folder}: exists already; give the name of a new folder")
+    check_new_folder("FOLDER", arguments.folder)
     from dina_lrm.model import LatentRewardModel
 
     place = arguments.backbone

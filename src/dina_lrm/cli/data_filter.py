@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
 from dina_lrm.cli.data_check import mapping, named_source, say_left_out
 from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
+from dina_lrm.cli.places import check_file
 from dina_lrm.screen import table_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     check_format(arguments.out)
     if arguments.out.exists():
         raise UserError(f"--out {arguments.out}: exists already; give another file, or remove it first")
+    check_file("--out", arguments.out)
     tests = _checked(arguments)
     _filters(arguments, (), None)  # refuses numbers before anything is read
     scores = _scores(arguments, tests)

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SYNTHETIC, NamedSet, SyntheticSize, made_set, named_sets, pictures_of
+from dina_lrm.cli.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -228,6 +229,8 @@ def _checked(arguments: Arguments) -> _Asked:
     """The numbers that were asked for; everything that can be refused is refused before a model is loaded."""
     if not arguments.models:
         raise UserError('no model was given; accepted: "synthetic", a folder, or a hub id, one or more')
+    if arguments.out is not None:
+        check_folder("--out", arguments.out)
     if len(set(arguments.models)) < len(arguments.models):
         raise UserError(f"a model was given twice: {' '.join(arguments.models)}")
     from dina_lrm.evaluation.accuracy import convention_named

@@ -19,7 +19,7 @@ from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
 from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
 from dina_lrm.cli.notices import notices
 from dina_lrm.cli.result import begin_json, write_json
-from dina_lrm.cli.words import Help, json_target, parsed, repeated
+from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
 from dina_lrm.screen import escaped, held_back, say
 
 if TYPE_CHECKING:
@@ -172,8 +172,7 @@ def _failed(name: str, error: BaseException, keep: Callable[[dict[str, object]],
 def _keep_error(path: Path | None, told: dict[str, object], words: Sequence[str]) -> None:
     """The error of words that were not understood; no file that one of them names is touched."""
     try:
-        others = [part for word in words for part in (word, word.partition("=")[2]) if part and part != str(path)]
-        begin_json(path, others)
+        begin_json(path, other_words(words))
     except UserError:
         return  # that the target is none either comes when the words are right
     write_json(path, told)

@@ -22,7 +22,7 @@ def check_folder(option: str, folder: Path) -> None:
 def check_new_folder(option: str, folder: Path) -> None:
     """As `check_folder`, and UserError for a folder that exists."""
     if os.path.lexists(folder):
-        raise UserError(f"{option} {folder}: exists already; accepted: the name of a new folder")
+        raise UserError(f"{option} {folder}: exists already; give another folder, or remove it first")
     check_folder(option, folder)
 
 

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.data_check import mapping, say_left_out
+from dina_lrm.cli.places import check_new_folder
 
 if TYPE_CHECKING:
     from dina_lrm.data.cache import EncodedComparisons
@@ -70,8 +71,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
-    if arguments.out.exists():
-        raise UserError(f"--out {arguments.out}: exists already; give another folder, or remove it first")
+    check_new_folder("--out", arguments.out)
     from dina_lrm.data.sources import read_comparisons, tables_left_out
 
     columns = mapping(arguments.columns, arguments.source)

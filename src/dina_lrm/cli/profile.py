@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
+from dina_lrm.cli.places import check_file
 from dina_lrm.screen import add_row, text_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{name.replace('_', '-')} {given}: accepted are one or more numbers of at least 1")
     if arguments.levels < 1 or arguments.rounds < 1:
         raise UserError(f"--levels {arguments.levels}, --rounds {arguments.rounds}: accepted are numbers of at least 1")
+    if arguments.dataset_pairs < 1:
+        raise UserError(f"--dataset-pairs {arguments.dataset_pairs}: accepted are whole numbers of at least 1")
+    if arguments.plot is not None:
+        check_file("--plot", arguments.plot, (".png", ".svg", ".pdf"))
     gpu(arguments.gpu)
     for judge in arguments.pixel_rewards:
         pixel_judge(judge)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import SYNTHETIC, prompts_of
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def run(arguments: Arguments) -> dict[str, object]:
         given = getattr(arguments, name)
         if given < least:
             raise UserError(f"--{name.replace('_', '-')} {given}: accepted are whole numbers of at least {least}")
-    if not arguments.seeds or len(set(arguments.seeds)) < len(arguments.seeds) or min(arguments.seeds) < 0:
-        raise UserError(f"--seeds {' '.join(map(str, arguments.seeds))}: accepted are different numbers of at least 0")
+    check_seeds(arguments.seeds)
+    check_folder("--out", arguments.out)
     from dina_lrm.experiments.sampling_curve import best_of_n_curve, curve_plot, curve_table
     from dina_lrm.reports.theme import save_figure
     from dina_lrm.runs.files import replaced_when_complete

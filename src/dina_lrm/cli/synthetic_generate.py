@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.synthetic.comparisons import Labelling, SyntheticComparisons
@@ -47,6 +48,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Make, judge and write the comparisons."""
+    check_folder("--out", arguments.out)
     if arguments.out.exists() and any(arguments.out.iterdir()):
         raise UserError(f"{arguments.out}: exists and is not empty; give the name of a new folder")
     for name in ("prompts", "images", "votes"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.places import check_folder
 
 
 @dataclass
@@ -36,6 +37,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     for name in ("prompts", "steps", "pairs"):
         if getattr(arguments, name) < 3:
             raise UserError(f"--{name} {getattr(arguments, name)}: accepted are whole numbers of at least 3")
+    check_folder("--out", arguments.out)
     from dina_lrm.synthetic.pretraining.judge import train_judge
 
     with progress("steps", arguments.quiet) as report:

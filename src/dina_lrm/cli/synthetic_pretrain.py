@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.synthetic.pretraining.config import PretrainConfig
 
 
@@ -29,6 +30,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
+    check_folder("--out", arguments.out)
     import json
 
     from dina_lrm.synthetic.pretraining.run import pretrain

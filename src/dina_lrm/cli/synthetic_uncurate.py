@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
+from dina_lrm.cli.places import check_folder
 from dina_lrm.synthetic.pretraining.config import UncuratedConfig
 
 
@@ -30,6 +31,7 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
+    check_folder("--out", arguments.out)
     from dina_lrm.synthetic.pretraining.uncurated import uncurate
 
     with progress("updates", arguments.quiet) as report:

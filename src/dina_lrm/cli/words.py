@@ -20,7 +20,7 @@ from dina_lrm.cli.common import CommonArguments, UserError
 from dina_lrm.screen import escaped
 
 _OPTION = re.compile(r"(--[a-z][\w.-]*)(?:=|$)")
-_LISTED = re.compile(r"(?:^|, )\s*(--[a-z][\w.-]*)", re.MULTILINE)
+_LISTED = re.compile(r"(?<![\w-])--[a-z][\w.-]*\b")
 _MISSING = re.compile(r"^ {6}(\S+).*\n {10}(.*?)(?: \(required\))?\s*$", re.MULTILINE)
 _CHOICES = re.compile(r"\s*Available subcommands: (.*\S)")
 
@@ -58,6 +58,13 @@ def json_target(words: Sequence[str]) -> Path | None:
         if word.startswith("--json=") and word != "--json=":
             return Path(word.removeprefix("--json="))
     return None
+
+
+def other_words(words: Sequence[str]) -> list[str]:
+    """What may be the name of a file in words that may not be understood, but for that of `--json`."""
+    others = [word for before, word in zip(["", *words], words, strict=False) if before != "--json"]
+    parts = [part for word in others if not word.startswith("--json=") for part in (word, word.partition("=")[2])]
+    return [part for part in parts if part]
 
 
 def repeated(words: Sequence[str]) -> list[str]:

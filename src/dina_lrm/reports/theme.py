@@ -18,6 +18,8 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from dina_lrm.runs.files import replaced_when_complete
+
 MARKERS: Final = ("o", "s", "D", "^", "v", "P")
 DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1)), (0, (1, 1)))
 FONT_FAMILY: Final = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
@@ -77,8 +79,9 @@ def drawing(theme: Theme) -> Iterator[None]:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure drawn with `LIGHT` or `DARK` to a file, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm"}):
-        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm"}), replaced_when_complete(path) as drawn:
+        figure.savefig(drawn, dpi=160, metadata=metadata)
 
 
 def adaptive_svg(figure: Figure, prefix: str) -> str:
