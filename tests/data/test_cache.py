@@ -1,11 +1,17 @@
+import dataclasses
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning
+from dina_lrm.cli.main import main
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.shards import ShardedRows, write_shard
+from dina_lrm.data.shards import ShardedRows, StoredShard, write_shard
+from dina_lrm.data.verification import verify_cache
 
 CONFIG = BackboneConfig("sd3", "tiny", depth=2, visual_taps=(1, 2), prompt_length=0)
 
@@ -167,7 +173,7 @@ def test_another_format_unknown_fields_and_lost_shards_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"latents-01-00000\.safetensors of the cache is gone"):
         EncodedComparisons.load(folder)
     (folder / "cache.json").write_text(json.dumps(header | {"colour": "red"}))
-    with pytest.raises(ValueError, match="unknown fields colour"):
+    with pytest.raises(ValueError, match=r"cache\.json\.colour: unknown key 'colour'"):
         EncodedComparisons.load(folder)
     (folder / "cache.json").write_text(json.dumps(header | {"format_version": 99}))
     with pytest.raises(ValueError, match="format version 99; this version of the library reads 1"):
@@ -212,12 +218,187 @@ def test_rows_of_shards_are_rows_of_the_whole(tmp_path):
     parts = whole.split([4, 1, 5])
     infos = [write_shard(tmp_path, f"s-{i}", {"x": part}) for i, part in enumerate(parts)]
     chosen = torch.tensor([9, 0, 4, 4, 3, 5])
-    for shards in ([{"x": part} for part in parts], [tmp_path / f"{info.name}.safetensors" for info in infos]):
+    for shards in ([{"x": part} for part in parts], [StoredShard(tmp_path, info) for info in infos]):
         table = ShardedRows(shards, [info.rows for info in infos])
         assert len(table) == 10
         assert torch.equal(table.rows(chosen)["x"], whole[chosen])
         for outside in (-1, 10):
             with pytest.raises(IndexError, match="a table with 10 rows"):
                 table.rows(torch.tensor([outside]))
+    wrong = StoredShard(tmp_path, dataclasses.replace(infos[0], rows=3))
     with pytest.raises(ValueError, match="the cache says 3; the file is damaged"):
-        ShardedRows([tmp_path / "s-0.safetensors"], [3]).rows(torch.tensor([0]))
+        ShardedRows([wrong], [3]).rows(torch.tensor([0]))
+
+
+def rewritten(change):
+    """A damage that writes the tensors of a shard anew, as a valid file."""
+
+    def damage(folder, shard):
+        save_file({name: change(values.clone()) for name, values in load_file(folder / shard).items()}, folder / shard)
+
+    return damage
+
+
+def bytes_changed(change):
+    def damage(folder, shard):
+        (folder / shard).write_bytes(change((folder / shard).read_bytes()))
+
+    return damage
+
+
+def flipped(data):
+    place = len(data) - 3
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+DAMAGES = {
+    "zeros": rewritten(lambda values: values * 0),
+    "permuted": rewritten(lambda values: values.flip(0).contiguous()),
+    "nan": rewritten(lambda values: values.masked_fill(values == values.flatten()[0], float("nan"))),
+    "flipped": bytes_changed(flipped),
+    "cut": bytes_changed(lambda data: data[: len(data) // 2]),
+    "empty": bytes_changed(lambda data: b""),
+    "other rows": rewritten(lambda values: values[:-1].clone()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("shard", ["latents-00-00000.safetensors", "prompts-00000.safetensors"])
+def test_a_shard_that_is_not_what_was_written_is_never_read(tmp_path, damage, shard):
+    folder = tmp_path / "cache"
+    world(masked=False).save(folder, CONFIG)
+    DAMAGES[damage](folder, shard)
+    with pytest.raises(ValueError, match=shard):
+        EncodedComparisons.load(folder).batch(torch.tensor([0, 1]))
+    verdict = verify_cache(folder)
+    assert [problem.file for problem in verdict.problems] == [shard]
+
+
+def test_labels_that_were_turned_round_are_noticed(tmp_path):
+    """By the hash of the table and, in a cache of a version that recorded none, by that of all rows."""
+    world().save(tmp_path / "cache", CONFIG)
+    path = tmp_path / "cache" / "pairs.parquet"
+    table = pq.read_table(path)
+    turned = pa.array([1 - value for value in table["preference"].to_pylist()], pa.float32())
+    pq.write_table(table.set_column(5, table.schema.field(5), turned), path)
+    with pytest.raises(ValueError, match=r"pairs\.parquet: its content is not what cache\.json recorded"):
+        EncodedComparisons.load(tmp_path / "cache")
+    older(tmp_path / "cache")
+    with pytest.raises(ValueError, match="its tables hold content"):
+        EncodedComparisons.load(tmp_path / "cache")
+    assert [problem.file for problem in verify_cache(tmp_path / "cache").problems] == ["cache.json"]
+
+
+def older(folder):
+    """The header as versions wrote it that recorded no hash of the tables."""
+    header = json.loads((folder / "cache.json").read_text())
+    header = {name: value for name, value in header.items() if name not in ("tables", "sha256")}
+    header["backbone"].pop("content")
+    (folder / "cache.json").write_text(json.dumps(header))
+
+
+def test_a_cache_of_an_earlier_version_is_read(tmp_path):
+    world().save(tmp_path / "cache", CONFIG)
+    older(tmp_path / "cache")
+    assert len(EncodedComparisons.load(tmp_path / "cache", CONFIG)) == 6
+    assert verify_cache(tmp_path / "cache").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ties": 2}, "was changed since it was written"),
+        ({"pairs": "six"}, r"cache\.json\.pairs: expected int, got 'six'"),
+        ({"buckets": 3}, r"cache\.json\.buckets: expected a list"),
+        ({"buckets": [{"width": 1}]}, "the key 'height' is missing"),
+        ({"prompts": [{"name": "../x", "rows": 3, "sha256": ""}], "sha256": ""}, r"shard '\.\./x' of 3 rows; accepted"),
+        ({"prompts": [{"name": "/etc/x", "rows": 3, "sha256": ""}], "sha256": ""}, "shard '/etc/x' of 3 rows"),
+        ({"prompts": [{"name": "prompts-00000", "rows": -3, "sha256": ""}], "sha256": ""}, "of -3 rows"),
+        ({"backbone": []}, r"cache\.json\.backbone: expected a table"),
+    ],
+)
+def test_a_header_of_a_wrong_shape_names_file_and_key(tmp_path, change, message):
+    world().save(tmp_path / "cache", CONFIG)
+    path = tmp_path / "cache" / "cache.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=message) as error:
+        EncodedComparisons.load(tmp_path / "cache")
+    assert "\n" not in str(error.value)
+    assert [problem.file for problem in verify_cache(tmp_path / "cache").problems] == ["cache.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format_version": NaN}'])
+def test_a_header_that_is_none_names_the_file(tmp_path, text):
+    world().save(tmp_path / "cache", CONFIG)
+    (tmp_path / "cache" / "cache.json").write_text(text)
+    with pytest.raises(ValueError, match=r"cache\.json"):
+        EncodedComparisons.load(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["pairs.parquet", "prompts.parquet", "missing.parquet"])
+def test_tables_that_are_cut_or_hold_other_columns_are_named(tmp_path, name):
+    world().save(tmp_path / "cache", CONFIG)
+    older(tmp_path / "cache")  # so that no hash is there to notice it first
+    path = tmp_path / "cache" / name
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"nonsense"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}: not a Parquet file"):
+            EncodedComparisons.load(tmp_path / "cache")
+    pq.write_table(pa.table({"text": [1]}), path)
+    with pytest.raises(ValueError, match=rf"{name}: the columns are text int64; expected: "):
+        EncodedComparisons.load(tmp_path / "cache")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        EncodedComparisons.load(tmp_path / "cache")
+
+
+def test_links_in_the_place_of_shards_are_not_followed(tmp_path):
+    world().save(tmp_path / "cache", CONFIG)
+    shard = tmp_path / "cache" / "prompts-00000.safetensors"
+    shard.rename(tmp_path / "elsewhere")
+    shard.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"prompts-00000\.safetensors: is a link"):
+        EncodedComparisons.load(tmp_path / "cache")
+
+
+def test_values_that_are_no_numbers_are_neither_taken_nor_stored(tmp_path):
+    bad = torch.zeros(2, 2, 4, 4)
+    bad[1, 0, 0, 0] = float("inf")
+    index = torch.zeros(1, dtype=torch.long)
+    with pytest.raises(ValueError, match="latents of bucket 0: row 1 of latents holds NaN or infinity"):
+        EncodedComparisons.from_tensors(bad, conditioning(1), index, index, index, torch.ones(1))
+    with pytest.raises(ValueError, match="s: row 1 of x holds NaN"):
+        write_shard(tmp_path, "s", {"x": bad})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verified_cache_says_what_lies_there_and_what_cannot_be_learnt_from(tmp_path):
+    world().save(tmp_path / "cache", CONFIG)
+    assert verify_cache(tmp_path / "cache").problems == ()
+    (tmp_path / "cache" / "notes.txt").write_text("")
+    assert [problem.file for problem in verify_cache(tmp_path / "cache").problems] == ["notes.txt"]
+    data = world()
+    next(data.latents[0].shards())["latents"][1] = 0
+    data.save(tmp_path / "flat", CONFIG)
+    (found,) = verify_cache(tmp_path / "flat").problems
+    assert (found.file, found.reason) == (
+        "latents-00-00000.safetensors",
+        "row 1 of latents has a standard deviation of 0",
+    )
+
+
+def test_commands_verify_and_describe_a_cache(tmp_path, capsys):
+    folder = tmp_path / "cache"
+    world().save(folder, CONFIG)
+    assert main(["cache", "verify", str(folder), "--json", str(tmp_path / "v.json")]) == 0
+    assert json.loads((tmp_path / "v.json").read_text())["problems"] == []
+    assert main(["cache", "info", str(folder), "--json", str(tmp_path / "i.json")]) == 0
+    told = json.loads((tmp_path / "i.json").read_text())
+    assert (told["pairs"], told["ties"], told["images"], told["prompts"]) == (6, 1, 10, 3)
+    assert "sd3 'tiny'" in capsys.readouterr().out
+    DAMAGES["flipped"](folder, "latents-01-00000.safetensors")
+    assert main(["cache", "verify", str(folder), "--json", str(tmp_path / "v.json")]) == 1
+    assert "latents-01-00000.safetensors: its content is not what the cache recorded" in capsys.readouterr().err
+    assert json.loads((tmp_path / "v.json").read_text())["problems"][0]["file"] == "latents-01-00000.safetensors"
+    assert main(["cache", "verify", str(tmp_path)]) == 2

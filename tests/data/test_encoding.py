@@ -1,5 +1,8 @@
+import dataclasses
 import itertools
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 import torch
@@ -7,9 +10,10 @@ from PIL import Image
 
 from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.data.buckets import buckets_for
+from dina_lrm.data import encoding
+from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.comparison import Comparison, image_key
 from dina_lrm.data.encoding import encode_comparisons
 from dina_lrm.images import png_bytes, to_pixels
 
@@ -86,7 +90,8 @@ def test_folder_and_memory_agree(tmp_path, pairs, backbone):
     on_disk = encode(pairs, backbone, tmp_path / "cache")
     assert same(in_memory, on_disk)
     assert same(on_disk, EncodedComparisons.load(tmp_path / "cache", backbone))
-    assert in_memory.header == on_disk.header
+    recorded = dataclasses.replace(on_disk.header, tables={}, sha256="")  # of files, which memory has none of
+    assert in_memory.header == recorded
     assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [
         ".json",
         *[".parquet"] * 4,
@@ -211,12 +216,110 @@ def test_progress_counts_comparisons(pairs, backbone):
 
 def test_two_processes_cannot_encode_into_one_folder(tmp_path, pairs, backbone):
     def again(done, total):
-        with pytest.raises(ValueError, match=r"cache\.partial: cannot be written .*is another process encoding there"):
+        with pytest.raises(ValueError, match=r"cache\.partial: another process is writing there"):
             encode(pairs, backbone, tmp_path / "cache")
         raise StopError
 
     with pytest.raises(StopError):
         encode(pairs, backbone, tmp_path / "cache", progress=again)
+
+
+def test_what_is_in_the_way_of_a_cache_stays_as_it_is(tmp_path, pairs, backbone):
+    """A user's folder of the unfinished cache's name is never written to; a database of somebody else's neither."""
+    mine = tmp_path / "cache.partial" / "photo.png"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"cache\.partial: .* holds 'photo\.png', which is none"):
+        encode(pairs, backbone, tmp_path / "cache")
+    assert [path.name for path in mine.parent.iterdir()] == ["photo.png"]
+    theirs = tmp_path / "other.partial" / "index.sqlite"
+    theirs.parent.mkdir()
+    with closing(sqlite3.connect(theirs)) as database:
+        database.execute("CREATE TABLE theirs (x)")
+        database.commit()
+    before = theirs.read_bytes()
+    with pytest.raises(ValueError, match="holds a database that is no index of an encoding"):
+        encode(pairs, backbone, tmp_path / "other")
+    assert theirs.read_bytes() == before
+    theirs.write_bytes(b"no database" * 100)
+    with pytest.raises(ValueError, match=r"index\.sqlite: is damaged, or no index of an encoding"):
+        encode(pairs, backbone, tmp_path / "other")
+    assert not any((tmp_path / name).exists() for name in ("cache", "other"))
+
+
+def test_an_encoding_stopped_between_its_last_two_steps_is_finished_by_the_next(tmp_path, pairs, backbone, monkeypatch):
+    straight = encode(pairs, backbone, tmp_path / "straight")
+
+    def stopping(folder):
+        raise StopError
+
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(encoding, "flush", stopping)
+        encode(pairs, backbone, tmp_path / "cache")
+    assert (tmp_path / "cache" / "index.sqlite").is_file()
+    assert encode(pairs, backbone, tmp_path / "cache").header == straight.header
+    assert not (tmp_path / "cache" / "index.sqlite").exists()
+    assert not (tmp_path / "cache.partial").exists()
+
+
+def test_pictures_that_were_drawn_anew_are_noticed_by_a_resumed_encoding(tmp_path, backbone):
+    names = [tmp_path / f"{i}.png" for i in range(7)]
+    for number, name in enumerate(names):
+        picture(number).save(name)
+    pairs = [Comparison(f"p {i}", names[i], names[i + 1], 1.0) for i in range(6)]
+
+    def stopping(done, total):
+        if done == 4:
+            raise StopError
+
+    def stopped(out):
+        with pytest.raises(StopError):
+            encode(pairs, backbone, tmp_path / out, batch_size=1, shard_bytes=1, progress=stopping)
+
+    for out in ("one", "two"):
+        stopped(out)
+    picture(20).save(names[6])  # not looked at before the stop
+    assert encode(pairs, backbone, tmp_path / "one", batch_size=1, shard_bytes=1).header == (
+        encode(pairs, backbone, tmp_path / "fresh", batch_size=1, shard_bytes=1).header
+    )
+    picture(21).save(names[1])
+    with pytest.raises(ValueError, match=r"two\.partial was begun with other comparisons: number 0 .*1\.png changed"):
+        encode(pairs, backbone, tmp_path / "two", batch_size=1, shard_bytes=1)
+
+
+def test_one_picture_of_two_names_is_encoded_once_and_two_of_one_name_twice(tmp_path, backbone):
+    for folder, number in (("x", 0), ("y", 1), ("z", 0)):
+        (tmp_path / folder).mkdir()
+        picture(number).save(tmp_path / folder / "a.png")
+    pairs = [
+        Comparison("a cube", tmp_path / "x" / "a.png", tmp_path / "y" / "a.png", 1.0),
+        Comparison("a ball", tmp_path / "z" / "a.png", (tmp_path / "y" / "a.png").read_bytes(), 1.0),
+    ]
+    assert encode(pairs, backbone).images == 2
+
+
+@pytest.mark.parametrize("out", ["cache", None])
+def test_what_the_encoder_makes_nan_of_is_left_out_and_counted(tmp_path, pairs, backbone, monkeypatch, out):
+    whole = encode(pairs, backbone)
+    bad = pairs[0].image_a
+    wrong = to_pixels([bad], Bucket(RESOLUTION, RESOLUTION))[0]
+    real = backbone.encode_images
+
+    def broken(pixels):
+        hit = torch.tensor([given.shape == wrong.shape and torch.equal(given, wrong) for given in pixels])
+        return torch.where(hit[:, None, None, None], torch.nan, real(pixels))
+
+    monkeypatch.setattr(backbone, "encode_images", broken)
+    data = encode(pairs, backbone, None if out is None else tmp_path / out)
+    key = image_key(bad)
+    hit = {n for n, pair in enumerate(pairs) if key in (image_key(pair.image_a), image_key(pair.image_b))}
+    assert set(data.pairs.number.tolist()) == set(whole.pairs.number.tolist()) - hit
+    assert {entry.number for entry in data.missing} == hit
+    assert "NaN or infinity" in data.missing[0].reason
+    assert (data.header.missing_pairs, data.header.missing_images) == (len(hit), 1)
+    assert all(values.isfinite().all() for table in data.latents for s in table.shards() for values in s.values())
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        encode(pairs, backbone, on_bad="raise")
 
 
 def test_faults_are_named(tmp_path, pairs, backbone):
@@ -227,5 +330,5 @@ def test_faults_are_named(tmp_path, pairs, backbone):
     with pytest.raises(ValueError, match=r"dtype is torch\.int8; accepted: torch\.float32"):
         encode(pairs, backbone, dtype=torch.int8)
     (tmp_path / "cache").mkdir()
-    with pytest.raises(FileExistsError, match="cache exists; choose another folder"):
+    with pytest.raises(FileExistsError, match="cache exists already; choose another folder"):
         encode(pairs, backbone, tmp_path / "cache")

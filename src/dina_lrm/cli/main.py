@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data check": ("dina_lrm.cli.data_check", "Say what a comparison file holds and what is wrong with it."),
     "data filter": ("dina_lrm.cli.data_filter", "Write the comparisons that pass filters; say what they removed."),
     "prepare": ("dina_lrm.cli.prepare", "Encode comparisons into a cache of latents and conditioning."),
+    "cache verify": ("dina_lrm.cli.cache_verify", "Say whether a cache is what was written, to the bit."),
+    "cache info": ("dina_lrm.cli.cache_info", "Say what made a cache, and what it holds."),
     "train": ("dina_lrm.cli.train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),

@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.data_check import mapping, say_left_out
-from dina_lrm.cli.places import check_new_folder
+from dina_lrm.cli.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.data.cache import EncodedComparisons
@@ -71,7 +71,10 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
-    check_new_folder("--out", arguments.out)
+    from dina_lrm.data.unfinished import check_free
+
+    check_free(arguments.out)
+    check_folder("--out", arguments.out.parent)
     from dina_lrm.data.sources import read_comparisons, tables_left_out
 
     columns = mapping(arguments.columns, arguments.source)

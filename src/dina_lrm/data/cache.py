@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +28,16 @@ from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning
 from dina_lrm.data import cache_format as layout
 from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
 from dina_lrm.data.pairs import PairTable
-from dina_lrm.data.shards import ShardedRows, ShardInfo, row_count, stored_rows, tensors_hash, write_shards
+from dina_lrm.data.shards import (
+    ShardedRows,
+    ShardInfo,
+    check_finite,
+    row_count,
+    stored_rows,
+    tensors_hash,
+    write_shards,
+)
+from dina_lrm.runs.files import folder_replaced_when_complete
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +126,8 @@ class EncodedComparisons:
         tables = [latents] if isinstance(latents, Tensor) else list(latents)
         if bucket is None and len(tables) > 1:
             raise ValueError(f"latents has {len(tables)} buckets; say with `bucket` which one each comparison is of")
+        for number, table in enumerate(tables):
+            check_finite(f"latents of bucket {number}", {"latents": table})
         count = len(preference)
         pairs = PairTable(
             number=torch.arange(count),
@@ -145,25 +155,51 @@ class EncodedComparisons:
 
         Raises:
             FileNotFoundError: there is no complete cache in `folder`.
-            ValueError: another backbone or another format version made it.
+            ValueError: another backbone or another format version made it, or a file of it is not what was written; the
+                tensors of a shard are compared with their hash when they are first read.
         """
         folder = Path(folder)
         header = layout.read_header(folder)
         if backbone is not None:
             config = backbone if isinstance(backbone, BackboneConfig) else backbone.config
-            header.check_backbone(BackboneIdentity.of(config), folder)
+            header.check_backbone(config, folder)
         if isinstance(backbone, Backbone):
             header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
-        prompts, missing = (layout.read_columns(folder / name) for name in ("prompts.parquet", "missing.parquet"))
-        return cls(
+        pairs, prompts, missing = (
+            layout.read_columns(folder, name, header)
+            for name in (layout.PAIRS_FILE, layout.PROMPTS_FILE, layout.MISSING_FILE)
+        )
+        loaded = cls(
             [stored_rows(folder, bucket.shards) for bucket in header.buckets],
             stored_rows(folder, header.prompts),
             list(prompts["text"]),
             list(prompts["truncated"]),
-            PairTable.of_columns(layout.read_columns(folder / "pairs.parquet")),
+            PairTable.of_columns(pairs),
             [Missing(int(number), *told) for number, *told in zip(*missing.values(), strict=True)],
             header,
         )
+        loaded._check_recorded(folder)
+        return loaded
+
+    def _check_recorded(self, folder: Path) -> None:
+        """Raise ValueError where the rows that were read are not those that `cache.json` counted and hashed."""
+        header = self.header
+        assert header is not None
+        shards = [*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts]
+        tally = Tally(shards)
+        if not header.tables:  # an earlier version recorded no hash of its tables: the one of all rows stands for them
+            counted = tally.tables(self._tables())
+            deque(chain(counted.pairs, counted.prompts), maxlen=0)
+        content = header.content if header.tables else tally.content
+        found = (len(self), int((self.preference == 0.5).sum()), len(self.missing), content)
+        recorded = (header.pairs, header.ties, header.missing_pairs, header.content)
+        if found != recorded:
+            names = ("pairs", "ties", "missing pairs", "content")
+            wrong = [f"{n} {f!r} (recorded: {r!r})" for n, f, r in zip(names, found, recorded, strict=True) if f != r]
+            raise ValueError(
+                f"{folder}: its tables hold {', '.join(wrong)}; they were changed since the cache was made: encode the "
+                "comparisons again"
+            )
 
     def save(self, folder: str | Path, backbone: BackboneConfig | None = None) -> None:
         """Write the set as a cache folder, which appears when it is complete.
@@ -180,16 +216,14 @@ class EncodedComparisons:
             raise ValueError("which backbone encoded this set is not known; give save(folder, backbone=its config)")
         if folder.exists():
             raise FileExistsError(f"{folder} exists; choose another folder, or remove it first")
-        partial = layout.partial_folder(folder)
-        partial.mkdir(parents=True)
         made_by = self._made_by(identity)
-        buckets = tuple(
-            dataclasses.replace(bucket, shards=write_shards(partial, layout.latents_prefix(number), table))
-            for number, (bucket, table) in enumerate(zip(made_by.buckets, self.latents, strict=True))
-        )
-        prompts = write_shards(partial, layout.PROMPTS_PREFIX, self.conditioning)
-        layout.write_tables(partial, dataclasses.replace(made_by, buckets=buckets, prompts=prompts), self._tables())
-        os.replace(partial, folder)
+        with folder_replaced_when_complete(folder) as partial:
+            buckets = tuple(
+                dataclasses.replace(bucket, shards=write_shards(partial, layout.latents_prefix(number), table))
+                for number, (bucket, table) in enumerate(zip(made_by.buckets, self.latents, strict=True))
+            )
+            prompts = write_shards(partial, layout.PROMPTS_PREFIX, self.conditioning)
+            layout.write_tables(partial, dataclasses.replace(made_by, buckets=buckets, prompts=prompts), self._tables())
 
     def __len__(self) -> int:
         return len(self.pairs)

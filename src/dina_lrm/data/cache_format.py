@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +26,12 @@ from numpy.typing import NDArray
 import dina_lrm
 from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.data import pairs
-from dina_lrm.data.shards import ShardInfo
+from dina_lrm.data.generator_content import encoders_content
+from dina_lrm.data.shards import ShardInfo, shard_name
+from dina_lrm.runs.content import content_of
+from dina_lrm.runs.files import replaced_when_complete, write_json
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import from_plain
 
 FORMAT_VERSION = 1
 HEADER = "cache.json"
@@ -38,6 +43,11 @@ PAIRS = pa.schema([(name, _COLUMN_TYPES.get(name, pa.string())) for name in pair
 PROMPTS = pa.schema([("text", pa.string()), ("truncated", pa.string())])
 IMAGES = pa.schema([("bucket", pa.int64()), ("row", pa.int64()), ("name", pa.string())])
 MISSING = pa.schema([("number", pa.int64()), ("pair_id", pa.string()), ("image", pa.string()), ("reason", pa.string())])
+PAIRS_FILE, PROMPTS_FILE, MISSING_FILE, IMAGES_FILE = (
+    f"{name}.parquet" for name in ("pairs", "prompts", "missing", "images")
+)
+SCHEMAS: Final = {PAIRS_FILE: PAIRS, PROMPTS_FILE: PROMPTS, MISSING_FILE: MISSING, IMAGES_FILE: IMAGES}
+"""The columns of each Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +77,35 @@ class BackboneIdentity:
     pretrained: str
     revision: str | None
     prompt_length: int
+    content: str = ""
+    """Hash of the VAE and the text encoders; empty where it is not known, as in caches of earlier versions."""
 
     @classmethod
     def of(cls, config: BackboneConfig) -> BackboneIdentity:
-        """The identity of a configured backbone."""
-        return cls(config.family, config.pretrained, config.revision, config.prompt_length)
+        """The identity of a configured backbone; its content is hashed where the generator lies on this machine."""
+        content = encoders_content(config.pretrained, config.revision, config.prompt_length)
+        return cls(config.family, config.pretrained, config.revision, config.prompt_length, content)
 
     def same_as(self, other: BackboneIdentity) -> bool:
-        """Whether both encode alike: equal, or two spellings of the same local folder."""
-        return self == dataclasses.replace(other, pretrained=self.pretrained) and (
+        """Whether both encode alike: by what their files hold or, where that is not known, by where they lie."""
+        if (self.family, self.prompt_length) != (other.family, other.prompt_length):
+            return False
+        if self.content and other.content:
+            return self.content == other.content
+        return self.revision == other.revision and (
             self.pretrained == other.pretrained or _same_folder(self.pretrained, other.pretrained)
         )
 
+    @property
+    def encodes_as(self) -> str:
+        """What is equal for equal encoders, wherever they lie."""
+        known = self.content or f"{self.pretrained!r} at {self.revision}"
+        return f"{self.family} {known} with prompt length {self.prompt_length}"
+
     def __str__(self) -> str:
         revision = f" at {self.revision}" if self.revision else ""
-        return f"{self.family} {self.pretrained!r}{revision} with prompt length {self.prompt_length}"
+        content = f" of content {self.content[:8]}" if self.content else ""
+        return f"{self.family} {self.pretrained!r}{revision}{content} with prompt length {self.prompt_length}"
 
 
 def _same_folder(one: str, other: str) -> bool:
@@ -105,8 +129,12 @@ class CacheHeader:
     missing_pairs: int = 0
     missing_images: int = 0
     content: str = ""
+    tables: dict[str, str] = dataclasses.field(default_factory=dict)
+    """SHA-256 of each Parquet file; empty in caches of earlier versions."""
     library_version: str = dina_lrm.__version__
     format_version: int = FORMAT_VERSION
+    sha256: str = ""
+    """Of all the rest of this file; empty in caches of earlier versions."""
 
     def check_scale(self, scale: float | tuple[float, ...], shift: float | tuple[float, ...], folder: Path) -> None:
         """Raise ValueError when the latents are scaled otherwise; one that records no scale passes."""
@@ -117,8 +145,9 @@ class CacheHeader:
                 "has another VAE. Encode the comparisons again with `dina-lrm prepare`"
             )
 
-    def check_backbone(self, wanted: BackboneIdentity, folder: Path) -> None:
-        """Raise ValueError when the cache was not made for `wanted`."""
+    def check_backbone(self, config: BackboneConfig, folder: Path) -> None:
+        """Raise ValueError when the cache was not made for that generator."""
+        wanted = BackboneIdentity.of(config)
         if not self.backbone.same_as(wanted):
             raise ValueError(
                 f"{folder} was encoded by {self.backbone}; this backbone is {wanted}. Latents and prompts of another "
@@ -138,25 +167,33 @@ def read_header(folder: Path) -> CacheHeader:
         partial = partial_folder(folder)
         hint = f"; {partial} is unfinished: run prepare again to go on with it" if partial.is_dir() else ""
         raise FileNotFoundError(f"{folder}: no cache of comparisons there ({HEADER} is missing){hint}")
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = read_json_object(path)
     if fields.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path}: format version {fields.get('format_version')!r}; this version of the library reads "
             f"{FORMAT_VERSION}: encode the comparisons again"
         )
-    unknown = set(fields) - {field.name for field in dataclasses.fields(CacheHeader)}
-    if unknown:
-        raise ValueError(f"{path}: unknown fields {', '.join(sorted(unknown))}; the file was not written by prepare")
-    fields["backbone"] = BackboneIdentity(**fields["backbone"])
-    fields["prompts"] = _infos(fields["prompts"])
-    fields["buckets"] = tuple(
-        BucketShards(bucket["width"], bucket["height"], _infos(bucket["shards"])) for bucket in fields["buckets"]
-    )
-    return CacheHeader(**fields)
+    header = from_plain(CacheHeader, fields, str(path))
+    if header.sha256 and header.sha256 != _seal(header):
+        raise ValueError(f"{path}: was changed since it was written, or is damaged; encode the comparisons again")
+    _check_shards(header, path)
+    return header
 
 
-def _infos(rows: Sequence[Mapping[str, Any]]) -> tuple[ShardInfo, ...]:
-    return tuple(ShardInfo(**row) for row in rows)
+def _check_shards(header: CacheHeader, path: Path) -> None:
+    """Shards have the names that prepare gives them: no other file, and none of another folder, is ever opened."""
+    prefixes = {latents_prefix(number): bucket.shards for number, bucket in enumerate(header.buckets)}
+    for prefix, shards in {**prefixes, PROMPTS_PREFIX: header.prompts}.items():
+        for number, shard in enumerate(shards):
+            expected = shard_name(prefix, number)
+            if shard.name != expected or shard.rows < 0:
+                given = f"{shard.name!r} of {shard.rows} rows"
+                raise ValueError(f"{path}: shard {given}; accepted: {expected!r}")
+
+
+def _seal(header: CacheHeader) -> str:
+    plain = {name: value for name, value in dataclasses.asdict(header).items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 PROMPTS_PREFIX = "prompts"
@@ -234,31 +271,57 @@ def write_tables(folder: Path, made_by: CacheHeader, tables: Tables) -> CacheHea
     """Write every file of a cache but its shards, `cache.json` last; returns the header with its counts."""
     tally = Tally([*(shard for bucket in made_by.buckets for shard in bucket.shards), *made_by.prompts])
     counted = tally.tables(tables)
-    _write_table(folder / "pairs.parquet", PAIRS, counted.pairs)
-    _write_table(folder / "prompts.parquet", PROMPTS, counted.prompts)
-    _write_table(folder / "missing.parquet", MISSING, counted.missing)
-    _write_table(folder / "images.parquet", IMAGES, counted.images)
-    header = tally.header(made_by)
-    text = json.dumps(dataclasses.asdict(header), indent=2, ensure_ascii=False)
-    (folder / HEADER).write_text(text + "\n", encoding="utf-8")
+    rows = {PAIRS_FILE: counted.pairs, PROMPTS_FILE: counted.prompts, MISSING_FILE: counted.missing}
+    for name, table in {**rows, IMAGES_FILE: counted.images}.items():
+        _write_table(folder / name, SCHEMAS[name], table)
+    header = dataclasses.replace(
+        tally.header(made_by), tables={name: content_of(folder / name) for name in SCHEMAS}, sha256=""
+    )
+    header = dataclasses.replace(header, sha256=_seal(header))
+    write_json(folder / HEADER, dataclasses.asdict(header))
     return header
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Iterable[Sequence[Any]]) -> None:
     rows = iter(rows)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with replaced_when_complete(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         while chunk := list(islice(rows, ROWS_AT_ONCE)):
             columns = zip(*chunk, strict=True)
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-def read_columns(path: Path) -> dict[str, Column]:
-    """All columns of one of the Parquet files, by name: numbers as arrays, text as lists."""
+def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Column]:
+    """All columns of one of the Parquet files, by name: numbers as arrays, text as lists.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        ValueError: it is not what was written: another hash, other columns or types, a number that is not there.
+    """
+    path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{path}: a part of the cache is gone; encode the comparisons again")
-    table = pq.read_table(path)
+    if header.tables and header.tables.get(name) != content_of(path):
+        raise ValueError(
+            f"{path}: its content is not what {HEADER} recorded; it was changed or is damaged: encode the comparisons "
+            "again, or fetch the file from where it is whole"
+        )
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
+    _check_schema(path, table, SCHEMAS[name])
     return {
         name: column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy()
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
+
+
+def _check_schema(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    if not table.schema.remove_metadata().equals(schema):
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        expected = ", ".join(f"{field.name} {field.type}" for field in schema)
+        raise ValueError(f"{path}: the columns are {found}; expected: {expected}")
+    for field, column in zip(schema, table.columns, strict=True):
+        if column.null_count and not pa.types.is_string(field.type):
+            raise ValueError(f"{path}: {field.name} has {column.null_count} empty cells; expected: numbers")

@@ -15,6 +15,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -33,12 +34,22 @@ from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, imag
 from dina_lrm.data.encoding_index import EncodingIndex
 from dina_lrm.data.loading import LoadingImages, Task, load_ahead, ready_or_fault
 from dina_lrm.data.pairs import PairTable
-from dina_lrm.data.shards import ShardedRows, ShardInfo, Tensors, row_count, shard_name, tensors_hash, write_shard
+from dina_lrm.data.shards import (
+    ShardedRows,
+    ShardInfo,
+    Tensors,
+    bad_rows,
+    row_count,
+    shard_name,
+    tensors_hash,
+    write_shard,
+)
 from dina_lrm.data.shelf import Item, Shelf
+from dina_lrm.data.unfinished import INDEX, begun
 from dina_lrm.images import to_pixels
+from dina_lrm.runs.files import flush, flush_tree
 
 OnBad = Literal["raise", "skip"]
-INDEX = "index.sqlite"
 SHARD_BYTES = 128 * 2**20
 
 
@@ -115,10 +126,16 @@ class _Encoding:
             latent_scale=backbone.latent_scale,
             latent_shift=backbone.latent_shift,
         )
-        self.folder = None if out is None else _begun(out)
-        self.index = EncodingIndex(None if self.folder is None else self.folder / INDEX, self._fingerprint())
+        self.held = ExitStack()
+        self.folder = None if out is None else begun(out, self.held)
+        try:
+            self.index = EncodingIndex(None if self.folder is None else self.folder / INDEX, self._fingerprint())
+        except BaseException:
+            self.held.close()
+            raise
         self.pool = ThreadPoolExecutor(settings.workers)
         self.in_memory: dict[str, list[Tensors]] = {}
+        self.encoded: dict[str, int] = {}
         self.prompts = self._shelf(layout.PROMPTS_PREFIX, self._encode_prompts)
         self.images = [
             self._shelf(layout.latents_prefix(number), self._encode_pixels) for number in range(len(self.buckets))
@@ -135,7 +152,7 @@ class _Encoding:
         return self.index.size(key) is not None
 
     def _encode_one(self, task: Task, images: LoadingImages) -> None:
-        self.index.check_seen(task.number, task.digest())
+        self.index.check_seen(task.number, task.digest(), task.keys, task.names)
         sizes = [self._size(key, images) for key in task.keys]
         for source, size in zip(task.sources, sizes, strict=True):
             if isinstance(size, str):
@@ -194,6 +211,26 @@ class _Encoding:
                 rows[number] = latents
         return {"latents": torch.stack([row for row in rows if row is not None]).to(self.settings.dtype)}
 
+    def _encode_checked(
+        self, prefix: str, encode: Callable[[Sequence[Item]], Tensors], items: Sequence[Item]
+    ) -> Tensors:
+        """What `encode` makes of the next items; a row that is not finite is noted, and stored as zeros nobody reads.
+
+        With `on_bad="raise"` it is an error that names the picture or the prompt.
+        """
+        tensors = dict(encode(items))
+        for row in sorted({row for values in tensors.values() for row in bad_rows(values)}):
+            number = self.encoded[prefix] + row
+            reason = f"the generator's encoder makes of it what {self.made_by.dtype} cannot hold (NaN or infinity)"
+            if self.settings.on_bad == "raise":
+                raise ValueError(f"{self.index.name_of(prefix, number)}: {reason}")
+            self.index.add_bad_row(prefix, number, reason)
+            for name, values in tensors.items():
+                if values.is_floating_point():
+                    tensors[name] = values.index_fill(0, torch.tensor([row]), 0)
+        self.encoded[prefix] += len(items)
+        return tensors
+
     def _encode_prompts(self, prompts: Sequence[str]) -> Tensors:
         with torch.no_grad():
             conditioning = self.backbone.encode_prompts(prompts).to("cpu", self.settings.dtype)
@@ -203,7 +240,9 @@ class _Encoding:
 
     def _shelf(self, prefix: str, encode: Callable[[Sequence[Item]], Tensors]) -> Shelf[Item]:
         settings = self.settings
-        return Shelf(encode, partial(self._store, prefix), settings.batch_size, settings.shard_bytes)
+        self.encoded[prefix] = sum(shard.rows for shard in self.index.shards(prefix))
+        checked = partial(self._encode_checked, prefix, encode)
+        return Shelf(checked, partial(self._store, prefix), settings.batch_size, settings.shard_bytes)
 
     def _store(self, prefix: str, tensors: Tensors) -> None:
         name = shard_name(prefix, len(self.index.shards(prefix)))
@@ -218,7 +257,8 @@ class _Encoding:
         settings = self.settings
         sizes = {"batch_size": settings.batch_size, "shard_bytes": settings.shard_bytes}
         return sizes | {
-            "backbone": str(self.made_by.backbone),
+            "backbone": self.made_by.backbone.encodes_as,
+            "pictures": "by content",
             "dtype": self.made_by.dtype,
             "resolution": settings.resolution,
         }
@@ -228,8 +268,9 @@ class _Encoding:
         for shelf in self.images:
             shelf.finish()
         self.prompts.finish()
+        self.index.leave_out_bad_rows()
         prompts = tuple(self.index.shards(layout.PROMPTS_PREFIX))
-        if not prompts:
+        if not prompts or next(self.index.pair_rows(), None) is None:
             _, _, image, reason = next(self.index.missing_rows())
             raise ValueError(f"not one comparison could be encoded; the first: {image}: {reason}")
         buckets = tuple(
@@ -243,8 +284,10 @@ class _Encoding:
             return self._in_memory(header)
         layout.write_tables(self.folder, header, self._tables())
         self.index.close()
+        flush_tree(self.folder)
         os.replace(self.folder, self.out)
-        (self.out / INDEX).unlink()
+        flush(self.out.parent)
+        (self.out / INDEX).unlink()  # last: where it is still there, the folder is taken up as one that is not done
         return EncodedComparisons.load(self.out)
 
     def _tables(self) -> Tables:
@@ -271,9 +314,10 @@ class _Encoding:
         return EncodedComparisons(latents, conditioning, texts, truncated, pairs, missing, tally.header(header))
 
     def close(self) -> None:
-        """Stop loading and let go of the index."""
+        """Stop loading and let go of the index and the folder."""
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.index.close()
+        self.held.close()
 
 
 class Readied(NamedTuple):
@@ -287,14 +331,6 @@ def _readied(image: Image.Image | EncodedImage, bucket: Bucket) -> Readied:
     if isinstance(image, EncodedImage):
         return Readied(torch.empty(0), torch.from_numpy(np.array(image.latents)))
     return Readied(to_pixels([image], bucket))
-
-
-def _begun(out: Path) -> Path:
-    if out.exists():
-        raise FileExistsError(f"{out} exists; choose another folder, or remove it first")
-    folder = layout.partial_folder(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _pair_bucket(sizes: Sequence[tuple[int, int]], buckets: Sequence[Bucket]) -> Bucket:

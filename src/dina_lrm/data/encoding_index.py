@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dina_lrm.data import pairs
+from dina_lrm.data.cache_format import PROMPTS_PREFIX
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.shards import ShardInfo
 
@@ -22,7 +23,8 @@ CREATE TABLE IF NOT EXISTS settings (text TEXT);
 CREATE TABLE IF NOT EXISTS images (key TEXT PRIMARY KEY, width INT, height INT, fault TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (prefix TEXT, row INT, key TEXT, note TEXT, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shards (prefix TEXT, name TEXT PRIMARY KEY, rows INT, sha256 TEXT);
-CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest TEXT);
+CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest TEXT, key_a TEXT, key_b TEXT);
+CREATE TABLE IF NOT EXISTS bad_rows (prefix TEXT, row INT, reason TEXT, PRIMARY KEY (prefix, row)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pairs ({", ".join(pairs.COLUMNS)}, PRIMARY KEY (number));
 CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, image TEXT, reason TEXT);
 """
@@ -44,6 +46,7 @@ class EncodingIndex:
         self._is_open = True
         self._next: dict[str, int] = {}
         try:
+            self._check_own()
             self._database.executescript(TABLES)
             self._database.execute("BEGIN IMMEDIATE")
             self._check_settings(json.dumps(settings, sort_keys=True))
@@ -53,13 +56,25 @@ class EncodingIndex:
             raise ValueError(
                 f"{self._where}: cannot be written ({error}); is another process encoding there?"
             ) from error
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ValueError(
+                f"{path}: is damaged, or no index of an encoding ({error}); remove {self._where} to begin again"
+            ) from error
         except ValueError:
             self.close()
             raise
 
+    def _check_own(self) -> None:
+        """Raise ValueError for a database of somebody else, before anything is written to it."""
+        found = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if found and not {"settings", "seen", "shards"} <= found:
+            raise ValueError(f"{self._where}: holds a database that is no index of an encoding; choose another folder")
+
     def _forget_rows_without_shard(self) -> None:
         for (prefix,) in self._database.execute("SELECT DISTINCT prefix FROM rows").fetchall():
             written = sum(shard.rows for shard in self.shards(prefix))
+            self._database.execute("DELETE FROM bad_rows WHERE prefix = ? AND row >= ?", (prefix, written))
             self._database.execute("DELETE FROM rows WHERE prefix = ? AND row >= ?", (prefix, written))
             self._next[prefix] = written
 
@@ -73,14 +88,21 @@ class EncodingIndex:
                 "Go on with those, or remove the folder to begin again"
             )
 
-    def check_seen(self, number: int, digest: str) -> None:
-        """Raise ValueError when the comparison at `number` is another one than when this encoding was begun."""
-        before = self._database.execute("SELECT digest FROM seen WHERE number = ?", (number,)).fetchone()
+    def check_seen(self, number: int, digest: str, keys: tuple[str, str], images: tuple[str, str]) -> None:
+        """Raise ValueError when the comparison at `number` is another one than when this encoding was begun.
+
+        `digest` is one of all but the images, which are known by their `keys` and named as `images`.
+        """
+        query = "SELECT digest, key_a, key_b FROM seen WHERE number = ?"
+        before = self._database.execute(query, (number,)).fetchone()
         if before is None:
-            self._database.execute("INSERT INTO seen VALUES (?, ?)", (number, digest))
-        elif before[0] != digest:
+            self._database.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (number, digest, *keys))
+            return
+        changed = [image for image, key, known in zip(images, keys, before[1:], strict=True) if key != known]
+        if before[0] != digest or changed:
+            told = f"{' and '.join(changed)} changed" if changed else "its prompt, label, weight or name is another"
             raise ValueError(
-                f"{self._where} was begun with other comparisons: number {number} differs. "
+                f"{self._where} was begun with other comparisons: number {number} differs ({told}). "
                 "Give the same ones, or remove the folder to begin again"
             )
 
@@ -126,6 +148,28 @@ class EncodingIndex:
         """Record a comparison that cannot be encoded."""
         self._database.execute("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?)", (number, pair_id, image, reason))
 
+    def name_of(self, prefix: str, row: int) -> str:
+        """How the image or the prompt of a row is called."""
+        query = "SELECT key, note FROM rows WHERE prefix = ? AND row = ?"
+        key, note = self._database.execute(query, (prefix, row)).fetchone()
+        return f"prompt {key!r:.80}" if prefix == PROMPTS_PREFIX else str(note)
+
+    def add_bad_row(self, prefix: str, row: int, reason: str) -> None:
+        """Record that what a row encodes gave no numbers; its comparisons are missing when all is done."""
+        self._database.execute("INSERT OR REPLACE INTO bad_rows VALUES (?, ?, ?)", (prefix, row, reason))
+
+    def leave_out_bad_rows(self) -> None:
+        """Move the comparisons of bad rows to those that are missing."""
+        found = self._database.execute("SELECT prefix, row, reason FROM bad_rows ORDER BY prefix, row").fetchall()
+        for prefix, row, reason in found:
+            name = self.name_of(prefix, row)
+            where, values = "prompt = ?", [row]
+            if prefix != PROMPTS_PREFIX:
+                where, values = "bucket = ? AND ? IN (image_a, image_b)", [int(prefix.rsplit("-", 1)[-1]), row]
+            chosen = f"SELECT number, pair_id, ?, ? FROM pairs WHERE {where}"
+            self._database.execute(f"INSERT OR REPLACE INTO missing {chosen}", (name, reason, *values))
+            self._database.execute(f"DELETE FROM pairs WHERE {where}", values)
+
     def shards(self, prefix: str) -> list[ShardInfo]:
         """The shards written so far, in order."""
         found = self._database.execute(
@@ -153,9 +197,12 @@ class EncodingIndex:
         return self._select("SELECT key, note FROM rows WHERE prefix = ? ORDER BY row", prefix)
 
     def bad_images(self) -> int:
-        """Number of images that could not be read."""
-        count: int = self._database.execute("SELECT COUNT(*) FROM images WHERE fault IS NOT NULL").fetchone()[0]
-        return count
+        """Number of images that could not be read, or gave no numbers."""
+        unread = "SELECT COUNT(*) FROM images WHERE fault IS NOT NULL"
+        bad = "SELECT COUNT(*) FROM bad_rows WHERE prefix != ?"
+        found: int = self._database.execute(unread).fetchone()[0]
+        bad_found: int = self._database.execute(bad, (PROMPTS_PREFIX,)).fetchone()[0]
+        return found + bad_found
 
     def _select(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
         yield from self._database.execute(query, values)

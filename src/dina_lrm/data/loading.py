@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, UnreadableImage, image_key
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, UnreadableImage, image_key, image_name
 from dina_lrm.images import load_image
 
 Loaded = TypeVar("Loaded")
@@ -32,10 +32,15 @@ class Task:
         """Where its two images are."""
         return self.comparison.image_a, self.comparison.image_b
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """How its images are called."""
+        return image_name(self.comparison.image_a), image_name(self.comparison.image_b)
+
     def digest(self) -> str:
-        """What tells it from any other comparison."""
+        """What tells it from any other comparison of the same images."""
         comparison = self.comparison
-        told = (comparison.prompt, self.keys, comparison.preference, comparison.weight, comparison.pair_id)
+        told = (comparison.prompt, comparison.preference, comparison.weight, comparison.pair_id)
         return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 

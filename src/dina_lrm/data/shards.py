@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Int64
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from dina_lrm.runs.files import save_tensors
 
 Tensors = Mapping[str, Tensor]
 
@@ -30,14 +31,61 @@ class ShardInfo:
     sha256: str
 
 
+Layout = dict[str, tuple[str, tuple[int, ...]]]
+"""Type, as safetensors names it, and shape of each tensor of a shard."""
+
+
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard that lies in a folder, and what the cache says of it."""
+
+    folder: Path
+    info: ShardInfo
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.folder / f"{self.info.name}.safetensors"
+
+    def layout(self) -> Layout:
+        """What its head says, without its tensors; ValueError where that is no such file, is cut, or has other rows."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                parts = {name: file.get_slice(name) for name in file.keys()}
+                found = {name: (str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{self.path}: the file is damaged ({error}); encode the comparisons again") from error
+        wrong = {
+            name: shape[0] if shape else None for name, (_, shape) in found.items() if shape[:1] != (self.info.rows,)
+        }
+        if wrong or not found:
+            raise ValueError(
+                f"{self.path}: holds {wrong or 'no'} rows, but the cache says {self.info.rows}; the file is damaged: "
+                "encode the comparisons again"
+            )
+        return found
+
+    def read(self) -> Tensors:
+        """Its tensors, memory-mapped; ValueError where they are not those that were written, to the bit."""
+        self.layout()
+        with safe_open(self.path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if tensors_hash(tensors) != self.info.sha256:
+            raise ValueError(
+                f"{self.path}: its content is not what the cache recorded; the file was changed or is damaged: encode "
+                "the comparisons again, or fetch the file from where it is whole"
+            )
+        return tensors
+
+
 class ShardedRows:
     """A table whose columns are tensors with one entry for each row, spread over shards in order.
 
-    A shard is a mapping of tensors, or the path of a safetensors file that is mapped when first read: only the pages of
-    rows that are asked for are loaded.
+    A shard is a mapping of tensors, or one that is stored: its file is mapped and its hash compared when it is first
+    read, so that nothing is computed from rows that are not those that were written.
     """
 
-    def __init__(self, shards: Sequence[Tensors | Path], counts: Sequence[int]) -> None:
+    def __init__(self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int]) -> None:
         self._shards = list(shards)
         self.counts = tuple(counts)
         self._ends = torch.tensor([*counts], dtype=torch.long).cumsum(0)
@@ -74,17 +122,8 @@ class ShardedRows:
     def _shard(self, number: int) -> Tensors:
         if number not in self._open:
             shard = self._shards[number]
-            self._open[number] = _mapped(shard, self.counts[number]) if isinstance(shard, Path) else shard
+            self._open[number] = shard.read() if isinstance(shard, StoredShard) else shard
         return self._open[number]
-
-
-def _mapped(path: Path, rows: int) -> Tensors:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    wrong = {name: len(values) for name, values in tensors.items() if len(values) != rows}
-    if wrong:
-        raise ValueError(f"{path}: holds {wrong} rows, but the cache says {rows}; the file is damaged: encode again")
-    return tensors
 
 
 def shard_name(prefix: str, number: int) -> str:
@@ -93,12 +132,23 @@ def shard_name(prefix: str, number: int) -> str:
 
 
 def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
-    """The table whose shards lie in `folder`; raises FileNotFoundError naming those that do not."""
-    paths = [folder / f"{shard.name}.safetensors" for shard in shards]
-    gone = [path.name for path in paths if not path.is_file()]
+    """The table whose shards lie in `folder`.
+
+    Raises FileNotFoundError naming those that do not, ValueError for one that is no regular file, is cut, or differs
+    from the others in its columns, types or shapes.
+    """
+    stored = [StoredShard(folder, shard) for shard in shards]
+    gone = [shard.path.name for shard in stored if not shard.path.exists()]
     if gone:
         raise FileNotFoundError(f"{folder}: {', '.join(gone)} of the cache is gone; encode the comparisons again")
-    return ShardedRows(paths, [shard.rows for shard in shards])
+    first: Layout | None = None
+    for shard in stored:
+        if shard.path.is_symlink() or not shard.path.is_file():
+            raise ValueError(f"{shard.path}: is a link or no file; accepted: the file that prepare wrote")
+        layout = {name: (kind, shape[1:]) for name, (kind, shape) in shard.layout().items()}
+        if layout != (first := first or layout):
+            raise ValueError(f"{shard.path}: holds {layout}, the shards before it {first}; the file is damaged")
+    return ShardedRows(stored, [shard.rows for shard in shards])
 
 
 def write_shards(folder: Path, prefix: str, table: ShardedRows) -> tuple[ShardInfo, ...]:
@@ -109,12 +159,30 @@ def write_shards(folder: Path, prefix: str, table: ShardedRows) -> tuple[ShardIn
 
 
 def write_shard(folder: Path, name: str, tensors: Tensors) -> ShardInfo:
-    """Write one shard under a temporary name, then rename it; returns what the cache records of it."""
-    path = folder / f"{name}.safetensors"
-    temporary = path.with_suffix(".tmp")
-    save_file({column: values.contiguous() for column, values in tensors.items()}, temporary)
-    temporary.replace(path)
+    """Write one shard, whole and flushed; returns what the cache records of it.
+
+    Raises ValueError for values that are not finite: nothing could be learnt from them.
+    """
+    check_finite(name, tensors)
+    save_tensors(folder / f"{name}.safetensors", tensors)
     return ShardInfo(name, row_count(tensors), tensors_hash(tensors))
+
+
+def check_finite(name: str, tensors: Tensors) -> None:
+    """Raise ValueError, naming column and row, for a value that is not finite."""
+    for column, values in tensors.items():
+        rows = bad_rows(values)
+        if rows:
+            raise ValueError(f"{name}: row {rows[0]} of {column} holds NaN or infinity; accepted: finite values")
+
+
+def bad_rows(values: Tensor) -> list[int]:
+    """The rows that hold a NaN or an infinity."""
+    if not values.is_floating_point():
+        return []
+    finite = values.isfinite().reshape(len(values), values[:1].numel())
+    found: list[int] = (~finite.all(dim=1)).nonzero().flatten().tolist()
+    return found
 
 
 def tensors_hash(tensors: Tensors) -> str:

@@ -1,0 +1,140 @@
+"""Whether a cache is what was written, to the bit, and whether a model could learn from it: every file is read."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from dina_lrm.data import cache_format as layout
+from dina_lrm.data.cache_format import CacheHeader, Tables, Tally
+from dina_lrm.data.pairs import PairTable
+from dina_lrm.data.shards import ShardInfo, StoredShard, Tensors, bad_rows
+
+_SANE: Final = (1e-4, 1e4)
+"""Standard deviations that the latents of a picture may have: of any VAE they are near 1, of zeros 0."""
+
+
+@dataclass(frozen=True)
+class CacheProblem:
+    """A file of a cache, and what is wrong with it."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CacheVerdict:
+    """What was read, and all that is wrong."""
+
+    shards: int
+    rows: int
+    bytes: int
+    problems: tuple[CacheProblem, ...]
+
+
+def verify_cache(folder: Path, progress: Callable[[int, int], None] | None = None) -> CacheVerdict:
+    """Read every file of a cache and compare it with what `cache.json` recorded.
+
+    Found are bytes that changed, files that are gone or that prepare did not write, values that are not finite, latents
+    without a spread, and comparisons that point nowhere. `progress` is called with (shards done, shards).
+
+    Raises FileNotFoundError where there is no complete cache.
+    """
+    try:
+        header = layout.read_header(folder)
+    except ValueError as error:
+        return CacheVerdict(0, 0, 0, (_problem(folder, layout.HEADER, error),))
+    problems = [*_foreign(folder, header)]
+    columns = {}
+    for name in layout.SCHEMAS:
+        try:
+            columns[name] = layout.read_columns(folder, name, header)
+        except (ValueError, FileNotFoundError) as error:
+            problems.append(_problem(folder, name, error))
+    if len(columns) == len(layout.SCHEMAS):
+        problems += _table_problems(header, columns)
+    pairs = PairTable.of_columns(columns[layout.PAIRS_FILE]) if layout.PAIRS_FILE in columns else None
+    rows = size = 0
+    shards = list(_shards(header))
+    for done, (bucket, start, info) in enumerate(shards, start=1):
+        shard = StoredShard(folder, info)
+        try:
+            read = None if bucket is None else _read_rows(pairs, bucket, start)
+            problems += _tensor_problems(shard, shard.read(), read)
+            rows, size = rows + info.rows, size + shard.path.stat().st_size
+        except (ValueError, OSError) as error:
+            problems.append(_problem(folder, shard.path.name, error))
+        if progress is not None:
+            progress(done, len(shards))
+    return CacheVerdict(len(shards), rows, size, tuple(problems))
+
+
+def _shards(header: CacheHeader) -> Iterator[tuple[int | None, int, ShardInfo]]:
+    """Each shard with its bucket (None for prompts) and the number of its first row."""
+    tables: list[tuple[int | None, tuple[ShardInfo, ...]]] = [*enumerate(b.shards for b in header.buckets)]
+    for bucket, shards in [*tables, (None, header.prompts)]:
+        start = 0
+        for shard in shards:
+            yield bucket, start, shard
+            start += shard.rows
+
+
+def _problem(folder: Path, name: str, error: Exception) -> CacheProblem:
+    return CacheProblem(name, str(error).removeprefix(f"{folder / name}: "))
+
+
+def _foreign(folder: Path, header: CacheHeader) -> Iterator[CacheProblem]:
+    known = {layout.HEADER, *layout.SCHEMAS, *(f"{info.name}.safetensors" for _, _, info in _shards(header))}
+    for path in sorted(folder.iterdir()):
+        if path.name not in known:
+            yield CacheProblem(path.name, f"is no file of the cache: {layout.HEADER} does not name it")
+
+
+def _table_problems(header: CacheHeader, columns: dict[str, dict[str, layout.Column]]) -> Iterator[CacheProblem]:
+    pairs = PairTable.of_columns(columns[layout.PAIRS_FILE])
+    images = [sum(shard.rows for shard in bucket.shards) for bucket in header.buckets]
+    try:
+        pairs.check(images, sum(shard.rows for shard in header.prompts))
+    except ValueError as error:
+        yield CacheProblem(layout.PAIRS_FILE, str(error))
+    tally = Tally(info for _, _, info in _shards(header))
+    texts, missing = columns[layout.PROMPTS_FILE], columns[layout.MISSING_FILE]
+    rows = tally.tables(
+        Tables(pairs.rows(), zip(texts["text"], texts["truncated"], strict=True), zip(*missing.values(), strict=True))
+    )
+    deque(chain(rows.pairs, rows.prompts, rows.missing), maxlen=0)
+    found = tally.header(header)
+    for name in ("pairs", "ties", "truncated_prompts", "missing_pairs", "content"):
+        given, recorded = getattr(found, name), getattr(header, name)
+        if given != recorded:
+            yield CacheProblem(layout.HEADER, f"{name} is {recorded!r}, the tables hold {given!r}")
+    listed = len(columns[layout.IMAGES_FILE]["name"])
+    if listed and listed != sum(images):
+        yield CacheProblem(layout.IMAGES_FILE, f"names {listed} images of {sum(images)}")
+
+
+def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:
+    """Rows, from that of the shard's first on, that a comparison points at."""
+    if pairs is None:
+        return set()
+    chosen = pairs.bucket == bucket
+    return {row - start for row in torch.cat([pairs.image_a[chosen], pairs.image_b[chosen]]).tolist()}
+
+
+def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
+    """What cannot be learnt from; `read` are the rows of images that are used, None for prompts."""
+    for name, values in tensors.items():
+        for row in bad_rows(values):
+            yield CacheProblem(shard.path.name, f"row {row} of {name} holds NaN or infinity")
+    if read is None:
+        return
+    spread = tensors["latents"].float().flatten(1).std(dim=1)
+    for row, value in enumerate(spread.tolist()):
+        if row in read and not _SANE[0] <= value <= _SANE[1]:
+            yield CacheProblem(shard.path.name, f"row {row} of latents has a standard deviation of {value:g}")
