@@ -4,6 +4,7 @@ import pytest
 from diffusers import LCMScheduler
 
 from dina_lrm.alignment.distilled import DistilledWarning, distillation_faults
+from dina_lrm.alignment.generator import Generator
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import REFL, a_generator, a_run
 from tests.backbones.families import ONE_OF_EACH
@@ -33,11 +34,11 @@ def test_names_of_generators_of_few_steps(name, few):
     assert len(found) == few and all("few steps (its name" in fault for fault in found)
 
 
-def test_a_scheduler_of_few_steps():
-    pipeline = bundled_pipeline("synthetic-unet")
-    pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
-    (found,) = distillation_faults(pipeline, pipeline.unet, 1.0)
-    assert "its scheduler is LCMScheduler" in found
+def test_a_sampler_of_few_steps_follows_no_ode():
+    generator = Generator(bundled_pipeline("synthetic-unet"), 32, 2, 4.0)
+    generator.pipeline.scheduler = LCMScheduler.from_config(generator.pipeline.scheduler.config)
+    with pytest.raises(ValueError, match="got a LCMScheduler, whose model jumps to clean latents"):
+        generator.levels(4)
 
 
 def test_guidance_on_top_of_guidance():
@@ -46,7 +47,8 @@ def test_guidance_on_top_of_guidance():
     assert pipeline.transformer.config.guidance_embeds
     (found,) = distillation_faults(pipeline, pipeline.transformer, 4.5)
     assert "guidance 4.5 comes on top" in found
-    assert distillation_faults(pipeline, pipeline.transformer, 1.0) == []
+    for none in (0.0, 1.0):
+        assert distillation_faults(pipeline, pipeline.transformer, none) == []
 
 
 def test_a_run_warns_and_goes_on(tmp_path, monkeypatch):

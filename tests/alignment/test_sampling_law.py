@@ -23,8 +23,8 @@ def own_latents(case: Any, pipeline: Any, noise: Tensor, guidance: float) -> Ten
         # Its guidance_scale is an input of the model, 3.5 unless told otherwise
         "flux": {"true_cfg_scale": guidance, "negative_prompt": "", "max_sequence_length": length},
         "qwen-image": {"true_cfg_scale": guidance, "negative_prompt": "", "max_sequence_length": length},
-        # Which counts from 0
-        "z-image": {"guidance_scale": guidance - 1, "max_sequence_length": length},
+        # Which counts from 0, and has no negative scale
+        "z-image": {"guidance_scale": max(guidance - 1, 0.0), "max_sequence_length": length},
         "sana": {"guidance_scale": guidance, "max_sequence_length": length, "use_resolution_binning": False},
         "stable-diffusion": {"guidance_scale": guidance},
     }[family]
@@ -44,7 +44,7 @@ def a_pipeline(case: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
-@pytest.mark.parametrize("guidance", [1.0, 5.0])
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0, 5.0])
 @pytest.mark.parametrize("case", FAMILY_CASES, ids=lambda case: case.name)
 def test_the_same_noise_ends_at_the_latents_of_the_familys_own_pipeline(case, guidance):
     pipeline = a_pipeline(case)

@@ -99,7 +99,8 @@ class _Run:
         self._prompts = [prompt for prompt in prompts for _ in range(n)]
         self._conditioning = conditioning.repeat_interleave(n)
         self._ledger, self._step_scores = Ledger(len(seeds)), [{} for _ in seeds]
-        state = _State(torch.arange(len(seeds)), self._generator.noise(seeds))
+        start = self._generator.start(self._generator.noise(seeds), self._levels[0])
+        state = _State(torch.arange(len(seeds)), start)
         for step, (level, following) in enumerate(pairwise(self._levels)):
             state, velocity = self._velocity(state, step, level)
             velocity = self._guided(state, velocity, level)

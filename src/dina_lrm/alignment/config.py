@@ -47,7 +47,9 @@ class GeneratorSettings:
     alpha: float = 64.0
     sampling_steps: int = 40
     guidance: float = 4.5
-    """Of the steps without gradient; the step with gradient is conditional alone."""
+    """Of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in every
+    pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net distilled with
+    its guidance (LCM) is told the scale."""
     lora: str | None = None
     """The folder of a LoRA that the generator has already: it stays as it is, also in the reference, and what is
     learned comes on top."""

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.refl_loss import Shaping, refl_loss
-from dina_lrm.alignment.schedule import model_state, next_level
+from dina_lrm.alignment.sampler_states import state_behind
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.model import LatentRewardModel
@@ -79,8 +79,7 @@ class RewardTrace:
         if type(process_from_scheduler(scheduler)) is not type(process):
             name = type(scheduler).__name__
             raise ValueError(f"RewardTrace: {name} is not of the reward model's process; accepted: one of {process!r}")
-        state = model_state(scheduler, process, callback_kwargs["latents"], timestep)
-        level = next_level(scheduler, process, timestep)
+        state, level = state_behind(scheduler, process, callback_kwargs["latents"], step, timestep)
         self._scores.append(self._scored(state, level).float().cpu())
         self._levels.append(level)
         return callback_kwargs

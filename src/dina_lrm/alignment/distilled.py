@@ -2,7 +2,8 @@
 
 Steps: a generator of few steps (turbo, schnell, lightning, LCM) jumps to its samples. Its output is no longer the
 velocity of the forward process, from which the clean estimate, the stochastic steps and the losses of DPO, LPO and
-pretraining are made; they hold roughly, and training undoes the distillation bit by bit.
+pretraining are made; they hold roughly, and training undoes the distillation bit by bit. Their samplers that draw all
+noise anew at each step (LCM, TCD) follow no ODE, and are refused where samples are drawn.
 Guidance: a generator with its guidance built in (FLUX.1-dev) is guided twice where classifier-free guidance is added.
 """
 
@@ -15,13 +16,6 @@ from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 
 _FEW_STEPS: Final = re.compile(r"turbo|schnell|lightning|sprint|\blcm\b|hyper-?sd|\bdmd2?\b|distill", re.IGNORECASE)
-_SCHEDULERS: Final = (
-    "CMStochasticIterativeScheduler",
-    "FlowMatchLCMScheduler",
-    "LCMScheduler",
-    "SCMScheduler",
-    "TCDScheduler",
-)
 
 
 class DistilledWarning(UserWarning):
@@ -30,19 +24,19 @@ class DistilledWarning(UserWarning):
 
 def distillation_faults(pipeline: DiffusionPipeline, model: ModelMixin, guidance: float) -> list[str]:
     """What is to be said of aligning this generator with that scale of classifier-free guidance; empty if nothing."""
-    name, scheduler = str(pipeline.config.get("_name_or_path") or ""), type(pipeline.scheduler).__name__
+    name = str(pipeline.config.get("_name_or_path") or "")
     places = re.split(r"[/\\]", name.rstrip("/\\"))
     # A hub's cache is .../models--OWNER--NAME/snapshots/COMMIT
     own = next((place for place in places if place.startswith("models--")), places[-1]).replace("_", "-")
     found = []
     sign = _FEW_STEPS.search(own)
-    if sign or scheduler in _SCHEDULERS:
-        why = f"its name has {sign[0]!r}" if sign else f"its scheduler is {scheduler}"
+    if sign:
         found.append(
-            f"the generator seems distilled to few steps ({why}): its output is no velocity of the forward process, so "
-            "that clean estimates, stochastic steps and losses hold roughly, and training undoes the distillation"
+            f"the generator seems distilled to few steps (its name has {sign[0]!r}): its output is no velocity of the "
+            "forward process, so that clean estimates, stochastic steps and losses hold roughly, and training undoes "
+            "the distillation"
         )
-    if getattr(model.config, "guidance_embeds", False) and guidance != 1.0:
+    if getattr(model.config, "guidance_embeds", False) and guidance > 1.0:
         found.append(
             f"the generator has its guidance built in, and generator.guidance {guidance:g} comes on top; without it: 1"
         )

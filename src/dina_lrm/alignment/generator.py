@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from dina_lrm.alignment.schedule import sampling_levels
+from dina_lrm.alignment.schedulers import check_unclipped, starting_scale
 from dina_lrm.alignment.steps import Ode
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import peft_config
@@ -51,7 +53,8 @@ class NotFiniteError(RuntimeError):
 class Generator:
     """A pipeline whose LoRA learns; everything else in it is frozen.
 
-    `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (1 = none).
+    `prompt_length` is that of the long text encoder, `guidance` the scale of classifier-free guidance (none up to 1); a
+    U-Net distilled with its guidance (LCM) is told the scale instead.
     `lora` is a stored LoRA that the pipeline has anyhow, its reference too; latent rewards read without it.
     `gradient_checkpointing` recomputes activations in the backward pass.
 
@@ -74,7 +77,11 @@ class Generator:
         config = BackboneConfig(family_of_pipeline(pipeline), "pipeline", 1, (0,), (), prompt_length=prompt_length)
         backbone = load_backbone(config, pipeline=pipeline)
         assert isinstance(backbone, TransformerBackbone)
-        self.pipeline, self.backbone, self.guidance = pipeline, backbone, guidance
+        if backbone.guidance_built_in:
+            backbone.config = replace(config, guidance=guidance)
+        self.pipeline, self.backbone = pipeline, backbone
+        # As in every pipeline, which guides for scales above 1 alone: turbo models are called with 0
+        self.guidance = 1.0 if backbone.guidance_built_in else max(guidance, 1.0)
         side, multiple = backbone.pixels_per_latent, backbone.latent_multiple
         if resolution < 1 or resolution % (side * multiple):
             raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
@@ -106,12 +113,29 @@ class Generator:
 
     def levels(self, steps: int) -> Float[Tensor, " levels"]:
         """The noise levels of its scheduler, as its pipeline asks for them."""
-        return sampling_levels(self.pipeline.scheduler, self.process, steps, self._tokens, self.backbone.even_sigmas)
+        check_unclipped(self.pipeline.scheduler)
+        backbone = self.backbone
+        levels = sampling_levels(
+            self.pipeline.scheduler,
+            self.process,
+            steps,
+            self._tokens,
+            backbone.even_sigmas,
+            backbone.even_for_solvers,
+            backbone.largest_shift,
+        )
+        backbone.check_sampled(levels)
+        return levels
 
     def noise(self, seeds: Sequence[int]) -> Latents:
         """One standard normal draw a seed."""
         shape = (self.backbone.latent_channels, self._side, self._side)
         return torch.stack([seeded_noise(shape, seed) for seed in seeds]).to(self.backbone.device)
+
+    def start(self, noise: Latents, level: Tensor) -> Latents:
+        """The state that its scheduler makes of standard normal noise, at its first noise level."""
+        scale = starting_scale(self.pipeline.scheduler, self.process, level)
+        return noise if scale == 1.0 else scale * noise
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of prompts. ValueError for an empty prompt, and for one that would be cut."""
@@ -128,9 +152,9 @@ class Generator:
             _check_not_cut(some, self.backbone.cut_prompts(some))
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
-        """The velocity at one noise level, guided as its pipeline does without a negative prompt; 1 is no guidance."""
+        """The velocity at one noise level, guided as its pipeline does without a negative prompt; none up to 1."""
         levels = level.to(x.device).expand(len(x))
-        if guidance == 1.0:
+        if guidance <= 1.0:
             return self.backbone.velocity(x, levels, conditioning)
         unguided = self.backbone.unguided_conditioning()[[0] * len(x)]
         both = Conditioning.cat([unguided, conditioning])
@@ -141,8 +165,9 @@ class Generator:
     def denoise(
         self, x: Latents, conditioning: Conditioning, levels: Float[Tensor, " levels"], steps: int | None = None
     ) -> Latents:
-        """Follow the ODE through the first `steps` intervals of `levels` (all of them: to clean latents)."""
+        """Follow the ODE from noise through the first `steps` intervals of `levels` (all of them: to clean latents)."""
         count = len(levels) - 1 if steps is None else steps
+        x = self.start(x, levels[0])
         for t, t_next in pairwise(levels[: count + 1]):
             velocity = self.velocity(x, t, conditioning, self.guidance)
             x = Ode().step(self.process, x, velocity, t, t_next).mean

@@ -54,13 +54,13 @@ class InPass:
         levels, batch = level.to(x.device).expand(len(x)), len(x)
         backbone, head = self._backbone, self._model.head
         with scoring_mode(self._model, differentiable=x):
-            if guidance == 1.0 and not head.reads_unconditional:
+            if guidance <= 1.0 and not head.reads_unconditional:
                 velocity, features = backbone.velocity_and_features(x, levels, conditioning)
                 return velocity, head([features])
             # The prompt comes first, then what the head and what guidance compare it with, mostly the same
             empty, unguided = backbone.empty_conditioning(), backbone.unguided_conditioning()
             others = [empty] if head.reads_unconditional else []
-            if guidance != 1.0 and not (others and unguided is empty):
+            if guidance > 1.0 and not (others and unguided is empty):
                 others.append(unguided)
             every = Conditioning.cat([conditioning, *(other[[0] * batch] for other in others)])
             times = 1 + len(others)
@@ -69,4 +69,4 @@ class InPass:
             if head.reads_unconditional:
                 read = replace(read, unconditional=features.rows(slice(batch, 2 * batch)).visual)
             velocity, last = velocities[:batch], velocities[-batch:]
-            return velocity if guidance == 1.0 else backbone.guided(last, velocity, guidance), head([read])
+            return velocity if guidance <= 1.0 else backbone.guided(last, velocity, guidance), head([read])

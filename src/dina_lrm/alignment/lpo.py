@@ -121,7 +121,7 @@ class Lpo(Algorithm[LpoConfig]):
     ) -> tuple[list[StepPairs], Latents]:
         generator = self.generator
         conditioning = generator.encode_prompts(prompts)
-        x, found = generator.noise(seeds), []
+        x, found = generator.start(generator.noise(seeds), self.levels[0]), []
         for number in range(len(self.levels) - 1):
             level, after = self.levels[number], self.levels[number + 1]
             last = number == len(self.levels) - 2

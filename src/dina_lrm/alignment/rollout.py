@@ -54,7 +54,7 @@ def roll_out(
 
     The noise of a stochastic step is a function of the image's seed and the step's number.
     """
-    x, transitions = noise, []
+    x, transitions = generator.start(noise, levels[0]), []
     for number in range(len(levels) - 1):
         level, after = levels[number], levels[number + 1]
         step = step_of(generator, kernel if number in window else Ode(), x, level, after, conditioning)

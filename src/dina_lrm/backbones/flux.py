@@ -34,6 +34,7 @@ class FluxBackbone(PipelineBackbone):
     pipeline_class: ClassVar[type[DiffusionPipeline]] = FluxPipeline
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     even_sigmas: ClassVar[bool] = True
+    even_for_solvers: ClassVar[bool] = False
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     stop_before: ClassVar[str] = "norm_out"

@@ -43,6 +43,8 @@ class QwenImageBackbone(PipelineBackbone):
         self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
+        if transformer.config.get("guidance_embeds"):
+            raise ValueError(f"{config.pretrained}: guidance_embeds is on (distilled); accepted are models without")
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.inner_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim

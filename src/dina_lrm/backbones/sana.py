@@ -34,6 +34,7 @@ class SanaBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = SanaTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = SanaPipeline
     vae_class: ClassVar[type[ModelMixin]] = AutoencoderDC
+    largest_shift: ClassVar[float | None] = None
     blocks: ClassVar[str] = "transformer_blocks"
     stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
@@ -44,6 +45,8 @@ class SanaBackbone(PipelineBackbone):
         self, config: BackboneConfig, process: ForwardProcess, transformer: ModelMixin, parts: Parts, shared: bool
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
+        if transformer.config.get("guidance_embeds"):
+            raise ValueError(f"{config.pretrained}: guidance_embeds is on (SANA-Sprint); accepted are models without")
         if any(config.text_taps):
             raise ValueError(
                 f"text_taps: got {config.text_taps}, but SANA's blocks leave captions alone; accepted: (0,)"

@@ -32,6 +32,7 @@ class SD3Backbone(PipelineBackbone):
     stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     least_prompt_length: ClassVar[int] = 0
+    largest_shift: ClassVar[float | None] = 1.16
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),

@@ -25,6 +25,7 @@ from dina_lrm.backbones.parts import Parts, PipelineParts, stored_scheduler
 from dina_lrm.backbones.stable_diffusion_parts import (
     UnetFolderParts,
     encode_unet_prompts,
+    guidance_embedding,
     pooled_width,
     stored_pooled_width,
     unet_tokens,
@@ -35,6 +36,7 @@ from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unet_taps import run_tapped_unet
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
+from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.model_folders import loading
 
 Prediction = Literal["epsilon", "v_prediction"]
@@ -46,6 +48,7 @@ class StableDiffusionBackbone(TransformerBackbone):
     """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
 
     blocks: ClassVar[str] = "down_blocks"
+    largest_shift: ClassVar[float | None] = None
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
     def __init__(
@@ -119,6 +122,7 @@ class StableDiffusionBackbone(TransformerBackbone):
             "sample": noisy_latents.to(device, dtype),
             "timestep": self.process.timestep_from_noise_level(noise_level.to(device, torch.float32)),
             "encoder_hidden_states": conditioning.prompt_embeds.to(device, dtype),
+            "timestep_cond": self._guidance_embedding(len(noisy_latents)),
             "added_cond_kwargs": self._added_conditions(noisy_latents, conditioning),
         }
 
@@ -194,6 +198,25 @@ class StableDiffusionBackbone(TransformerBackbone):
         self._parts.replace_text_encoders(folder)
         self.text_encoders, self._empty, self._unguided = folder, None, None
 
+    def check_sampled(self, levels: Float[Tensor, " levels"]) -> None:
+        """A predicted noise tells nothing where there is nothing but noise."""
+        if self.prediction == "epsilon" and float(self.process.alpha(levels[0])) == 0:
+            raise ValueError(
+                f"sampling from noise level {levels[0]:g}, which holds no signal (rescale_betas_zero_snr), by a model "
+                "that predicts noise; accepted: prediction_type='v_prediction', or timesteps that start below"
+            )
+
+    @property
+    def guidance_built_in(self) -> bool:
+        """True for a U-Net distilled with its guidance (LCM), which gets the scale beside its timestep."""
+        return self.transformer.config.time_cond_proj_dim is not None
+
+    def _guidance_embedding(self, batch: int) -> Tensor | None:
+        if not self.guidance_built_in:
+            return None
+        width = self.transformer.config.time_cond_proj_dim
+        return guidance_embedding(self.config.guidance, width).to(self.device, self.dtype).expand(batch, -1)
+
     @property
     def _takes_added_conditions(self) -> bool:
         return self.transformer.config.addition_embed_type == "text_time"
@@ -223,6 +246,9 @@ class StableDiffusionBackbone(TransformerBackbone):
 
 
 def _prediction(config: BackboneConfig, scheduler: SchedulerMixin) -> Prediction:
+    if isinstance(process_from_scheduler(scheduler), RectifiedFlow):
+        # Flow schedulers take the output for the velocity, and have no setting for another
+        return "v_prediction"
     found = scheduler.config.get("prediction_type", "epsilon")
     if found not in ("epsilon", "v_prediction"):
         raise ValueError(f"{config.pretrained}: prediction_type is {found!r}; accepted: epsilon and v_prediction")

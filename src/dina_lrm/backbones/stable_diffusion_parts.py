@@ -3,6 +3,7 @@
 SD1.5 and SD2.1 have one CLIP encoder, SDXL has two and knows it by `text_encoder_2`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from diffusers import (
 )
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from dina_lrm.backbones.adapter_state import AdapterScope
@@ -140,6 +143,17 @@ def _recorded(module: nn.Module) -> Iterator[list[Any]]:
         yield outputs
     finally:
         handle.remove()
+
+
+def guidance_embedding(guidance: float, width: int) -> Float[Tensor, "1 width"]:
+    """What a U-Net distilled with guidance is told of its scale w: as its pipelines do, waves of 1000 (w - 1).
+
+    The frequencies are those of a timestep's embedding, and an odd width ends with a zero (Meng et al., 2023).
+    """
+    half = width // 2
+    frequencies = torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half))
+    angles = 1000 * (guidance - 1) * frequencies
+    return F.pad(torch.cat([angles.sin(), angles.cos()]), (0, width % 2))[None]
 
 
 def stored_pooled_width(folder: Path) -> int:

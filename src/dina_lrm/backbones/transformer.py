@@ -44,6 +44,10 @@ class TransformerBackbone(Backbone):
     """Which of `BackboneConfig.reading` the family knows."""
     even_sigmas: ClassVar[bool] = False
     """Whether its pipeline asks the scheduler for levels from 1 to 1 / steps in even intervals."""
+    even_for_solvers: ClassVar[bool] = True
+    """Whether it asks so of solvers that make flow levels themselves (`use_flow_sigmas`)."""
+    largest_shift: ClassVar[float | None] = 1.15
+    """Its pipeline's default for schedules that are shifted by the size of the picture; None where it shifts none."""
     watched: ClassVar[tuple[str, ...]] = ()
     """Modules whose outputs are wanted beside the taps."""
 
@@ -104,6 +108,9 @@ class TransformerBackbone(Backbone):
             self._unguided = self.encode_unguided()
         return self._unguided
 
+    def check_sampled(self, levels: Float[Tensor, " levels"]) -> None:
+        """ValueError for levels to sample at where the model's output tells nothing."""
+
     def encode_unguided(self) -> Conditioning:
         """Of one row; the encoded empty prompt unless its pipeline has something else."""
         return self.empty_conditioning()
@@ -111,8 +118,13 @@ class TransformerBackbone(Backbone):
     def guided(
         self, without: Float[Tensor, "batch channels h w"], given: Float[Tensor, "batch channels h w"], guidance: float
     ) -> Float[Tensor, "batch channels h w"]:
-        """Classifier-free guidance (Ho and Salimans, 2022) as its pipeline has it; 1 is none."""
+        """Classifier-free guidance (Ho and Salimans, 2022) as its pipeline has it, for a scale above 1."""
         return without + guidance * (given - without)
+
+    @property
+    def guidance_built_in(self) -> bool:
+        """Whether the scale of guidance that its pipeline is called with goes into the model, and none is added."""
+        return False
 
     @property
     def transformer(self) -> ModelMixin:

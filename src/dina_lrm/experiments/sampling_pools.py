@@ -81,7 +81,7 @@ def draw_pool(
     columns: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(seeds), plan.batch_size):
         some = slice(start, start + plan.batch_size)
-        told, x = texts[some], generator.noise(seeds[some])
+        told, x = texts[some], generator.start(generator.noise(seeds[some]), levels[0])
         given = encoded[[number // plan.n for number in range(start, start + len(told))]]
         for step, (level, following) in enumerate(pairwise(levels)):
             velocity = generator.velocity(x, level, given, generator.guidance)
@@ -98,7 +98,7 @@ def draw_pool(
             report(min(start + plan.batch_size, len(seeds)), len(seeds))
     tables = {name: np.concatenate(parts).reshape(len(prompts), plan.n) for name, parts in columns.items()}
     final, utility = tables.pop("final"), tables.pop("utility")
-    return Pool(plan, tuple(prompts), final, utility, tables, generator.guidance != 1.0)
+    return Pool(plan, tuple(prompts), final, utility, tables, generator.guidance > 1.0)
 
 
 @dataclass(frozen=True)
