@@ -47,7 +47,9 @@ def sampling_levels(
     # Runge-Kutta steps of PNDM lie on the same grid as its others
     copy = type(scheduler).from_config(scheduler.config, skip_prk_steps=True)
     solver = bool(copy.config.get("use_flow_sigmas", False))
-    given = {} if not even or (solver and not even_for_solvers) else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
+    given: dict[str, Any] = (
+        {} if not even or (solver and not even_for_solvers) else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
+    )
     if copy.config.get("use_dynamic_shifting", False) and largest_shift is not None:
         given["mu"] = _shift(copy.config, tokens, largest_shift)
     name = type(scheduler).__name__
