@@ -94,6 +94,8 @@ def save_qwen_base(folder):
     told = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor"}
     told |= {
         "patch_size": 14,
+        "min_pixels": 3136,
+        "max_pixels": 12845056,
         "merge_size": 2,
         "temporal_patch_size": 2,
         "image_mean": [0.5] * 3,

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dina_lrm.rewards.base import load_reward
-from dina_lrm.rewards.hpsv3 import REWARD_TOKEN, current_names
+from dina_lrm.rewards.hpsv3 import REWARD_TOKEN, current_names, scaled_size
 from tests.models import some_images
 from tests.rewards.published_folders import QWEN_WORDS, save_hpsv3
 
@@ -17,36 +18,54 @@ def hpsv3(tmp_path_factory):
     return save_hpsv3(tmp_path_factory.mktemp("hpsv3"))
 
 
-def test_the_score_is_mu_at_the_reward_token(hpsv3):
+def test_the_score_is_mu_at_the_reward_token_with_all_tokens_numbered_in_a_row(hpsv3):
     folder, model, head = hpsv3
     reward = load_reward(f"hpsv3:{folder}")
     assert (reward.kind, reward.differentiable, reward.name) == ("pixel", False, f"hpsv3:{folder}")
     images, prompts = some_images(2, side=56), ["a red cube", "cube"]
     found = reward(images, prompts)
     for image, prompt, score in zip(images, prompts, found, strict=True):
-        picture = (image * 255).round().byte().permute(1, 2, 0).numpy()
-        seen = reward.images(images=[picture], return_tensors="pt")
+        picture = Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
+        seen = reward.images(images=[picture.resize((448, 448), Image.Resampling.BICUBIC)], return_tensors="pt")
         assert seen["image_grid_thw"].tolist() == [[1, 32, 32]]
-        places = ["<|image_pad|>"] * 256
-        words = [
-            "<|vision_start|>",
-            *places,
-            "<|vision_end|>",
-            "a",
-            "cube",
-            *prompt.split(),
-            "red",
-            REWARD_TOKEN,
-            "cube",
-        ]
+        start, end = ["<|vision_start|>", *["<|image_pad|>"] * 256, "<|vision_end|>"], ["red", REWARD_TOKEN, "cube"]
+        words = [*start, "a", "cube", *prompt.split(), *end]
         ids = torch.tensor([[(*QWEN_WORDS, REWARD_TOKEN).index(word) for word in words]])
-        given = {"input_ids": ids, "mm_token_type_ids": (ids == 4).long(), **seen}
+        places = torch.arange(len(words)).repeat(3, 1, 1)
         with torch.no_grad():
-            states = model(**given).last_hidden_state[0]
-            h = states[words.index(REWARD_TOKEN)]
+            h = model(input_ids=ids, position_ids=places, **seen).last_hidden_state[0, words.index(REWARD_TOKEN)]
             expected = head[2](head[1](head[0](h).relu()).relu())[0]
-        torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(score, expected, rtol=1e-5, atol=2.5e-6)
     torch.testing.assert_close(reward(images[1:], prompts[1:]), found[1:])
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"),
+    [
+        ((512, 512), (448, 448)),
+        ((64, 64), (448, 448)),
+        ((640, 480), (504, 364)),
+        ((225, 224), (476, 448)),
+        ((224, 500), (308, 672)),
+        ((1000, 97), (1456, 140)),
+        ((97, 1000), (140, 1456)),
+        ((1920, 1081), (588, 336)),
+        ((29, 31), (448, 476)),
+        ((5, 1000), (56, 6356)),
+    ],
+)
+def test_pictures_are_as_large_as_in_the_published_class(size, scaled):
+    """What hpsv3 1.0.0 makes of these sizes; the last by hand: 6.336 times as large, rounded up to 28."""
+    assert scaled_size(*size) == scaled
+
+
+def test_pictures_and_prompts_that_it_cannot_read_are_named(hpsv3):
+    reward = load_reward(f"hpsv3:{hpsv3[0]}")
+    with pytest.raises(ValueError, match="a picture of 1000 x 4 pixels; accepted: sides of at most 200 to 1"):
+        reward(torch.zeros(1, 3, 4, 1000), ["cube"])
+    for mark in (REWARD_TOKEN, "<|image_pad|>"):
+        with pytest.raises(ValueError, match="accepted: prompts without it"):
+            reward(some_images(1, side=56), [f"a {mark} cube"])
 
 
 def test_names_of_early_and_late_releases_are_the_same_model(hpsv3):

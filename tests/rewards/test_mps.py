@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
+from transformers import CLIPImageProcessorPil
 
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.mps_cross import CrossTower, rotated
@@ -67,18 +68,18 @@ def mps(tmp_path_factory):
     return save_mps(tmp_path_factory.mktemp("mps"))
 
 
-def test_the_score_is_the_scaled_cosine_of_text_and_what_the_tower_saw(mps):
+@pytest.mark.parametrize("size", [(16, 16), (16, 19), (40, 25)])
+def test_the_score_is_the_scaled_cosine_of_text_and_what_the_tower_saw(mps, size):
     judge = load_reward(f"mps:{mps}")
-    images, prompts = some_images(2, side=16), ["a red cube", "the ball"]
+    levels = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images, prompts = levels.permute(0, 3, 1, 2).float() / 255, ["a red cube", "the ball"]
     found = judge(images, prompts)
     clip = judge.clip
     with torch.no_grad():
         tokens = judge.tokenizer(prompts, padding="max_length", max_length=8, return_tensors="pt").input_ids
         text = clip.text_model(tokens)
         words, whole = (clip.text_projection(x) for x in (text.last_hidden_state, text.pooler_output))
-        pixels = (images - torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]) / torch.tensor(
-            [0.26862954, 0.26130258, 0.27577711]
-        )[:, None, None]
+        pixels = CLIPImageProcessorPil.from_pretrained(mps)(list(levels.numpy()), return_tensors="pt").pixel_values
         image = clip.visual_projection(clip.vision_model(pixels).last_hidden_state)
         seen = judge.tower(image, words, judge._mask(words))[:, 0]
         expected = clip.logit_scale.exp() * F.cosine_similarity(whole, seen, dim=-1)

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
+from transformers import CLIPModel
 
 from dina_lrm.rewards.base import load_reward
-from dina_lrm.rewards.clip import CLIP_MEAN, CLIP_STD
+from dina_lrm.rewards.pictures import CLIP_MEAN, CLIP_STD
 from dina_lrm.scoring import PromptTruncatedWarning
 from tests.models import some_images
 from tests.rewards.published_folders import SIDE, save_aesthetic, save_hpsv2, save_image_reward
@@ -19,6 +22,23 @@ PROMPTS = ["a red cube", "the small ball on the table"]
 def normal(images):
     mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return (images - mean) / std
+
+
+def whole(images):
+    """As they would be saved: what the published code opens."""
+    return (images * 255).round() / 255
+
+
+def cut_by_torchvision(images):
+    """Resize and CenterCrop of torchvision to `SIDE`, done by Pillow, which it calls."""
+    height, width = images.shape[2:]
+    size = (SIDE, int(SIDE * height / width)) if width <= height else (int(SIDE * width / height), SIDE)
+    left, top = (round((length - SIDE) / 2) for length in size)
+    pictures = [Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()) for image in images]
+    found = [
+        each.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE)) for each in pictures
+    ]
+    return torch.stack([torch.from_numpy(np.array(each)).permute(2, 0, 1) for each in found]).float() / 255
 
 
 @pytest.fixture(scope="module")
@@ -36,36 +56,58 @@ def aesthetic(tmp_path_factory):
     return save_aesthetic(tmp_path_factory.mktemp("aesthetic"))
 
 
-def test_hpsv2_is_the_cosine_of_open_clip(hpsv2):
+@pytest.mark.parametrize(("size", "bars"), [((16, 16), 0), ((24, 48), 4), ((48, 24), 4), ((9, 30), 5)])
+def test_hpsv2_is_the_cosine_of_open_clip_on_the_whole_picture(hpsv2, size, bars):
     folder, model, tokenizer = hpsv2
-    images = some_images(2, side=SIDE)
+    images = whole(torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)))
+    inside = [max(1, round(length * SIDE / max(size))) for length in size]
+    fitted = F.interpolate(images, inside, mode="bicubic", antialias=True) if max(size) > SIDE else images
+    pixels = torch.zeros(2, 3, SIDE, SIDE)
+    rows, columns = (slice((SIDE - length) // 2, (SIDE - length) // 2 + length) for length in inside)
+    pixels[:, :, rows, columns] = fitted
+    assert min(rows.start, columns.start) == 0 and max(rows.start, columns.start) == bars
     with torch.no_grad():
-        expected = 100 * model(normal(images), tokenizer(PROMPTS[:1] * 2, return_tensors="pt").input_ids)
+        expected = 100 * model(normal(pixels), tokenizer(["a red cube"] * 2, return_tensors="pt").input_ids)
     reward = load_reward(f"hpsv2:{folder}")
     assert reward.name == f"hpsv2:{folder}"
-    torch.testing.assert_close(reward(images, PROMPTS[:1] * 2), expected, rtol=1e-4, atol=1e-4)
-    assert expected.std() > 0.1
+    torch.testing.assert_close(reward(images, ["A  RED &#99;ube"] * 2), expected, rtol=1e-4, atol=1e-4)
+    assert expected.std() > 0.05
 
 
-def test_imagereward_is_blip_and_its_layers(image_reward):
+@pytest.mark.parametrize("clip_of", ["open_clip", "transformers"])
+def test_hpsv2_reads_entities_and_typographic_signs_whoever_wrote_its_folder(hpsv2, tmp_path, clip_of):
+    folder = hpsv2[0] if clip_of == "open_clip" else save_tiny_clip(tmp_path)
+    reward, image = load_reward(f"hpsv2:{folder}"), whole(some_images(1, side=SIDE))
+    same = [reward(image, [prompt]).item() for prompt in ("a ’ cube", "A &rsquo; CUBE", "a '  cube", "ａ &#39; cube")]
+    assert same == pytest.approx(same[:1] * 4, abs=1e-5)
+    assert reward(image, ["a cube"]).item() != pytest.approx(same[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (19, 16), (16, 21), (33, 70), (80, 17)])
+def test_imagereward_is_blip_and_its_layers(image_reward, size):
     folder, model, tokenizer = image_reward
-    images = some_images(2, side=SIDE)
+    images = whole(torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)))
     tokens = tokenizer(PROMPTS, padding=True, return_tensors="pt")
     with torch.no_grad():
-        expected = model(normal(images), tokens.input_ids, tokens.attention_mask)
-    torch.testing.assert_close(load_reward(f"imagereward:{folder}")(images, PROMPTS), expected, rtol=1e-3, atol=1e-3)
-    assert expected.std() > 0.05
+        expected = model(normal(cut_by_torchvision(images)), tokens.input_ids, tokens.attention_mask)
+    torch.testing.assert_close(load_reward(f"imagereward:{folder}")(images, PROMPTS), expected, rtol=1e-4, atol=1e-4)
+    assert expected.std() > 0.01
+
+
+def test_a_prompt_that_imagereward_does_not_read_to_its_end_is_said(image_reward):
     with pytest.warns(PromptTruncatedWarning, match="1 of 2 prompts are longer than the 35 tokens that ImageReward"):
-        load_reward(f"imagereward:{folder}")(images, ["a ball", " ".join(["red"] * 40)])
+        load_reward(f"imagereward:{image_reward[0]}")(some_images(2, side=SIDE), ["a ball", " ".join(["red"] * 40)])
 
 
-def test_the_aesthetic_score_is_of_the_normalised_embedding(aesthetic):
+@pytest.mark.parametrize("size", [(16, 16), (19, 16), (16, 21), (33, 70)])
+def test_the_aesthetic_score_is_of_the_normalised_embedding_of_the_picture_that_torchvision_cuts(aesthetic, size):
     folder, model, _ = aesthetic
-    images = some_images(2, side=SIDE)
-    clip = load_reward(f"clip:{folder}")
+    images = whole(torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)))
+    clip = CLIPModel.from_pretrained(folder)
     with torch.no_grad():
-        expected = model(F.normalize(clip.towers.embed(images), dim=-1))[:, 0]
-    torch.testing.assert_close(load_reward(f"aesthetic:{folder}")(images, ["a", "b"]), expected)
+        seen = clip.visual_projection(clip.vision_model(normal(cut_by_torchvision(images))).pooler_output)
+        expected = model(seen / seen.norm(dim=-1, keepdim=True))[:, 0]
+    torch.testing.assert_close(load_reward(f"aesthetic:{folder}")(images, ["a", "b"]), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["hpsv2", "imagereward", "aesthetic"])

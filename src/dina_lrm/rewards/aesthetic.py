@@ -48,7 +48,8 @@ class Aesthetic:
         tensors = read_state_dict(file)
         predictor = ScoreMlp.shaped_like(tensors)
         fill(predictor, tensors, str(file))
-        towers = ClipTowers.load(str(folder) if (folder / "config.json").is_file() else _CLIP_L)
+        # Its CLIP is run by OpenAI's own package, which cuts pictures with torchvision
+        towers = ClipTowers.load(str(folder) if (folder / "config.json").is_file() else _CLIP_L, cut="even")
         return cls(towers, ready(predictor), f"aesthetic:{model}")
 
     def __call__(

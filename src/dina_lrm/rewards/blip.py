@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
-from dina_lrm.rewards.clip import normalized
+from dina_lrm.rewards.pictures import MiddleCut, Preparation
 from dina_lrm.rewards.score_mlp import ScoreMlp
 from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
 from dina_lrm.stored import read_json
@@ -58,6 +58,8 @@ class BlipReward:
     text: BlipTextModel
     scorer: ScoreMlp
     tokenizer: BertTokenizerFast
+    pixels: Preparation
+    """From images in [0, 1] to what the vision model takes."""
     name: str = "imagereward"
     kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
@@ -78,15 +80,16 @@ class BlipReward:
         fill(text, below(tensors, "blip.text_encoder."), f"{where}: text_encoder")
         fill(scorer, below(tensors, "mlp."), f"{where}: mlp")
         refuse_others(tensors, ("blip.visual_encoder.", "blip.text_encoder.", "mlp.", *_UNUSED), where)
-        return cls(ready(vision), ready(text), ready(scorer), _tokenizer(folder), f"imagereward:{model}")
+        side = vision.config.image_size
+        pixels = Preparation(MiddleCut(side, side, "even"))
+        return cls(ready(vision), ready(text), ready(scorer), _tokenizer(folder), pixels, f"imagereward:{model}")
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1], one prompt each; warns, with counts, of prompts of more than 35 tokens."""
         check_images(self.name, inputs, prompts)
-        pixels = normalized(inputs, self.vision.config.image_size).to(self.vision.device)
-        seen = self.vision(pixels).last_hidden_state
+        seen = self.vision(self.pixels(inputs).to(self.vision.device)).last_hidden_state
         tokens = self._tokens(prompts).to(seen.device)
         states = self.text(
             tokens.input_ids,

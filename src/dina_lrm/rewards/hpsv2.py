@@ -1,6 +1,7 @@
 """HPSv2 (arXiv 2306.09341): a CLIP ViT-H/14 fine-tuned on human choices; its score is the cosine, here times 100.
 
-The published weights are those of open_clip, which names and packs the tensors of a CLIP in its own way:
+It sees a picture whole, with black beside it where it is not square, and reads prompts as open_clip does. The published
+weights are those of open_clip, which names and packs the tensors of a CLIP in its own way:
 
     visual.transformer.resblocks.N.attn.in_proj_weight  ->  vision_model.encoder.layers.N.self_attn.{q,k,v}_proj.weight
 """
@@ -8,6 +9,7 @@ The published weights are those of open_clip, which names and packs the tensors 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,12 +17,14 @@ from torch import Tensor
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import ready
-from dina_lrm.rewards.clip import CLIP_MEAN, CLIP_STD, ClipScore, ClipTowers
+from dina_lrm.rewards.clip import ClipScore, ClipTowers
+from dina_lrm.rewards.clip_text import open_clip_text, reading_as_open_clip
+from dina_lrm.rewards.pictures import BlackBars, Preparation
 from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
 from dina_lrm.stored import read_json
 
 if TYPE_CHECKING:
-    from transformers import CLIPConfig, CLIPTokenizer
+    from transformers import CLIPConfig, CLIPTokenizerFast
 
 CLIP_H: Final = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """Where the tokenizer of ViT-H/14 is published."""
@@ -66,9 +70,9 @@ def load_hpsv2(model: str) -> ClipScore:
     """
     name = f"hpsv2:{model}"
     if (Path(model) / "config.json").is_file():
-        return ClipScore(ClipTowers.load(model), name)
+        return ClipScore(_as_published(ClipTowers.load(model)), name)
     folder = locate_judge(model, marker="*.*", allow_patterns=("HPS_v2.1_compressed.pt", "*.json", "*.txt"))
-    return ClipScore(_towers(folder), name)
+    return ClipScore(_as_published(_towers(folder)), name)
 
 
 def _towers(folder: Path) -> ClipTowers:
@@ -81,21 +85,28 @@ def _towers(folder: Path) -> ClipTowers:
     tokenizer = clip_tokenizer(folder)
     model = CLIPModel(clip_config(shape, tokenizer))
     fill(model, dict(transformers_names(read_state_dict(file))), str(file))
-    return ClipTowers(ready(model), tokenizer, shape["vision_cfg"]["image_size"], CLIP_MEAN, CLIP_STD)
+    return ClipTowers(ready(model), tokenizer, Preparation(BlackBars(shape["vision_cfg"]["image_size"])))
 
 
-def clip_tokenizer(folder: Path) -> CLIPTokenizer:
+def _as_published(towers: ClipTowers) -> ClipTowers:
+    """Pictures and prompts as HPSv2's authors prepare them, whoever wrote the weights' folder."""
+    side = towers.model.config.vision_config.image_size
+    pixels = replace(towers.pixels, frame=BlackBars(side))
+    return replace(towers, pixels=pixels, tokenizer=reading_as_open_clip(towers.tokenizer), clean=open_clip_text)
+
+
+def clip_tokenizer(folder: Path) -> CLIPTokenizerFast:
     """The tokenizer in a folder, else that of ViT-H/14 from the hub."""
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizerFast
 
     files = ("tokenizer.json", "vocab.json")
     if any((folder / file).is_file() for file in files):
-        return CLIPTokenizer.from_pretrained(folder)
+        return CLIPTokenizerFast.from_pretrained(folder)
     patterns = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "config.json")
-    return CLIPTokenizer.from_pretrained(locate_judge(CLIP_H, allow_patterns=patterns))
+    return CLIPTokenizerFast.from_pretrained(locate_judge(CLIP_H, allow_patterns=patterns))
 
 
-def clip_config(shape: Mapping[str, Any], tokenizer: CLIPTokenizer) -> CLIPConfig:
+def clip_config(shape: Mapping[str, Any], tokenizer: CLIPTokenizerFast) -> CLIPConfig:
     """The transformers configuration of an open_clip shape; both use GELU and pool at the end-of-text token."""
     from transformers import CLIPConfig
 

@@ -2,6 +2,9 @@
 
     (mu, sigma) = MLP(h)        h: last state at the token <|Reward|>;  score = mu
 
+Two things are as its authors trained it, and not as Qwen2-VL does them: the tokens are numbered 0, 1, 2, ... on all
+three axes of the rotary positions, those of the picture too; and the picture is scaled to about 256 x 28 x 28 pixels.
+
 The published file has the weights of the whole model under the names of early releases of transformers. Configuration
 and processor are those of Qwen2-VL-7B-Instruct. The instruction is a text of its authors: it is read from
 `instruction.txt` beside the weights, or from their package `hpsv3` where that is installed.
@@ -9,7 +12,7 @@ and processor are those of Qwen2-VL-7B-Instruct. The instruction is a text of it
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 REWARD_TOKEN: Final = "<|Reward|>"
 PIXELS: Final = 256 * 28 * 28
 """Every image is scaled to about so many pixels."""
+SIDE: Final = 28
+"""Both sides are multiples of it: a token of the language model."""
+THINNEST: Final = 200
+"""The largest ratio of its sides that a picture may have."""
 _BASE: Final = "Qwen/Qwen2-VL-7B-Instruct"
 _BASE_FILES: Final = ("*.json", "*.txt", "*.jinja")
 _WEIGHTS: Final = ("HPSv3*.safetensors", "*.safetensors", "*.pth")
@@ -81,10 +88,15 @@ class HpsV3:
         return torch.stack(scores).to(inputs.device)
 
     def _score(self, image: Image.Image, prompt: str) -> Float32[Tensor, ""]:
-        # One at a time: padding would have to be kept from the rotary positions of every release of transformers
-        seen = self.images(images=[image], return_tensors="pt")
+        # Scaled here by Pillow: the file of the processor has limits of its own, which go before those it is given
+        scaled = image.resize(scaled_size(*image.size), Image.Resampling.BICUBIC)
+        seen = self.images(images=[scaled], do_resize=False, return_tensors="pt").to(self.model.device)
         tokens = self._tokens(prompt, int(seen["image_grid_thw"].prod()) // self.images.merge_size**2)
-        states = self.model(**seen.to(self.model.device), **self._text_inputs(tokens)).last_hidden_state[0]
+        batch = tokens[None].to(self.model.device)
+        numbers = torch.arange(len(tokens), device=batch.device).expand(3, 1, -1)
+        states = self.model(
+            input_ids=batch, attention_mask=torch.ones_like(batch), position_ids=numbers, **seen
+        ).last_hidden_state[0]
         at = (tokens == self.tokenizer.convert_tokens_to_ids(REWARD_TOKEN)).nonzero()
         assert len(at) == 1, f"{len(at)} reward tokens in the question"
         mu: Tensor = self.head(states[at[0, 0]].float())[0]
@@ -92,18 +104,30 @@ class HpsV3:
 
     def _tokens(self, prompt: str, places: int) -> Int64[Tensor, " tokens"]:
         """The question, with one image token for each of the places that the picture takes."""
+        for mark in (REWARD_TOKEN, _PICTURE):
+            if mark in prompt:
+                raise ValueError(f"{self.name}: the prompt {prompt[:60]!r} holds {mark}; accepted: prompts without it")
         content = [{"type": "image"}, {"type": "text", "text": self.instruction.format(text_prompt=prompt)}]
         asked = [{"role": "user", "content": content}]
         text = self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
         return self.tokenizer(text.replace(_PICTURE, _PICTURE * places), return_tensors="pt").input_ids[0]
 
-    def _text_inputs(self, tokens: Int64[Tensor, " tokens"]) -> dict[str, Tensor]:
-        batch = tokens[None].to(self.model.device)
-        given = {"input_ids": batch, "attention_mask": torch.ones_like(batch)}
-        # Later releases of transformers want to be told which tokens are a picture's; earlier ones look for themselves
-        if "mm_token_type_ids" in inspect.signature(type(self.model).forward).parameters:
-            given["mm_token_type_ids"] = (batch == self.model.config.image_token_id).long()
-        return given
+
+def scaled_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a picture as HPSv3 sees it: multiples of 28 near its shape, of about `PIXELS` in all.
+
+    Raises ValueError for a picture whose sides are more than 200 to 1.
+    """
+    if max(width, height) > THINNEST * min(width, height):
+        raise ValueError(f"hpsv3: a picture of {width} x {height} pixels; accepted: sides of at most {THINNEST} to 1")
+    near = [max(SIDE, round(length / SIDE) * SIDE) for length in (width, height)]
+    if near[0] * near[1] > PIXELS:
+        larger = math.sqrt(width * height / PIXELS)
+        near = [math.floor(length / larger / SIDE) * SIDE for length in (width, height)]
+    elif near[0] * near[1] < PIXELS:
+        smaller = math.sqrt(PIXELS / (width * height))
+        near = [math.ceil(length * smaller / SIDE) * SIDE for length in (width, height)]
+    return near[0], near[1]
 
 
 def current_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -158,7 +182,7 @@ def _readers(base: Path) -> tuple[PreTrainedTokenizerFast, BaseImageProcessor]:
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.add_special_tokens({"additional_special_tokens": [REWARD_TOKEN]}, replace_extra_special_tokens=False)
-    return tokenizer, AutoImageProcessor.from_pretrained(base, size={"shortest_edge": PIXELS, "longest_edge": PIXELS})
+    return tokenizer, AutoImageProcessor.from_pretrained(base)
 
 
 def _instruction(folder: Path) -> str:

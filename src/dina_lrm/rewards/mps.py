@@ -21,12 +21,13 @@ from torch.nn import functional as F
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
-from dina_lrm.rewards.clip import normalized, read_processor
 from dina_lrm.rewards.mps_cross import CrossTower
+from dina_lrm.rewards.pictures import Preparation
+from dina_lrm.rewards.processor_file import clip_preparation
 from dina_lrm.rewards.state_files import below, fill, only_file, read_state_dict, refuse_others
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel, CLIPTokenizer
+    from transformers import CLIPModel, CLIPTokenizerFast
 
 CONDITION: Final = (
     "light, color, clarity, tone, style, ambiance, artistry, shape, face, hair, hands, limbs, structure, instance, "
@@ -44,7 +45,9 @@ class Mps:
 
     clip: CLIPModel
     tower: CrossTower
-    tokenizer: CLIPTokenizer
+    tokenizer: CLIPTokenizerFast
+    pixels: Preparation
+    """From images in [0, 1] to what the vision model takes."""
     condition: str = CONDITION
     name: str = "mps"
     kind: ClassVar[RewardKind] = "pixel"
@@ -56,7 +59,7 @@ class Mps:
 
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """
-        from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+        from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
         folder = locate_judge(model, allow_patterns=("*.json", "*.txt", *_WEIGHTS[:2]))
         file = only_file(folder, *_WEIGHTS)
@@ -65,15 +68,15 @@ class Mps:
         refuse_others(tensors, ("model.", "cross_model."), str(file))
         fill(clip, below(tensors, "model."), f"{file}: model")
         fill(tower, below(tensors, "cross_model."), f"{file}: cross_model")
-        read_processor(folder)
-        return cls(ready(clip), ready(tower), CLIPTokenizer.from_pretrained(folder), name=f"mps:{model}")
+        tokenizer, pixels = CLIPTokenizerFast.from_pretrained(folder), clip_preparation(folder)
+        return cls(ready(clip), ready(tower), tokenizer, pixels, name=f"mps:{model}")
 
     def __call__(
         self, inputs: Float32[Tensor, "batch channels height width"], prompts: Sequence[str]
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1], one prompt each; warns, with counts, of prompts that CLIP does not read whole."""
         check_images(self.name, inputs, prompts)
-        pixels = normalized(inputs, self.clip.config.vision_config.image_size).to(self.clip.device)
+        pixels = self.pixels(inputs).to(self.clip.device)
         image = self.clip.visual_projection(self.clip.vision_model(pixels).last_hidden_state)
         words, text = self._words(prompts)
         seen = self.tower(image, words, self._mask(words))[:, 0]
