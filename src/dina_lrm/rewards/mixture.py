@@ -1,22 +1,31 @@
 """A weighted sum of rewards, each as a z-score so that their scales do not matter.
 
 r(x, c) = sum_i w_i (r_i(x, c) - mean_i) / std_i
+
+    mixture:FILE                            a JSON list of {"reward": NAME, "weight": w, "mean": m, "std": s}
+    mixture:FILE+python:MODULE.FUNCTION     the same, which may name that function: a file alone runs no code
+
+A mixture within a mixture is named relative to the file that holds it, and lies in its folder or below.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.rewards.base import Reward, RewardKind, load_reward
+from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import from_plain
+
+_FUNCTION: Final = "+python:"
+_MOST_ITEMS: Final = 64
+_MOST_DEEP: Final = 8
 
 
 @dataclass(frozen=True)
@@ -49,15 +58,38 @@ class Mixture:
 
     @classmethod
     def load(cls, model: str, loaded: Callable[[str], Reward] = load_reward) -> Mixture:
-        """A JSON file: a list of {"reward": NAME, "weight": w, "mean": m, "std": s}; `loaded` makes each of them."""
-        path = Path(model)
+        """The file "FILE", or "FILE+python:MODULE.FUNCTION" for one that names functions; `loaded` makes each reward.
+
+        Raises ValueError naming file and entry for what is no list of rewards, for a function that was not named in
+        `model`, for a mixture in another folder, in itself, or more than eight deep.
+        """
+        file, *functions = model.split(_FUNCTION)
+        allowed = {f"python:{function}" for function in functions}
+        return cls._read(Path(file), f"mixture:{model}", allowed, loaded, ())
+
+    @classmethod
+    def _read(
+        cls, path: Path, name: str, allowed: set[str], loaded: Callable[[str], Reward], above: tuple[Path, ...]
+    ) -> Mixture:
         if not path.is_file():
-            raise ValueError(f"mixture:{model}: no such file; accepted: a JSON list of rewards with weight, mean, std")
-        try:
-            items = tuple(from_plain(MixtureItem, row) for row in json.loads(path.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
-        return cls(items, tuple(loaded(item.reward) for item in items), f"mixture:{model}")
+            raise ValueError(f"mixture:{path}: no such file; accepted: a JSON list of rewards with weight, mean, std")
+        inside = (*above, path.resolve())
+        items = _items(path)
+        rewards: list[Reward] = []
+        for number, item in enumerate(items):
+            where = f"{path}, entry {number}: {item.reward!r}"
+            family, _, inner = item.reward.partition(":")
+            if family == "python" and item.reward not in allowed:
+                raise ValueError(
+                    f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
+                    f"yourself too, as mixture:{path}+{item.reward}"
+                )
+            if family == "mixture":
+                place = _within(path, inner, inside, where)
+                rewards.append(cls._read(place, f"mixture:{place}", allowed, loaded, inside))
+            else:
+                rewards.append(loaded(item.reward))
+        return cls(items, tuple(rewards), name)
 
     @property
     def kind(self) -> RewardKind:
@@ -81,3 +113,23 @@ class Mixture:
         pairs = zip(self.items, scores, strict=True)
         parts = [item.weight * (found.to(place) - item.mean) / item.std for item, found in pairs]
         return sum(parts[1:], start=parts[0])
+
+
+def _items(path: Path) -> tuple[MixtureItem, ...]:
+    found = read_json(path)
+    if not isinstance(found, list) or not 0 < len(found) <= _MOST_ITEMS:
+        raise ValueError(f"{path}: accepted: a JSON list of 1 to {_MOST_ITEMS} rewards with weight, mean, std")
+    return tuple(from_plain(MixtureItem, row, f"{path}, entry {number}") for number, row in enumerate(found))
+
+
+def _within(path: Path, inner: str, inside: Sequence[Path], where: str) -> Path:
+    """The file of a mixture within that of `path`."""
+    place = path.parent / inner
+    found = place.resolve()
+    if not found.is_relative_to(path.parent.resolve()):
+        raise ValueError(f"{where} lies elsewhere; accepted: a file in the folder {path.parent} or below")
+    if found in inside:
+        raise ValueError(f"{where} is within itself; accepted: mixtures that end")
+    if len(inside) >= _MOST_DEEP:
+        raise ValueError(f"{where} is more than {_MOST_DEEP} mixtures deep; accepted: fewer")
+    return place
