@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.cli.align import AlignArguments, _prompts, reward_term
@@ -103,17 +104,67 @@ def of(prompts, **more):
     return AlignArguments(prompts=str(prompts), out=prompts if prompts != "synthetic" else None, **more)
 
 
+def split(arguments):
+    found = _prompts(arguments, REFL)
+    return list(found.trained.prompts), list(found.shown.prompts), found.left_out
+
+
 def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
     file, few = tmp_path / "prompts.txt", tmp_path / "few.txt"
     file.write_text("".join(f"prompt {number}\n" for number in range(40)))
-    trained, shown = _prompts(of(file), REFL)
-    assert len(shown) == 16 and len(trained) == 24 and not set(trained) & set(shown)
-    trained, shown = _prompts(AlignArguments(prompts="synthetic", out=tmp_path), REFL)
+    trained, shown, left_out = split(of(file))
+    assert trained == [f"prompt {n}" for n in range(24)] and shown == [f"prompt {n}" for n in range(24, 40)]
+    assert left_out == 0
+    trained, shown, _ = split(AlignArguments(prompts="synthetic", out=tmp_path))
     assert len(set(trained)) == 2_000 and len(shown) == 16 and not set(trained) & set(shown)
     few.write_text("one\ntwo\n")
-    assert _prompts(of(few, look_prompts=str(file)), REFL) == (["one", "two"], [f"prompt {n}" for n in range(16)])
-    with pytest.raises(ValueError, match=r"2 lines, of which --looks.prompts holds back 16; accepted: at least 32"):
-        _prompts(of(few), REFL)
+    assert split(of(few, look_prompts=str(file))) == (["one", "two"], [f"prompt {n}" for n in range(16)], 0)
+    with pytest.raises(ValueError, match=r"2 different prompts, of which 16 are held back; accepted: 32 different"):
+        split(of(few))
+
+
+def test_copies_of_what_is_looked_at_are_not_trained_on_and_counted(tmp_path):
+    file = tmp_path / "prompts.txt"
+    lines = [f"prompt {number}" for number in range(40)]
+    file.write_text("\n".join(["PROMPT  39", *lines, "prompt 38", "prompt 0"]) + "\n")
+    trained, shown, left_out = split(of(file))
+    assert shown == [*(f"prompt {n}" for n in range(25, 38)), "prompt 39", "prompt 38", "prompt 0"]
+    assert not {text.casefold() for text in trained} & {text.casefold() for text in shown}
+    assert len(trained) + len(shown) + left_out == 43 and "PROMPT  39" not in trained and left_out == 3
+    trained, _, left_out = split(of(file, look_prompts=str(file)))
+    assert not set(trained) & {f"prompt {n}" for n in range(15)} and left_out == 18
+    same = tmp_path / "same.txt"
+    same.write_text("a ring\na ring\n")
+    with pytest.raises(ValueError, match="holds every prompt of --prompts, so that none is left to train on"):
+        split(of(same, look_prompts=str(same)))
+
+
+def test_all_prompts_that_are_too_long_are_counted_with_their_lines(tmp_path, capsys):
+    file = tmp_path / "prompts.txt"
+    long = " ".join(["ring"] * 90)
+    file.write_text("".join(f"{long} {n}\n" if n in (3, 8) else f"prompt {n}\n" for n in range(40)))
+    words = ["align", "refl", "synthetic", "--prompts", str(file), "--out", str(tmp_path / "run"), "--quiet"]
+    assert main([*words, "--looks.prompts", "16"]) == 2
+    told = capsys.readouterr().err
+    assert "2 of 40 prompts are longer than the text encoders read" in told and "prompts.txt, line 9" in told
+    assert "line 4" in told and "accepted: shorter ones" in told and not (tmp_path / "run").exists()
+
+
+def test_the_lora_of_a_run_is_written_for_other_tools_too(tmp_path, capsys):
+    words = ["align", "refl", "synthetic", "--prompts", "synthetic", "--steps", "2", "--batch-size", "4", "--quiet",
+             "--micro-batch", "4", "--ema-every", "1", "--looks.prompts", "2", "--looks.images", "1", "--looks.every",
+             "2", "--generator.sampling-steps", "4", "--refl.first", "2", "--refl.last", "3"]  # fmt: skip
+    unet = ["--generator.pretrained", "synthetic-unet", "--generator.guidance", "1", "--reward", "sharpness"]
+    target = tmp_path / "result.json"
+    given = [*words, *unet, "--out", str(tmp_path / "run"), "--export", "kohya", "--json", str(target)]
+    assert main(given) == 0
+    file = tmp_path / "run" / "lora-kohya.safetensors"
+    names = load_file(file).keys()
+    assert names and all(name.startswith("lora_unet_") for name in names)
+    assert json.loads(target.read_text())["export"] == str(file)
+    assert main([*words, "--out", str(tmp_path / "other"), "--export", "kohya"]) == 2
+    assert "export kohya: got a generator of the family 'sd3'" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_more_rewards_come_with_their_weights():

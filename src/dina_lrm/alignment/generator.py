@@ -144,12 +144,16 @@ class Generator:
         _check_not_cut(prompts, conditioning.truncated or ())
         return conditioning
 
-    def check_prompts(self, prompts: Sequence[str]) -> None:
-        """ValueError for what `encode_prompts` would refuse, by the tokens alone: before any of them is needed."""
+    def check_prompts(self, prompts: Sequence[str], places: Sequence[str] = ()) -> None:
+        """ValueError for what `encode_prompts` would refuse, by the tokens alone, before any of them is needed.
+
+        It counts all and names the first few, with their `places` where as many are given as prompts.
+        """
         _check_not_empty(prompts)
+        cuts: list[str | None] = []
         for start in range(0, len(prompts), _TOKENISED):
-            some = prompts[start : start + _TOKENISED]
-            _check_not_cut(some, self.backbone.cut_prompts(some))
+            cuts += self.backbone.cut_prompts(prompts[start : start + _TOKENISED])
+        _check_not_cut(prompts, cuts, places)
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
         """The velocity at one noise level, guided as its pipeline does without a negative prompt; none up to 1."""
@@ -318,7 +322,11 @@ def _check_not_empty(prompts: Sequence[str]) -> None:
         raise ValueError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
 
 
-def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None]) -> None:
-    for prompt, cut in zip(prompts, cuts, strict=False):
-        if cut:
-            raise ValueError(f"prompt {prompt[:60]!r} is longer than the text encoders read: {cut}")
+def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None], places: Sequence[str] = ()) -> None:
+    named = places if len(places) == len(prompts) else [f"prompt {number}" for number in range(1, len(prompts) + 1)]
+    found = [f"{named[n]}, {prompts[n][:60]!r}: {cut}" for n, cut in enumerate(cuts) if cut]
+    if found:
+        raise ValueError(
+            f"{len(found)} of {len(prompts)} prompts are longer than the text encoders read ({'; '.join(found[:3])}); "
+            "accepted: shorter ones, or a larger prompt_length where the generator has a long text encoder"
+        )

@@ -157,7 +157,8 @@ def _converted(tensors: Mapping[str, Tensor], pipeline: DiffusionPipeline) -> di
     try:
         found = pipeline.lora_state_dict(dict(tensors), **more)
     except Exception as error:
-        raise ValueError(f"diffusers cannot translate it ({str(error).splitlines()[0][:200]})") from error
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"diffusers cannot translate it ({told})") from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     return {**named, **{name: torch.as_tensor(float(value)) for name, value in (alphas or {}).items()}}
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -25,8 +25,11 @@ from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.lock import check_free
 
 if TYPE_CHECKING:
+    from dina_lrm.alignment.generator import Generator
     from dina_lrm.alignment.looks import Look
     from dina_lrm.alignment.processes import Processes
+    from dina_lrm.backbones.lora_export import Layout
+    from dina_lrm.data.held_out import HeldOut
 
 SYNTHETIC_PROMPTS = 2_000
 """How many prompts of the synthetic world a run draws from."""
@@ -50,6 +53,9 @@ class AlignArguments(CommonArguments):
     """Rewards beside those, each NAME or NAME=WEIGHT."""
     device: str | None = None
     """Where to compute; by default a GPU where there is one."""
+    export: Literal["kohya", "comfyui"] | None = None
+    """Write the LoRA for other tools too, as OUT/lora-kohya.safetensors or OUT/lora-comfyui.safetensors: kohya's
+    layout of Stable Diffusion and FLUX, or what ComfyUI reads of all families but SANA."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest checkpoint in --out; start when there is none."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -74,19 +80,20 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     chosen = tuple(reward_term("--reward", text) for text in arguments.reward) or config.rewards
     beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
     config = replace(config, rewards=(*chosen, *beside))
-    prompts, shown = _prompts(arguments, config)
+    held = _prompts(arguments, config)
     from dina_lrm.alignment.processes import Processes
 
     device = chosen_device(arguments.device)
     processes, clock = Processes(cpu=device == "cpu"), Clock()
     if not arguments.dry_run:
-        return _run(config, prompts, shown, arguments.out, device, processes, arguments, clock)
+        return _run(config, held, arguments.out, device, processes, arguments, clock)
     with tempfile.TemporaryDirectory() as folder:
         few = config.smallest(processes.count)
-        some, place = shown[: max(2, few.micro_batch)], Path(folder) / "run"
-        found = _run(few, prompts, some, place, device, processes, arguments, clock)
+        some = list(range(min(max(2, few.micro_batch), len(held.shown.prompts))))
+        less = replace(held, shown=held.shown.take(some))
+        found = _run(few, less, Path(folder) / "run", device, processes, arguments, clock)
     quiet = arguments.quiet or not processes.main
-    return {**found, **expected_cost(config, few.batch_size, len(shown), clock, device, quiet)}
+    return {**found, **expected_cost(config, few.batch_size, len(held.shown.prompts), clock, device, quiet)}
 
 
 def reward_term(option: str, text: str) -> RewardTerm:
@@ -102,8 +109,7 @@ def reward_term(option: str, text: str) -> RewardTerm:
 
 def _run(
     config: AlignConfig,
-    prompts: list[str],
-    shown: list[str],
+    held: HeldOut,
     out: Path,
     device: str,
     processes: Processes,
@@ -111,6 +117,7 @@ def _run(
     clock: Clock,
 ) -> dict[str, object]:
     from dina_lrm.alignment.trainer import AlignmentRun
+    from dina_lrm.backbones.lora_export import check_export
     from dina_lrm.recipes.generators import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
     from dina_lrm.runs.stopping import stop_on_signals
@@ -136,6 +143,12 @@ def _run(
         write_sample_sheet(out, look)
 
     generator = loaded_generator(config.generator, device, config.seed)
+    if arguments.export is not None:
+        check_export(arguments.export, generator.backbone.config.family)
+    if held.left_out:
+        say.print(f"{held.left_out} of --prompts are left out: their text is that of a prompt that is looked at")
+    generator.check_prompts([*held.trained.prompts, *held.shown.prompts], [*held.trained.places, *held.shown.places])
+    prompts, shown = list(held.trained.prompts), list(held.shown.prompts)
     aligned = AlignmentRun(
         config, generator, prompts, shown, out, arguments.resume, processes, lambda text: say.print(text)
     )
@@ -161,6 +174,9 @@ def _run(
     say.print(f"LoRA: {out / 'lora'}")
     say.print(f"Report: {page}")
     found |= {"lora": str(out / "lora"), "report": str(page)}
+    if arguments.export is not None and processes.main:
+        found["export"] = str(_exported(arguments.export, out, generator))
+        say.print(f"LoRA for {arguments.export}: {found['export']}")
     if outcome.stopped:
         kept = f"; {out / 'lora'} is that of step {outcome.lora_step}"
         told = outcome.stopped.removesuffix(".")
@@ -168,23 +184,40 @@ def _run(
     return found
 
 
+def _exported(layout: Layout, out: Path, generator: Generator) -> Path:
+    from dina_lrm.alignment.tuned import WEIGHTS
+    from dina_lrm.backbones.lora_export import write_export
+
+    file = out / f"lora-{layout}.safetensors"
+    write_export(out / "lora" / WEIGHTS, file, layout, generator.backbone, generator.pipeline)
+    return file
+
+
 def look_line(look: Look) -> dict[str, object]:
     """A look in one line: means of judges, the truth where it is known, and what the trainer added."""
     return {"step": look.step, "images": len(look.images), **look.means()}
 
 
-def _prompts(arguments: AlignArguments, config: AlignConfig) -> tuple[list[str], list[str]]:
+def _prompts(arguments: AlignArguments, config: AlignConfig) -> HeldOut:
     """Prompts to train on, and others to look at."""
     from dina_lrm.cli.prompts import prompts_of
+    from dina_lrm.data.held_out import hold_out_last, without
 
     wanted, seeds = config.looks.prompts, [config.seed, 7]
     drawn = SYNTHETIC_PROMPTS + (wanted if arguments.look_prompts is None else 0)
-    prompts = list(prompts_of(arguments.prompts, seeds, drawn).prompts)
-    if arguments.look_prompts is not None:
-        return prompts, list(prompts_of(arguments.look_prompts, [config.seed, 8], wanted).prompts[:wanted])
-    if len(prompts) < 2 * wanted:
+    prompts = prompts_of(arguments.prompts, seeds, drawn)
+    if arguments.look_prompts is None:
+        try:
+            return hold_out_last(prompts, wanted)
+        except ValueError as error:
+            raise UserError(
+                f"--prompts {arguments.prompts}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
+            ) from error
+    looks = prompts_of(arguments.look_prompts, [config.seed, 8], wanted)
+    found = without(prompts, looks.take(list(range(min(wanted, len(looks.prompts))))))
+    if not found.trained.prompts:
         raise UserError(
-            f"--prompts {arguments.prompts}: {len(prompts)} lines, of which --looks.prompts holds back {wanted}; "
-            f"accepted: at least {2 * wanted} lines, fewer --looks.prompts, or --look-prompts FILE"
+            f"--look-prompts {arguments.look_prompts}: holds every prompt of --prompts, so that none is left to train "
+            "on; accepted: other prompts"
         )
-    return prompts[:-wanted], prompts[-wanted:]
+    return found

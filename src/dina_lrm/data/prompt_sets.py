@@ -24,16 +24,21 @@ _COMPOSITIONAL: Final = "_val.txt"
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts in their order, at least one and none empty; `groups` says for each grouping where each one belongs."""
+    """Prompts in their order, none empty; `groups` says for each grouping where each one belongs.
+
+    `places` are their files and lines, for those who refuse one; () for prompts that are in no file.
+    """
 
     name: str
     prompts: tuple[str, ...]
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    places: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, rows: list[int]) -> PromptSet:
         """The prompts of those rows."""
         groups = {name: tuple(values[row] for row in rows) for name, values in self.groups.items()}
-        return PromptSet(self.name, tuple(self.prompts[row] for row in rows), groups)
+        places = tuple(self.places[row] for row in rows) if self.places else ()
+        return PromptSet(self.name, tuple(self.prompts[row] for row in rows), groups, places)
 
 
 def read_prompt_set(path: Path) -> PromptSet:
@@ -51,24 +56,27 @@ def read_prompt_set(path: Path) -> PromptSet:
         return _compositional(path)
     if path.suffix.lower() in FORMATS:
         return _table(path)
-    return PromptSet(path.stem, tuple(_lines(path)))
+    found = _lines(path)
+    return PromptSet(path.stem, tuple(found.values()), places=tuple(found))
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> dict[str, str]:
+    """The prompts by their places."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-    found = [_prompt(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
-    return _some(path, found)
+    places = [f"{path}, line {number}" for number in range(1, len(lines) + 1)]
+    return {place: _prompt(place, line) for place, line in zip(_some(path, places), lines, strict=True)}
 
 
 def _compositional(folder: Path) -> PromptSet:
     files = sorted(folder.glob(f"*{_COMPOSITIONAL}"))
     if not files:
         raise ValueError(f"{folder}: holds no *{_COMPOSITIONAL}, as the folder of T2I-CompBench's prompts does")
-    found = [(line, file.name.removesuffix(_COMPOSITIONAL)) for file in files for line in _lines(file)]
-    return PromptSet(folder.name, tuple(line for line, _ in found), {"Category": tuple(name for _, name in found)})
+    found = [(*item, file.name.removesuffix(_COMPOSITIONAL)) for file in files for item in _lines(file).items()]
+    places, lines, names = zip(*found, strict=True)
+    return PromptSet(folder.name, lines, {"Category": names}, places)
 
 
 def _table(path: Path) -> PromptSet:
@@ -79,7 +87,8 @@ def _table(path: Path) -> PromptSet:
         raise ValueError(f"{path}: the columns are {', '.join(first)}; accepted: one of {', '.join(PROMPT_COLUMNS)}")
     groups = [name for name in GROUP_COLUMNS if name in first]
     prompts = tuple(_prompt(row.where, _cell(row, column)) for row in rows)
-    return PromptSet(path.stem, prompts, {name: tuple(_cell(row, name) for row in rows) for name in groups})
+    belongs: dict[str, tuple[str, ...]] = {name: tuple(_cell(row, name) for row in rows) for name in groups}
+    return PromptSet(path.stem, prompts, belongs, tuple(row.where for row in rows))
 
 
 def _cell(row: Row, column: str) -> str:
