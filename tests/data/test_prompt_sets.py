@@ -51,6 +51,12 @@ def test_a_folder_of_compositional_prompts_has_its_files_as_categories(tmp_path)
     assert found.groups == {"Category": ("color", "color", "numeracy")}
 
 
+@pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_only_line_feeds_end_a_prompt(letter, tmp_path):
+    (tmp_path / "mine.txt").write_bytes(f"\ufeffa red{letter}ring\r\na blue bar".encode())
+    assert read_prompt_set(tmp_path / "mine.txt").prompts == (f"a red{letter}ring", "a blue bar")
+
+
 def test_lines_of_a_text_file_have_no_groups(tmp_path):
     (tmp_path / "mine.txt").write_text("a red ring\r\n a blue bar \n")
     assert read_prompt_set(tmp_path / "mine.txt") == PromptSet("mine", ("a red ring", "a blue bar"))
@@ -61,6 +67,9 @@ def test_lines_of_a_text_file_have_no_groups(tmp_path):
     [
         ("a.txt", "a ring\n\na bar\n", r"a\.txt, line 2 is empty"),
         ("a.txt", "", r"a\.txt: holds no prompts"),
+        ("a.txt", "a ring\n\n", r"a\.txt, line 2 is empty"),
+        ("a.txt", "a ring\ra bar\r", r"a\.txt, line 1 holds a carriage return"),
+        ("a.txt", "a\0 \0r\0", r"a\.txt, line 1 holds a zero byte, as UTF-16 does"),
         ("a.tsv", "Prompt\tCategory\n", r"a\.tsv: holds no prompts"),
         ("a.tsv", "Prompt\tCategory\nbond\tAbstract\n \tArts\n", r"a\.tsv, line 3 is empty"),
         ("a.tsv", "Prompt\tCategory\nbond\n", r"a\.tsv, line 2: 1 cells, but the header names 2 columns"),

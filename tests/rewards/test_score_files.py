@@ -1,5 +1,8 @@
 import csv
+import io
 import shutil
+import struct
+import zlib
 
 import pytest
 import torch
@@ -8,7 +11,9 @@ from PIL import Image
 from dina_lrm.images import png_bytes
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.score_files import score_files, weights_hash
+from dina_lrm.rewards.score_formats import FORMATS, read_parquet
 from dina_lrm.rewards.score_rows import ScoreRow
+from dina_lrm.runs.lock import one_writer
 from tests.models import tiny_reward_model
 
 
@@ -72,7 +77,8 @@ def test_a_second_run_tries_failed_rows_only_and_adds_new_ones(model, rows, tmp_
     picture(5).save(tmp_path / "absent.png")
     scored = counted(model, "encode_images", monkeypatch)
     summary = score_files(model, rows, out)
-    assert (summary.already, summary.scored, summary.failed, summary.retried, sum(scored)) == (2, 2, 1, 2, 2)
+    # The fifth row is the first one's picture and prompt: its score is known
+    assert (summary.already, summary.scored, summary.failed, summary.retried, sum(scored)) == (3, 1, 1, 2, 1)
     assert sorted(row["image"] for row in read(out)) == sorted(row.image for row in rows)
     assert score_files(model, rows, out).already == 4
 
@@ -93,7 +99,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_table(model, rows, tmp_path,
     with pytest.raises(StopError):
         score_files(model, good, stopped, batch_size=1, progress=stop)
     summary = score_files(model, good, stopped, batch_size=1)
-    assert (summary.already, summary.scored) == (2, 1)
+    assert (summary.already, summary.scored, summary.changed, summary.unknown) == (3, 0, 0, 0)
     assert stopped.read_bytes() == straight.read_bytes()
 
 
@@ -161,6 +167,112 @@ def test_truncated_prompts_are_told_and_progress_counts_rows(model, rows, tmp_pa
     summary = score_files(model, given, tmp_path / "s.csv", batch_size=1, progress=lambda *done: seen.append(done))
     assert summary.truncated == ("a red cube " * 9,)
     assert seen == [(1, 2), (2, 2)]
+
+
+def scores_of(path):
+    return {row["image"]: row["score"] for row in read(path)}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_picture_made_anew_under_its_name_is_scored_again(model, rows, tmp_path, suffix):
+    given = [rows[0], rows[2]]
+    score_files(model, given, tmp_path / f"s{suffix}")
+    picture(9).save(tmp_path / "a.png")
+    summary = score_files(model, given, tmp_path / f"s{suffix}")
+    assert (summary.already, summary.scored, summary.changed) == (1, 1, 1)
+    score_files(model, given, tmp_path / f"fresh{suffix}")
+    again, fresh = ([row.image for row in table(tmp_path / f"{name}{suffix}")] for name in ("s", "fresh"))
+    assert sorted(again) == sorted(fresh) == ["a.png", "b.png"]
+    assert set(table(tmp_path / f"s{suffix}")) == set(table(tmp_path / f"fresh{suffix}"))
+    assert score_files(model, given, tmp_path / f"s{suffix}").already == 2
+
+
+def table(path):
+    return read_parquet(path) if path.suffix == ".parquet" else FORMATS[path.suffix].read(path)
+
+
+def test_pictures_that_change_places_keep_their_scores_and_nothing_is_computed(model, tmp_path, monkeypatch):
+    first, second = png_bytes(picture(1)), png_bytes(picture(2))
+    given = [ScoreRow("row 1", "p", first), ScoreRow("row 2", "p", second)]
+    score_files(model, given, tmp_path / "s.csv")
+    before = scores_of(tmp_path / "s.csv")
+    encoded = counted(model, "encode_images", monkeypatch)
+    summary = score_files(model, [ScoreRow("row 1", "p", second), ScoreRow("row 2", "p", first)], tmp_path / "s.csv")
+    assert (summary.changed, summary.already, encoded) == (2, 2, [])
+    assert scores_of(tmp_path / "s.csv") == {"row 1": before["row 2"], "row 2": before["row 1"]}
+
+
+def test_rows_that_are_not_asked_for_stay(model, rows, tmp_path):
+    score_files(model, [rows[0]], tmp_path / "s.csv")
+    score_files(model, [rows[2]], tmp_path / "s.csv")
+    assert [row["image"] for row in read(tmp_path / "s.csv")] == ["a.png", "b.png"]
+
+
+def test_a_table_of_an_earlier_version_is_scored_again_and_a_picture_that_is_gone_keeps_its_score(
+    model, rows, tmp_path
+):
+    out, given = tmp_path / "s.csv", [rows[0], rows[2]]
+    score_files(model, given, out)
+    fresh = out.read_bytes()
+    lines = out.read_text().splitlines()
+    out.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines).replace(",1.", ",7.").replace(",-", ",7"))
+    (tmp_path / "b.png").rename(tmp_path / "elsewhere.png")
+    summary = score_files(model, given, out)
+    assert (summary.unknown, summary.gone, summary.scored, summary.already) == (1, 1, 1, 1)
+    assert {row["image"]: bool(row["content"]) for row in read(out)} == {"a.png": True, "b.png": False}
+    (tmp_path / "elsewhere.png").rename(tmp_path / "b.png")
+    assert score_files(model, given, out).unknown == 1
+    assert out.read_bytes() == fresh
+
+
+def test_two_writers_of_one_table_are_one_and_a_refusal(model, rows, tmp_path):
+    with one_writer(tmp_path / "s.csv"), pytest.raises(ValueError, match="another process is writing there"):
+        score_files(model, rows, tmp_path / "s.csv")
+    assert score_files(model, rows, tmp_path / "s.csv").rows == 5
+    assert sorted(path.name for path in tmp_path.glob("*s.csv*")) == ["s.csv", "s.csv.settings.json"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; accepted: whole numbers of at least 1"),
+        ({"seed": 2**64}, "seed is 18446744073709551616; accepted"),
+        ({"noise_level": float("nan")}, "noise_level is nan"),
+        ({"noise_level": (0.2, 1.5)}, r"noise_level is 1\.5"),
+        ({"noise_level": ()}, "noise_level is an empty list"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_a_table_is_begun(model, rows, tmp_path, setting, told):
+    with pytest.raises(ValueError, match=told):
+        score_files(model, rows, tmp_path / "s.csv", **setting)
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_resized_pictures_and_unused_profiles_are_counted_and_large_ones_do_not_change(model, tmp_path):
+    wide = png_bytes(picture(3, (90, 30)))
+    buffer = io.BytesIO()
+    picture(4).save(buffer, "PNG", icc_profile=b"none")
+    given = [ScoreRow("wide", "p", wide), ScoreRow("profile", "p", buffer.getvalue())]
+    summary = score_files(model, given, tmp_path / "s.csv")
+    assert (summary.resized, summary.unused_profiles) == (1, 1)
+    with pytest.warns(UserWarning, match="resized"):
+        alone = model.score([wide], "p")
+    assert float(read(tmp_path / "s.csv")[0]["score"]) == pytest.approx(float(alone[0]), rel=1e-4)
+
+
+def test_a_picture_of_any_kind_of_damage_costs_itself_alone(model, rows, tmp_path):
+    thin = struct.pack(">IIBBBBB", 1, 400_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + thin + struct.pack(">I", zlib.crc32(b"IHDR" + thin))
+    given = [
+        ScoreRow("thin", "p", b"\x89PNG\r\n\x1a\n" + chunk),
+        ScoreRow("script", "p", b"%!PS-Adobe-3.0 EPSF-3.0"),
+        ScoreRow("empty", "p", b""),
+        ScoreRow("none", "p", None, "no image: the cell holds nothing"),
+        rows[0],
+    ]
+    summary = score_files(model, given, tmp_path / "s.csv")
+    assert (summary.failed, summary.scored) == (4, 1)
+    assert [bool(row["error"]) for row in read(tmp_path / "s.csv")] == [True] * 4 + [False]
 
 
 def test_the_hash_of_a_model_folder_follows_its_weights(model, tmp_path):

@@ -3,13 +3,14 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dina_lrm.rewards.score_log import ScoredRow, ScoreLog
+from dina_lrm.rewards.score_formats import ScoredRow, read_parquet
+from dina_lrm.rewards.score_log import ScoreLog, check_table
 
 SETTINGS = {"model": "synthetic", "noise_level": [0.4], "seed": 0}
 ROWS = [
-    ScoredRow("a.png", 'a "red",\nround\u2028thing', 1.25, -0.5),
+    ScoredRow("a.png", 'a "red",\nround\u2028thing', 1.25, -0.5, content="0a"),
     ScoredRow("b.png", "p", error="not a readable image, at all"),
-    ScoredRow("c.png", "p", -0.1, 2e-9),
+    ScoredRow("c.png", "p\rq", -0.1, 2e-9, content="0c"),
 ]
 SUFFIXES = pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 
@@ -18,16 +19,22 @@ def growing(path):
     return path.with_name(path.name + ".partial.jsonl") if path.suffix == ".parquet" else path
 
 
-@SUFFIXES
-def test_what_was_scored_is_known_again_and_errors_are_tried_again(tmp_path, suffix):
-    path = tmp_path / "below" / f"scores{suffix}"
+def begun(path):
     log = ScoreLog(path, SETTINGS)
+    log.begin(())
+    return log
+
+
+@SUFFIXES
+def test_every_row_is_read_back_as_it_was_growing_and_finished(tmp_path, suffix):
+    path = tmp_path / "below" / f"scores{suffix}"
+    log = begun(path)
     log.append(ROWS[:2])
     log.append(ROWS[2:])
-    for finished in (False, True):
+    for _ in range(2):
         again = ScoreLog(path, SETTINGS)
-        assert again.scored == {(row.image, row.prompt): 1 for row in (ROWS[0], ROWS[2])}
-        assert again.retried == (0 if finished else 1)
+        assert again.rows == ROWS
+        again.begin(again.rows)
         again.finish()
     assert path.exists()
 
@@ -35,22 +42,23 @@ def test_what_was_scored_is_known_again_and_errors_are_tried_again(tmp_path, suf
 @SUFFIXES
 def test_the_file_holds_every_value(tmp_path, suffix):
     path = tmp_path / f"scores{suffix}"
-    log = ScoreLog(path, SETTINGS)
+    log = begun(path)
     log.append(ROWS)
     log.finish()
     if suffix == ".parquet":
-        assert [ScoredRow(**row) for row in pq.read_table(path).to_pylist()] == ROWS
+        assert pq.read_table(path).column_names[:5] == ["image", "prompt", "score", "z", "error"]
+        assert read_parquet(path) == ROWS
         assert not growing(path).exists()
     if suffix == ".jsonl":
         assert [ScoredRow(**json.loads(line)) for line in path.read_text().split("\n")[:-1]] == ROWS
     if suffix == ".csv":
-        assert path.read_text().startswith("image,prompt,score,z,error\na.png,")
+        assert path.read_text().startswith("image,prompt,score,z,error,content\na.png,")
 
 
 @SUFFIXES
 def test_a_row_that_was_cut_off_anywhere_is_scored_again(tmp_path, suffix):
     path = tmp_path / f"scores{suffix}"
-    log = ScoreLog(path, SETTINGS)
+    log = begun(path)
     log.append(ROWS[2:])
     whole = len(growing(path).read_bytes())
     log.append(ROWS[:1])
@@ -58,7 +66,8 @@ def test_a_row_that_was_cut_off_anywhere_is_scored_again(tmp_path, suffix):
     for end in range(whole, len(full)):
         growing(path).write_bytes(full[:end])
         again = ScoreLog(path, SETTINGS)
-        assert list(again.scored) == [("c.png", "p")], full[:end]
+        assert again.rows == ROWS[2:], full[:end]
+        again.begin(again.rows)
         again.append(ROWS[:1])
         assert growing(path).read_bytes() == full
 
@@ -66,7 +75,7 @@ def test_a_row_that_was_cut_off_anywhere_is_scored_again(tmp_path, suffix):
 @SUFFIXES
 def test_scores_of_other_settings_are_never_mixed(tmp_path, suffix):
     path = tmp_path / f"scores{suffix}"
-    ScoreLog(path, SETTINGS).append(ROWS)
+    begun(path).append(ROWS)
     before = growing(path).read_bytes()
     with pytest.raises(
         ValueError, match=r"other settings: noise_level was \[0\.4\], now \[0\.2, 0\.5\]\. Give another"
@@ -92,3 +101,18 @@ def test_a_file_of_unknown_origin_is_left_alone(tmp_path):
 def test_an_unknown_format_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"unknown format '\.xls'; accepted: \.csv, \.jsonl, \.parquet"):
         ScoreLog(tmp_path / "scores.xls", SETTINGS)
+
+
+@pytest.mark.parametrize("made", ["folder", "below a file"])
+def test_a_table_that_cannot_be_written_is_refused_before_anything_else(made, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.mkdir() if made == "folder" else (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"is no file|file is a file"):
+        check_table(path if made == "folder" else tmp_path / "file" / "scores.csv")
+
+
+def test_settings_that_are_torn_are_named(tmp_path):
+    begun(tmp_path / "scores.csv")
+    (tmp_path / "scores.csv.settings.json").write_text("")
+    with pytest.raises(ValueError, match=r"scores\.csv\.settings\.json: not a JSON value"):
+        ScoreLog(tmp_path / "scores.csv", SETTINGS)

@@ -1,5 +1,9 @@
 import json
+import os
+import tracemalloc
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dina_lrm.rewards.score_rows import ScoreRow, read_score_rows
@@ -19,18 +23,18 @@ def told(rows):
 
 
 def test_a_folder_is_searched_below_and_sorted_and_names_are_relative(folder):
-    rows = read_score_rows(folder, "a red cube")
+    rows = list(read_score_rows(folder, "a red cube"))
     assert told(rows) == [("a.JPG", "a red cube"), ("b.png", "a red cube"), ("below/c.webp", "a red cube")]
     assert rows[2].source == folder / "below" / "c.webp"
 
 
 def test_a_single_image(folder):
-    assert read_score_rows(folder / "b.png", "p") == [ScoreRow("b.png", "p", folder / "b.png")]
+    assert list(read_score_rows(folder / "b.png", "p")) == [ScoreRow("b.png", "p", folder / "b.png")]
 
 
 def test_prompts_of_a_text_file_are_one_for_each_or_one_for_all(folder, tmp_path):
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("one\ntwo\n\nthree\n")
+    prompts.write_text("one\ntwo\nthree\n")
     assert [row.prompt for row in read_score_rows(folder, str(prompts))] == ["one", "two", "three"]
     prompts.write_text("only")
     assert [row.prompt for row in read_score_rows(folder, str(prompts))] == ["only"] * 3
@@ -84,6 +88,7 @@ def test_a_misspelled_column_does_not_become_the_prompt(table):
             r"line 2: no image; give its path in a column 'image' \(columns: picture, prompt\)",
         ),
         ("image,prompt\na.png\n", "line 2: 1 cells, but the header names 2"),
+        ("picture,prompt\n", "holds no images"),
         ("image,prompt\n", "holds no images"),
     ],
 )
@@ -104,4 +109,70 @@ def test_what_is_not_there_is_named(tmp_path, folder):
 
 
 def test_a_very_long_prompt_is_no_path(folder):
-    assert read_score_rows(folder, "red " * 2000)[0].prompt == "red " * 2000
+    assert next(iter(read_score_rows(folder, "red " * 2000))).prompt == "red " * 2000
+
+
+def parquet(path, images):
+    rows = [{"image": image, "prompt": "p"} for image in images]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def test_bytes_come_before_the_path_that_they_came_from(tmp_path):
+    table = parquet(tmp_path / "t.parquet", [{"bytes": b"x", "path": "0.png"}, {"bytes": None, "path": "1.png"}])
+    assert list(read_score_rows(table)) == [
+        ScoreRow("0.png", "p", b"x"),
+        ScoreRow("1.png", "p", tmp_path / "1.png"),
+    ]
+    table = parquet(tmp_path / "u.parquet", [b"x", b"y"])
+    assert list(read_score_rows(table)) == [ScoreRow("row 1", "p", b"x"), ScoreRow("row 2", "p", b"y")]
+
+
+def test_a_cell_without_a_picture_is_a_row_with_an_error(tmp_path):
+    rows = list(read_score_rows(parquet(tmp_path / "t.parquet", [b"x", None, b""])))
+    assert [row.source for row in rows] == [b"x", None, None]
+    assert all("no image: the cell holds nothing" in row.fault for row in rows[1:])
+    (tmp_path / "t.csv").write_text("image,prompt\n,p\na.png,p\n")
+    first, second = read_score_rows(tmp_path / "t.csv")
+    assert first.fault is not None and first.image == "line 2" and second.source == tmp_path / "a.png"
+
+
+def test_pictures_in_a_table_are_never_all_in_memory(tmp_path):
+    rows, size = 640, 40_000
+    schema = pa.schema([("image", pa.binary()), ("prompt", pa.string())])
+    with pq.ParquetWriter(tmp_path / "t.parquet", schema, compression="none") as writer:
+        for _ in range(rows // 32):
+            images = [os.urandom(size) for _ in range(32)]
+            writer.write_table(pa.table({"image": images, "prompt": ["p"] * 32}, schema=schema))
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    read = read_score_rows(tmp_path / "t.parquet")
+    assert tracemalloc.get_traced_memory()[1] < 10 * size
+    most = 0
+    for row in read:
+        assert len(row.source) == size
+        most = max(most, tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before)
+    tracemalloc.stop()
+    assert most < rows * size / 2
+    assert len(read) == len(list(read)) == rows
+
+
+def test_long_texts_in_the_place_of_paths_are_short_names(tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps({"image": "data:image/png;base64," + "A" * 9000, "prompt": "p"}))
+    assert len(next(iter(read_score_rows(tmp_path / "t.jsonl"))).image) < 200
+
+
+def test_names_that_are_no_text_are_rows_with_an_escaped_name(folder):
+    name = os.fsdecode(b"caf\xe9.png")
+    (folder / name).touch()
+    rows = {row.image: row.source for row in read_score_rows(folder, "p")}
+    assert rows["caf\\xe9.png"] == folder / name
+
+
+def test_what_is_left_out_is_counted_and_told_where_nothing_is_left(folder, tmp_path):
+    rows = read_score_rows(folder, "p")
+    assert (len(rows), rows.scan.found, rows.scan.left_out) == (3, 4, {"called .txt": 1})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.heic").touch()
+    with pytest.raises(ValueError, match=r"holds no images; accepted: .*\(1 left out: 1 called \.heic"):
+        read_score_rows(tmp_path / "other", "p")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
     from dina_lrm.data.prompt_sets import PromptSet
 
 SYNTHETIC = "synthetic"
-_SUFFIXES = (".txt", ".tsv", ".csv", ".md", ".json", ".jsonl", ".parquet")
 
 
 def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
@@ -32,14 +30,11 @@ def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
 
 def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
     """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
-    if len(given) == 1 and given[0] and (given[0] == SYNTHETIC or os.path.exists(given[0]) or _like_a_file(given[0])):
+    from dina_lrm.data.prompt_sets import names_a_file
+
+    if len(given) == 1 and (given[0] == SYNTHETIC or names_a_file(given[0])):
         return list(prompts_of(given[0], seeds, count).prompts)
-    files = [text for text in given if _like_a_file(text) or os.path.isfile(text)]
-    if files:
-        raise ValueError(f"--prompts {files[0]}: names a file among several prompts; accepted: one file, or prompts")
+    for text in given:
+        if names_a_file(text):
+            raise ValueError(f"--prompts {text}: names a file among several prompts; accepted: one file, or prompts")
     return list(given)
-
-
-def _like_a_file(text: str) -> bool:
-    """A mistyped name of a file is no prompt."""
-    return text.endswith(_SUFFIXES) or ("/" in text and not any(letter.isspace() for letter in text))

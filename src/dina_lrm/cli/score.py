@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, chosen_device, console, progress
 from dina_lrm.cli.levels import parsed_levels
 
+if TYPE_CHECKING:
+    from dina_lrm.rewards.score_files import ScoreSummary
+    from dina_lrm.rewards.score_rows import ScoreRows
+
 
 @dataclass
 class Arguments(CommonArguments):
-    """Score images for prompts into a table with the columns image, prompt, score, z, error.
+    """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are
-    never mixed in. An image that cannot be scored is in the table with its error, and the exit code is 1.
+    never mixed in. A score belongs to what the image holds (`content` is its SHA-256): one that was made anew under its
+    name is scored again. An image that cannot be scored is in the table with its error, and the exit code is 1.
 
     Example:
         dina-lrm score --images pictures --prompts "a red cube" --model synthetic --out scores.csv
@@ -27,8 +34,8 @@ class Arguments(CommonArguments):
     out: Path
     """The table to write: .csv, .jsonl or .parquet."""
     prompts: str | None = None
-    """A text for all images; a text file with one prompt a line; a table with the columns image and prompt; or, for a
-    table of images, the column that holds the prompts (by default `prompt`)."""
+    """A text for all images; a text file with one prompt a line; a table with the columns image and prompt, where an
+    image may have several; or, for a table of images, the column that holds the prompts (by default `prompt`)."""
     noise_level: float | None = None
     """Noise level in [0, 1]; by default the one stored with the model."""
     ensemble: str | None = None
@@ -48,9 +55,30 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what has no score yet."""
     levels = parsed_levels(arguments.noise_level, arguments.ensemble)
+    from dina_lrm.rewards.score_log import check_table
     from dina_lrm.rewards.score_rows import read_score_rows
 
+    check_table(arguments.out)
+    from dina_lrm.validation import checked_batch_size, checked_seed
+
+    checked_batch_size("--batch-size", arguments.batch_size)
+    checked_seed("--seed", arguments.seed)
     rows = read_score_rows(arguments.images, arguments.prompts)
+    summary = _scored(arguments, rows, levels)
+    shown = console(arguments.quiet)
+    for line in _told(summary, rows, arguments.out):
+        shown.print(line)
+    left_out = {"found": rows.scan.found, "left_out": dict(rows.scan.left_out)}
+    result = asdict(summary) | left_out | {"out": arguments.out, "model": arguments.model, "noise_level": levels}
+    if summary.failed:
+        message = (
+            f"{summary.failed} of {summary.rows} images have no score; the column error of {arguments.out} says why"
+        )
+        raise CommandFailed(message, result)
+    return result
+
+
+def _scored(arguments: Arguments, rows: ScoreRows, levels: float | tuple[float, ...] | None) -> ScoreSummary:
     from dina_lrm.locate import locate_reward_model
     from dina_lrm.model import LatentRewardModel
     from dina_lrm.rewards.score_files import score_files, weights_hash
@@ -59,30 +87,40 @@ def run(arguments: Arguments) -> dict[str, object]:
     model = LatentRewardModel.from_pretrained(
         folder, backbone=arguments.backbone, device=chosen_device(arguments.device)
     )
+    made_by = {"model": arguments.model, "weights": weights_hash(folder)}
+    if arguments.backbone is not None:
+        made_by["backbone"] = arguments.backbone
     with progress("scoring", arguments.quiet) as report:
-        summary = score_files(
+        return score_files(
             model,
             rows,
             arguments.out,
             noise_level=levels,
             seed=arguments.seed,
             batch_size=arguments.batch_size,
-            made_by={"model": arguments.model, "weights": weights_hash(folder)},
+            made_by=made_by,
             progress=report,
         )
-    shown = console(arguments.quiet)
-    shown.print(
+
+
+def _told(summary: ScoreSummary, rows: ScoreRows, out: Path) -> Iterator[str]:
+    """What came of it, and all that is not as one would think, in lines."""
+    yield (
         f"{summary.scored} of {summary.rows} images scored in {summary.seconds:.1f} s ({summary.already} had a score) "
-        f"in {arguments.out}",
+        f"in {out}"
     )
+    if rows.scan.left_out:
+        yield f"{rows.scan.found} files and folders found; {rows.scan.told()}"
+    if rows.note is not None:
+        yield rows.note
+    for count, told in (
+        (summary.changed, "changed since scored under that name; the row is new"),
+        (summary.unknown, "of a table by an earlier version, which did not say what it had scored; scored again"),
+        (summary.gone, "cannot be read any more; the score from before was kept"),
+        (summary.resized, "resized or cropped to a size that the model reads"),
+        (summary.unused_profiles, "with a colour profile that cannot be used; taken as sRGB"),
+    ):
+        if count:
+            yield f"{count} {'picture' if count == 1 else 'pictures'}: {told}"
     if summary.truncated:
-        shown.print(
-            f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r}",
-        )
-    result = asdict(summary) | {"out": arguments.out, "model": arguments.model, "noise_level": levels}
-    if summary.failed:
-        message = (
-            f"{summary.failed} of {summary.rows} images have no score; the column error of {arguments.out} says why"
-        )
-        raise CommandFailed(message, result)
-    return result
+        yield f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import final
 
 from PIL import Image
+from torch import Tensor
 
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
@@ -30,8 +31,8 @@ class BatchScorer:
         self.truncated: dict[str, str] = {}
         self._kept: OrderedDict[str, Conditioning] = OrderedDict()
 
-    def __call__(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float | str]:
-        """The score of each image, or why the model gives none."""
+    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+        """The score of each image (RGB, or pixels (3, h, w) in [0, 1]), or why the model gives none."""
         try:
             return [*self._scores(images, prompts)]
         except ValueError as error:
@@ -40,10 +41,10 @@ class BatchScorer:
             pairs = zip(images, prompts, strict=True)
             return [score for image, prompt in pairs for score in self([image], [prompt])]
 
-    def _scores(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
+    def _scores(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float]:
         buckets: dict[Bucket, list[int]] = {}
         for row, image in enumerate(images):
-            buckets.setdefault(nearest_bucket(image.size, self.model.buckets), []).append(row)
+            buckets.setdefault(nearest_bucket(_size(image), self.model.buckets), []).append(row)
         scores = [0.0] * len(images)
         for rows in buckets.values():
             conditioning = self._conditioning([prompts[row] for row in rows])
@@ -68,3 +69,8 @@ class BatchScorer:
         while len(self._kept) > KEPT_PROMPTS:
             self._kept.popitem(last=False)
         return conditioning
+
+
+def _size(image: Image.Image | Tensor) -> tuple[int, int]:
+    """Width and height."""
+    return (image.shape[2], image.shape[1]) if isinstance(image, Tensor) else image.size

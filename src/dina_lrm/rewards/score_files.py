@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import torch
-from PIL import Image
 
-from dina_lrm.data.loading import load_or_fault
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.rewards.score_ahead import ahead
 from dina_lrm.rewards.score_batches import BatchScorer
-from dina_lrm.rewards.score_log import ScoredRow, ScoreLog
-from dina_lrm.rewards.score_rows import ScoreRow
+from dina_lrm.rewards.score_formats import ScoredRow
+from dina_lrm.rewards.score_known import Standing, settled
+from dina_lrm.rewards.score_loading import Loaded, Loader
+from dina_lrm.rewards.score_log import ScoreLog
+from dina_lrm.rewards.score_rows import ScoreRow, ScoreRows
+from dina_lrm.runs.lock import one_writer
+from dina_lrm.validation import NoiseLevels, checked_batch_size, checked_levels, checked_seed
+
+_THREADS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,22 @@ class ScoreSummary:
 
     rows: int
     already: int
-    """Rows that had a score before."""
+    """Rows whose picture had a score for the prompt before, by its content."""
     scored: int
     failed: int
     """Rows without a score; the table says why."""
     retried: int
     """Rows that had failed before and were tried again."""
+    changed: int
+    """Rows whose picture is another one now than when it was scored under that name: scored again."""
+    unknown: int
+    """Rows of a table by an earlier version, which did not say what it had scored: scored again."""
+    gone: int
+    """Rows whose picture cannot be read any more, and which keep their score; part of `already`."""
+    resized: int
+    """Pictures that were scaled or cropped to a size that the model reads."""
+    unused_profiles: int
+    """Pictures whose colour profile cannot be used: their colours were taken as sRGB."""
     truncated: tuple[str, ...]
     """Prompts that the model did not read to their end."""
     seconds: float
@@ -41,10 +57,10 @@ class ScoreSummary:
 
 def score_files(
     model: LatentRewardModel,
-    rows: Sequence[ScoreRow],
+    rows: Sequence[ScoreRow] | ScoreRows,
     out: Path,
     *,
-    noise_level: float | Sequence[float] | None = None,
+    noise_level: NoiseLevels | None = None,
     seed: int = 0,
     batch_size: int = 16,
     made_by: Mapping[str, Any] | None = None,
@@ -52,38 +68,34 @@ def score_files(
 ) -> ScoreSummary:
     """Append the raw score and the z-score of every row to the table `out` (.csv, .jsonl or .parquet).
 
-    Rows that `out` has scores of are skipped, rows that failed are tried again. A row whose image cannot be read or
-    scored is written with the reason as its `error`. `made_by` names the model; together with noise levels and seed it
-    must be what it was when `out` was begun.
+    A score belongs to a picture's content and its prompt: rows that `out` has scores of are skipped, those whose
+    picture is another one now are scored again in the place of the old row, and so are rows that failed. A row whose
+    image cannot be read or scored is written with the reason as its `error`. `made_by` names the model; together with
+    noise levels and seed it must be what it was when `out` was begun.
 
     Raises:
-        ValueError: `out` was made with other settings, or is no table of scores.
+        ValueError: `out` was made with other settings, or is no table of scores; a noise level, seed or batch size
+            that is none.
+        BusyError: another process writes to `out`.
         FileExistsError: nothing says what made `out`.
     """
-    given = model.config.noise_level if noise_level is None else noise_level
-    levels = tuple(map(float, given)) if isinstance(given, Sequence) else (float(given),)
-    log = ScoreLog(out, {**(made_by or {}), "noise_level": list(levels), "seed": seed})
-    waiting = _without_scored(rows, log.scored)
-    scorer = BatchScorer(model, levels, seed)
-    failed, start = 0, perf_counter()
-    done = already = len(rows) - len(waiting)
-    for batch, images in _loaded_ahead(waiting, batch_size):
-        found = _scored(scorer, batch, images)
-        log.append(found)
-        failed += sum(row.error is not None for row in found)
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(rows))
-    log.finish()
-    return ScoreSummary(
-        rows=len(rows),
-        already=already,
-        scored=len(waiting) - failed,
-        failed=failed,
-        retried=log.retried,
-        truncated=tuple(scorer.truncated),
-        seconds=perf_counter() - start,
-    )
+    levels = checked_levels("score_files", noise_level, model.config.noise_level)
+    seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
+    start = perf_counter()
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with one_writer(out), ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        log = ScoreLog(out, {**(made_by or {}), "noise_level": list(levels), "seed": seed})
+        standing = settled(rows, len(rows), log.rows, pool)
+        log.begin(standing.kept)
+        scorer, told = BatchScorer(model, levels, seed), _Told(sum(standing.done), progress, len(rows))
+        waiting = (row for row, done in zip(rows, standing.done, strict=True) if not done)
+        loaded = ahead(pool, Loader(model.buckets, standing.scores), waiting, 2 * batch_size)
+        while batch := [found for _, found in islice(loaded, batch_size)]:
+            scored = _scored(scorer, batch)
+            log.append(scored)
+            told.add(batch, scored)
+        log.finish()
+    return told.summary(standing, tuple(scorer.truncated), perf_counter() - start)
 
 
 def weights_hash(folder: Path) -> str:
@@ -95,53 +107,58 @@ def weights_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_scored(rows: Sequence[ScoreRow], scored: Counter[tuple[str, str]]) -> list[ScoreRow]:
-    """The rows that have no score yet; the same image and prompt given twice are two rows."""
-    left = Counter(scored)
-    waiting = []
-    for row in rows:
-        key = (row.image, row.prompt)
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            waiting.append(row)
-    return waiting
+class _Told:
+    """The counts of a run as it goes on."""
+
+    def __init__(self, done: int, progress: Callable[[int, int], None] | None, rows: int) -> None:
+        self.done = self.already = done
+        self.rows, self.progress = rows, progress
+        self.failed = self.resized = self.profiles = 0
+
+    def add(self, batch: Sequence[Loaded], scored: Sequence[ScoredRow]) -> None:
+        self.done += len(batch)
+        self.already += sum(item.known is not None for item in batch)
+        self.failed += sum(row.error is not None for row in scored)
+        self.resized += sum(item.resized for item in batch)
+        self.profiles += sum(item.note is not None for item in batch)
+        if self.progress is not None:
+            self.progress(self.done, self.rows)
+
+    def summary(self, standing: Standing, truncated: tuple[str, ...], seconds: float) -> ScoreSummary:
+        return ScoreSummary(
+            rows=self.rows,
+            already=self.already,
+            scored=self.rows - self.already - self.failed,
+            failed=self.failed,
+            retried=standing.retried,
+            changed=standing.changed,
+            unknown=standing.unknown,
+            gone=standing.gone,
+            resized=self.resized,
+            unused_profiles=self.profiles,
+            truncated=truncated,
+            seconds=seconds,
+        )
 
 
-Loaded = Image.Image | str
-"""An image, or a sentence saying why it cannot be read."""
-
-
-def _loaded_ahead(rows: Sequence[ScoreRow], batch_size: int) -> Iterator[tuple[Sequence[ScoreRow], list[Loaded]]]:
-    """Batches with their images; those of the next batch load meanwhile."""
-    with ThreadPoolExecutor(max_workers=min(8, batch_size)) as pool:
-
-        def started(start: int) -> list[Future[Loaded]]:
-            return [pool.submit(load_or_fault, row.source) for row in rows[start : start + batch_size]]
-
-        following = started(0)
-        for start in range(0, len(rows), batch_size):
-            current, following = following, started(start + batch_size)
-            yield rows[start : start + batch_size], [image.result() for image in current]
-
-
-def _scored(scorer: BatchScorer, rows: Sequence[ScoreRow], images: Sequence[Loaded]) -> list[ScoredRow]:
+def _scored(scorer: BatchScorer, batch: Sequence[Loaded]) -> list[ScoredRow]:
     """The rows with their scores or faults."""
-    readable = [(image, row.prompt) for row, image in zip(rows, images, strict=True) if not isinstance(image, str)]
-    scores = iter(scorer([image for image, _ in readable], [text for _, text in readable]) if readable else ())
-    return [
-        _scored_row(scorer.model, row, image if isinstance(image, str) else next(scores))
-        for row, image in zip(rows, images, strict=True)
-    ]
+    new = [(item.picture, item.row.prompt) for item in batch if item.picture is not None]
+    found = iter(scorer([picture for picture, _ in new], [prompt for _, prompt in new]) if new else ())
+    return [_scored_row(scorer.model, item, found) for item in batch]
 
 
-def _scored_row(model: LatentRewardModel, row: ScoreRow, result: float | str) -> ScoredRow:
-    if isinstance(result, str):
-        return ScoredRow(row.image, row.prompt, error=result)
-    if not math.isfinite(result):
-        return ScoredRow(row.image, row.prompt, error=f"the model's score is {result}")
-    z = float(model.normalize(torch.tensor(result)))
-    return ScoredRow(row.image, row.prompt, _rounded(result), _rounded(z))
+def _scored_row(model: LatentRewardModel, item: Loaded, found: Iterator[float | str]) -> ScoredRow:
+    row = item.row
+    if item.known is not None:
+        return ScoredRow(row.image, row.prompt, *item.known, content=item.content)
+    result = item.fault if item.picture is None else next(found)
+    if isinstance(result, float) and not math.isfinite(result):
+        result = f"the model's score is {result}"
+    if isinstance(result, float):
+        z = float(model.normalize(torch.tensor(result)))
+        return ScoredRow(row.image, row.prompt, _rounded(result), _rounded(z), content=item.content)
+    return ScoredRow(row.image, row.prompt, error=result, content=item.content)
 
 
 def _rounded(value: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,11 @@ _BUFFER: Final = 2**20
 """Bytes read at once of a column: without it, those of a whole row group are."""
 
 
-def parquet_rows(path: Path) -> Iterator[Row]:
-    """Each row with its number; raises ValueError naming the file where it is damaged, or is no Parquet."""
+def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """Each row with its number; with `columns` only those of its values are read, such as "image.path" of a struct.
+
+    Raises ValueError naming the file where it is damaged, or is no Parquet.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -22,7 +25,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as table:
             check_header(path, table.schema_arrow.names)
-            for batch in table.iter_batches(batch_size=ROWS_AT_ONCE):
+            for batch in table.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(path, f"row {number}", values)

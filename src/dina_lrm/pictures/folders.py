@@ -1,0 +1,97 @@
+"""The pictures of a folder: what is read and what is left out, so that together they are all that was found."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dina_lrm.pictures.files import SUFFIXES
+from dina_lrm.pictures.sources import printable, shown
+
+HIDDEN: Final = "hidden"
+LINKED: Final = "linked folder"
+DANGLING: Final = "link to nothing"
+UNREADABLE: Final = "folder that cannot be read"
+DEVICE: Final = "no regular file"
+
+
+@dataclass
+class PictureFolder:
+    """Names of pictures, sorted, relative to the folder with `/` between parts; and what else lies there, by reason.
+
+    A hidden or linked folder counts once, as what is in it is not looked at. Names that begin with a dot are hidden,
+    among them the `._` files that macOS leaves on other disks.
+    """
+
+    names: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    example: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def found(self) -> int:
+        """All that was found: what is read and what is left out."""
+        return len(self.names) + self.left_out.total()
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Count a file or folder that is not read."""
+        self.left_out[reason] += 1
+        self.example.setdefault(reason, name)
+
+    def told(self) -> str:
+        """What was left out, as a sentence; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        reasons = (
+            f"{count} {reason} (such as {shown(self.example[reason])})" for reason, count in self.left_out.most_common()
+        )
+        return f"{self.left_out.total()} left out: {', '.join(reasons)}"
+
+
+def scan_pictures(folder: Path) -> PictureFolder:
+    """Look through a folder and all below it; links to files are followed, links to folders are not.
+
+    Raises ValueError for a folder that cannot be read itself.
+    """
+    found = PictureFolder()
+    for name, reason in _entries(folder):
+        if reason is None:
+            found.names.append(name)
+        elif not name:
+            raise ValueError(f"{shown(folder)}: {reason}; accepted: a folder of pictures that may be read")
+        else:
+            found.leave_out(name, reason)
+    found.names.sort()
+    return found
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Each file, and each folder that is not entered, by its name and the reason why it is not read."""
+    unread: list[str] = []
+    for place, folders, files in os.walk(folder, onerror=lambda error: unread.append(str(error.filename))):
+        for name in [*folders, *files]:
+            path = Path(place, name)
+            reason = _reason(path, name in folders)
+            if reason is not None or name not in folders:
+                yield path.relative_to(folder).as_posix(), reason
+        folders[:] = [name for name in folders if _reason(Path(place, name), True) is None]
+    for place in unread:
+        name = os.path.relpath(place, folder)
+        yield "" if name == "." else name, UNREADABLE
+
+
+def _reason(path: Path, is_folder: bool) -> str | None:
+    """Why a file is not read, or a folder not entered."""
+    if path.name.startswith("."):
+        return HIDDEN
+    if is_folder:
+        return LINKED if path.is_symlink() else None
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        return f"called {printable(suffix)}" if suffix else "without a suffix"
+    if not path.exists():
+        return DANGLING
+    return None if path.is_file() else DEVICE

@@ -1,0 +1,158 @@
+"""The pictures that are to be scored, by name: those of a folder, of a table, or a single file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dina_lrm.data.sources.parquet_rows import parquet_rows
+from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
+from dina_lrm.pictures.folders import PictureFolder, scan_pictures
+from dina_lrm.pictures.sources import printable, shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LONGEST_NAME: Final = 1024
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its name in the output, and its path or bytes, or why there is neither."""
+
+    name: str
+    source: Path | bytes | None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures in their order; `read` goes through them anew each time, so that those in a table are not kept.
+
+    `texts` are the prompts beside them, where a column of the table holds some. The order of a table is its writer's
+    own (`in_order`), that of a folder only one of several.
+    """
+
+    where: Path
+    names: tuple[str, ...]
+    read: Callable[[], Iterator[Picture]]
+    in_order: bool = True
+    texts: tuple[str, ...] | None = None
+    scan: PictureFolder = field(default_factory=PictureFolder)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is read as a table, by its suffix."""
+    return path.is_file() and path.suffix.lower() in FORMATS
+
+
+def folder_pictures(path: Path) -> Pictures:
+    """Those below a folder, sorted by name; or a single file, whatever it is called."""
+    scan = scan_pictures(path) if path.is_dir() else PictureFolder(names=[path.name])
+    folder = path if path.is_dir() else path.parent
+
+    def read() -> Iterator[Picture]:
+        for name in scan.names:
+            yield Picture(printable(name), folder / name)
+
+    return Pictures(path, tuple(map(printable, scan.names)), read, in_order=False, scan=scan)
+
+
+def table_columns(table: Path) -> list[str]:
+    """The columns of a table, as its first row has them."""
+    if table.suffix.lower() == ".parquet":
+        return _schema(table).names
+    first = next(scan_rows(table), None)
+    return [] if first is None else [str(name) for name in first.parsed()]
+
+
+def table_pictures(table: Path, column: str | None) -> Pictures:
+    """Those of a table's column `image`: paths, bytes, or both, of which the bytes are taken; prompts of `column`.
+
+    Raises ValueError for a row that cannot be parsed, one without the column, and one whose prompt is no text.
+    """
+    names, texts = [], []
+    for row in _named_rows(table, column):
+        names.append(_name(row, row.parsed().get("image")))
+        if column is not None:
+            texts.append(text_of(row, column))
+    return Pictures(
+        table, tuple(names), lambda: map(_picture, scan_rows(table)), texts=tuple(texts) if column is not None else None
+    )
+
+
+def text_of(row: Row, column: str) -> str:
+    """The text of a cell; ValueError naming the row for anything else, and for an empty one."""
+    values = row.parsed()
+    if column not in values:
+        raise ValueError(f"{row.where}: no column {column!r}; columns: {', '.join(map(str, values))}")
+    value = values[column]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{row.where}: {column} is {value!r:.60}; give the text of a prompt")
+    return value
+
+
+def _named_rows(table: Path, column: str | None) -> Iterator[Row]:
+    """Rows that say how their pictures are called; the bytes of pictures in a Parquet file are not read for it."""
+    if table.suffix.lower() != ".parquet":
+        for row in scan_rows(table):
+            _check_image_column(row.where, row.parsed())
+            yield row
+        return
+    schema = _schema(table)
+    _check_image_column(str(table), schema.names)
+    wanted = [*_name_column(schema), *([column] if column is not None and column in schema.names else [])]
+    yield from parquet_rows(table, wanted)
+
+
+def _schema(table: Path) -> pa.Schema:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(table)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{table}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
+
+
+def _name_column(schema: pa.Schema) -> list[str]:
+    import pyarrow as pa
+
+    kind = schema.field("image").type
+    if pa.types.is_struct(kind):
+        return ["image.path"] if kind.get_field_index("path") >= 0 else []
+    return [] if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else ["image"]
+
+
+def _check_image_column(where: str, columns: Iterable[str]) -> None:
+    if "image" not in columns:
+        columns = ", ".join(map(str, columns))
+        raise ValueError(f"{where}: no image; give its path in a column 'image' (columns: {columns})")
+
+
+def _picture(row: Row) -> Picture:
+    value = row.parsed()["image"]
+    name = _name(row, value)
+    content = value.get("bytes") or value.get("path") if isinstance(value, Mapping) else value
+    if isinstance(content, bytes) and content:
+        return Picture(name, content)
+    if isinstance(content, str) and content.strip():
+        return Picture(name, row.path.parent / content)
+    given = "nothing" if _is_absent(content) else f"{content!r:.60}"
+    return Picture(name, None, f"no image: the cell holds {given}; accepted: a path, or the bytes of an image file")
+
+
+def _name(row: Row, value: object) -> str:
+    """How a picture is called in the output: by its path, or by its place in the table where it has none."""
+    if isinstance(value, Mapping):
+        value = value.get("path")
+    if isinstance(value, str) and value.strip():
+        return printable(value) if len(value) <= _LONGEST_NAME else shown(value)
+    return row.place
+
+
+def _is_absent(value: object) -> bool:
+    return not value or (isinstance(value, float) and math.isnan(value))
