@@ -25,7 +25,7 @@ from benchmarks.fuzzing import seedbed
 from benchmarks.fuzzing.cases import KINDS, make
 from benchmarks.fuzzing.judging import Ended
 
-SECONDS = 120
+SECONDS = 60
 """A command that takes longer has hung."""
 
 
@@ -97,9 +97,8 @@ class _Worker:
             return Ended(**json.loads(line))
         fault = f"it took more than {SECONDS} s" if not ready else "the process died"
         self.stop()
-        again = make(
-            kind, self._bed, folder.with_name(f"{folder.name}-again"), random.Random(f"{seed} {number} {kind}")
-        )
+        rng = random.Random(f"{seed} {number} {kind}")
+        again = make(kind, self._bed, folder.with_name(f"{folder.name}-again"), rng)
         return Ended(number, kind, again.words, again.told, None, time.perf_counter() - began, [fault])
 
     def stop(self) -> None:

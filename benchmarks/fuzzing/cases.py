@@ -199,6 +199,7 @@ def _name(bed: Path, folder: Path, rng: random.Random) -> Case:
     name = rng.choice(NAMES)
     place = folder / name
     if rng.random() < 0.6 and len(name) < 200:
+        place.parent.mkdir(parents=True, exist_ok=True)
         rng.choice((place.mkdir, lambda: shutil.copy2(folder / "images" / "a.png", place), place.touch))()
     return Case(*options.named(name, rng), names=())
 

@@ -82,10 +82,10 @@ def misspelt(rng: random.Random) -> Nonsense:
     elif accident == "value":
         words.append(rng.choice(("--json", "--seed", "--out")))
     elif accident == "word":
-        words.append(rng.choice(("one", "more", "--", "-", "")))
+        words.append(rng.choice(("one", "more", "-", "")))
     else:
         words = words[: len(name.split())] + (["--quiet"] if rng.random() < 0.5 else [])
-        return words, "nothing given", ANY if name in ("doctor", "demo") else REFUSED
+        return words if name != "demo" else ["align"], "nothing given", ANY if name == "doctor" else REFUSED
     return words, f"{accident}: {words[-1]!r}", REFUSED
 
 

@@ -148,9 +148,10 @@ class _Unfailing:
 
     def write(self, text: str) -> int:
         try:
-            self._found().write(text)
-        except UnicodeEncodeError:
-            self._found().write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+            try:
+                self._found().write(text)
+            except UnicodeEncodeError:
+                self._found().write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
         except (AttributeError, OSError, ValueError):  # no stream, a broken one, a closed one
             pass
         return len(text)

@@ -18,6 +18,7 @@ from dina_lrm import __version__
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
 from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
 from dina_lrm.cli.notices import notices
+from dina_lrm.cli.numbers import check_numbers
 from dina_lrm.cli.result import begin_json, write_json
 from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
 from dina_lrm.screen import escaped, held_back, say
@@ -150,6 +151,7 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
         return _failed(name, error, lambda _: None)
     with held_back():
         try:
+            check_numbers(arguments)
             with notices(name, arguments.quiet):
                 result = module.run(arguments)
             write_json(arguments.json, result)
