@@ -1,4 +1,7 @@
-"""All benchmarks, or those named: `python -m benchmarks [NAME ...]`. A module with `main` in this folder is one."""
+"""All benchmarks, or those named: `python -m benchmarks [NAME ...]`. A module with `main` in this folder is one.
+
+Those that take an hour and more run only where they are named.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 HELPERS = ("__main__", "fuzzing", "measuring")
+LONG = ("fuzz",)
 
 
 def main(chosen: list[str]) -> None:
@@ -17,7 +21,7 @@ def main(chosen: list[str]) -> None:
     unknown = [name for name in chosen if name not in names]
     if unknown:
         sys.exit(f"benchmark {unknown[0]!r}; accepted: {', '.join(names)}")
-    for name in chosen or names:
+    for name in chosen or [name for name in names if name not in LONG]:
         print(f"== {name}", flush=True)
         import_module(f"benchmarks.{name}").main([])
 

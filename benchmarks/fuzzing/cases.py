@@ -112,7 +112,7 @@ def _prompts(bed: Path, folder: Path, rng: random.Random) -> Case:
         (folder / "prompts.txt").write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     words = rng.choice((SCORE, SAMPLE))
     given = {"a red square": "prompts.txt"}
-    return Case([given.get(word, word) for word in words], f"prompts.txt: {told!r:.60}", names=("prompts.txt",))
+    return Case([given.get(word, word) for word in words], f"prompts.txt: {told!r:.60}", names=("prompt",))
 
 
 def _picture(bed: Path, folder: Path, rng: random.Random) -> Case:

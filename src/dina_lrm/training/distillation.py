@@ -8,18 +8,16 @@ in its probabilities. A pair that annotators decided by a hair then no longer co
 
 from __future__ import annotations
 
-import sys
-
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float32
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.cache_format import BackboneIdentity
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.screen import Screen
 from dina_lrm.training.config import TeacherSettings
 from dina_lrm.training.validation import in_order
 
@@ -54,7 +52,7 @@ def teacher_probabilities(
     """P(first preferred) of every comparison, on the CPU, the same on all processes."""
     found = torch.zeros(len(data), device=accelerator.device)
     batches = list(in_order(data, _PAIRS_AT_ONCE))[accelerator.process_index :: accelerator.num_processes]
-    console = Console(file=sys.stderr)
+    console = Screen(stream="stderr").console
     for indices in track(batches, "reading the teacher", console=console, disable=not (shown and console.is_terminal)):
         batch = data.batch(indices).to(accelerator.device)
         scores = teacher.score_latents(batch.latents, batch.conditioning)
