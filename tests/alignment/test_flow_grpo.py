@@ -112,6 +112,43 @@ def test_a_group_without_spread_is_counted_and_teaches_nothing():
     assert outcome.details["zero_spread_groups"] == 2 and outcome.gradient_norm == 0
 
 
+def gradients(reward, **changes):
+    """The outcome of an update with a reward, and the gradient that it learned from."""
+    config, found = with_rewards(settled(**changes), reward), {}
+    algorithm = an_algorithm(config, a_generator())
+
+    def learn():
+        for name, parameter in algorithm.generator.parameters.items():
+            found[name], parameter.grad = parameter.grad, None
+        return 1.0
+
+    return algorithm.update(0, learn), found
+
+
+def test_flat_groups_may_be_left_out_so_that_they_do_not_dilute_the_others():
+    """Two groups, one flat: without it the mean is over half as many images, so the gradient is twice as large."""
+    name = "python:tests.rewards.functions.flat_on_black"
+    plain, diluted = gradients(name)
+    dropped, whole = gradients(name, drop_flat_groups=True)
+    assert plain.details["zero_spread_groups"] == dropped.details["zero_spread_groups"] == 1
+    assert any(gradient.abs().max() > 0 for gradient in whole.values())
+    for name, gradient in whole.items():
+        torch.testing.assert_close(gradient, 2 * diluted[name], rtol=1e-3, atol=1e-7)
+
+
+def test_where_no_group_is_flat_dropping_changes_nothing():
+    (plain, before), (dropped, after) = gradients("sharpness"), gradients("sharpness", drop_flat_groups=True)
+    assert plain == dropped
+    assert all(torch.equal(gradient, after[name]) for name, gradient in before.items())
+
+
+def test_where_all_groups_are_dropped_nothing_is_learned_and_that_is_said():
+    with pytest.warns(ConstantRewardWarning):
+        outcome, found = gradients("python:tests.rewards.functions.constant", drop_flat_groups=True)
+    assert np.isnan(outcome.loss) and outcome.gradient_norm == 0 and not found
+    assert outcome.details["zero_spread_groups"] == 2
+
+
 def test_windows_and_kernels_by_name():
     names = {window: type(window_of(GrpoSettings(window=window))).__name__ for window in ("every", "first", "random")}
     assert names == {"every": "EveryStep", "first": "FirstSteps", "random": "RandomWindow"}

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from dina_lrm.alignment.config import LpoSettings
-from dina_lrm.alignment.lpo import _Count
+from dina_lrm.alignment.lpo import _Count, _end_of_last
 from dina_lrm.alignment.rollout import step_of
+from dina_lrm.alignment.steps import Ddim
+from dina_lrm.diffusion.process import VariancePreserving
 from tests.alignment.runs import LPO, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
 
@@ -59,6 +61,57 @@ def test_winners_have_the_better_score_at_their_own_noise_level():
         assert (gap > LPO.lpo.low).all()
 
 
+def test_winners_have_the_better_score_at_the_level_of_their_state_where_that_is_asked_for():
+    generator = a_generator()
+    algorithm = an_algorithm(settled(scored_at="state"), generator)
+    pairs, _ = algorithm._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)
+    own, _ = an_algorithm(LPO, generator)._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)
+    model = algorithm.objective.rewards[0].model
+    assert pairs and any(not torch.equal(a.winner, b.winner) for a, b in zip(pairs, own, strict=False))
+    for each in pairs:
+        with torch.no_grad():
+            winner, loser = (model.score_noisy(x, float(each.level), each.conditioning)
+                             for x in (each.winner, each.loser))  # fmt: skip
+        gap = 2 * model.margin_probability(winner - loser, float(each.level)) - 1
+        assert (winner > loser).all() and (gap > LPO.lpo.low).all()
+
+
+OPTIONS = [{"scored_at": "state"}, {"last_step": True}, {"scored_at": "state", "last_step": True}]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_neither_option_changes_the_way_of_a_sample(options):
+    generator = a_generator()
+    plain, found = (an_algorithm(config, generator)._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)[1]
+                    for config in (LPO, settled(**options)))  # fmt: skip
+    assert torch.equal(plain, found)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "shift", "end"),
+    [({}, 0.0, 0.0), ({"kernel": "ddim", "eta": 1.0}, 0.01, 0.001), ({"kernel": "cps"}, 0.01, 0.001)],
+)
+def test_the_last_step_makes_pairs_too(kernel, shift, end, monkeypatch):
+    generator = a_generator()
+    levels = generator.levels(4)
+    # The bundled schedule's last step begins at .001, from where ddim and cps have no way down
+    monkeypatch.setattr(generator, "levels", lambda steps: levels + shift * (levels > 0) * (levels < 1))
+    plain, algorithm = (an_algorithm(settled(last_step=on, **kernel), generator) for on in (False, True))
+    assert set(algorithm._thresholds) == {*plain._thresholds, 3}
+    found = algorithm._trajectory(PROMPTS, [1, 2, 3], _Count(), 0)[0]
+    ends = [round(float(each.next_level), 6) for each in found]
+    assert ends[-1] == end and end not in ends[:-1] and float(found[-1].level) == float(algorithm.levels[3])
+    torch.testing.assert_close(algorithm._loss(found[-1]), torch.full((len(found[-1].x),), math.log(2)))
+
+
+def test_the_last_step_of_stable_diffusion_is_as_noisy_as_the_published_table_says():
+    """Timestep 1 to 0 of 20 steps: 0.0206, the least of the deviations that its thresholds lie between."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    process, nothing = VariancePreserving((1 - betas).cumprod(0)), torch.zeros(1, 1, 1, 1)
+    std = Ddim(1.0).step(process, nothing, nothing, 0.002, _end_of_last("ddim", 0.002)).std.item()
+    assert std == pytest.approx(0.0206, abs=5e-5)
+
+
 def test_thresholds_grow_with_the_noise_of_the_steps_and_levels_above_the_highest_are_not_trained():
     algorithm = an_algorithm(settled(low=0.1, high=0.3, highest=0.9))
     numbers = sorted(algorithm._thresholds)
@@ -104,6 +157,11 @@ def test_several_optimiser_steps_share_the_pairs():
         (lambda: an_algorithm(settled(highest=0.01)), "0.01 is below all levels that can be trained"),
         (lambda: LpoSettings(candidates=1), "at least two"),
         (lambda: LpoSettings(low=0.5, high=0.4), "0 <= low <= high"),
+        (
+            lambda: an_algorithm(settled(kernel="cps", last_step=True)),
+            "lpo.last_step: with the kernel cps the last step",
+        ),
+        (lambda: LpoSettings(scored="clean", scored_at="state"), "lpo.scored_at.*candidate with lpo.scored clean"),
         (lambda: LpoSettings(epsilon=1.0), "between 0 and 1"),
     ],
 )

@@ -125,6 +125,9 @@ class GrpoSettings:
     """GRPO-Guard's centred log-ratio and weights."""
     updates: int = 2
     """Optimiser steps that the images of a batch are divided into."""
+    drop_flat_groups: bool = False
+    """Leave groups whose images all got one reward out of the loss. Else they count with an advantage of 0, which
+    dilutes what others teach, and their KL counts too. The log has their number either way."""
     kl_weight: float = 0.0
     kl: Literal["exact", "flow-grpo"] = "exact"
 
@@ -154,6 +157,13 @@ class LpoSettings:
     """Noise level above which nothing is trained: 0.95 of the paper, 0.75 of earlier step-level methods."""
     scored: Literal["noisy", "clean"] = "noisy"
     """What the reward sees of a candidate: itself, or the clean latents that the generator predicts from it."""
+    scored_at: Literal["candidate", "state"] = "candidate"
+    """The noise level that the reward is told: the candidate's own, or that of the state it was drawn from, as in the
+    published code of LPO."""
+    last_step: bool = False
+    """Train the last step too, as the published code does. For its pairs, ddim and cps draw it to the level of the
+    first timestep, .001, since they have no noise at level 0, where it leads to clean latents. Samples end as they do
+    without."""
     low: float = 0.35
     """The threshold on P(best) - P(worst) where candidates differ least."""
     high: float = 0.5
@@ -169,6 +179,8 @@ class LpoSettings:
     def __post_init__(self) -> None:
         require(self.candidates >= 2, "lpo.candidates", self.candidates, "at least two")
         require(self.updates >= 1, "lpo.updates", self.updates, "an integer of at least 1")
+        told = self.scored == "noisy" or self.scored_at == "candidate"
+        require(told, "lpo.scored_at", self.scored_at, "candidate with lpo.scored clean: what is clean has no level")
         require(0 < self.highest <= 1, "lpo.highest", self.highest, "a noise level in (0, 1]")
         require(0 <= self.low <= self.high < 1, "lpo.low, lpo.high", (self.low, self.high), "0 <= low <= high < 1")
         require(0 < self.beta < math.inf, "lpo.beta", self.beta, "a finite number above 0")

@@ -69,6 +69,9 @@ class _Learned:
     kl: float
 
 
+_NOTHING = _Learned(*(float("nan") for _ in range(5)))
+
+
 @final
 class FlowGrpo(Algorithm[GrpoConfig]):
     """Group-relative policy optimisation of the generator's stochastic steps."""
@@ -101,10 +104,15 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         shares = np.array_split(rng.permutation(len(parts)), settings.updates)
         learned, norms = [], []
         for share in shares:
-            for number in share:
-                values = sampled.advantages.values[parts[number]]
-                learned.append(self._backward(sampled.rollouts[number], values, len(share)))
+            images = [self._images(sampled, number, parts[number]) for number in share.tolist()]
+            # The mean over processes, so that a process with more images weighs more
+            counted = self.processes.mean({"images": float(sum(len(values) for _, values in images))})["images"]
+            if not counted:
+                continue
+            learned += [self._backward(*each, counted / len(each[1])) for each in images if len(each[1])]
             norms.append(learn())
+        # Nothing was learned where all groups were dropped
+        learned, norms = learned or [_NOTHING], norms or [0.0]
         details = self.processes.mean(
             {
                 "ratio": float(np.mean([each.ratio for each in learned])),
@@ -171,7 +179,15 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         total = ordered([each.total for each in scores])
         return total, {name: ordered([each.parts[name] for each in scores]) for name in scores[0].parts}
 
-    def _backward(self, rollout: Rollout, advantages: Float[Tensor, " images"], micro_batches: int) -> _Learned:
+    def _images(self, sampled: _Sampled, number: int, rows: slice) -> tuple[Rollout, Float[Tensor, " images"]]:
+        """The images of a micro-batch that count, with their advantages."""
+        rollout, values = sampled.rollouts[number], sampled.advantages.values[rows]
+        if not self.config.grpo.drop_flat_groups:
+            return rollout, values
+        kept = (~sampled.advantages.masked[rows]).nonzero().flatten().tolist()
+        return rollout.of(kept), values[kept]
+
+    def _backward(self, rollout: Rollout, advantages: Float[Tensor, " images"], micro_batches: float) -> _Learned:
         """Accumulate the gradient of one micro-batch; a step at a time, so that one forward pass is held."""
         transitions, rows = rollout.transitions, []
         for transition in transitions:

@@ -1,7 +1,8 @@
 r"""Latent preference optimisation (LPO, arXiv 2502.01051): preferences between candidates of one denoising step.
 
 x_T -> x_0    by stochastic steps; from each state K candidates of the next are drawn and judged at their own
-noise level, the best and the worst make a pair, and the way goes on from a random one
+noise level (`lpo.scored_at`: at that of the state), the best and the worst make a pair, and the way goes on from a
+random one; the last step leads to clean latents, and makes pairs with `lpo.last_step` only
 L             the preference loss of the kept pairs, against the base model
 """
 
@@ -29,6 +30,8 @@ from dina_lrm.backbones.base import Conditioning
 
 _ROUNDED = 2e-3
 """Timestep 951 of a thousand, which schedules of 20 steps have where papers say 950, is level .952."""
+_FIRST_TIMESTEP = 1e-3
+"""The level of timestep 0 of a thousand, to which a last step that is trained is drawn where level 0 has no noise."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,14 @@ class Lpo(Algorithm[LpoConfig]):
         self._kernel = stochastic_kernel(settings.kernel, settings.eta)
         latent_model(objective, settings.scored)
         self._scorer = StepScorer(generator, objective, settings.scored)
-        total = config.generator.sampling_steps
-        # The last step leads to clean latents without noise
-        self._trained = [number for number in range(total - 1) if self.levels[number] <= settings.highest + _ROUNDED]
+        self._ends = self.levels[1:].clone()
+        if settings.last_step:
+            self._ends[-1] = _end_of_last(settings.kernel, float(self.levels[-2]))
+        # The last step leads to clean latents without noise, unless it is trained
+        total = len(self._ends) - (0 if settings.last_step else 1)
+        self._trained = [number for number in range(total) if self.levels[number] <= settings.highest + _ROUNDED]
         if not self._trained:
-            levels = [round(level, 3) for level in self.levels[: total - 1].tolist()]
+            levels = [round(level, 3) for level in self.levels[:total].tolist()]
             raise ValueError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")
         self._thresholds = self._thresholds_of(self._trained)
 
@@ -122,20 +128,21 @@ class Lpo(Algorithm[LpoConfig]):
         generator = self.generator
         conditioning = generator.encode_prompts(prompts)
         x, found = generator.start(generator.noise(seeds), self.levels[0]), []
-        for number in range(len(self.levels) - 1):
-            level, after = self.levels[number], self.levels[number + 1]
+        for number, level in enumerate(self.levels[:-1]):
             last = number == len(self.levels) - 2
-            step = step_of(generator, Ode() if last else self._kernel, x, level, after, conditioning)
-            if last:
-                x = step.mean
-            elif number not in self._trained:
-                x = step.sample(self._noise(seeds, number, 0))
-            else:
+            if number in self._trained:
+                step = step_of(generator, self._kernel, x, level, self._ends[number], conditioning)
                 candidates = self._candidates(step, seeds, number)
                 pairs = self._judged(x, candidates, number, prompts, conditioning, count, reward_seed)
                 found += [pairs] if pairs is not None else []
+            if last:
+                x = step_of(generator, Ode(), x, level, self.levels[-1], conditioning).mean
+            elif number in self._trained:
                 chosen = [int(np.random.default_rng([seed, number, 1]).integers(len(candidates))) for seed in seeds]
                 x = candidates[torch.tensor(chosen), torch.arange(len(seeds))]
+            else:
+                step = step_of(generator, self._kernel, x, level, self._ends[number], conditioning)
+                x = step.sample(self._noise(seeds, number, 0))
         return found, x
 
     def _candidates(
@@ -157,13 +164,14 @@ class Lpo(Algorithm[LpoConfig]):
         count: _Count,
         seed: int,
     ) -> StepPairs | None:
-        level, after, times = self.levels[number], self.levels[number + 1], len(candidates)
+        level, after, times = self.levels[number], self._ends[number], len(candidates)
+        judged_at = after if self.config.lpo.scored_at == "candidate" else level
         rows = list(range(len(x))) * times
-        scores = self._scores(candidates.flatten(0, 1), after, prompts * times, conditioning[rows], seed)
+        scores = self._scores(candidates.flatten(0, 1), judged_at, prompts * times, conditioning[rows], seed)
         pairs = best_and_worst(
             scores.reshape(times, len(x)).T,
             self._thresholds[number],
-            lambda margin: self._scorer.preferred(margin, after, self.config.lpo.scored),
+            lambda margin: self._scorer.preferred(margin, judged_at, self.config.lpo.scored),
         )
         count.states += len(x)
         count.kept += int(pairs.kept.sum())
@@ -198,7 +206,7 @@ class Lpo(Algorithm[LpoConfig]):
         settings, nothing = self.config.lpo, torch.zeros(1, 1, 1, 1)
         quantity = {}
         for number in trained:
-            level, after = self.levels[number], self.levels[number + 1]
+            level, after = self.levels[number], self._ends[number]
             std = self._kernel.step(self.generator.process, nothing, nothing, level, after).std.item()
             quantity[number] = {"std": std, "variance": std**2, "level": float(level)}[settings.quantity]
         lowest, highest = min(quantity.values()), max(quantity.values())
@@ -208,3 +216,18 @@ class Lpo(Algorithm[LpoConfig]):
             number: pair_threshold(value, lowest, highest, settings.low, settings.high).item()
             for number, value in quantity.items()
         }
+
+
+def _end_of_last(kernel: str, start: float) -> float:
+    """Where a last step from level `start` that is trained is drawn to: 0, where the kernel is noisy there.
+
+    Raises ValueError where there is no way down to it.
+    """
+    if kernel == "flow-sde":
+        return 0.0
+    if start < _FIRST_TIMESTEP + 1e-6:
+        raise ValueError(
+            f"lpo.last_step: with the kernel {kernel} the last step, from level {start:.4g}, has no noise; accepted: "
+            f"schedules whose last step begins above {_FIRST_TIMESTEP}, the first timestep of a thousand, or flow-sde"
+        )
+    return _FIRST_TIMESTEP

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,12 @@ class Transition:
         """`next_level - level`, below 0."""
         return float(self.next_level - self.level)
 
+    def of(self, rows: Sequence[int]) -> Transition:
+        """The same step of some of the images."""
+        std = self.step.std if len(self.step.std) == 1 else self.step.std[rows]
+        step = replace(self.step, mean=self.step.mean[rows], std=std)
+        return replace(self, x=self.x[rows], step=step, x_next=self.x_next[rows])
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -38,6 +44,11 @@ class Rollout:
     latents: Latents
     conditioning: Conditioning
     transitions: tuple[Transition, ...]
+
+    def of(self, rows: Sequence[int]) -> Rollout:
+        """Some of the images, as if the others had not been drawn."""
+        taken = tuple(transition.of(rows) for transition in self.transitions)
+        return Rollout(self.latents[rows], self.conditioning[list(rows)], taken)
 
 
 @torch.no_grad()
