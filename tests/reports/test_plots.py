@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,8 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dina_lrm.evaluation.readings import Reading
-from dina_lrm.evaluation.results import EvaluationResult
+from dina_lrm.evaluation.results import EvaluationResult, SetResult
 from dina_lrm.reports import plots, run_plots
+from dina_lrm.reports.axes import in_plot
+from dina_lrm.reports.evaluation import save_evaluation_plots
 from dina_lrm.reports.theme import ADAPTIVE, DARK, LIGHT, Theme, adaptive_svg, save_figure
 from tests.reports.simulated import simulated_result
 
@@ -46,6 +49,35 @@ def test_adaptive_drawing_has_no_fixed_colour_and_refers_to_nothing_outside(
     assert "http" not in svg.replace("http://www.w3.org/", "")
     assert "<style" not in svg and "font-family" not in svg
     assert ' id="figure1-' in svg and ' id="figure_1"' not in svg
+
+
+NAMES = ["x$^$y", "$", "a_<b>&c", "_hidden", "[red]x[/red]", "n" * 300, "two\nlines", "100 %", "{0}", "\\frac{1}{2}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_model_or_a_set_is_drawn_as_it_is_written(name: str, result: EvaluationResult) -> None:
+    sets = tuple(replace(each, name=f"{name} {number}") for number, each in enumerate(result.sets))
+    odd, other = replace(result, model=name, sets=sets), replace(result, sets=sets)
+    for figure in (plots.accuracy_over_noise([odd, other], ADAPTIVE), plots.model_bars([odd, other], ADAPTIVE)):
+        (legend,) = figure.legends
+        shown = [text.get_text().strip() for text in legend.get_texts()]
+        assert in_plot(name).strip() in shown and len(shown) == len({*shown}) >= 2
+        assert max(map(len, shown)) <= 40 and (len(name) > 40 or " ".join(name.split()) in shown)
+        assert escape(in_plot(name).strip()) in adaptive_svg(figure, "figure1")
+
+
+def test_judges_of_pixels_alone_have_no_curve_over_noise_and_all_other_plots(
+    result: EvaluationResult, tmp_path: Path
+) -> None:
+    def clean(each: SetResult) -> SetResult:
+        return replace(each, readings=(replace(each.readings[0], reading=Reading(())),))
+
+    plain = replace(result, sets=tuple(clean(each) for each in result.sets), reference=Reading(()))
+    written = save_evaluation_plots(tmp_path, [plain, replace(plain, model="other")])
+    assert {path.name for path in written} >= {"models.png", "score_histograms.png", "reliability.png"}
+    assert not (tmp_path / "accuracy_over_noise.png").exists()
+    (axes, *_) = plots.accuracy_over_noise([plain, plain], LIGHT).axes
+    assert not axes.lines or not axes.get_legend_handles_labels()[0]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
 from dina_lrm.alignment.pruning import Cut, Pruning, StepReading
@@ -137,6 +138,7 @@ def curve_plot(points: Sequence[CurvePoint], theme: Theme = LIGHT) -> Figure:
                 )
             panel.set_title(title)
             panel.set_xscale("log", base=2)
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             panel.set_xlabel("GFLOPs a chosen sample")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=len(names))

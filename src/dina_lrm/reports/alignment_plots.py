@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
 from dina_lrm.alignment.alarm import FINDINGS, AlarmSettings, Finding, History, alarms
-from dina_lrm.reports.axes import legend_above, panels_of, title_of
+from dina_lrm.reports.axes import in_plot, legend_above, panels_of, title_of
 from dina_lrm.reports.blocks import Cell, Figure, Section, Table, Text
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
 
@@ -47,7 +47,7 @@ def alignment_curves(runs: Runs, settings: AlarmSettings | None = None, theme: T
     with drawing(theme):
         figure, panels = panels_of(len(names))
         for name, panel in zip(names, panels, strict=True):
-            panel.set_title(_TITLES.get(name, title_of(name)))
+            panel.set_title(_TITLES.get(name, in_plot(title_of(name))))
             panel.set_xlabel("step")
             panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -109,7 +109,7 @@ def _curve(panel: Axes, seeds: Sequence[History], name: str, run: str, index: in
         linestyle=DASHES[index % len(DASHES)],
         marker=MARKERS[index % len(MARKERS)] if shown.sum() < 30 else None,
         markersize=4,
-        label=run,
+        label=in_plot(run),
     )
     if not band:
         return
@@ -172,7 +172,7 @@ def _draw_marks(panel: Axes, marks: Sequence[tuple[int, tuple[int, str]]], theme
         panel.axvline(step, color=theme.colour(index), linestyle=DASHES[2], linewidth=1.4)
         late = step > (left + right) / 2
         panel.annotate(
-            word,
+            in_plot(word),
             (step, 0.02 + _WORD * height),
             (-4 if late else 4, 0),
             xycoords=("data", "axes fraction"),

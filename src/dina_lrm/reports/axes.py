@@ -16,12 +16,25 @@ from dina_lrm.reports.theme import DASHES, MARKERS, Theme
 _WIDTH: Final = 3.1
 _HEIGHT: Final = 2.7
 _PER_ROW: Final = 3
+_LETTERS: Final = 40
+"""Of a name in a legend, or beside an axis."""
 
 
 def title_of(name: str) -> str:
     """A set's or measure's name as a reader sees it: `unseen_defects` -> `Unseen defects`."""
     text = name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
+
+
+def in_plot(name: str, letters: int = _LETTERS) -> str:
+    """Anybody's name for something as a plot shows it: one line, cut in its middle where it would push the axes aside.
+
+    A legend leaves out what begins with an underscore; a space before it keeps it in.
+    """
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
+    if len(text) > letters:
+        text = f"{text[: letters // 2]}\u2026{text[1 - letters + letters // 2 :]}"
+    return f" {text}" if text.startswith("_") else text
 
 
 def panels_of(n: int, sharey: bool = False, foot: float = 0.0) -> tuple[Figure, list[Axes]]:
@@ -64,7 +77,7 @@ def line_with_band(
         marker=MARKERS[index % len(MARKERS)],
         linestyle=DASHES[index % len(DASHES)],
         markersize=5,
-        label=label,
+        label=in_plot(label),
     )
 
 
@@ -100,7 +113,9 @@ def percent_axis(axes: Axes) -> None:
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
-    """One legend for the whole figure, above the panels; the ceiling is named last."""
-    found = zip(*axes.get_legend_handles_labels(), strict=True)
-    handles, names = zip(*sorted(found, key=lambda pair: pair[1] == "ceiling"), strict=True)
+    """One legend for the whole figure, above the panels; the ceiling is named last. None where nothing is drawn."""
+    found = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: pair[1] == "ceiling")
+    if not found:
+        return
+    handles, names = zip(*found, strict=True)
     figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 5), columnspacing=1.4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,11 @@ class Text:
     """Paragraphs, lists, emphasis, code and tables in CommonMark. HTML and images in it are shown as text."""
 
     body: str
+
+
+def as_written(text: str) -> str:
+    """Anybody's words inside a `Text`: letters that CommonMark takes for its own are shown."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|&~-])", r"\\\1", " ".join(text.split()))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dina_lrm.reports.axes import in_plot
 from dina_lrm.reports.theme import LIGHT, Theme, drawing
 
 
@@ -30,12 +31,12 @@ def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
     )
     of_reward = [cost.reward_flops * full / cost.step_flops for cost, full in zip(costs, flops, strict=True)]
     memory, memory_unit = _scaled([cost.step_bytes for cost in costs], 1024, ("B", "KiB", "MiB", "GiB"))
-    names = [cost.reward for cost in costs]
+    names = [in_plot(cost.reward) for cost in costs]
     with drawing(theme):
         figure = Figure(figsize=(7.6, 0.9 + 0.42 * len(costs)))
         left, right = figure.subplots(1, 2, sharey=True)
         _bars(left, names, flops, f"{flop_unit} of a ReFL step; dark: of its reward", theme, 0.35)
-        left.barh(names, of_reward, color=theme.colour(0), height=0.62)
+        left.barh(range(len(names)), of_reward, color=theme.colour(0), height=0.62)
         _bars(right, names, memory, f"{memory_unit} that a ReFL step holds", theme, 1.0)
         left.invert_yaxis()
         for axes in (left, right):
@@ -44,9 +45,10 @@ def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], label: str, theme: Theme, alpha: float) -> None:
-    axes.barh(names, values, color=theme.colour(0), alpha=alpha, height=0.62)
+    axes.barh(range(len(names)), values, color=theme.colour(0), alpha=alpha, height=0.62)
     for row, value in enumerate(values):
         axes.annotate(f"{value:.3g}", (value, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(names)), names)
     axes.set_xlim(0, 1.18 * max(values))
     axes.set_xlabel(label)
 

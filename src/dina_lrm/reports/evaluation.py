@@ -25,6 +25,7 @@ from dina_lrm.reports.blocks import (
     Picture,
     Section,
     Text,
+    as_written,
 )
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.theme import LIGHT, save_figure
@@ -72,8 +73,9 @@ def save_evaluation_plots(folder: Path, results: Sequence[EvaluationResult]) -> 
     main = results[0]
     drawn = {f"faults_{s.name}": plots.diagnostic_plot(s, LIGHT) for s in main.sets if s.diagnostics}
     if main.tests:
+        if any(reading.levels for result in results for reading in result.readings):
+            drawn["accuracy_over_noise"] = plots.accuracy_over_noise(results, LIGHT)
         drawn |= {
-            "accuracy_over_noise": plots.accuracy_over_noise(results, LIGHT),
             "models": plots.model_bars(results, LIGHT),
             "score_histograms": plots.score_histograms(main, theme=LIGHT),
             "reliability": plots.reliability_diagram(main, theme=LIGHT),
@@ -98,13 +100,13 @@ def _summary(result: EvaluationResult) -> Section:
         if measured.ceiling is not None:
             note += f"\n{100 * accuracy.accuracy / measured.ceiling:.0f} % of the ceiling"
         items.append(Headline(title_of(measured.name), f"{100 * accuracy.accuracy:.1f} %", note))
-    text = f"Pairwise accuracy of **{result.model}** read at {result.reference.name}."
+    text = f"Pairwise accuracy of **{as_written(result.model)}** read at {result.reference.name}."
     return Section("Summary", [Text(text), Headlines(items)])
 
 
 def _accuracy(results: Sequence[EvaluationResult], differences: Sequence[JudgeDifference]) -> Section:
     rule = convention_named(results[0].convention)
-    notes = [f"- {title_of(s.name)}: {note}" for s in results[0].tests for note in s.notes]
+    notes = [f"- {as_written(title_of(s.name))}: {as_written(note)}" for s in results[0].tests for note in s.notes]
     blocks: list[Block] = [tables.accuracy_table(results)]
     if differences:
         blocks.append(tables.difference_table(differences))
@@ -171,7 +173,7 @@ def _disagreements(result: EvaluationResult, images: PairImages | None) -> Secti
             blocks.append(tables.disagreement_table(measured))
             continue
         rows = [_disagreement_row(pair, images(measured.name, pair.pair)) for pair in measured.disagreements]
-        blocks.append(Text(f"### {title_of(measured.name)}"))
+        blocks.append(Text(f"### {as_written(title_of(measured.name))}"))
         blocks.append(ImageGrid(rows, columns=2))
     return Section("Where model and label disagree most", blocks)
 

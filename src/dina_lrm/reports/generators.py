@@ -25,6 +25,7 @@ from dina_lrm.reports.blocks import (
     Share,
     Table,
     Text,
+    as_written,
 )
 from dina_lrm.reports.html import write_report
 from dina_lrm.synthetic.generated import stored_oracle_error
@@ -137,7 +138,7 @@ def _summary(result: GeneratorComparison) -> Section:
     if result.of_kind("reward", "truth"):
         blocks.append(wins_table(result))
         blocks.append(_means(result))
-    lines = [*verdicts(result), *result.notes]
+    lines = [as_written(line) for line in (*verdicts(result), *result.notes)]
     if result.optimised is not None:
         lines.insert(0, f"The tuning's objective: {', '.join(result.optimised)}.")
     if result.of_kind("truth"):

@@ -18,6 +18,7 @@ from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import (
+    in_plot,
     label_rows,
     legend_above,
     line_with_band,
@@ -36,7 +37,7 @@ def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAP
         several = sum(reading.is_ensemble for reading in results[0].readings) > 1
         figure, panels = panels_of(len(results[0].tests), sharey=True, foot=0.9 if several else 0.0)
         for panel, measured in zip(panels, results[0].tests, strict=True):
-            panel.set_title(title_of(measured.name))
+            panel.set_title(in_plot(title_of(measured.name)))
             for index, result in enumerate(results):
                 found = result.find(measured.name)
                 if found is not None:
@@ -56,7 +57,7 @@ def score_histograms(result: EvaluationResult, reading: Reading | None = None, t
         figure, panels = panels_of(len(result.tests))
         for panel, measured in zip(panels, result.tests, strict=True):
             histogram = measured.at(reading or result.reference).histogram
-            panel.set_title(title_of(measured.name))
+            panel.set_title(in_plot(title_of(measured.name)))
             for index, (name, counts) in enumerate((("preferred", histogram.preferred), ("other", histogram.other))):
                 colour = theme.colour(index)
                 share = np.array(counts) / max(sum(counts), 1)
@@ -79,7 +80,7 @@ def reliability_diagram(result: EvaluationResult, reading: Reading | None = None
         figure, panels = panels_of(len(result.tests), sharey=True)
         for panel, measured in zip(panels, result.tests, strict=True):
             _reliability_panel(panel, measured.at(reading or result.reference), theme)
-            panel.set_title(title_of(measured.name))
+            panel.set_title(in_plot(title_of(measured.name)))
         label_rows(panels, "share right")
         if panels and any(line.get_label() == "true probability" for line in panels[0].lines):
             legend_above(figure, panels[0])
@@ -104,9 +105,13 @@ def accuracy_bars(
         figure = Figure(figsize=(max(4.6, 1.0 + len(names) * (0.7 + 0.34 * len(bars))), 3.4))
         axes = figure.add_subplot()
         for index, (model, row) in enumerate(bars.items()):
+            if not row:
+                continue
             at = np.array([i for i, name in enumerate(names) if name in row]) + (index - (len(bars) - 1) / 2) * width
             value, low, high = np.array([row[name] for name in names if name in row]).T
-            axes.bar(at, value - 0.5, width * 0.86, bottom=0.5, color=theme.colour(index), label=model, linewidth=0)
+            axes.bar(
+                at, value - 0.5, width * 0.86, bottom=0.5, color=theme.colour(index), label=in_plot(model), linewidth=0
+            )
             axes.vlines(at, low, high, color=theme.ink, linewidth=1.4)
         for i, ceiling in enumerate(ceilings.values()):
             if ceiling is not None:
@@ -114,7 +119,7 @@ def accuracy_bars(
                 axes.hlines(
                     ceiling, i - 0.46, i + 0.46, color=theme.quiet, linestyle=DASHES[2], linewidth=1.6, label=label
                 )
-        axes.set_xticks(range(len(names)), [title_of(name) for name in names])
+        axes.set_xticks(range(len(names)), [in_plot(title_of(name)) for name in names])
         reach = [0.55, *(edge for row in bars.values() for _, *interval in row.values() for edge in interval)]
         reach += [ceiling for ceiling in ceilings.values() if ceiling is not None]
         axes.set_ylim(0.5 if min(reach) >= 0.5 else min(reach) - 0.02, max(reach) + 0.02)
@@ -152,7 +157,7 @@ def diagnostic_plot(result: SetResult, theme: Theme = ADAPTIVE) -> Figure:
             if overall:
                 axes.hlines(y, [row.low for row in rows], [row.high for row in rows], color=colour, linewidth=1.8)
         axes.axvline(0.5, color=theme.quiet, linestyle=DASHES[2], linewidth=1.2)
-        axes.set_yticks(range(len(kinds)), kinds)
+        axes.set_yticks(range(len(kinds)), [in_plot(kind) for kind in kinds])
         axes.tick_params(axis="y", labelcolor=theme.ink)
         axes.set_ylim(len(kinds) - 0.5, -0.5)
         axes.grid(False, axis="y")
@@ -174,11 +179,17 @@ def _accuracy_line(axes: Axes, readings: Sequence[ReadingResult], label: str, in
         t = [r.reading.levels[0] for r in single]
         line_with_band(axes, t, [_interval(r) for r in single], label, index, theme)
     for rank, result in enumerate(r for r in readings if r.reading.is_ensemble):
-        x = _ensemble_position(rank) + 0.02 * index
+        x, name = _ensemble_position(rank) + 0.02 * index, None if single else in_plot(label)
         value, low, high = _interval(result)
         axes.vlines(x, low, high, color=colour, linewidth=1.6)
         axes.plot(
-            [x], [value], marker="*", markersize=11, color=colour, linestyle="none", label=None if single else label
+            [x],
+            [value],
+            marker="*",
+            markersize=11,
+            color=colour,
+            linestyle="none",
+            label=name,
         )
 
 

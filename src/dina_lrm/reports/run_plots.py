@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dina_lrm.reports.axes import panels_of, title_of
+from dina_lrm.reports.axes import in_plot, panels_of, title_of
 from dina_lrm.reports.theme import ADAPTIVE, Theme, drawing
 
 
@@ -23,7 +23,7 @@ def training_curves(
         figure, panels = panels_of(len(measures))
         for panel, measure in zip(panels, measures, strict=True):
             points = _points(rows, x, measure)
-            panel.set_title(title_of(measure))
+            panel.set_title(in_plot(title_of(measure)))
             panel.set_xlabel(x)
             panel.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

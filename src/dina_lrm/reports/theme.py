@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -76,11 +76,19 @@ def drawing(theme: Theme) -> Iterator[None]:
         yield
 
 
+def _saving() -> AbstractContextManager[None]:
+    # Labels of ticks are made while a figure is saved
+    return mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm", "text.parse_math": False})
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure drawn with `LIGHT` or `DARK` to a file, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm"}), replaced_when_complete(path) as drawn:
+    with (
+        _saving(),
+        replaced_when_complete(path) as drawn,
+    ):
         figure.savefig(drawn, dpi=160, metadata=metadata)
 
 
@@ -90,7 +98,7 @@ def adaptive_svg(figure: Figure, prefix: str) -> str:
     `prefix` makes ids unique in a page that holds several figures.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm"}):
+    with _saving():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -147,6 +155,7 @@ def _settings(theme: Theme) -> dict[str, Any]:
         "legend.frameon": False,
         "legend.fontsize": 9.5,
         "legend.handlelength": 1.6,
+        "text.parse_math": False,  # a name with a dollar is no formula
         "figure.facecolor": theme.paper,
         "savefig.facecolor": theme.paper,
         "figure.constrained_layout.use": True,
