@@ -11,6 +11,8 @@ import tyro
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
+from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
+from dina_lrm.training.applies import as_asked
 from dina_lrm.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ else:
         {name: recipe.help for name, recipe in RECIPES.items()},
         prefix_names=False,
     )
+
+
+SYNTHETIC_PROMPTS = 2_000
+"""Of `--data synthetic`, where nothing else is said."""
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
@@ -51,13 +57,20 @@ class Arguments(CommonArguments):
     """Go on from the newest complete checkpoint in --out; start when there is none."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take two steps, report memory and an estimate of the time, and write nothing."""
-    synthetic_prompts: int = 2_000
-    """Prompts of `--data synthetic`, eight pictures and all 28 comparisons of them each."""
+    synthetic_prompts: int | None = ranged(None, COUNT)
+    """Prompts of `--data synthetic`, eight pictures and all 28 comparisons of them each; 2,000 where none is given."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, or measure what training would take."""
-    config = arguments.recipe
+    config = as_asked(arguments.recipe, {name: recipe.make() for name, recipe in RECIPES.items()})
+    if arguments.synthetic_prompts is not None and "synthetic" not in (arguments.data, arguments.validation):
+        raise UserError(
+            f"--synthetic-prompts: has no effect on --data {arguments.data}; accepted with --data synthetic"
+        )
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
     from dina_lrm.runs.lock import held_folder
@@ -75,7 +88,7 @@ def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons
     """What is trained on, and what is held out."""
     from dina_lrm.recipes.data import data_for
 
-    prompts = arguments.synthetic_prompts
+    prompts = arguments.synthetic_prompts or SYNTHETIC_PROMPTS
     with progress("encoding", arguments.quiet) as report:
         cache = None if arguments.dry_run else arguments.out / "cache"
         data = data_for(config, arguments.data, cache, prompts, report)

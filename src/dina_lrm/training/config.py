@@ -6,13 +6,25 @@ that the command line can list and check recipes at once; `training.assemble` tu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dina_lrm.precision import Precision
 from dina_lrm.run_trackers import Tracker
+from dina_lrm.runs.ranges import (
+    ABOVE_0,
+    COUNT,
+    COUNT_OR_0,
+    FINITE,
+    NOT_NEGATIVE,
+    SEED,
+    UNIT,
+    UNIT_ABOVE_0,
+    UNIT_BELOW_1,
+    check_ranges,
+    ranged,
+)
 from dina_lrm.typed import from_plain, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
@@ -28,25 +40,31 @@ ScheduleName = Literal["constant", "cosine", "linear"]
 class HeadSettings:
     """Shape of the Q-Former head (`heads.qformer.QFormerConfig`); width None = the width of the backbone."""
 
-    width: int | None = None
-    queries: int = 4
-    attention_heads: int = 8
+    width: int | None = ranged(None, COUNT)
+    queries: int = ranged(4, COUNT)
+    attention_heads: int = ranged(8, COUNT)
     use_proj_in: bool = False
     use_text: bool = True
     mask_text_padding: bool = False
     logistic: bool = False
-    dropout: float = 0.0
+    dropout: float = ranged(0.0, UNIT_BELOW_1)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "model.head")
 
 
 @dataclass(frozen=True)
 class PooledSettings:
     """Shape of LRM's head (`heads.pooled.PooledConfig`)."""
 
-    width: int | None = None
-    guidance: float = 7.5
+    width: int | None = ranged(None, COUNT)
+    guidance: float = ranged(7.5, NOT_NEGATIVE)
     guided: Literal["last", "all"] = "last"
     text_projection: bool = True
-    logit_scale: float = 2.6592
+    logit_scale: float = ranged(2.6592, FINITE)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "model.pooled")
 
 
 @dataclass(frozen=True)
@@ -57,30 +75,30 @@ class ModelSettings:
     """The generator: "synthetic", a folder, or a hub id."""
     family: str = "sd3"
     revision: str | None = None
-    depth: int = 12
+    depth: int = ranged(12, COUNT)
     """Blocks of the generator that are used."""
     visual_taps: tuple[int, ...] = (4, 8, 12)
     """Features are read after that many blocks."""
     text_taps: tuple[int, ...] = (4, 8, 12)
-    prompt_length: int = 128
+    prompt_length: int = ranged(128, COUNT_OR_0)
     """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 for a Stable Diffusion 3 without T5."""
-    guidance: float = 3.5
+    guidance: float = ranged(3.5, NOT_NEGATIVE)
     """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
-    resolution: int = 1024
+    resolution: int = ranged(1024, COUNT)
     """Side of the square bucket in pixels; other buckets have about the same area."""
-    noise_level: float = 0.4
+    noise_level: float = ranged(0.4, UNIT)
     """Level at which the trained model scores unless told otherwise."""
-    ensemble_levels: tuple[float, ...] = (0.2, 0.5, 0.7)
+    ensemble_levels: tuple[float, ...] = ranged((0.2, 0.5, 0.7), UNIT)
     head_kind: HeadKind = "qformer"
     """The paper's query transformer, described by `head`, or LRM's pooled maps, described by `pooled`."""
     head: HeadSettings = field(default_factory=HeadSettings)
     pooled: PooledSettings = field(default_factory=PooledSettings)
 
     def __post_init__(self) -> None:
-        require(self.depth >= 1, "model.depth", self.depth, "an integer of at least 1")
+        check_ranges(self, "model")
         for name, taps in (("visual_taps", self.visual_taps), ("text_taps", self.text_taps)):
             require(all(0 <= tap <= self.depth for tap in taps), f"model.{name}", taps, f"taps in 0..{self.depth}")
-        require(0 <= self.noise_level <= 1, "model.noise_level", self.noise_level, "a number in [0, 1]")
+        require(bool(self.ensemble_levels), "model.ensemble_levels", self.ensemble_levels, "at least one noise level")
 
 
 @dataclass(frozen=True)
@@ -88,9 +106,9 @@ class AdaptationSettings:
     """Which weights of the backbone learn: LoRA (the paper), none ("frozen") or all ("full")."""
 
     kind: Adaptation = "lora"
-    rank: int = 64
-    alpha: float = 128.0
-    dropout: float = 0.0
+    rank: int = ranged(64, COUNT)
+    alpha: float = ranged(128.0, ABOVE_0)
+    dropout: float = ranged(0.0, UNIT_BELOW_1)
     targets: tuple[str, ...] | None = None
     """Names of the adapted linear layers; None = the family's attention projections of every stream."""
     init: Literal["gaussian", True] = "gaussian"
@@ -98,8 +116,7 @@ class AdaptationSettings:
     """Baseline: replace the pretrained weights by fresh ones drawn from the seed of the run."""
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "adaptation.rank", self.rank, "an integer of at least 1")
-        require(0 <= self.dropout < 1, "adaptation.dropout", self.dropout, "a number in [0, 1)")
+        check_ranges(self, "adaptation")
 
 
 @dataclass(frozen=True)
@@ -110,10 +127,17 @@ class PreferenceSettings:
     """
 
     name: PreferenceName = "paper"
-    k: float = 2.0
-    variance_floor: float = 0.01
+    k: float = ranged(2.0, NOT_NEGATIVE)
+    variance_floor: float = ranged(0.01, ABOVE_0)
     loss: LossName | None = None
     """None = that of the preset."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "objective.preference")
+        for name, default in (("k", 2.0), ("variance_floor", 0.01)):
+            told = f"{default} with the preset {self.name!r}, whose constants are its own; name thurstone takes others"
+            used = self.name == "thurstone" or getattr(self, name) == default
+            require(used, f"objective.preference.{name}", getattr(self, name), told)
 
 
 @dataclass(frozen=True)
@@ -124,35 +148,35 @@ class NoiseLevelSettings:
     """
 
     name: SamplerName = "uniform"
-    low: float | None = None
+    low: float | None = ranged(None, UNIT)
     """uniform: from `low` to `high`."""
-    high: float | None = None
-    level: float | None = None
+    high: float | None = ranged(None, UNIT)
+    level: float | None = ranged(None, UNIT)
     """constant."""
-    mu: float | None = None
+    mu: float | None = ranged(None, FINITE)
     """logit_normal: sigmoid of N(mu, s^2)."""
-    s: float | None = None
-    exponent: float | None = None
+    s: float | None = ranged(None, ABOVE_0)
+    exponent: float | None = ranged(None, ABOVE_0)
     """power."""
-    alpha: float | None = None
+    alpha: float | None = ranged(None, ABOVE_0)
     """beta: `alpha` and `beta`."""
-    beta: float | None = None
-    scale: float | None = None
+    beta: float | None = ranged(None, ABOVE_0)
+    scale: float | None = ranged(None, FINITE)
     """mode."""
-    first: float | None = None
+    first: float | None = ranged(None, NOT_NEGATIVE)
     """timesteps: `first` to `last` by `interval`, of `total`; LRM's are 1, 51, ..., 951 of 1000."""
-    last: float | None = None
-    interval: float | None = None
-    total: float | None = None
+    last: float | None = ranged(None, NOT_NEGATIVE)
+    interval: float | None = ranged(None, ABOVE_0)
+    total: float | None = ranged(None, ABOVE_0)
     stratified: bool = True
     """Spread the levels of a batch evenly over the distribution: each is still drawn from it, the mean varies less."""
-    together: int = 1
+    together: int = ranged(1, COUNT)
     """Noise levels at which the head reads each image at once: above 1 an ensemble is trained, not only scored.
 
     A step then costs that many backbone passes."""
 
     def __post_init__(self) -> None:
-        require(self.together >= 1, "objective.noise_levels.together", self.together, "an integer of at least 1")
+        check_ranges(self, "objective.noise_levels")
 
 
 @dataclass(frozen=True)
@@ -161,26 +185,24 @@ class TeacherSettings:
 
     name: str | None = None
     """The teacher: "synthetic", a folder or a hub id; None = labels as they are."""
-    weight: float = 0.5
+    weight: float = ranged(0.5, UNIT)
     """Share of the teacher in every label, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.weight <= 1, "objective.teacher.weight", self.weight, "a number in [0, 1]")
+        check_ranges(self, "objective.teacher")
 
 
 @dataclass(frozen=True)
 class HeterogeneousSettings:
     """LRM's heterogeneous pairs: an image at two nearby noise levels, of which the cleaner state is preferred."""
 
-    weight: float = 0.0
+    weight: float = ranged(0.0, NOT_NEGATIVE)
     """Of their loss beside that of the comparisons; 0 = none. Above 0, a step costs twice as many backbone passes."""
-    gap: float = 0.05
+    gap: float = ranged(0.05, UNIT_ABOVE_0)
     """Between the two noise levels, in (0, 1]; the higher one is at most 1."""
 
     def __post_init__(self) -> None:
-        finite = 0 <= self.weight < math.inf
-        require(finite, "objective.heterogeneous.weight", self.weight, "a finite number, at least 0")
-        require(0 < self.gap <= 1, "objective.heterogeneous.gap", self.gap, "a number above 0, at most 1")
+        check_ranges(self, "objective.heterogeneous")
 
 
 @dataclass(frozen=True)
@@ -208,21 +230,17 @@ class ObjectiveSettings:
 class OptimizerSettings:
     """AdamW."""
 
-    lr: float = 5e-5
-    head_lr: float | None = None
+    lr: float = ranged(5e-5, ABOVE_0)
+    head_lr: float | None = ranged(None, ABOVE_0)
     """Learning rate of the head; None = `lr`."""
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    clip_norm: float | None = 1.0
+    weight_decay: float = ranged(0.01, NOT_NEGATIVE)
+    betas: tuple[float, float] = ranged((0.9, 0.999), UNIT_BELOW_1)
+    eps: float = ranged(1e-8, ABOVE_0)
+    clip_norm: float | None = ranged(1.0, ABOVE_0)
     """Largest norm of the whole gradient; None = no clipping."""
 
     def __post_init__(self) -> None:
-        for name, rate in (("lr", self.lr), ("head_lr", self.head_lr)):
-            if rate is not None:
-                require(rate >= 0 and math.isfinite(rate), f"optimizer.{name}", rate, "a finite number, at least 0")
-        if self.clip_norm is not None:
-            require(self.clip_norm > 0, "optimizer.clip_norm", self.clip_norm, "a number above 0, or none")
+        check_ranges(self, "optimizer")
 
 
 @dataclass(frozen=True)
@@ -230,12 +248,12 @@ class ScheduleSettings:
     """Factor on the learning rates over the run: linear warm-up, then constant, cosine or linear decay."""
 
     name: ScheduleName = "constant"
-    warmup_steps: int = 0
-    final_factor: float = 0.0
+    warmup_steps: int = ranged(0, COUNT_OR_0)
+    final_factor: float = ranged(0.0, UNIT)
     """What cosine and linear end at."""
 
     def __post_init__(self) -> None:
-        require(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "an integer of at least 0")
+        check_ranges(self, "schedule")
 
 
 @dataclass(frozen=True)
@@ -243,12 +261,12 @@ class EmaSettings:
     """Exponential moving average of the trained weights: used for evaluation and for the exported model."""
 
     enabled: bool = True
-    decay: float = 0.995
+    decay: float = ranged(0.995, UNIT_BELOW_1)
     warmup: bool = True
     """Start from a short memory, decay_n = min(decay, (1 + n) / (10 + n)), so that short runs forget their start."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.decay < 1, "ema.decay", self.decay, "a number in [0, 1)")
+        check_ranges(self, "ema")
 
 
 @dataclass(frozen=True)
@@ -262,29 +280,27 @@ class ComputeSettings:
     """Compile the backbone's blocks (regional compilation)."""
     attention_backend: str | None = None
     """A name of diffusers' attention dispatcher; None = its default."""
-    accumulation: int = 1
+    accumulation: int = ranged(1, COUNT)
     """Micro-batches that each process cuts its share of a batch into."""
 
     def __post_init__(self) -> None:
-        require(self.accumulation >= 1, "compute.accumulation", self.accumulation, "an integer of at least 1")
+        check_ranges(self, "compute")
 
 
 @dataclass(frozen=True)
 class LogSettings:
     """What is written while the run goes on; everything is counted in optimiser steps."""
 
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep_last: int = 3
-    evaluate_every: int = 0
+    log_every: int = ranged(10, COUNT)
+    checkpoint_every: int = ranged(500, COUNT_OR_0)
+    """0 = only at the end."""
+    keep_last: int = ranged(3, COUNT)
+    evaluate_every: int = ranged(0, COUNT_OR_0)
     """0 = only at the end."""
     trackers: tuple[Tracker, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
-        require(self.log_every >= 1, "log.log_every", self.log_every, "an integer of at least 1")
-        require(self.checkpoint_every >= 0, "log.checkpoint_every", self.checkpoint_every, "an integer, 0 = at the end")
-        require(self.keep_last >= 1, "log.keep_last", self.keep_last, "an integer of at least 1")
-        require(self.evaluate_every >= 0, "log.evaluate_every", self.evaluate_every, "an integer, 0 = at the end")
+        check_ranges(self, "log")
 
 
 @dataclass(frozen=True)
@@ -292,14 +308,14 @@ class TrainConfig:
     """A complete run. `batch_size` counts pairs per optimiser step over all processes and micro-batches."""
 
     name: str = "custom"
-    seed: int = 0
-    steps: int | None = None
+    seed: int = ranged(0, SEED)
+    steps: int | None = ranged(None, COUNT)
     """Optimiser steps; None = `epochs` passes over the data."""
-    epochs: float = 1.0
-    batch_size: int = 64
+    epochs: float = ranged(1.0, ABOVE_0)
+    batch_size: int = ranged(64, COUNT)
     initial: str | None = None
     """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
-    validation_fraction: float = 0.0
+    validation_fraction: float = ranged(0.0, UNIT_BELOW_1)
     """Share of the prompts held out of training when no validation set is given."""
     model: ModelSettings = field(default_factory=ModelSettings)
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
@@ -311,12 +327,7 @@ class TrainConfig:
     log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
-        require(self.steps is None or self.steps >= 1, "steps", self.steps, "an integer of at least 1, or none")
-        require(self.epochs > 0, "epochs", self.epochs, "a number above 0")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "an integer of at least 1")
-        require(
-            0 <= self.validation_fraction < 1, "validation_fraction", self.validation_fraction, "a number in [0, 1)"
-        )
+        check_ranges(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""

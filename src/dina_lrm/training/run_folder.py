@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_record
+from dina_lrm.runs.settings import changed_settings, is_one_of
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.typed import to_plain
 
@@ -79,23 +79,11 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
         write_json(folder / CONFIG_FILE, record.to_dict())
 
 
-def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ between two plain configs."""
-    changed = []
-    for key in sorted({*before, *after}):
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changed += changed_settings(old, new, f"{prefix}{key}.")
-        elif old != new:
-            changed.append(f"{prefix}{key}")
-    return changed
-
-
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
     changed = [
         name
         for name in changed_settings(stored.train, record.to_dict()["train"])
-        if not any(name == free or (free.endswith(".") and name.startswith(free)) for free in FREE_TO_CHANGE)
+        if not is_one_of(name, FREE_TO_CHANGE)
     ]
     if changed:
         raise ValueError(
