@@ -9,6 +9,19 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from dina_lrm.precision import Precision
 from dina_lrm.run_trackers import Tracker, check_trackers
+from dina_lrm.runs.ranges import (
+    ABOVE_0,
+    COUNT,
+    COUNT_OR_0,
+    FINITE,
+    NOT_NEGATIVE,
+    SEED,
+    UNIT,
+    UNIT_ABOVE_0,
+    UNIT_BELOW_1,
+    check_ranges,
+    ranged,
+)
 from dina_lrm.typed import from_plain, require, to_plain
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
@@ -23,16 +36,12 @@ class RewardTerm:
     """One reward of the objective, by its name in `rewards`: "latent:MODEL" or a differentiable judge of pixels."""
 
     name: str = "latent:synthetic"
-    weight: float = 1.0
-    noise_level: float | tuple[float, ...] | None = None
+    weight: float = ranged(1.0, FINITE)
+    noise_level: float | tuple[float, ...] | None = ranged(None, UNIT)
     """At which a latent reward is read, or several for an ensemble; None = that stored with the model."""
 
     def __post_init__(self) -> None:
-        told = f"rewards, {self.name}: weight"
-        require(math.isfinite(self.weight), told, self.weight, "a finite number")
-        levels = self.noise_level if isinstance(self.noise_level, tuple) else (self.noise_level,)
-        inside = all(level is None or 0 <= level <= 1 for level in levels)
-        require(inside, f"rewards, {self.name}: noise_level", self.noise_level, "noise levels in [0, 1], or None")
+        check_ranges(self, f"rewards.{self.name}")
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,11 @@ class GeneratorSettings:
     """The generator and the LoRA that learns."""
 
     pretrained: str = "stabilityai/stable-diffusion-3.5-medium"
-    resolution: int = 1024
-    prompt_length: int = 128
+    resolution: int = ranged(1024, COUNT)
+    prompt_length: int = ranged(128, COUNT_OR_0)
     """Tokens of the long text encoder; 0 for a Stable Diffusion 3 without T5."""
-    rank: int = 32
-    alpha: float = 64.0
+    rank: int = ranged(32, COUNT)
+    alpha: float = ranged(64.0, ABOVE_0)
     sampling_steps: int = 40
     guidance: float = 4.5
     """Of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in every
@@ -61,8 +70,7 @@ class GeneratorSettings:
     time."""
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "generator.rank", self.rank, "an integer of at least 1")
-        require(0 < self.alpha < math.inf, "generator.alpha", self.alpha, "a finite number above 0")
+        check_ranges(self, "generator")
         require(0 <= self.guidance < math.inf, "generator.guidance", self.guidance, "a finite number of at least 0")
         require(self.sampling_steps >= 2, "generator.sampling_steps", self.sampling_steps, "an integer of at least 2")
 
@@ -75,26 +83,20 @@ class ReflSettings:
     """The step with gradient is drawn from `first` to `last`, counted from 0 at the noise end."""
     last: int = 39
     shaping: Shaping = "linear"
-    margin: float = 2.0
+    margin: float = ranged(2.0, FINITE)
     """relu: no pull on rewards above it."""
-    scale: float = 1.0
-    pretraining_weight: float = 0.0
+    scale: float = ranged(1.0, ABOVE_0)
+    pretraining_weight: float = ranged(0.0, NOT_NEGATIVE)
     """Of the mean squared error on clean samples: (loss + w mse) / (1 + w)."""
-    pretraining_samples: int = 64
+    pretraining_samples: int = ranged(64, COUNT)
     """How many clean samples are drawn before the run, where the weight is above 0."""
     pretraining_data: str | None = None
     """A set of comparisons, whose preferred images are the clean samples; None = the base model's own."""
-    kl_weight: float = 0.0
+    kl_weight: float = ranged(0.0, NOT_NEGATIVE)
     """Of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
 
     def __post_init__(self) -> None:
-        require(0 < self.scale < math.inf, "refl.scale", self.scale, "a finite number above 0")
-        require(math.isfinite(self.margin), "refl.margin", self.margin, "a finite number")
-        for name in ("pretraining_weight", "kl_weight"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"refl.{name}", value, "a finite number of at least 0")
-        samples = self.pretraining_samples
-        require(samples >= 1, "refl.pretraining_samples", samples, "an integer of at least 1")
+        check_ranges(self, "refl")
 
 
 @dataclass(frozen=True)
@@ -105,41 +107,36 @@ class GrpoSettings:
     """Images a prompt, which are compared with each other."""
     kernel: Literal["flow-sde", "cps", "ddim"] = "flow-sde"
     """A stochastic step; variance-preserving generators have cps and ddim."""
-    eta: float = 0.7
+    eta: float = ranged(0.7, ABOVE_0)
     window: Literal["every", "first", "random", "sliding"] = "first"
     """Which steps are stochastic and trained; "every" is Flow-GRPO, the others are Flow-GRPO-Fast."""
-    window_steps: int = 3
-    window_until: float = 0.5
+    window_steps: int = ranged(3, COUNT)
+    window_until: float = ranged(0.5, UNIT_ABOVE_0)
     """random: the share of the schedule in which it lies."""
-    window_period: int = 25
+    window_period: int = ranged(25, COUNT)
     """sliding: updates after which it moves on."""
     shared_noise: bool = False
     """Whether the images of a prompt begin with the same noise, so that only the window tells them apart."""
     clip: float = 1e-5
-    advantage_clip: float = 5.0
+    advantage_clip: float = ranged(5.0, ABOVE_0)
     scope: Literal["group", "batch"] = "group"
     """Whose standard deviation advantages are divided by."""
     combination: Literal["sum", "normalised"] = "sum"
     """Several rewards: summed, or each normalised in its group first."""
     guard: bool = False
     """GRPO-Guard's centred log-ratio and weights."""
-    updates: int = 2
+    updates: int = ranged(2, COUNT)
     """Optimiser steps that the images of a batch are divided into."""
     drop_flat_groups: bool = False
     """Leave groups whose images all got one reward out of the loss. Else they count with an advantage of 0, which
     dilutes what others teach, and their KL counts too. The log has their number either way."""
-    kl_weight: float = 0.0
+    kl_weight: float = ranged(0.0, NOT_NEGATIVE)
     kl: Literal["exact", "flow-grpo"] = "exact"
 
     def __post_init__(self) -> None:
         require(self.group >= 2, "grpo.group", self.group, "at least two images a prompt")
-        for name in ("updates", "window_steps", "window_period"):
-            require(getattr(self, name) >= 1, f"grpo.{name}", getattr(self, name), "an integer of at least 1")
+        check_ranges(self, "grpo")
         require(0 < self.clip < 1, "grpo.clip", self.clip, "a number between 0 and 1")
-        require(0 < self.advantage_clip < math.inf, "grpo.advantage_clip", self.advantage_clip, "a number above 0")
-        require(0 < self.window_until <= 1, "grpo.window_until", self.window_until, "a share in (0, 1]")
-        require(0 < self.eta < math.inf, "grpo.eta", self.eta, "a finite number above 0")
-        require(0 <= self.kl_weight < math.inf, "grpo.kl_weight", self.kl_weight, "a finite number of at least 0")
         guarded = not (self.guard and self.kernel == "cps")
         require(guarded, "grpo.guard", self.guard, "Gaussian kernels (flow-sde, ddim)")
 
@@ -152,8 +149,8 @@ class LpoSettings:
     """Next states drawn from each state."""
     kernel: Literal["flow-sde", "cps", "ddim"] = "flow-sde"
     """The step that draws them; variance-preserving generators have cps and ddim (eta = 1 is the paper's)."""
-    eta: float = 0.7
-    highest: float = 0.95
+    eta: float = ranged(0.7, ABOVE_0)
+    highest: float = ranged(0.95, UNIT_ABOVE_0)
     """Noise level above which nothing is trained: 0.95 of the paper, 0.75 of earlier step-level methods."""
     scored: Literal["noisy", "clean"] = "noisy"
     """What the reward sees of a candidate: itself, or the clean latents that the generator predicts from it."""
@@ -170,20 +167,18 @@ class LpoSettings:
     """That where they differ most."""
     quantity: Literal["std", "variance", "level"] = "std"
     """What the threshold between the two is linear in: the step's deviation, its square, or the noise level."""
-    beta: float = 500.0
+    beta: float = ranged(500.0, ABOVE_0)
     epsilon: float = 0.1
     """Ratios beyond 1 +- epsilon are clipped."""
-    updates: int = 1
+    updates: int = ranged(1, COUNT)
     """Optimiser steps that the pairs of a batch are divided into."""
 
     def __post_init__(self) -> None:
         require(self.candidates >= 2, "lpo.candidates", self.candidates, "at least two")
-        require(self.updates >= 1, "lpo.updates", self.updates, "an integer of at least 1")
+        check_ranges(self, "lpo")
         told = self.scored == "noisy" or self.scored_at == "candidate"
         require(told, "lpo.scored_at", self.scored_at, "candidate with lpo.scored clean: what is clean has no level")
-        require(0 < self.highest <= 1, "lpo.highest", self.highest, "a noise level in (0, 1]")
         require(0 <= self.low <= self.high < 1, "lpo.low, lpo.high", (self.low, self.high), "0 <= low <= high < 1")
-        require(0 < self.beta < math.inf, "lpo.beta", self.beta, "a finite number above 0")
         require(0 < self.epsilon < 1, "lpo.epsilon", self.epsilon, "a number between 0 and 1")
 
 
@@ -191,28 +186,27 @@ class LpoSettings:
 class DpoSettings:
     """Offline preference optimisation: pairs of the generator's samples, drawn and judged once before the run."""
 
-    prompts: int = 256
+    prompts: int = ranged(256, COUNT)
     """Prompts that pairs are drawn for, one pair each."""
     candidates: int = 4
     """Samples a prompt, of which the reward's best and worst make the pair."""
-    beta: float = 2000.0
+    beta: float = ranged(2000.0, ABOVE_0)
 
     def __post_init__(self) -> None:
-        require(self.prompts >= 1, "dpo.prompts", self.prompts, "an integer of at least 1")
+        check_ranges(self, "dpo")
         require(self.candidates >= 2, "dpo.candidates", self.candidates, "at least two samples a prompt")
-        require(0 < self.beta < math.inf, "dpo.beta", self.beta, "a finite number above 0")
 
 
 @dataclass(frozen=True)
 class LookSettings:
     """Looks at samples of the moving average, always of the same prompts and seeds, and what is asked of them."""
 
-    every: int = 25
+    every: int = ranged(25, COUNT)
     """Updates between two looks; there is one before the first update and one at the end."""
-    prompts: int = 16
-    images: int = 2
+    prompts: int = ranged(16, COUNT)
+    images: int = ranged(2, COUNT)
     """Images a prompt."""
-    sampling_steps: int | None = None
+    sampling_steps: int | None = ranged(None, COUNT)
     """Of a look, where the generator will be used with more than it is trained with; None = as many as those."""
     golden: str | None = None
     """A judge of pictures by its name in `rewards`, that nothing is optimised for and that shares nothing with it."""
@@ -225,17 +219,13 @@ class LookSettings:
     reward liked best of those before what the alarm is about."""
     save_loras: bool = False
     """Keep the LoRA of every look, as loras/step-N; always so for roll-back."""
-    lora_scale: float = 1.0
+    lora_scale: float = ranged(1.0, UNIT_ABOVE_0)
     """How much of the LoRA looks are sampled with: less of it holds the generator nearer to its base. What is stored is
     the whole LoRA, for `--lora-scale`."""
 
     def __post_init__(self) -> None:
-        require(0 < self.lora_scale <= 1, "looks.lora_scale", self.lora_scale, "a number in (0, 1]")
+        check_ranges(self, "looks")
         require(self.window >= LEAST_LOOKS, "looks.window", self.window, f"{LEAST_LOOKS} looks or more")
-        for name in ("every", "prompts", "images"):
-            require(getattr(self, name) >= 1, f"looks.{name}", getattr(self, name), "an integer of at least 1")
-        steps = self.sampling_steps
-        require(steps is None or steps >= 1, "looks.sampling_steps", steps, "an integer of at least 1")
         golden = self.on_alarm != "roll-back" or self.golden is not None
         require(golden, "looks.on_alarm", self.on_alarm, "roll-back with a golden reward to roll back to")
 
@@ -246,33 +236,28 @@ class AlignConfig:
 
     algorithm: ClassVar[str]
     name: str = "custom"
-    seed: int = 0
-    steps: int = 150
-    batch_size: int = 256
-    micro_batch: int = 8
+    seed: int = ranged(0, SEED)
+    steps: int = ranged(150, COUNT)
+    batch_size: int = ranged(256, COUNT)
+    micro_batch: int = ranged(8, COUNT)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     rewards: tuple[RewardTerm, ...] = (RewardTerm(),)
     """Several are summed as z-scores, by mean and deviation over the first look."""
-    lr: float = 3e-5
-    clip_norm: float = 1.0
-    ema_decay: float = 0.9
-    ema_every: int = 8
+    lr: float = ranged(3e-5, ABOVE_0)
+    clip_norm: float = ranged(1.0, ABOVE_0)
+    ema_decay: float = ranged(0.9, UNIT_BELOW_1)
+    ema_every: int = ranged(8, COUNT)
     """Updates between two of the moving average."""
     looks: LookSettings = field(default_factory=LookSettings)
-    checkpoint_every: int = 25
+    checkpoint_every: int = ranged(25, COUNT)
     trackers: tuple[Tracker, ...] = ()
     """Where the numbers of updates and looks go beside metrics.jsonl and monitor.jsonl."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "micro_batch", "ema_every", "checkpoint_every"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer of at least 1")
+        check_ranges(self)
         require(self.batch_size % self.micro_batch == 0, "micro_batch", self.micro_batch, "a divisor of batch_size")
         reached = self.ema_every <= self.steps
         require(reached, "ema_every", self.ema_every, f"at most steps, {self.steps}: lora/ holds the moving average")
-        require(0 < self.lr < math.inf, "lr", self.lr, "a finite number above 0")
-        require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "a finite number above 0")
-        require(0 <= self.seed < 2**63, "seed", self.seed, "an integer of at least 0")
-        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "a number in [0, 1)")
         require(bool(self.rewards), "rewards", self.rewards, "at least one reward")
         check_trackers("trackers", self.trackers)
         several = len(self.rewards) == 1 or self.looks.prompts > 1

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import tyro
 
-from dina_lrm.alignment.config import AlignConfig, RewardTerm
+from dina_lrm.alignment.applies import check_asked
+from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig, RewardTerm
 from dina_lrm.cli.align_dry_run import Clock, expected_cost
 from dina_lrm.cli.common import (
     CommandFailed,
@@ -22,6 +23,7 @@ from dina_lrm.cli.common import (
     progress,
 )
 from dina_lrm.cli.places import check_folder
+from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.runs.lock import check_free
 
 if TYPE_CHECKING:
@@ -62,6 +64,15 @@ class AlignArguments(CommonArguments):
     """Check everything on two updates of the smallest batch, say what the run would take, and keep nothing."""
 
 
+RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]]]] = {
+    ReflConfig: REFL_RECIPES,
+    GrpoConfig: GRPO_RECIPES,
+    LpoConfig: LPO_RECIPES,
+    DpoConfig: DPO_RECIPES,
+}
+"""Of each algorithm, by name."""
+
+
 def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro
     """A subcommand for each recipe, with the first line of its documentation."""
     return tyro.extras.subcommand_type_from_defaults(
@@ -80,6 +91,7 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     chosen = tuple(reward_term("--reward", text) for text in arguments.reward) or config.rewards
     beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
     config = replace(config, rewards=(*chosen, *beside))
+    check_asked(config, {name: make() for name, make in RECIPES[type(config)].items()})
     held = _prompts(arguments, config)
     from dina_lrm.alignment.processes import Processes
 

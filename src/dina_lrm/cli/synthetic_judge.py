@@ -6,8 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
+from dina_lrm.cli.common import CommonArguments, console, progress
 from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.ranges import SEED, Range, check_ranges, ranged
+
+_THREE = Range("an integer of at least 3", 3)
 
 
 @dataclass
@@ -22,25 +26,25 @@ class Arguments(CommonArguments):
 
     out: Path
     """Folder for the weights, facts.json and the card."""
-    prompts: int = 6_000
+    prompts: int = ranged(6_000, _THREE)
     """Training prompts, eight pictures each."""
-    steps: int = 2_000
+    steps: int = ranged(2_000, _THREE)
     """Each on all pairs of three prompts."""
-    seed: int = 77
+    seed: int = ranged(77, SEED)
     """Of the training pairs; the bundled reward model has those of seed 0."""
-    pairs: int = 2_000
+    pairs: int = ranged(2_000, _THREE)
     """Of each test set."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
-    for name in ("prompts", "steps", "pairs"):
-        if getattr(arguments, name) < 3:
-            raise UserError(f"--{name} {getattr(arguments, name)}: accepted are whole numbers of at least 3")
     check_folder("--out", arguments.out)
     from dina_lrm.synthetic.pretraining.judge import train_judge
 
-    with progress("steps", arguments.quiet) as report:
+    with held_folder(arguments.out), progress("steps", arguments.quiet) as report:
         facts = train_judge(arguments.out, arguments.prompts, arguments.steps, arguments.seed, arguments.pairs, report)
     found = ", ".join(f"{name} {100 * one['accuracy']:.1f} %" for name, one in facts["sets"].items())
     console(arguments.quiet).print(f"{arguments.out}: {found}")

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
 from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.settings import Applies, changed_settings, check_applies
 from dina_lrm.synthetic.pretraining.config import PretrainConfig
+from dina_lrm.typed import to_plain
+
+_RULES = (
+    Applies[PretrainConfig](
+        ("config.vae.", "config.generator."), lambda c: c.architecture == "sd3", "--config.architecture sd3"
+    ),
+    Applies[PretrainConfig](("config.unet.",), lambda c: c.architecture == "unet", "--config.architecture unet"),
+)
 
 
 @dataclass
@@ -30,9 +41,14 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
+    changed = changed_settings(to_plain(PretrainConfig()), to_plain(arguments.config), "config.")
+    check_applies(arguments.config, changed, _RULES)
     check_folder("--out", arguments.out)
-    import json
+    with held_folder(arguments.out):
+        return _run(arguments)
 
+
+def _run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.synthetic.pretraining.run import pretrain
 
     with progress("Autoencoder", arguments.quiet) as first, progress("Generator", arguments.quiet) as second:
@@ -41,7 +57,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             (first if stage == "autoencoder" else second)(step, steps)
 
         folder = pretrain(arguments.config, arguments.out, report)
-    facts: dict[str, object] = json.loads((folder / "facts.json").read_text())
+    facts = read_json_object(folder / "facts.json")
     measures = {
         "vae_psnr_db": "autoencoder {:.1f} dB",
         "flow_loss": "flow loss {:.3f}",

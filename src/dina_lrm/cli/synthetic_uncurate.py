@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
 from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.ranges import SEED, check_ranges, ranged
 from dina_lrm.synthetic.pretraining.config import UncuratedConfig
 
 
@@ -25,20 +27,23 @@ class Arguments(CommonArguments):
     """Folder for checkpoints and the finished LoRA."""
     config: UncuratedConfig = field(default_factory=UncuratedConfig)
     """The recipe."""
-    seed: int = 0
+    seed: int = ranged(0, SEED)
     """Of the pictures, the LoRA's start and the noise."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
-    check_folder("--out", arguments.out)
     from dina_lrm.synthetic.pretraining.uncurated import uncurate
 
-    with progress("updates", arguments.quiet) as report:
+    check_folder("--out", arguments.out)
+    with held_folder(arguments.out), progress("updates", arguments.quiet) as report:
         folder = uncurate(
             arguments.config, arguments.seed, arguments.out, lambda _, step, steps, loss: report(step, steps)
         )
-    facts: dict[str, object] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    facts = read_json_object(folder / "facts.json")
     console(arguments.quiet).print(
         f"{folder}: alignment {facts['samples_alignment']:.2f}, quality {facts['samples_quality']:.2f} of its samples",
     )

@@ -1,7 +1,20 @@
 """The recipes of the bundled generators, as plain values: 50 minutes on two CPU cores with bfloat16 instructions."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from dina_lrm.runs.ranges import (
+    ABOVE_0,
+    COUNT,
+    COUNT_OR_0,
+    NOT_NEGATIVE,
+    SEED,
+    UNIT,
+    UNIT_BELOW_1,
+    check_ranges,
+    ranged,
+)
+from dina_lrm.typed import require
 
 Architecture = Literal["sd3", "unet"]
 """The flow transformer, or the variance-preserving U-Net."""
@@ -11,41 +24,51 @@ Architecture = Literal["sd3", "unet"]
 class VaeConfig:
     """Autoencoder: mean squared error, a small KL term, AdamW with a cosine schedule."""
 
-    images: int = 16_000
-    steps: int = 2_200
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    kl_weight: float = 1e-5
-    held_out: int = 2_000
+    images: int = ranged(16_000, COUNT)
+    steps: int = ranged(2_200, COUNT)
+    batch_size: int = ranged(32, COUNT)
+    learning_rate: float = ranged(2e-3, ABOVE_0)
+    kl_weight: float = ranged(1e-5, NOT_NEGATIVE)
+    held_out: int = ranged(2_000, COUNT)
     """Pictures that the PSNR is measured on."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "config.vae")
+        _check_batch("config.vae", self.batch_size, self.images)
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
     """Rectified flow with logit-normal times; prompts are dropped for classifier-free guidance."""
 
-    images: int = 160_000
-    steps: int = 12_000
-    batch_size: int = 64
-    learning_rate: float = 1.2e-3
-    warmup: int = 200
-    ema: float = 0.999
-    prompt_dropout: float = 0.1
-    mismatched: float = 0.0
+    where: ClassVar[str] = "config.generator"
+    images: int = ranged(160_000, COUNT)
+    steps: int = ranged(12_000, COUNT)
+    batch_size: int = ranged(64, COUNT)
+    learning_rate: float = ranged(1.2e-3, ABOVE_0)
+    warmup: int = ranged(200, COUNT_OR_0)
+    ema: float = ranged(0.999, UNIT_BELOW_1)
+    prompt_dropout: float = ranged(0.1, UNIT)
+    mismatched: float = ranged(0.0, UNIT)
     """Share of training pictures that disagree with their caption in one way."""
-    damaged: float = 0.1
+    damaged: float = ranged(0.1, UNIT)
     """Share of training pictures with a defect."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, self.where)
+        _check_batch(self.where, self.batch_size, self.images)
 
 
 @dataclass(frozen=True)
 class UnetConfig(GeneratorConfig):
     """Prediction of the noise at timesteps drawn uniformly (Ho et al., 2020); autoencoder and data are the world's."""
 
-    images: int = 48_000
-    steps: int = 6_000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup: int = 200
+    where = "config.unet"
+    images: int = ranged(48_000, COUNT)
+    steps: int = ranged(6_000, COUNT)
+    batch_size: int = ranged(32, COUNT)
+    learning_rate: float = ranged(1e-3, ABOVE_0)
+    warmup: int = ranged(200, COUNT_OR_0)
 
 
 @dataclass(frozen=True)
@@ -55,25 +78,37 @@ class PretrainConfig:
     `vae` and `generator` are of the first architecture; `unet` is of the second, which trains no autoencoder.
     """
 
-    seed: int = 0
+    seed: int = ranged(0, SEED)
     architecture: Architecture = "sd3"
     vae: VaeConfig = field(default_factory=VaeConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
     compile: bool = True
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = ranged(60.0, NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "config")
 
 
 @dataclass(frozen=True)
 class UncuratedConfig:
     """What the LoRA is and learns from; `mismatched` and `damaged` are shares of the pictures."""
 
-    images: int = 24_000
-    steps: int = 700
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    warmup: int = 50
-    rank: int = 16
-    prompt_dropout: float = 0.1
-    mismatched: float = 0.2
-    damaged: float = 0.85
+    images: int = ranged(24_000, COUNT)
+    steps: int = ranged(700, COUNT)
+    batch_size: int = ranged(64, COUNT)
+    learning_rate: float = ranged(2e-3, ABOVE_0)
+    warmup: int = ranged(50, COUNT_OR_0)
+    rank: int = ranged(16, COUNT)
+    prompt_dropout: float = ranged(0.1, UNIT)
+    mismatched: float = ranged(0.2, UNIT)
+    damaged: float = ranged(0.85, UNIT)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "config")
+        _check_batch("config", self.batch_size, self.images)
+
+
+def _check_batch(where: str, batch_size: int, images: int) -> None:
+    """An epoch has at least one batch, or none would ever come."""
+    require(batch_size <= images, f"{where}.batch_size", batch_size, f"at most {images}, the number of images")

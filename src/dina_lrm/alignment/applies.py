@@ -1,0 +1,31 @@
+"""Settings of an alignment that were given and would do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dina_lrm.alignment.config import AlignConfig, GrpoConfig, ReflConfig
+from dina_lrm.runs.settings import Applies, changed_settings, check_applies, nearest
+
+_REFL: Final[tuple[Applies[Any], ...]] = (
+    Applies(("refl.margin",), lambda c: c.refl.shaping == "relu", "--refl.shaping relu"),
+    Applies(
+        ("refl.pretraining_samples",), lambda c: c.refl.pretraining_weight > 0, "--refl.pretraining-weight above 0"
+    ),
+)
+_GRPO: Final[tuple[Applies[Any], ...]] = (
+    Applies(("grpo.window_until",), lambda c: c.grpo.window == "random", "--grpo.window random"),
+    Applies(("grpo.window_period",), lambda c: c.grpo.window == "sliding", "--grpo.window sliding"),
+    Applies(("grpo.window_steps",), lambda c: c.grpo.window != "every", "another --grpo.window than every"),
+    Applies(("grpo.kl",), lambda c: c.grpo.kl_weight > 0, "--grpo.kl-weight above 0"),
+    Applies(("grpo.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
+)
+_RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {ReflConfig: _REFL, GrpoConfig: _GRPO}
+
+
+def check_asked(config: AlignConfig, recipes: Mapping[str, AlignConfig]) -> None:
+    """Raise ValueError naming a setting in which `config` differs from its recipe, and which has no effect."""
+    plain = {name: recipe.to_dict() for name, recipe in recipes.items()}
+    given = changed_settings(plain[nearest(config.to_dict(), plain)], config.to_dict())
+    check_applies(config, given, _RULES.get(type(config), ()))
