@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from dina_lrm.evaluation.bootstrap import bootstrap_interval, wilson_interval
+from dina_lrm.evaluation.bootstrap import (
+    bootstrap_interval,
+    interval_text,
+    mean_interval,
+    student_interval,
+    wilson_interval,
+)
 
 
 def coverage(clustered: bool, trials: int = 200) -> float:
@@ -75,3 +81,20 @@ def test_refuses_what_has_no_interval() -> None:
         bootstrap_interval(np.ones(3), confidence=1.5)
     with pytest.raises(ValueError, match="4 successes of 3 trials"):
         wilson_interval(4, 3)
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.2, 0.4, 0.9], [0.3, 0.3]])
+def test_an_interval_needs_more_than_one_prompt_and_more_than_one_value(values):
+    clusters = np.zeros(len(values), dtype=int) if len(set(values)) > 1 else np.arange(len(values))
+    assert mean_interval(np.array(values), clusters) is None
+    assert interval_text(None, None) == "[needs more prompts]"
+
+
+def test_few_prompts_have_students_interval_many_a_bootstraps_and_shares_stay_shares():
+    values = np.array([0.1, 0.5, 0.4])
+    assert mean_interval(values) == student_interval(values, np.arange(3))
+    many = np.linspace(-1, 1, 30)
+    assert mean_interval(many, seed=3) == bootstrap_interval(many, seed=3)
+    assert mean_interval(np.array([0.0, 1.0]), share=True) == (0.0, 1.0)
+    assert mean_interval(np.ones(2), share=True) == wilson_interval(2, 2)
+    assert mean_interval(np.ones(50), share=True) == wilson_interval(50, 50)

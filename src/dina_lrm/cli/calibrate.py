@@ -50,6 +50,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")
     from dina_lrm import checkpoint
+    from dina_lrm.evaluation.bootstrap import share_interval_text
     from dina_lrm.evaluation.evaluate import judge_set
     from dina_lrm.evaluation.judges import LatentJudge
     from dina_lrm.model import LatentRewardModel
@@ -68,7 +69,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         )
     temperature = model.config.temperature * measured.scaled.temperature
     checkpoint.write(arguments.out, replace(stored, config=replace(stored.config, temperature=temperature)))
-    told = [f"{100 * c.ece:.1f} % ({100 * c.ece_low:.1f} to {100 * c.ece_high:.1f})" for c in (before, after)]
+    told = [f"{100 * c.ece:.1f} % ({share_interval_text(c.ece_low, c.ece_high)})" for c in (before, after)]
     console(arguments.quiet).print(
         f"temperature {temperature:.3f} in {arguments.out}; "
         f"ECE at t = {model.config.noise_level:g} on {len(item.data)} pairs: {told[0]} before, {told[1]} with it; a "

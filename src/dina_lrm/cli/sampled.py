@@ -16,7 +16,7 @@ from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.selection import Selection
 from dina_lrm.cli.result import plain
-from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.synthetic.captions import true_values
@@ -29,11 +29,11 @@ SHOWN = 64
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over prompts with its 95 % bootstrap interval; equal prompts are drawn together."""
+    """A mean over prompts with its 95 % interval, None where that needs more of them; equal ones are drawn together."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
 
@@ -149,7 +149,8 @@ def _beside(
 
 def _mean(values: Float[np.ndarray, " prompts"], selections: Sequence[Selection]) -> Mean:
     _, clusters = np.unique([one.prompt for one in selections], return_inverse=True)
-    return Mean(float(np.nanmean(values)), *bootstrap_interval(values, clusters), int((~np.isnan(values)).sum()))
+    low, high = mean_interval(values, clusters) or (None, None)
+    return Mean(float(np.nanmean(values)), low, high, int((~np.isnan(values)).sum()))
 
 
 def _utility(pixels: Pixels, selections: Sequence[Selection]) -> Float[np.ndarray, " prompts"] | None:
@@ -163,7 +164,7 @@ def _known(value: float) -> float | None:
 
 
 def _said(mean: Mean) -> str:
-    return f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]" if mean.n > 1 else f"{mean.mean:+.3f}"
+    return f"{mean.mean:+.3f} {interval_text(mean.low, mean.high)}"
 
 
 def _name(row: int) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from dina_lrm.alignment.looks import Look
 from dina_lrm.alignment.trainer import AlignmentRun
-from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.evaluation.bootstrap import mean_interval
 from dina_lrm.recipes.alignment import refl_synthetic
 from dina_lrm.recipes.generators import loaded_generator
 from dina_lrm.synthetic.captions import distinct_captions, true_values
@@ -47,10 +47,10 @@ class Aligned:
     golden_after: float
 
     @property
-    def gain(self) -> tuple[float, float, float]:
-        """Of true utility, with its 95 % interval over the prompts."""
+    def gain(self) -> tuple[float, float | None, float | None]:
+        """Of true utility, with its 95 % interval over the prompts; None where that needs more of them."""
         change = self.utility_after - self.utility_before
-        return float(change.mean()), *bootstrap_interval(change)
+        return float(change.mean()), *(mean_interval(change) or (None, None))
 
 
 def align(job: AlignJob) -> Aligned:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dina_lrm.demo.align import Aligned
 from dina_lrm.demo.folder import RankedPrompt
+from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Text
 from dina_lrm.reports.evaluation import evaluation_sections
@@ -103,7 +104,7 @@ def _alignment(aligned: Aligned) -> Section:
     )
     heads = Headlines(
         [
-            Headline("True utility", _signed(gain), f"95 % interval {_signed(low)} to {_signed(high)}"),
+            Headline("True utility", _signed(gain), _interval(low, high)),
             _change("Reward, optimised", aligned.reward_before, aligned.reward_after),
             _change("Golden judge", aligned.golden_before, aligned.golden_after),
         ]
@@ -123,6 +124,12 @@ def _alignment(aligned: Aligned) -> Section:
 
 def _change(name: str, before: float, after: float) -> Headline:
     return Headline(name, _signed(after - before), f"from {_signed(before)} to {_signed(after)}")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"95 % interval: {NEEDS_PROMPTS}"
+    return f"95 % interval {_signed(low)} to {_signed(high)}"
 
 
 def _signed(value: float) -> str:

@@ -142,7 +142,7 @@ def results_json(demonstration: Demonstration, seconds: float) -> dict[str, Any]
     }
 
 
-def _alignment(aligned: Aligned) -> dict[str, float | int]:
+def _alignment(aligned: Aligned) -> dict[str, float | int | None]:
     gain, low, high = aligned.gain
     return {
         "updates": aligned.updates,

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.evaluation.bootstrap import mean_interval
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ class PairwiseAccuracy:
 
     convention: str
     accuracy: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """None where more prompts are needed for an interval."""
     pairs: int
     counted: int
     label_ties: int
@@ -150,7 +151,7 @@ def pairwise_accuracy(
         values, clusters = _means(credit[counted], prompts[counted]), None
     else:
         values, clusters = credit, prompts
-    low, high = bootstrap_interval(values, clusters, resamples=resamples, seed=seed)
+    low, high = mean_interval(values, clusters, share=True, resamples=resamples, seed=seed) or (None, None)
     return PairwiseAccuracy(
         convention=convention,
         accuracy=float(np.nanmean(values)),

@@ -12,8 +12,52 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm, t
 
+FEW_PROMPTS: Final = 6
+"""Fewer have Student's interval, not a bootstrap's."""
+NEEDS_PROMPTS: Final = "needs more prompts"
+"""What is said in the place of an interval that there is none of."""
 _CHUNK: Final = 4_000_000
 """Resampled indices held at once: 32 MB whatever the number of pairs."""
+
+
+def mean_interval(
+    values: Float[np.ndarray, " observations"],
+    clusters: Int[np.ndarray, " observations"] | None = None,
+    share: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """The 95 % interval of a mean that everything here is told with; None where more prompts are needed for one.
+
+    `clusters` are drawn together, or else observations by themselves. Few of them have Student's interval, more a
+    bootstrap's; one alone has none, and few that are all alike have none either: an interval without width would claim
+    what nobody knows. Of a `share` that is 0 or 1 everywhere it is Wilson's.
+    """
+    sums, counts = _totals(values, clusters)
+    number = sums.size
+    if number < 2:
+        return None
+    names = np.arange(values.size) if clusters is None else clusters
+    few = number < FEW_PROMPTS
+    low, high = student_interval(values, names) if few else bootstrap_interval(values, names, 0.95, resamples, seed)
+    mean = float(sums.sum() / counts.sum())
+    if share and mean in (0.0, 1.0):
+        return wilson_interval(number * mean, number)
+    if few and low == high:
+        return None
+    return (max(0.0, low), min(1.0, high)) if share else (low, high)
+
+
+def interval_text(low: float | None, high: float | None, form: str = "+.3f") -> str:
+    """Both ends in brackets, or that it needs more prompts."""
+    return f"[{NEEDS_PROMPTS}]" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
+
+
+def share_interval_text(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Both ends in percent, or that they need more prompts."""
+    if low is None or high is None:
+        return NEEDS_PROMPTS
+    return f"{100 * low:.{digits}f}\u2013{100 * high:.{digits}f} %"
 
 
 def bootstrap_interval(

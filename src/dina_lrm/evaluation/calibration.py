@@ -43,8 +43,9 @@ class Calibration:
 
     pairs: int
     ece: float
-    ece_low: float
-    ece_high: float
+    ece_low: float | None
+    ece_high: float | None
+    """None where more prompts are needed for an interval."""
     ece_floor: float
     brier: float
     log_score: float
@@ -170,11 +171,13 @@ def _error_interval(
     ece: float,
     bins: int,
     seed: int,
-) -> tuple[float, float]:
+) -> tuple[float, float] | tuple[None, None]:
     """Bootstrap interval, moved to ECE: resampled ECEs are biased upwards once more, as far as they lie above it."""
     confidence, outcome = _fold(p, y)
     _, cluster = np.unique(np.arange(p.size) if prompts is None else prompts, return_inverse=True)
     clusters = int(cluster.max()) + 1
+    if clusters < 2:
+        return None, None
     gap = np.zeros((clusters, bins))
     np.add.at(gap, (cluster, _bin_index(confidence, bins)), outcome - confidence)
     count = np.bincount(cluster, minlength=clusters).astype(np.float64)

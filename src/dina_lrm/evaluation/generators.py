@@ -11,20 +11,18 @@ counted when neither side is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dina_lrm.evaluation.bootstrap import bootstrap_interval, student_interval, wilson_interval
+from dina_lrm.evaluation.bootstrap import mean_interval
 from dina_lrm.typed import from_plain, to_plain
 
 MeasureKind = Literal["reward", "truth", "attribute", "measure"]
 """Of a judge; of the oracle, utility and its parts; of the oracle, what a caption asks for; of no judge, and neither
 better nor worse by itself."""
-FEW_PROMPTS: Final = 6
-"""Fewer have Student's interval, not a bootstrap's."""
 Role = Literal["optimised", "held out", "unknown", ""]
 """Of a reward in the tuning; "" for what is no reward."""
 
@@ -134,15 +132,15 @@ def compare(values: PairedValues, seed: int = 0) -> Comparison:
     finite = np.isfinite(base) & np.isfinite(tuned)
     gap = np.where(finite, np.where(finite, tuned, 0.0) - np.where(finite, base, 0.0), np.nan)
     wins = np.where(finite, (np.sign(gap) + 1) / 2, np.nan)
-    side = _share if values.kind == "attribute" else _estimate
+    is_share = values.kind == "attribute"
     return Comparison(
         values.name,
         values.kind,
         values.role,
-        side(base, prompts, seed),
-        side(tuned, prompts, seed),
+        _estimate(base, prompts, seed, is_share),
+        _estimate(tuned, prompts, seed, is_share),
         _estimate(gap, prompts, seed),
-        None if values.kind == "measure" else _share(wins, prompts, seed),
+        None if values.kind == "measure" else _estimate(wins, prompts, seed, share=True),
         int((gap == 0).sum()),
     )
 
@@ -168,29 +166,13 @@ def _within(values: PairedValues, inside: np.ndarray) -> PairedValues:
     )
 
 
-def _estimate(values: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pairs"], seed: int) -> Estimate:
+def _estimate(
+    values: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pairs"], seed: int, share: bool = False
+) -> Estimate:
     known = np.isfinite(values)
     counted, missing = int(known.sum()), int((~known).sum())
     if counted == 0:
         return Estimate(None, None, None, 0, missing)
     mean = float(values[known].mean())
-    number = len(np.unique(prompts[known]))
-    if number < 2:
-        return Estimate(mean, None, None, counted, missing)
-    if number < FEW_PROMPTS:
-        low, high = student_interval(values[known], prompts[known])
-    else:
-        low, high = bootstrap_interval(values[known], prompts[known], seed=seed)
+    low, high = mean_interval(values[known], prompts[known], share, seed=seed) or (None, None)
     return Estimate(mean, low, high, counted, missing)
-
-
-def _share(wins: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pairs"], seed: int) -> Estimate:
-    """A share; where all pairs agree a bootstrap has no width, and Wilson's interval over the prompts stands."""
-    found = _estimate(wins, prompts, seed)
-    if found.low is None or found.high is None:
-        return found
-    if found.mean not in (0.0, 1.0):
-        return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
-    number = len(np.unique(prompts[np.isfinite(wins)]))
-    low, high = wilson_interval(number * found.mean, number)
-    return Estimate(found.mean, low, high, found.counted, found.missing)

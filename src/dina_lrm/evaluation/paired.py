@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy.stats import binomtest
 
 from dina_lrm.evaluation.accuracy import convention_named, pair_credits
-from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.evaluation.bootstrap import mean_interval
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class PairedDifference:
     """
 
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """None where more prompts are needed for an interval."""
     pairs: int
     only_first: int
     only_second: int
@@ -36,7 +37,7 @@ class PairedDifference:
     @property
     def decided(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def paired_difference(
@@ -62,7 +63,7 @@ def paired_difference(
     counted = ~np.isnan(gap)
     if not counted.any():
         raise ValueError(f"none of {gap.size} pairs is counted for both judges")
-    low, high = bootstrap_interval(gap, prompts, resamples=resamples, seed=seed)
+    low, high = mean_interval(gap, prompts, resamples=resamples, seed=seed) or (None, None)
     ahead, behind = int((gap[counted] > 0).sum()), int((gap[counted] < 0).sum())
     p = 1.0 if ahead + behind == 0 else float(binomtest(ahead, ahead + behind).pvalue)
     return PairedDifference(float(np.nanmean(gap)), low, high, int(counted.sum()), ahead, behind, p)

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
 from dina_lrm.alignment.pruning import Cut, Pruning, StepReading
-from dina_lrm.evaluation.bootstrap import bootstrap_interval
+from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 
@@ -43,8 +43,9 @@ class Measured:
     """A mean with its 95 % interval."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """None where more prompts are needed for an interval."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def curve_plot(points: Sequence[CurvePoint], theme: Theme = LIGHT) -> Figure:
                 own = [point for point in points if point.method == method]
                 found: list[Measured] = [getattr(point, name) for point in own]
                 value = np.array([m.mean for m in found])
-                errors = np.array([[m.mean - m.low for m in found], [m.high - m.mean for m in found]])
+                # An interval that needs more prompts is not drawn
+                errors = np.array([[_to(m.mean, m.low) for m in found], [_to(m.mean, m.high) for m in found]])
                 panel.errorbar(
                     [point.gflops for point in own],
                     value,
@@ -183,8 +185,12 @@ def _spent(found: Sequence[Sequence[Replayed]]) -> Evaluations:
 
 
 def _measured(values: Float[np.ndarray, " prompts"]) -> Measured:
-    return Measured(float(np.nanmean(values)), *bootstrap_interval(values))
+    return Measured(float(np.nanmean(values)), *(mean_interval(values) or (None, None)))
+
+
+def _to(mean: float, end: float | None) -> float:
+    return 0.0 if end is None else abs(end - mean)
 
 
 def _said(found: Measured) -> str:
-    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    return f"{found.mean:+.3f} {interval_text(found.low, found.high)}"

@@ -11,6 +11,8 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
+from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
+
 
 @dataclass(frozen=True)
 class Text:
@@ -35,6 +37,15 @@ class Share:
     high: float | None = None
     best: bool = False
     signed: bool = False
+    note: str = ""
+    """In the place of an interval."""
+
+
+def measured_share(
+    value: float, low: float | None, high: float | None, best: bool = False, signed: bool = False
+) -> Share:
+    """A share with its interval, or with the words that it needs more prompts."""
+    return Share(value, low, high, best, signed, NEEDS_PROMPTS if low is None or high is None else "")
 
 
 Cell = str | int | float | Share | None

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.accuracy import convention_named
+from dina_lrm.evaluation.bootstrap import share_interval_text
 from dina_lrm.evaluation.differences import JudgeDifference
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
@@ -96,7 +97,7 @@ def _summary(result: EvaluationResult) -> Section:
     items = []
     for measured in result.tests:
         accuracy = measured.at(result.reference).accuracy
-        note = f"{100 * accuracy.low:.1f}\u2013{100 * accuracy.high:.1f} %"
+        note = share_interval_text(accuracy.low, accuracy.high)
         if measured.ceiling is not None:
             note += f"\n{100 * accuracy.accuracy / measured.ceiling:.0f} % of the ceiling"
         items.append(Headline(title_of(measured.name), f"{100 * accuracy.accuracy:.1f} %", note))

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS, share_interval_text
 from dina_lrm.evaluation.generators import Comparison, Estimate, GeneratorComparison, GroupComparison
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
@@ -26,6 +27,7 @@ from dina_lrm.reports.blocks import (
     Table,
     Text,
     as_written,
+    measured_share,
 )
 from dina_lrm.reports.html import write_report
 from dina_lrm.synthetic.generated import stored_oracle_error
@@ -80,7 +82,7 @@ def composition_table(result: GeneratorComparison) -> Table:
     rows: list[list[Cell]] = []
     for found in result.of_kind("attribute"):
         gap = found.difference
-        change = None if gap.mean is None else Share(gap.mean, gap.low, gap.high, signed=True)
+        change = None if gap.mean is None else measured_share(gap.mean, gap.low, gap.high, signed=True)
         rows.append([found.name, share(found.base), share(found.tuned), change, gap.counted])
     return Table(["Asked for", "Base, %", "Tuned, %", "Difference", "Pairs"], rows, "Right, by the oracle.")
 
@@ -118,7 +120,7 @@ def _verdict(found: Comparison) -> str:
 
 def share(found: Estimate | None) -> Share | None:
     """A share as a cell."""
-    return None if found is None or found.mean is None else Share(found.mean, found.low, found.high)
+    return None if found is None or found.mean is None else measured_share(found.mean, found.low, found.high)
 
 
 def with_interval(found: Estimate, signed: bool = False) -> str:
@@ -126,7 +128,8 @@ def with_interval(found: Estimate, signed: bool = False) -> str:
     form = "+.3f" if signed else ".3f"
     if found.mean is None:
         return "\u2013"
-    interval = "" if found.low is None or found.high is None else f" ({found.low:{form}} to {found.high:{form}})"
+    known = found.low is not None and found.high is not None
+    interval = f" ({found.low:{form}} to {found.high:{form}})" if known else f" ({NEEDS_PROMPTS})"
     return f"{found.mean:{form}}{interval}".replace("-", "\u2212")
 
 
@@ -150,7 +153,7 @@ def _headline(found: Comparison) -> Headline:
     wins = found.win_rate
     if wins is None or wins.mean is None:
         return Headline(found.name, "\u2013", f"{found.difference.missing} pairs without a score")
-    interval = "" if wins.low is None or wins.high is None else f"{100 * wins.low:.0f}\u2013{100 * wins.high:.0f} %, "
+    interval = f"{share_interval_text(wins.low, wins.high, 0)}, "
     return Headline(found.name, f"{100 * wins.mean:.0f} %", f"of pairs won\n{interval}{found.role or _ORACLE}")
 
 

@@ -101,7 +101,7 @@ def table_cells(table: Table) -> list[list[ShownCell]]:
 def _shown(cell: Cell, numeric: bool) -> ShownCell:
     if not isinstance(cell, Share):
         return ShownCell(_plain_cell(cell), numeric=numeric)
-    interval, form, between = "", "+.1f" if cell.signed else ".1f", " to " if cell.signed else "\u2013"
+    interval, form, between = cell.note, "+.1f" if cell.signed else ".1f", " to " if cell.signed else "\u2013"
     if cell.low is not None and cell.high is not None:
         interval = f"{100 * cell.low:{form}}{between}{100 * cell.high:{form}}".replace("-", "\u2212")
     return ShownCell(f"{100 * cell.value:{form}}".replace("-", "\u2212"), interval, cell.best, numeric)

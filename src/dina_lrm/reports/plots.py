@@ -169,7 +169,11 @@ def diagnostic_plot(result: SetResult, theme: Theme = ADAPTIVE) -> Figure:
 
 
 def _interval(result: ReadingResult) -> tuple[float, float, float]:
-    return result.accuracy.accuracy, result.accuracy.low, result.accuracy.high
+    """An interval that needs more prompts is drawn without width: as the point that it is around."""
+    found = result.accuracy
+    if found.low is None or found.high is None:
+        return found.accuracy, found.accuracy, found.accuracy
+    return found.accuracy, found.low, found.high
 
 
 def _accuracy_line(axes: Axes, readings: Sequence[ReadingResult], label: str, index: int, theme: Theme) -> None:

@@ -10,7 +10,7 @@ from dina_lrm.evaluation.differences import JudgeDifference
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import title_of
-from dina_lrm.reports.blocks import Cell, Share, Table
+from dina_lrm.reports.blocks import Cell, Share, Table, measured_share
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
@@ -27,7 +27,7 @@ def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
     rows: list[list[Cell]] = []
     for number, ((result, reading), row) in enumerate(zip(lines, found, strict=True)):
         shares = [
-            None if a is None else Share(a.accuracy, a.low, a.high, best=a.accuracy == best[i])
+            None if a is None else measured_share(a.accuracy, a.low, a.high, best=a.accuracy == best[i])
             for i, a in enumerate(row)
         ]
         mean = means[number] if means else None
@@ -72,8 +72,8 @@ def difference_table(differences: Sequence[JudgeDifference]) -> Table:
     rows: list[list[Cell]] = []
     for row in differences:
         d = row.found
-        gap = Share(d.difference, d.low, d.high, signed=True)
-        verdict = "ahead" if d.low > 0 else "behind" if d.high < 0 else "not decided"
+        gap = measured_share(d.difference, d.low, d.high, signed=True)
+        verdict = "not decided" if not d.decided else "ahead" if d.difference > 0 else "behind"
         p = "< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}"
         rows.append([row.model, title_of(row.set), gap, verdict, p, d.only_first, d.only_second, d.pairs])
     columns = ["Model", "Set", "Points", "", "McNemar p", "Only it right", "Only the first right", "Pairs"]
@@ -118,7 +118,7 @@ def calibration_table(results: Sequence[EvaluationResult]) -> Table:
             c, truth = reading.calibration, reading.truth
             to_truth: list[Cell] = [None, None] if truth is None else [Share(truth.ece), truth.kl]
             name = result.model if measured is result.tests[0] else ""
-            shares = [Share(c.ece, c.ece_low, c.ece_high), Share(c.ece_floor)]
+            shares = [measured_share(c.ece, c.ece_low, c.ece_high), Share(c.ece_floor)]
             rows.append([name, title_of(measured.name), *shares, c.brier, c.log_score, *to_truth, *_scaled(reading)])
     columns = ["Model", "Set", "ECE %", "of a perfect model", "Brier", "Log score", "ECE to truth %", "KL to truth"]
     columns += ["Temperature", "ECE with it %", "to truth %"]
@@ -136,7 +136,7 @@ def _scaled(reading: ReadingResult) -> list[Cell]:
         return [scaled.temperature, None, None]
     met = scaled.calibration
     truth = None if scaled.truth is None else Share(scaled.truth.ece)
-    return [scaled.temperature, Share(met.ece, met.ece_low, met.ece_high), truth]
+    return [scaled.temperature, measured_share(met.ece, met.ece_low, met.ece_high), truth]
 
 
 def fault_table(measured: SetResult) -> Table:
