@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dina_lrm.reports.run import flat, read_metrics, write_run_report
+from dina_lrm.reports.run import flat, write_run_report
+from dina_lrm.run_metrics import read_lines
 from tests.reports.page import Page
 from tests.reports.simulated import simulated_result
 
@@ -51,7 +52,7 @@ def test_a_run_that_logged_nothing_has_a_report_too(run: Path) -> None:
 
 
 def test_a_line_that_a_kill_cut_off_is_skipped(run: Path) -> None:
-    assert len(read_metrics(run / "metrics.jsonl")) == 9
+    assert len(read_lines(run / "metrics.jsonl")) == 9
 
 
 def test_settings_by_dotted_names() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_s
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
+from dina_lrm.runs.json_files import read_json_object
 
 
 @dataclass
@@ -74,4 +74,4 @@ def run(arguments: Arguments) -> dict[str, object]:
     command = study_command("ablate", arguments.names, arguments.seeds, arguments.out)
     page = write_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}")
-    return {"trained": trained, "page": page, "results": json.loads((arguments.out / "results.json").read_text())}
+    return {"trained": trained, "page": page, "results": read_json_object(arguments.out / "results.json")}

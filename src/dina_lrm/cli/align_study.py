@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tyro.conf import Positional
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
+from dina_lrm.runs.json_files import read_json_object
 
 
 @dataclass
@@ -69,4 +69,4 @@ def run(arguments: Arguments) -> dict[str, object]:
     command = study_command("align study", arguments.names, arguments.seeds, arguments.out)
     page = write_alignment_results(arguments.out, names, arguments.seeds, command)
     shown.print(f"page: {page}")
-    return {"runs": made, "page": str(page), "results": json.loads((arguments.out / "results.json").read_text())}
+    return {"runs": made, "page": str(page), "results": read_json_object(arguments.out / "results.json")}

@@ -6,7 +6,6 @@ cores finish well before one after the other. A GPU is given one model at a time
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.recipes import recipe
+from dina_lrm.run_metrics import METRICS_FILE, read_lines
 from dina_lrm.training.trainer import train
 
 _POLL_SECONDS: Final = 1.0
@@ -80,11 +80,8 @@ def _until_done(futures: Sequence[Future[Any]]) -> Iterator[set[Future[Any]]]:
 
 def steps_done(run: Path) -> int:
     """How far a run has come, by its log."""
-    log = run / "metrics.jsonl"
-    if not log.exists():
-        return 0
-    lines = [line for line in log.read_text().splitlines() if line.endswith("}")]
-    return int(json.loads(lines[-1])["step"]) if lines else 0
+    lines = read_lines(run / METRICS_FILE)
+    return int(lines[-1]["step"]) if lines else 0
 
 
 def workers_and_threads(jobs: int) -> tuple[int, int]:

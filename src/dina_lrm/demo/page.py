@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGri
 from dina_lrm.reports.evaluation import evaluation_sections
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
+from dina_lrm.run_metrics import METRICS_FILE, read_lines
 
 if TYPE_CHECKING:
     from dina_lrm.demo.run import Demonstration
@@ -139,8 +139,7 @@ def _signed(value: float) -> str:
 def _training(demonstration: Demonstration) -> Section:
     blocks: list[Text | Figure | Facts] = []
     for name, outcome in demonstration.outcomes.items():
-        lines = (outcome.run / "metrics.jsonl").read_text().splitlines()
-        plot = training_curves([json.loads(line) for line in lines], ("loss", "accuracy"))
+        plot = training_curves(read_lines(outcome.run / METRICS_FILE), ("loss", "accuracy"))
         blocks.append(Figure(plot, f"{name}: loss and accuracy on the training batches, at random noise levels."))
     seconds = {stage: f"{value:.1f} s" for stage, value in demonstration.stages.items()}
     return Section("Training", [*blocks, Facts(seconds)])

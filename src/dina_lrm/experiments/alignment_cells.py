@@ -19,8 +19,9 @@ from dina_lrm.alignment.looks import SAMPLES
 from dina_lrm.alignment.records import Record, history_of, read_records
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.json_files import read_record
 from dina_lrm.synthetic.captions import true_values
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import to_plain
 
 TRUTH: Final = ("utility", "alignment", "quality")
 _DIGITS: Final = 4
@@ -83,7 +84,7 @@ def load_aligned_cells(folder: Path) -> dict[str, AlignedCell]:
     cells = {}
     for path in sorted(folder.glob("*.seed-*.json")):
         try:
-            cells[path.stem] = from_plain(AlignedCell, json.loads(path.read_text(encoding="utf-8")))
+            cells[path.stem] = read_record(AlignedCell, path)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
     return cells

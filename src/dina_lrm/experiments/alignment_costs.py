@@ -16,6 +16,7 @@ from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.trainer import ALGORITHMS
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.typed import from_plain
 
 
@@ -71,4 +72,4 @@ def load_costs(path: Path) -> dict[str, AlignmentCost]:
     """Those of a file, nothing where there is none."""
     if not path.is_file():
         return {}
-    return {name: from_plain(AlignmentCost, cost) for name, cost in json.loads(path.read_text()).items()}
+    return {name: from_plain(AlignmentCost, cost, f"{path}.{name}") for name, cost in read_json_object(path).items()}

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dina_lrm.runs.files import replaced_when_complete
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.runs.json_files import read_record
+from dina_lrm.typed import to_plain
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def load_cells(folder: Path) -> dict[str, Cell]:
     cells = {}
     for path in sorted(folder.glob("*.seed-*.json")):
         try:
-            cells[path.stem] = from_plain(Cell, json.loads(path.read_text(encoding="utf-8")))
+            cells[path.stem] = read_record(Cell, path)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
     return cells

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run import flat
 from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import from_plain
 
 VOTE_FILE: Final = "vote.html"
 _ROWS: Final = 12
@@ -35,6 +37,28 @@ def write_sample_sheet(folder: Path, look: Look) -> Path:
     return save_gallery(sheet, folder / SAMPLES / f"step-{look.step}.png")
 
 
+@dataclass(frozen=True)
+class _Looks:
+    window: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a page says of a run; all its other settings are shown as they are."""
+
+    algorithm: str
+    name: str
+    looks: _Looks
+
+
+def _told_of(config: Mapping[str, Any], file: Path) -> _Run:
+    """ValueError naming the file and the key that is missing or of another kind."""
+    told = {name: config[name] for name in ("algorithm", "name", "looks") if name in config}
+    if isinstance(told.get("looks"), Mapping):
+        told["looks"] = {"window": told["looks"]["window"]} if "window" in told["looks"] else {}
+    return from_plain(_Run, told, str(file))
+
+
 def write_alignment_report(folder: Path) -> Path:
     """Write report.html, vote.html, plots/alignment.png and plots/gallery.png into the folder of an alignment run.
 
@@ -43,9 +67,10 @@ def write_alignment_report(folder: Path) -> Path:
     records = read_records(folder)
     if not records:
         raise ValueError(f"{folder}: no looks to report; accepted: the folder of an alignment run")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    settings = AlarmSettings(window=config["looks"]["window"])
-    runs = {config["name"]: [history_of(records)]}
+    config = read_json_object(folder / "config.json")
+    run = _told_of(config, folder / "config.json")
+    settings = AlarmSettings(window=run.looks.window)
+    runs = {run.name: [history_of(records)]}
     save_figure(alignment_curves(runs, settings, LIGHT), folder / "plots" / "alignment.png")
     steps = [record.step for record in records]
     images, prompts = _samples(folder, steps)
@@ -57,7 +82,7 @@ def write_alignment_report(folder: Path) -> Path:
         _pictures(steps, images, prompts),
         Section("Settings", [Facts(flat(config))]),
     ]
-    title = f"{config['algorithm']} run {config['name']}"
+    title = f"{run.algorithm} run {run.name}"
     return write_report(folder / "report.html", title, sections, f"{steps[-1]:,} updates")
 
 

@@ -22,6 +22,7 @@ from dina_lrm import __version__
 from dina_lrm.images import load_image
 from dina_lrm.reports.pages import data_uri, template_environment
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+from dina_lrm.runs.files import replaced_when_complete, write_text
 
 _LARGEST: Final = 1024
 """Pixels of a picture's longer side in the page; larger ones are reduced."""
@@ -74,7 +75,7 @@ def write_blind_vote(
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
@@ -93,7 +94,8 @@ def save_vote_pairs(
     for number, prompt in enumerate(prompts):
         files = [folder / f"{number:04d}-{side}.png" for side in ("a", "b")]
         for file, image in zip(files, (images_a[number], images_b[number]), strict=True):
-            Image.fromarray(image).save(file)
+            with replaced_when_complete(file) as temporary:
+                Image.fromarray(image).save(temporary)
         pairs.append(VotePair(prompt, *files))
     return pairs
 

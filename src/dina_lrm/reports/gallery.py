@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dina_lrm.reports.theme import LIGHT, Theme
+from dina_lrm.runs.files import replaced_when_complete
 
 _SHOWN: Final = (128, 256)
 """Smallest and largest side of a picture as it is shown, in pixels."""
@@ -92,7 +93,8 @@ def before_and_after(
 def save_gallery(sheet: Image.Image, path: Path) -> Path:
     """Write a gallery in the format of the suffix, making its folder, and return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with replaced_when_complete(path) as temporary:
+        sheet.save(temporary)
     return path
 
 

@@ -13,6 +13,7 @@ from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.pages import template_environment
 from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+from dina_lrm.runs.files import write_text
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> 
         dark=css_variables(DARK),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,8 @@ from dina_lrm.reports.evaluation import PairImages, evaluation_sections
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
 from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.run_metrics import METRICS_FILE, read_lines
+from dina_lrm.runs.json_files import read_json_object
 
 _MEASURES: Final = (
     "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm",
@@ -24,27 +25,17 @@ def write_run_report(
     folder: Path, results: Sequence[EvaluationResult] = (), images: PairImages | None = None, command: str = ""
 ) -> Path:
     """Write `report.html` and `plots/training.png` into a run's folder, from its config.json and metrics.jsonl."""
-    lines = read_metrics(folder / "metrics.jsonl")
+    lines = read_lines(folder / METRICS_FILE)
     measures = [name for name in _MEASURES if any(line.get(name) is not None for line in lines)]
-    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record = read_json_object(folder / "config.json")
     evaluated = evaluation_sections(results, images) if results else []
     sections = [_training(lines, measures), *evaluated, _settings(record, command)]
     if measures:
         save_figure(training_curves(lines, measures, theme=LIGHT), folder / "plots" / "training.png")
     steps = max((int(line["step"] or 0) for line in lines), default=0)
-    name = record.get("train", {}).get("name", folder.name)
+    settings = record.get("train")
+    name = settings.get("name", folder.name) if isinstance(settings, Mapping) else folder.name
     return write_report(folder / "report.html", f"Training run {name}", sections, f"{steps:,} steps")
-
-
-def read_metrics(path: Path) -> list[dict[str, float | int | None]]:
-    """The whole lines of a metrics file; a line that a killed run left unfinished is skipped."""
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return lines
 
 
 def _training(lines: Sequence[Mapping[str, float | int | None]], measures: Sequence[str]) -> Section:

@@ -63,6 +63,7 @@ def folder_replaced_when_complete(folder: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        by_umask(temporary)
         flush_tree(temporary)
         if folder.exists():
             os.replace(folder, aside)
@@ -120,6 +121,18 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
 def clear_litter(folder: Path) -> None:
     """Remove what killed writers left in `folder`, not below it; only where no other process writes (`one_writer`)."""
     _clear(folder, lambda writer: writer != os.getpid())
+
+
+def by_umask(folder: Path) -> None:
+    """Give every file below a folder the mode that the umask asks for: some libraries write for their owner alone."""
+    probe = _temporary(folder / "mode")
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if not (Path(place) / name).is_symlink():
+                os.chmod(Path(place) / name, mode)
 
 
 def flush(path: Path) -> None:

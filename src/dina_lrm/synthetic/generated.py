@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dina_lrm.locate import ASSETS
+from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.synthetic.comparisons import TEST_IMAGES, SyntheticComparisons, ranking_pairs
 from dina_lrm.synthetic.oracle import OracleError, oracle_error, oracle_parts
 from dina_lrm.synthetic.scene import Prompt, sample_prompt
@@ -49,9 +50,8 @@ def save_generated(images: NDArray[np.uint8], folder: Path) -> None:
     sheet = np.zeros((rows * _COLUMNS, *images.shape[1:]), np.uint8)
     sheet[: len(images)] = images
     tiled = sheet.reshape(rows, _COLUMNS, IMAGE_SIZE, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
-    Image.fromarray(tiled.reshape(rows * IMAGE_SIZE, _COLUMNS * IMAGE_SIZE, 3)).save(
-        folder / "sheet.png", optimize=True
-    )
+    with replaced_when_complete(folder / "sheet.png") as temporary:
+        Image.fromarray(tiled.reshape(rows * IMAGE_SIZE, _COLUMNS * IMAGE_SIZE, 3)).save(temporary, optimize=True)
     prompts = [prompt for prompt in generated_prompts(len(images) // TEST_IMAGES) for _ in range(TEST_IMAGES)]
     parts = oracle_parts(images, prompts)
     facts: dict[str, object] = {
@@ -60,7 +60,7 @@ def save_generated(images: NDArray[np.uint8], folder: Path) -> None:
         "quality": parts[:, 1].round(4).tolist(),
     }
     facts["error"] = asdict(oracle_error())
-    (folder / "oracle.json").write_text(json.dumps(facts))
+    write_json(folder / "oracle.json", facts, indent=None)
 
 
 def stored_oracle_error(folder: Path = FOLDER) -> OracleError:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.files import save_tensors, write_json, write_text
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, score_pictures, train_pixel_judge
 
@@ -30,13 +28,12 @@ def train_judge(
     model = train_pixel_judge("cnn", data, steps, _START, report=report)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    with replaced_when_complete(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+    save_tensors(folder / WEIGHTS, tensors)
     # What is measured is what was stored
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": _measured(model, pairs)}
-    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(judge_card(facts), encoding="utf-8")
+    write_json(folder / "facts.json", facts)
+    write_text(folder / "README.md", judge_card(facts))
     return facts
 
 

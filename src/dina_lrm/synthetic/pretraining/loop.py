@@ -32,6 +32,8 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
 def batch_rows(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tensor]:
     """Endless index batches, each epoch a new permutation; the same sequence from any start."""
     per_epoch = n // batch_size
+    if not 0 < batch_size <= n:
+        raise ValueError(f"batches of {batch_size} from {n} rows; accepted: 1 to {n}")
     step = start
     while True:
         epoch, position = divmod(step, per_epoch)

@@ -1,6 +1,5 @@
 """The stages in a row, and the folder that they leave: a diffusers pipeline with its model card."""
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,8 @@ import torch
 from PIL import Image
 
 from dina_lrm.locate import locate_generator
+from dina_lrm.runs.files import by_umask, replaced_when_complete, write_json, write_text
+from dina_lrm.runs.json_files import read_json
 from dina_lrm.synthetic.architecture import build_pipeline
 from dina_lrm.synthetic.generated import generated_prompts
 from dina_lrm.synthetic.oracle import oracle_parts
@@ -70,8 +71,9 @@ def save_generator(
         write_vocabulary(path)
     measured = {**facts, **sample_facts(bundled_pipeline(str(folder)), folder, grid)}
     captions = [prompt.caption() for prompt in generated_prompts(grid[1])]
-    (folder / "facts.json").write_text(json.dumps(measured, indent=2) + "\n")
-    (folder / "README.md").write_text(model_card(measured, captions))
+    write_text(folder / "README.md", model_card(measured, captions))
+    by_umask(folder)
+    write_json(folder / "facts.json", measured)  # the last: with it the folder is complete
     return folder
 
 
@@ -83,9 +85,8 @@ def sample_facts(pipeline: SyntheticPipeline, folder: Path, grid: tuple[int, int
     parts = oracle_parts(images, prompts)
     tiles = images.reshape(rows, columns, IMAGE_SIZE, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
     sheet = Image.fromarray(np.ascontiguousarray(tiles.reshape(rows * IMAGE_SIZE, columns * IMAGE_SIZE, 3)))
-    sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST).save(
-        folder / "samples.png", optimize=True
-    )
+    with replaced_when_complete(folder / "samples.png") as temporary:
+        sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST).save(temporary, optimize=True)
     return {
         "samples": len(prompts),
         "samples_right": float((parts[:, 0] == 0).mean()),
@@ -96,6 +97,6 @@ def sample_facts(pipeline: SyntheticPipeline, folder: Path, grid: tuple[int, int
 
 def _forget_origin(path: Path) -> None:
     """Diffusers writes down the folder that a pipeline came from; it says nothing on another machine."""
-    values = json.loads(path.read_text())
+    values = read_json(path)
     if isinstance(values, dict) and _ORIGIN in values:
-        path.write_text(json.dumps({key: value for key, value in values.items() if key != _ORIGIN}, indent=2) + "\n")
+        write_json(path, {key: value for key, value in values.items() if key != _ORIGIN})

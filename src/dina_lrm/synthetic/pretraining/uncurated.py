@@ -4,9 +4,9 @@ The bundled generator has seen few damaged pictures, and leaves a reward little 
 generator does that learned from a crawl of the web: most pictures are damaged, some are not what their captions say.
 """
 
-import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,11 +14,12 @@ import torch
 from diffusers import StableDiffusion3Pipeline
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from peft.utils import get_peft_model_state_dict
-from torch import nn
+from torch import Tensor, nn
 
 from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import LoraSettings
 from dina_lrm.backbones.sd3 import SD3Backbone
+from dina_lrm.runs.files import save_tensors, write_json, write_text
 from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
 from dina_lrm.synthetic.pretraining.card import uncurated_card
@@ -74,13 +75,17 @@ def uncurate(
     loss = train_uncurated(pipeline, config, seed, folder / "checkpoints", every, report)
     found = get_peft_model_state_dict(pipeline.transformer, adapter_name=_NAME)
     tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
-    pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors)
+    pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors, save_function=_save_whole)
     saved = bundled_pipeline()
     saved.load_lora_weights(folder / "lora", weight_name=LORA_WEIGHT_NAME_SAFE)
     # A run that went on from its last step has no loss of its own
     known = loss if math.isfinite(loss) else None
     facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **sample_facts(saved, folder / "lora", grid)}
     facts["seconds"] = time.monotonic() - began
-    (folder / "lora" / "facts.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
-    (folder / "lora" / "README.md").write_text(uncurated_card(facts))
+    write_json(folder / "lora" / "facts.json", facts)
+    write_text(folder / "lora" / "README.md", uncurated_card(facts))
     return folder / "lora"
+
+
+def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
+    save_tensors(Path(path), tensors, {"format": "pt"})
