@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import LoraSettings
-from dina_lrm.runs.files import save_tensors
+from dina_lrm.runs.files import save_tensors, write_text
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.tensor_files import load_tensors
 from dina_lrm.typed import from_plain
@@ -42,7 +42,7 @@ def _sort_names(path: Path) -> None:
     """PEFT writes sets in an order that differs from process to process; equal settings shall give equal files."""
     values = json.loads(path.read_text())
     lists = {name: sorted(values[name]) for name in ("target_modules", "exclude_modules") if values.get(name)}
-    path.write_text(json.dumps(values | lists, indent=2, sort_keys=True))
+    write_text(path, json.dumps(values | lists, indent=2, sort_keys=True))
 
 
 def read_lora_folder(folder: Path) -> tuple[LoraSettings, dict[str, Tensor]]:
