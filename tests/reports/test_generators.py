@@ -68,5 +68,5 @@ def test_the_page_has_groups_and_pictures_and_nothing_from_outside(tmp_path):
 
 def test_what_is_not_known_is_a_dash():
     assert with_interval(Estimate(None, None, None, 0, 3)) == "–"
-    assert with_interval(Estimate(-0.5, None, None, 2)) == "−0.500"
+    assert with_interval(Estimate(-0.5, None, None, 2)) == "−0.500 (needs more prompts)"
     assert with_interval(Estimate(0.5, -0.1, 1.1, 2), signed=True) == "+0.500 (−0.100 to +1.100)"

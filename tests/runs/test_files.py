@@ -154,3 +154,16 @@ def test_lines_grow_one_by_one(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 3')
     assert read_json_lines(path) == [{"prompt": "line\u2028separator \r ü"}, {"step": 2}]
+
+
+def test_a_folder_written_by_others_gets_the_modes_of_the_umask(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with folder_replaced_when_complete(tmp_path / "made") as folder:
+            (folder / "below").mkdir()
+            for name in ("own.bin", "below/own.bin"):
+                (folder / name).touch(mode=0o600)
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644} and len(files) == 2
