@@ -1,6 +1,10 @@
 """`train` on the tiny pipeline: a cache, a comparison file, settings as options, what it refuses."""
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,9 +12,12 @@ import torch
 from PIL import Image
 
 from dina_lrm.cli.main import main
+from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
 from dina_lrm.model import LatentRewardModel
+from dina_lrm.run_metrics import read_lines
+from dina_lrm.runs.lock import one_writer
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
@@ -121,3 +128,100 @@ def test_help_lists_every_setting_with_the_value_of_the_recipe(capsys):
     assert "--optimizer.lr" in shown
     assert "(default: 5e-05)" in shown
     assert "--ema.decay" in shown
+
+
+def test_the_closing_accuracy_says_what_it_was_measured_on(tiny, cache, tmp_path, capsys):
+    for name, more, said in (
+        ("all", [], "on 9 training pairs, none held out"),
+        ("held-out", ["--validation", cache], "on 9 held-out pairs"),
+    ):
+        words = ["synthetic", "--data", cache, "--out", tmp_path / name, *tiny, *more, "--json", tmp_path / "r.json"]
+        assert run(*words) == 0
+        assert said in " ".join(capsys.readouterr().out.split())
+        result = json.loads((tmp_path / "r.json").read_text())
+        assert result["measured_on"] == ("training" if name == "all" else "validation")
+        assert result["resumed_from"] is None
+
+
+def test_a_folder_that_another_process_writes_to_is_refused_at_once(tiny, cache, tmp_path, capsys):
+    words = ["synthetic", "--data", cache, "--out", tmp_path / "run", *tiny]
+    (tmp_path / "run").mkdir()
+    with one_writer(tmp_path / "run"):
+        assert run(*words) == 2
+        assert run(*words, "--resume") == 2
+    assert capsys.readouterr().err.count("another process is writing there") == 2
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def saved(data, folder, tiny_folder):
+    data.save(folder, backbone=reward_model_config(tiny_config(tiny_folder)).backbone)
+    return folder
+
+
+def with_image(data, row, value):
+    """The same comparisons; one image of the table has other latents."""
+    table = data.latents[0].rows(torch.arange(data.images))["latents"].clone()
+    table[row] = value
+    pairs = data.pairs
+    columns = (pairs.image_a, pairs.image_b, pairs.prompt, data.preference)
+    return EncodedComparisons.from_tensors(
+        table, data.conditioning_of(torch.arange(3)), *columns, prompts=data.prompts, pair_id=list(pairs.pair_id)
+    )
+
+
+def test_pairs_that_cannot_be_measured_are_left_out_of_the_measures_and_counted(tiny, cache, tiny_folder, tmp_path):
+    validation = saved(with_image(tiny_comparisons(), 4, float("nan")), tmp_path / "validation", tiny_folder)
+    words = ["synthetic", "--data", cache, "--validation", validation, "--out", tmp_path / "run", *tiny, "--quiet"]
+    assert run(*words, "--json", tmp_path / "r.json") == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["left_out"] == ["pair-3", "pair-5"] and result["validation"]["pairs"] == 7
+    assert LatentRewardModel.from_pretrained(result["model"]).config.score_std > 0
+
+
+def test_a_validation_set_of_nothing_but_nan_is_refused_before_the_training(tiny, cache, tiny_folder, tmp_path, capsys):
+    validation = saved(with_image(tiny_comparisons(), slice(None), float("nan")), tmp_path / "v", tiny_folder)
+    words = ["synthetic", "--data", cache, "--validation", validation, "--out", tmp_path / "run", *tiny, "--quiet"]
+    assert run(*words) == 2
+    assert "each of the 9 comparisons holds a NaN or infinity" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def weighted(weights):
+    data = tiny_comparisons()
+    pairs = dataclasses.replace(data.pairs, weight=torch.tensor(weights))
+    return EncodedComparisons(
+        data.latents, data.conditioning, data.prompts, data.truncated, pairs, data.missing, data.header
+    )
+
+
+def test_comparisons_of_weight_zero_are_as_if_they_were_not_there(tiny, tiny_folder, tmp_path, capsys):
+    data = weighted([0.0] * 3 + [1.0] * 6)
+    few = saved(data.subset(torch.arange(3, 9)), tmp_path / "few", tiny_folder)
+    lines = []
+    for name, cache in (("zeros", saved(data, tmp_path / "zeros", tiny_folder)), ("few", few)):
+        assert run("synthetic", "--data", cache, "--out", tmp_path / f"run-{name}", *tiny, "--quiet") == 0
+        lines.append([line["loss"] for line in read_lines(tmp_path / f"run-{name}" / "metrics.jsonl")])
+    assert lines[0] == lines[1]
+    none = saved(weighted([0.0] * 9), tmp_path / "none", tiny_folder)
+    assert run("synthetic", "--data", none, "--out", tmp_path / "run", *tiny, "--quiet") == 2
+    assert "training: every one of the 9 comparisons weighs 0" in capsys.readouterr().err
+
+
+def test_synthetic_prompts_have_no_effect_on_a_cache(tiny, cache, tmp_path, capsys):
+    words = ["synthetic", "--data", cache, "--out", tmp_path / "run", *tiny, "--synthetic-prompts", 5]
+    assert run(*words) == 2
+    assert "--synthetic-prompts: no effect on --data" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_processes_of_a_launch_on_cpus_make_one_run_of_a_comparison_file(tmp_path):
+    votes = tmp_path / "votes"
+    assert main(["synthetic", "generate", "--prompts", "2", "--images", "3", "--out", str(votes), "--quiet"]) == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dina_lrm"]
+    words = f"train synthetic --data {votes / 'comparisons.jsonl'} --out {tmp_path / 'run'} --steps 2 --batch-size 4"
+    words += f" --log.trackers --log.log-every 1 --json {tmp_path / 'r.json'}"
+    environment = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}
+    done = subprocess.run([*launch, *words.split()], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("the reward model is") == 1
+    assert [line["step"] for line in read_lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2]

@@ -47,11 +47,30 @@ def data_for(
         )
     # One process encodes; the others wait and read what it wrote
     with join_processes().main_process_first():
-        if cache is not None and cache.is_dir():
-            return EncodedComparisons.load(cache, wanted)
+        if cache is not None:
+            _check_unchanged(path, cache)
+            if cache.is_dir():
+                return EncodedComparisons.load(cache, wanted)
         comparisons = read_comparisons(path)
         return encode_comparisons(
             comparisons, encoding_backbone(config), cache, resolution=config.model.resolution, progress=progress
+        )
+
+
+def _check_unchanged(path: Path, cache: Path) -> None:
+    """Remember beside the cache which comparisons it is of; ValueError where they are no longer those."""
+    from dina_lrm.runs.content import content_of
+    from dina_lrm.runs.files import write_json
+    from dina_lrm.runs.json_files import read_json_object
+
+    told, record = {"comparisons": content_of(path)}, cache.with_name(f"{cache.name}.json")
+    if not cache.is_dir():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_json(record, told)
+    elif record.is_file() and read_json_object(record) != told:  # caches of earlier versions have none
+        raise ValueError(
+            f"--data {path}: was changed since it was encoded into {cache}; accepted: the comparisons as they were, or "
+            "another --out"
         )
 
 
