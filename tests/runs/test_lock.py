@@ -1,12 +1,15 @@
 """One process a folder or table; the lock ends with its process."""
 
+import errno
+import fcntl
 import os
+import stat
 import subprocess
 import sys
 
 import pytest
 
-from dina_lrm.runs.lock import BusyError, one_writer
+from dina_lrm.runs.lock import BusyError, check_free, held_folder, one_writer
 
 HOLDS = """
 import sys
@@ -41,3 +44,33 @@ def test_one_process_holds_a_place_once(tmp_path):
         with pytest.raises(BusyError), one_writer(tmp_path / "a.csv"):
             pass
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_is_made_held_and_goes_again_where_it_stayed_empty(tmp_path):
+    for name, writes in (("empty", False), ("used", True)):
+        folder = tmp_path / name / "run"
+        with held_folder(folder):
+            with pytest.raises(BusyError):
+                check_free(folder)
+            if writes:
+                (folder / "config.json").touch()
+        assert folder.exists() == writes
+        check_free(folder)
+    with held_folder(tmp_path / "other", holds=False):
+        assert not (tmp_path / "other").exists()
+
+
+def test_where_folders_cannot_be_locked_a_file_beside_them_is(tmp_path, monkeypatch):
+    """Network file systems lock files only: the call fails there as it does here."""
+    real, run = fcntl.flock, tmp_path / "run"
+    run.mkdir()
+
+    def files_only(descriptor, how):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", files_only)
+    with one_writer(run), pytest.raises(BusyError), one_writer(run):
+        pass
+    assert os.listdir(tmp_path) == ["run"]

@@ -44,8 +44,14 @@ def run(arguments: Arguments) -> dict[str, object]:
     changed = changed_settings(to_plain(PretrainConfig()), to_plain(arguments.config), "config.")
     check_applies(arguments.config, changed, _RULES)
     check_folder("--out", arguments.out)
+    from dina_lrm.synthetic.pretraining.loop import Interrupted
+
     with held_folder(arguments.out):
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        except Interrupted as stopped:
+            console(arguments.quiet).print(str(stopped))
+            return {"folder": str(arguments.out), "stopped": str(stopped)}
 
 
 def _run(arguments: Arguments) -> dict[str, object]:

@@ -36,10 +36,21 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, save, and say what was measured."""
-    from dina_lrm.synthetic.pretraining.uncurated import uncurate
+    from dina_lrm.synthetic.pretraining.loop import Interrupted
 
     check_folder("--out", arguments.out)
-    with held_folder(arguments.out), progress("updates", arguments.quiet) as report:
+    with held_folder(arguments.out):
+        try:
+            return _run(arguments)
+        except Interrupted as stopped:
+            console(arguments.quiet).print(str(stopped))
+            return {"folder": str(arguments.out), "stopped": str(stopped)}
+
+
+def _run(arguments: Arguments) -> dict[str, object]:
+    from dina_lrm.synthetic.pretraining.uncurated import uncurate
+
+    with progress("updates", arguments.quiet) as report:
         folder = uncurate(
             arguments.config, arguments.seed, arguments.out, lambda _, step, steps, loss: report(step, steps)
         )

@@ -6,16 +6,22 @@ table by a hidden file beside it, which goes with the lock.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+_NOT_THERE: Final = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that lock files only, as network ones do."""
 
 
 class BusyError(ValueError):
@@ -56,8 +62,14 @@ def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
         BusyError: another process holds it, or this one does already.
     """
     target = target.absolute()
-    place = target if target.is_dir() and os.name != "nt" else target.with_name(f".{target.name}.lock")
-    descriptor = _locked(place, place == target)
+    beside = target.with_name(f".{target.name}.lock")
+    place = target if target.is_dir() and os.name != "nt" else beside
+    try:
+        descriptor = _locked(place, place == target)
+    except OSError as error:
+        if place == beside or error.errno not in _NOT_THERE:
+            raise
+        place, descriptor = beside, _locked(beside, is_folder=False)
     if descriptor is None:
         raise BusyError(f"{target}: another process is writing there; wait for {waits_for}, or give another name")
     try:

@@ -17,6 +17,7 @@ from dina_lrm.run_checkpoints import (
     restore_learning_state,
     save_checkpoint,
 )
+from dina_lrm.runs.stopping import StopRequest, stop_on_signals
 
 Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
@@ -54,6 +55,10 @@ class Schedule:
     ema: float = 0.0
 
 
+class Interrupted(Exception):
+    """A signal asked the training to stop; its state is saved, and the same call goes on."""
+
+
 class Stage:
     """One stage: its modules, optimiser, average and checkpoints under `folder`."""
 
@@ -65,7 +70,22 @@ class Stage:
         self._average = {name: p.detach().clone() for name, p in self._parameters.items()} if schedule.ema else {}
 
     def run(self, n: int, seed: int, loss_of: Callable[[Tensor, int], Tensor], every: float, report: Report) -> float:
-        """Train on `n` rows; `loss_of(rows, step)` is minimised. Returns the smoothed loss at the end."""
+        """Train on `n` rows; `loss_of(rows, step)` is minimised. Returns the smoothed loss at the end.
+
+        Raises Interrupted after the step in which SIGINT or SIGTERM came.
+        """
+        with stop_on_signals() as stop:
+            return self._run(n, seed, loss_of, every, report, stop)
+
+    def _run(
+        self,
+        n: int,
+        seed: int,
+        loss_of: Callable[[Tensor, int], Tensor],
+        every: float,
+        report: Report,
+        stop: StopRequest,
+    ) -> float:
         schedule, start = self.schedule, self._restore()
         smooth, saved = float("nan"), time.monotonic()
         rows = batch_rows(n, schedule.batch_size, seed, start)
@@ -79,9 +99,14 @@ class Stage:
             self._update(loss, step)
             smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
             report(self.name, step + 1, schedule.steps, smooth)
-            if time.monotonic() - saved > every or step + 1 == schedule.steps:
+            if stop or time.monotonic() - saved > every or step + 1 == schedule.steps:
                 self._save(step + 1)
                 saved = time.monotonic()
+            if stop:
+                raise Interrupted(
+                    f"{self.name}: stopped by {stop.signal_name} after step {step + 1} of {schedule.steps}; the state "
+                    "is saved, the same command goes on"
+                )
         self._finish()
         return smooth
 
