@@ -51,7 +51,7 @@ def test_a_window_of_every_step_needs_no_number_of_steps():
 
 @pytest.mark.parametrize("term", [{"weight": NAN}, {"weight": INF}, {"noise_level": 1.5}, {"noise_level": (0.2, -1.0)}])
 def test_a_reward_that_counts_for_nothing_or_cannot_be_read_is_refused(term):
-    with pytest.raises(ValueError, match=r"rewards, sharpness: (weight|noise_level): got"):
+    with pytest.raises(ValueError, match=r"rewards.sharpness.(weight|noise_level): got"):
         RewardTerm("sharpness", **term)
 
 
