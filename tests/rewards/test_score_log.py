@@ -116,3 +116,14 @@ def test_settings_that_are_torn_are_named(tmp_path):
     (tmp_path / "scores.csv.settings.json").write_text("")
     with pytest.raises(ValueError, match=r"scores\.csv\.settings\.json: not a JSON value"):
         ScoreLog(tmp_path / "scores.csv", SETTINGS)
+
+
+def test_settings_that_earlier_versions_did_not_keep_are_added_and_then_compared(tmp_path):
+    path = tmp_path / "scores.csv"
+    begun(path)
+    now = {**SETTINGS, "generator": "0a"}
+    ScoreLog(path, now).begin(())
+    with pytest.raises(ValueError, match="generator was '0a', now '0b'"):
+        ScoreLog(path, {**SETTINGS, "generator": "0b"})
+    with pytest.raises(ValueError, match="generator was '0a', now None"):
+        ScoreLog(path, SETTINGS)

@@ -59,10 +59,9 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.rewards.score_rows import read_score_rows
 
     check_table(arguments.out)
-    from dina_lrm.validation import checked_batch_size, checked_seed
+    from dina_lrm.validation import checked_batch_size
 
     checked_batch_size("--batch-size", arguments.batch_size)
-    checked_seed("--seed", arguments.seed)
     rows = read_score_rows(arguments.images, arguments.prompts)
     summary = _scored(arguments, rows, levels)
     shown = console(arguments.quiet)
@@ -79,6 +78,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _scored(arguments: Arguments, rows: ScoreRows, levels: float | tuple[float, ...] | None) -> ScoreSummary:
+    from dina_lrm.data.generator_content import generator_content
     from dina_lrm.locate import locate_reward_model
     from dina_lrm.model import LatentRewardModel
     from dina_lrm.rewards.score_files import score_files, weights_hash
@@ -87,9 +87,9 @@ def _scored(arguments: Arguments, rows: ScoreRows, levels: float | tuple[float, 
     model = LatentRewardModel.from_pretrained(
         folder, backbone=arguments.backbone, device=chosen_device(arguments.device)
     )
-    made_by = {"model": arguments.model, "weights": weights_hash(folder)}
-    if arguments.backbone is not None:
-        made_by["backbone"] = arguments.backbone
+    used = model.config.backbone
+    generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
+    made_by = {"model": arguments.model, "weights": weights_hash(folder), "generator": generator}
     with progress("scoring", arguments.quiet) as report:
         return score_files(
             model,

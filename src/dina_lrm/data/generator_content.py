@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
@@ -17,17 +18,27 @@ from dina_lrm.runs.content import content_of
 _COMPONENTS: Final = ("vae", *(f"{name}{n}" for name in ("tokenizer", "text_encoder") for n in ("", "_2", "_3")))
 _LONG: Final = ("tokenizer_3", "text_encoder_3")
 """T5 beside two short encoders: where no length is given to it, it is not read."""
+_DENOISERS: Final = ("transformer", "unet", "scheduler")
 _UNREAD: Final = ("_name_or_path", "_diffusers_version", "transformers_version", "_commit_hash")
 """Keys of a component's configuration that say how it was stored, and decide nothing."""
 
 
 def encoders_content(pretrained: str, revision: str | None, prompt_length: int) -> str:
     """One hash of the files of the VAE and the text encoders of a generator; empty where it is not on this machine."""
+    return _of_components(_COMPONENTS, pretrained, revision, prompt_length)
+
+
+def generator_content(pretrained: str, revision: str | None, prompt_length: int) -> str:
+    """One hash of all that a score depends on in a generator; empty where it is not on this machine."""
+    return _of_components((*_COMPONENTS, *_DENOISERS), pretrained, revision, prompt_length)
+
+
+def _of_components(components: Sequence[str], pretrained: str, revision: str | None, prompt_length: int) -> str:
     folder = _local_folder(pretrained, revision)
     if folder is None:
         return ""
     digest = hashlib.sha256()
-    for component in _COMPONENTS:
+    for component in components:
         if prompt_length > 0 or component not in _LONG:
             for path in _files(folder / component):
                 digest.update(f"{component}/{path.name} {_content(path)}\n".encode())

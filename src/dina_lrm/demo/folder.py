@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
 
+from dina_lrm.images import load_image
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.rewards.score_files import score_files
 from dina_lrm.rewards.score_rows import read_score_rows
@@ -78,7 +79,7 @@ def _ranked(folder: Path, prompt: str, rows: Sequence[dict[str, str]]) -> Ranked
     return RankedPrompt(
         prompt=prompt,
         files=tuple(row["image"] for row in rows),
-        images=np.stack([np.asarray(Image.open(folder / row["image"]).convert("RGB")) for row in rows]),
+        images=np.stack([np.asarray(load_image(folder / row["image"])) for row in rows]),
         scores=tuple(float(row["score"]) for row in rows),
         utilities=tuple(float(row["utility"]) for row in rows),
         flaws=tuple(row["flaws"] for row in rows),

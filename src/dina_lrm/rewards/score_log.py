@@ -17,6 +17,9 @@ from dina_lrm.rewards.score_formats import FORMATS, ScoredRow, read_parquet, wri
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.runs.json_files import read_json_object
 
+_LATER = ("generator",)
+"""Settings that earlier versions did not keep: nor did their rows keep a content, so that all are scored again."""
+
 
 def check_table(path: Path) -> None:
     """Refuse a table that cannot be written, before anything is computed: ValueError says why."""
@@ -51,11 +54,13 @@ class ScoreLog:
         self._format = FORMATS[self._growing.suffix.lower()]
         self._settings = path.with_name(path.name + ".settings.json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._check_settings(dict(settings))
+        self._made_by = dict(settings)
+        self._check_settings(self._made_by)
         self.rows = self._before()
 
     def begin(self, rows: Iterable[ScoredRow]) -> None:
         """Keep these rows, and no others."""
+        write_json(self._settings, self._made_by)
         with replaced_when_complete(self._growing) as temporary:
             temporary.write_bytes((self._format.header + self._format.text(rows)).encode())
 
@@ -90,7 +95,8 @@ class ScoreLog:
                 f"{shown(self.path)} exists, and no {self._settings.name} says what made it; give another file"
             )
         before, now = read_json_object(self._settings), json.loads(json.dumps(settings))
-        changed = [name for name in before | now if before.get(name) != now.get(name)]
+        compared = [name for name in before | now if name in before or name not in _LATER]
+        changed = [name for name in compared if before.get(name) != now.get(name)]
         if changed:
             told = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed)
             raise ValueError(f"{shown(self.path)} holds scores made with other settings: {told}. Give another file")

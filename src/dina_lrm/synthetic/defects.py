@@ -60,7 +60,7 @@ def jpeg(images: Images, severity: Severity, rng: np.random.Generator) -> Images
     for i, (image, s) in enumerate(zip(images, severity, strict=True)):
         buffer = io.BytesIO()
         Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)).save(buffer, "JPEG", quality=round(40 - 36 * s))
-        out[i] = np.asarray(Image.open(buffer), np.float32) / 255
+        out[i] = np.asarray(Image.open(buffer, formats=["JPEG"]), np.float32) / 255
     return out
 
 
