@@ -49,6 +49,15 @@ def test_unknown_families_and_places_are_refused(tiny_pipeline):
     assert same.shared and same.transformer is tiny_pipeline.transformer
 
 
+def test_a_folder_of_another_family_is_refused_with_the_one_it_is_of(tiny_folder):
+    for family in set(FAMILIES) - {"sd3"}:
+        given = replace(CONFIG, family=family, pretrained=str(tiny_folder), text_taps=())
+        with pytest.raises(
+            ValueError, match=rf"got '{family}' for .* is of the family 'sd3'; .*\(--model.family sd3\)"
+        ):
+            load_backbone(given)
+
+
 def test_standalone_takes_device_and_dtype(tiny_folder):
     backbone = load_backbone(replace(CONFIG, pretrained=str(tiny_folder)), dtype=torch.bfloat16)
     assert not backbone.shared and backbone.dtype == torch.bfloat16 and backbone.device.type == "cpu"

@@ -71,7 +71,7 @@ def load_backbone(
     """The backbone of `config`: standalone from its pretrained weights, or reading a loaded `pipeline`.
 
     Standalone, `device` defaults to the CPU and `dtype` to what computes best there. A pipeline decides both itself.
-    Raises ValueError for an unknown family, a pipeline of another family, and a device or dtype beside a pipeline.
+    Raises ValueError for an unknown family, a folder or a pipeline of another one, and a device or dtype beside a pipeline.
     """
     if config.family not in FAMILIES:
         raise ValueError(f"backbone family: got {config.family!r}, {_supported()}")
@@ -79,6 +79,7 @@ def load_backbone(
     if pipeline is None:
         place = torch.device(device or "cpu")
         folder = locate_generator(config.pretrained, config.revision)
+        _expect_family(config, folder)
         return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
     if family_of_pipeline(pipeline) != config.family:
         raise ValueError(
@@ -91,6 +92,16 @@ def load_backbone(
     if device is not None and torch.device(device).type != backbone.device.type:
         raise ValueError(f"device: got {device}, but the pipeline runs on {backbone.device}")
     return backbone
+
+
+def _expect_family(config: BackboneConfig, folder: Path) -> None:
+    """ValueError for the folder of another family: its tensors have other names, and depth and taps mean others."""
+    found = family_of_folder(folder)
+    if found != config.family:
+        raise ValueError(
+            f"backbone family: got {config.family!r} for {config.pretrained}, whose model_index.json is of the family "
+            f"{found!r}; accepted: family {found!r} (--model.family {found}) with depth and taps for it"
+        )
 
 
 def family_of_pipeline(pipeline: "DiffusionPipeline") -> str:
