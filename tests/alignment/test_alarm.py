@@ -11,7 +11,7 @@ from scipy.stats import linregress
 from dina_lrm.alignment.alarm import FINDINGS, AlarmSettings, History, Series, alarms, findings
 from dina_lrm.alignment.trend import trend
 
-MEASURES = ("sharpness", "grid_energy", "diversity")
+MEASURES = ("edge_strength", "grid_energy", "diversity")
 WINDOW = AlarmSettings().window
 
 
@@ -87,8 +87,8 @@ def test_every_fate_has_its_name(name, proxy, judged, fate):
         ("grid_energy", -1, None),
         ("diversity", -1, "diversity falls"),
         ("diversity", 1, None),
-        ("sharpness", 1, "sharpness rises abnormally"),
-        ("sharpness", -1, "sharpness falls abnormally"),
+        ("edge_strength", 1, "edge strength rises abnormally"),
+        ("edge_strength", -1, "edge strength falls abnormally"),
     ],
 )
 def test_symptoms_are_found_with_and_without_a_golden_reward(measure, slope, kind):
@@ -98,9 +98,9 @@ def test_symptoms_are_found_with_and_without_a_golden_reward(measure, slope, kin
     assert kinds(findings(history(flat, flat, **{measure: moving}))) == expected
 
 
-def test_sharpness_may_move_while_the_golden_reward_rises():
+def test_edges_may_move_while_the_golden_reward_rises():
     up = noisy(1, seed=1)
-    found = findings(history(up, noisy(1, seed=2), sharpness=up, grid_energy=up))
+    found = findings(history(up, noisy(1, seed=2), edge_strength=up, grid_energy=up))
     assert kinds(found) == {"grid energy rises"}
 
 

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 
 from dina_lrm.alignment.measures import (
     MEASURES,
     colour_entropy,
     diversity,
+    edge_strength,
     grid_energy,
     pairwise_distance,
-    sharpness,
 )
+from dina_lrm.rewards.base import REWARDS
+from dina_lrm.rewards.heuristics import Sharpness
 from dina_lrm.synthetic import defects
 from dina_lrm.synthetic.render import render
 from dina_lrm.synthetic.scene import realise, sample_prompt
@@ -51,7 +54,7 @@ def test_a_checkerboard_is_as_sharp_as_can_be_and_a_ramp_not_at_all():
     board = ((np.indices((6, 6)).sum(axis=0) % 2) * 255).astype(np.uint8)
     ramp = np.tile(np.arange(0, 60, 10, dtype=np.uint8), (6, 1))
     pictures = np.stack([board, ramp])[..., None].repeat(3, axis=-1)
-    np.testing.assert_allclose(sharpness(pictures), [4, 0], atol=1e-9)
+    np.testing.assert_allclose(edge_strength(pictures), [4, 0], atol=1e-9)
 
 
 def test_entropy_counts_colours():
@@ -152,3 +155,16 @@ def test_too_small_pictures_are_refused():
         grid_energy(np.zeros((1, 32, 8, 3), np.uint8))
     with pytest.raises(ValueError, match="2 pictures and 1 prompts"):
         diversity(np.zeros((2, 8, 8, 3), np.uint8), ["a"])
+
+
+def test_no_measure_has_the_name_of_a_reward():
+    assert not {*MEASURES, "diversity"} & set(REWARDS)
+
+
+def test_edge_strength_and_the_sharpness_reward_are_mean_and_mean_square_of_one_map():
+    shade = np.array([[0, 0, 0, 0], [0, 255, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
+    pictures = np.repeat(shade[None, :, :, None], 3, axis=3)
+    # The Laplacian of the single pixel inside the border: -4, 1, 1 and 0
+    np.testing.assert_allclose(edge_strength(pictures), [6 / 4], atol=1e-6)
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    torch.testing.assert_close(Sharpness()(pixels, ["a"]), torch.tensor([18 / 4]))

@@ -206,7 +206,7 @@ def test_pictures_that_are_not_finite_have_no_scores_and_are_counted(place, caps
     assert "none of the 6 pictures of the tuned generator is finite" in capsys.readouterr().err
     result = GeneratorComparison.from_dict(json.loads((place / "nan-out" / "evaluation.json").read_text()))
     assert "6 of 6 pictures of the tuned generator are not finite" in result.notes[0]
-    for name in ("jpeg-size", "true utility", "sharpness", "diversity"):
+    for name in ("jpeg-size", "true utility", "edge_strength", "diversity"):
         found = result.find(name)
         assert found.tuned.counted == 0 and found.difference.mean is None, name
         assert found.base.counted and found.ties == 0, name

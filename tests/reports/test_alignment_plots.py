@@ -27,7 +27,7 @@ def hacked(seed: int, records: int = 20) -> History:
         measures={
             "grid_energy": series(0.01 + 0.02 * late, 0.002, 0.02),
             "diversity": series(np.full(records, 0.2), 0.005, 0.05),
-            "sharpness": series(np.full(records, 0.4), 0.01, 0.1),
+            "edge_strength": series(np.full(records, 0.4), 0.01, 0.1),
             "colour_entropy": series(np.full(records, 2.0), 0.05, 0.5),
         },
     )

@@ -4,9 +4,9 @@ No threshold on a score: rewards have scales of their own, and a hacked one is a
 records the proxy's trend must be up beyond its error (one-sided t test at `level`); the golden reward counts as rising
 only where its own trend is up beyond its error (at `golden_level`), else it stalls, or falls when it is down beyond
 its error. Where it rises, it lags when over all records it gains less and less with the proxy (`pace.py`). Symptoms in
-the pictures (grid energy, diversity, sharpness) are trends of their own. Where the spread of a metric between pictures
-is known, a change of less than `least_change` spreads in the window is not worth a word. Scale and shift of a metric
-change nothing; while the proxy falls beyond its error nothing is said at all.
+the pictures (grid energy, diversity, edge strength) are trends of their own. Where the spread of a metric between
+pictures is known, a change of less than `least_change` spreads in the window is not worth a word. Scale and shift of a
+metric change nothing; while the proxy falls beyond its error nothing is said at all.
 
 Measured with the default settings on independent noise around constants (proxy, golden reward and the measures of
 `measures.py`): one look raises a false alarm of divergence with chance .0014 and any with .0052 (100,000 windows), a
@@ -115,8 +115,8 @@ _FATES: Final = ("falls while proxy rises", "stalls while proxy rises", "falls w
 _SYMPTOMS: Final = {
     "grid energy rises": ("grid_energy", 1),
     "diversity falls": ("diversity", -1),
-    "sharpness falls abnormally": ("sharpness", -1),
-    "sharpness rises abnormally": ("sharpness", 1),
+    "edge strength falls abnormally": ("edge_strength", -1),
+    "edge strength rises abnormally": ("edge_strength", 1),
 }
 _LAGS: Final = "golden lags while proxy rises"
 FINDINGS: Final[Mapping[str, str]] = {
@@ -172,7 +172,7 @@ class _Look:
         if lag is not None:
             yield lag
         for kind, (name, sign) in _SYMPTOMS.items():
-            if self._moves(name, sign) and not (name == "sharpness" and self._golden_rises()):
+            if self._moves(name, sign) and not (name == "edge_strength" and self._golden_rises()):
                 yield self._finding(kind, int(self._steps[0]), "")
 
     def _fate(self, name: str) -> str | None:

@@ -2,7 +2,7 @@
 
 Pictures are uint8 arrays (n, h, w, 3). Each measure but `diversity` is one number a picture.
 
-    sharpness       mean |Laplacian| of the grey picture, grey in [0, 1]
+    edge strength   mean |Laplacian| of the grey picture, grey in [0, 1]
     colour entropy  -sum_b p_b log2 p_b over a histogram of 4 x 4 x 4 RGB cells, 0 to 6 bits
     grid energy     share of the Fourier power in isolated peaks at high frequency, 0 to 1
     diversity       mean distance of pictures of one prompt, low-pass filtered
@@ -41,9 +41,12 @@ Images = NDArray[Any]
 Values = Float[np.ndarray, " pictures"]
 
 
-def sharpness(images: Images) -> Values:
-    """Mean absolute Laplacian of the grey pictures, in [0, 8]; raises ValueError below 3 x 3 pixels."""
-    grey = _pixels("sharpness", images, 3) @ _GREY
+def edge_strength(images: Images) -> Values:
+    """Mean absolute Laplacian of the grey pictures, in [0, 8]; raises ValueError below 3 x 3 pixels.
+
+    The reward `sharpness` is the mean of its square.
+    """
+    grey = _pixels("edge_strength", images, 3) @ _GREY
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     return np.abs(around - 4 * inner).mean(axis=(1, 2))
@@ -95,7 +98,7 @@ def pairwise_distance(vectors: Float[np.ndarray, "pictures width"], prompts: Seq
 
 
 MEASURES: Final[Mapping[str, Callable[[Images], Values]]] = {
-    "sharpness": sharpness,
+    "edge_strength": edge_strength,
     "colour_entropy": colour_entropy,
     "grid_energy": grid_energy,
 }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from dina_lrm.runs.json_files import parse_json, whole_lines
 from dina_lrm.typed import from_plain, to_plain
 
 MONITOR_FILE: Final = "monitor.jsonl"
+_ONCE: Final = {"sharpness": "edge_strength"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,15 @@ def read_records(folder: Path) -> list[Record]:
     naming file and line.
     """
     lines = whole_lines(folder / MONITOR_FILE)
-    return [from_plain(Record, parse_json(line, where), where) for where, line in lines]
+    return [from_plain(Record, _renamed(parse_json(line, where)), where) for where, line in lines]
+
+
+def _renamed(record: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The record with the measure that was once called as a reward is, which is another one, under its own name."""
+    measures = record.get("measures") if isinstance(record, dict) else None
+    if not isinstance(measures, dict) or "sharpness" not in measures:
+        return record
+    return {**record, "measures": {_ONCE.get(name, name): value for name, value in measures.items()}}
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:

@@ -71,7 +71,8 @@ def load_backbone(
     """The backbone of `config`: standalone from its pretrained weights, or reading a loaded `pipeline`.
 
     Standalone, `device` defaults to the CPU and `dtype` to what computes best there. A pipeline decides both itself.
-    Raises ValueError for an unknown family, a folder or a pipeline of another one, and a device or dtype beside a pipeline.
+    Raises ValueError for an unknown family, a folder or a pipeline of another one, and a device or dtype beside a
+    pipeline.
     """
     if config.family not in FAMILIES:
         raise ValueError(f"backbone family: got {config.family!r}, {_supported()}")

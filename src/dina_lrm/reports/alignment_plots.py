@@ -25,7 +25,7 @@ _TITLES: Final = {
     "proxy": "Proxy: what is optimised",
     "golden": "Golden reward: held out",
     "utility": "True utility",
-    "sharpness": "Sharpness",
+    "edge_strength": "Edge strength",
     "colour_entropy": "Colour entropy, bits",
     "grid_energy": "Grid energy",
     "diversity": "Diversity",
