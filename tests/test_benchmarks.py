@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import in_pass_reward
+from benchmarks import in_pass_reward, judges
 from benchmarks.measuring import Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from benchmarks.scoring_throughput import Workload, measure, our_scores, plain_scores
 from dina_lrm.model import LatentRewardModel
@@ -65,3 +65,10 @@ def test_a_score_in_the_generators_pass_is_the_same_and_costs_less() -> None:
     found = in_pass_reward.measure(batch=2, guidance=3.0, rounds=1)
     assert found["largest_difference"] < 1e-4
     assert 0 < found["in_pass_share"] < found["separate_share"] / 2
+
+
+@pytest.mark.filterwarnings("ignore::dina_lrm.scoring.PromptTruncatedWarning", "ignore:.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ["imagereward", "hpsv2"])
+def test_judges_are_as_published_on_awkward_pictures_and_prompts_and_a_plausible_reading_is_not(name: str) -> None:
+    found = judges.measure(name, judges.SIZES[1:6])
+    assert found["ours"] < 1e-5 and found["plausible"] > 0.1

@@ -178,10 +178,10 @@ class BlipText(nn.Module):
 class OriginalImageReward(nn.Module):
     """Width 64 is one head of 64, as in BLIP; `temp` and the projections are of BLIP's pretraining."""
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, side=16, patch=8):
         super().__init__()
         text = BlipText(vocabulary, 32, 2, 2, source=64, inner=48, positions=40)
-        parts = {"visual_encoder": BlipVision(64, 1, 2, side=16, patch=8), "text_encoder": text}
+        parts = {"visual_encoder": BlipVision(64, 1, 2, side, patch), "text_encoder": text}
         self.blip = nn.ModuleDict(parts | {"vision_proj": nn.Linear(64, 4), "text_proj": nn.Linear(32, 4)})
         self.mlp = PublishedMlp(32)
 

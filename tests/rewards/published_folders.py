@@ -32,10 +32,11 @@ OPEN_CLIP = {
 }
 
 
-def save_hpsv2(folder):
+def save_hpsv2(folder, side=SIDE, patch=8):
     """open_clip's file; the original model and its tokenizer too."""
     tokenizer = tiny_clip_tokenizer()
-    shape = OPEN_CLIP | {"text_cfg": OPEN_CLIP["text_cfg"] | {"vocab_size": len(tokenizer)}}
+    vision = OPEN_CLIP["vision_cfg"] | {"image_size": side, "patch_size": patch}
+    shape = OPEN_CLIP | {"vision_cfg": vision, "text_cfg": OPEN_CLIP["text_cfg"] | {"vocab_size": len(tokenizer)}}
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": shape}))
     model = spread(OpenClip(shape))
     torch.save({"epoch": 1, "state_dict": model.state_dict()}, folder / "HPS_v2.1_compressed.pt")
@@ -43,7 +44,7 @@ def save_hpsv2(folder):
     return folder, model, tokenizer
 
 
-def save_image_reward(folder):
+def save_image_reward(folder, side=SIDE, patch=8):
     """BLIP under its own names; the original model and its tokenizer too."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(words))
@@ -51,14 +52,14 @@ def save_image_reward(folder):
     told = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     told |= {"vocab_size": len(words), "max_position_embeddings": 40, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
     (folder / "med_config.json").write_text(json.dumps(told | {"encoder_width": 768, "add_cross_attention": True}))
-    model = spread(OriginalImageReward(len(words)))
+    model = spread(OriginalImageReward(len(words), side, patch))
     torch.save(model.state_dict(), folder / "ImageReward.pt")
     return folder, model, BertTokenizerFast.from_pretrained(folder)
 
 
-def save_aesthetic(folder):
+def save_aesthetic(folder, side=SIDE, patch=8):
     """The predictor's file beside its CLIP; the original layers too."""
-    save_tiny_clip(folder)
+    save_tiny_clip(folder, side=side, patch=patch)
     model = spread(PublishedMlp(12))
     torch.save(model.state_dict(), folder / "sac+logos+ava1-l14-linearMSE.pth")
     return folder, model, None
@@ -129,9 +130,9 @@ def save_hpsv3(folder):
     return folder, model, head
 
 
-def save_mps(folder):
+def save_mps(folder, side=SIDE, patch=8):
     """A state dict of CLIP and tower beside the CLIP's own files."""
-    save_tiny_clip(folder)
+    save_tiny_clip(folder, side=side, patch=patch)
     torch.manual_seed(1)
     tensors = {f"model.{name}": tensor for name, tensor in load_file(folder / "model.safetensors").items()}
     tower = CrossTower(12, 2, heads=3, head_width=4, inner=20).state_dict()

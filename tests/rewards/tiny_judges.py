@@ -22,20 +22,20 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 SIZE = 16
 
 
-def save_tiny_clip(folder, seed=0):
+def save_tiny_clip(folder, seed=0, side=SIZE, patch=8):
     tokenizer = tiny_clip_tokenizer()
     shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = CLIPConfig(
         text_config=shape | special | {"vocab_size": len(tokenizer), "max_position_embeddings": 8},
-        vision_config=shape | {"image_size": SIZE, "patch_size": 8},
+        vision_config=shape | {"image_size": side, "patch_size": patch},
         projection_dim=12,
     )
     torch.manual_seed(seed)
     CLIPModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    told = {"image_processor_type": "CLIPImageProcessor", "crop_size": {"height": SIZE, "width": SIZE}}
-    told |= {"size": {"shortest_edge": SIZE}, "image_mean": MEAN, "image_std": STD, "resample": 3}
+    told = {"image_processor_type": "CLIPImageProcessor", "crop_size": {"height": side, "width": side}}
+    told |= {"size": {"shortest_edge": side}, "image_mean": MEAN, "image_std": STD, "resample": 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(told))
     return folder
 
