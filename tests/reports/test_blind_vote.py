@@ -174,11 +174,16 @@ def test_nothing_is_broken_or_too_wide(browser, page_file, width, scheme):
 def test_files_of_other_formats_are_shown_alike_and_faults_are_refused(tmp_path):
     Image.new("RGB", (1500, 900), "teal").save(tmp_path / "a.png")
     Image.new("RGB", (1500, 900), "navy").save(tmp_path / "b.webp")
-    path = write_blind_vote(tmp_path / "vote.html", [VotePair("a", tmp_path / "a.png", tmp_path / "b.webp")])
+    files = (tmp_path / "a.png", tmp_path / "b.webp")
+    path = write_blind_vote(tmp_path / "vote.html", [VotePair("a", *files)])
     data = json.loads(path.read_text().split('id="data">')[1].split("</script>")[0])
     for side in ("left", "right"):
         assert data["pairs"][0][side].startswith("data:image/jpeg;base64,")
     assert (data["pairs"][0]["image_a"], data["pairs"][0]["image_b"]) == ("a.png", "b.webp")
+    for prompt in ("", "  ", "\ud800", "a\0b"):
+        with pytest.raises(ValueError, match=r"write_blind_vote: pair 1: prompt"):
+            write_blind_vote(tmp_path / "odd.html", [VotePair("a", *files), VotePair(prompt, *files)])
+    assert not (tmp_path / "odd.html").exists()
     with pytest.raises(ValueError, match="no pairs"):
         write_blind_vote(path, [])
     with pytest.raises(FileNotFoundError, match="no such image file"):

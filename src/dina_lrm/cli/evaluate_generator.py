@@ -49,7 +49,8 @@ class Arguments(CommonArguments):
     base: Positional[str]
     """The generator: "synthetic", "synthetic-uncurated", "synthetic-unet", a pipeline's folder, or a hub id."""
     tuned: Positional[str]
-    """A LoRA of it: the folder of an `align` run, or that of a LoRA of diffusers; or another generator."""
+    """A LoRA of it: the folder of an `align` run, or a file or folder as diffusers, PEFT, kohya or ComfyUI write it; or
+    another generator."""
     prompts: str
     """A text file with a prompt a line, PartiPrompts or DrawBench as published, a folder of T2I-CompBench, or
     "synthetic"."""

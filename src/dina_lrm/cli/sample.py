@@ -93,7 +93,7 @@ class Arguments(CommonArguments):
     prompt_length: int | None = None
     """Tokens of the long text encoder; by default 0 for the bundled generators, else 128."""
     lora: Path | None = None
-    """A generator's LoRA: the folder of a run of `align`, or any that diffusers reads."""
+    """A generator's LoRA: the folder of a run of `align`, or any file or folder that diffusers reads."""
     lora_scale: float = 1.0
     """How much of it."""
     seed: int = 0

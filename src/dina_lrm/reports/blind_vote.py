@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dina_lrm import __version__
+from dina_lrm.data.comparison import Comparison
 from dina_lrm.images import load_image
 from dina_lrm.reports.pages import data_uri, template_environment
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
@@ -60,11 +61,14 @@ def write_blind_vote(
     """Write the page to `path` and return the path; `names` of A and B are shown when all pairs are judged.
 
     Saved votes name the image files relative to the page's folder: put `votes-....jsonl` beside the page. Raises
-    ValueError without pairs or for an unreadable image, FileNotFoundError for one that is not there.
+    ValueError without pairs, for an unreadable image, and for a prompt that no vote could be read back with, such as
+    an empty one; FileNotFoundError for an image that is not there.
     """
     path = Path(path)
     if not pairs:
         raise ValueError("write_blind_vote: no pairs; accepted: one or more")
+    for number, pair in enumerate(pairs):
+        _expect_readable(number, pair)
     path.parent.mkdir(parents=True, exist_ok=True)
     environment = template_environment()
     shown = _shuffled(pairs, path.parent, seed)
@@ -98,6 +102,14 @@ def save_vote_pairs(
                 Image.fromarray(image).save(temporary)
         pairs.append(VotePair(prompt, *files))
     return pairs
+
+
+def _expect_readable(number: int, pair: VotePair) -> None:
+    """ValueError unless a vote on the pair is a comparison, which is what the page saves."""
+    try:
+        Comparison(pair.prompt, pair.image_a, pair.image_b, preference=0.5)
+    except ValueError as error:
+        raise ValueError(f"write_blind_vote: pair {number}: {error}") from error
 
 
 def _shuffled(pairs: Sequence[VotePair], folder: Path, seed: int) -> list[_Shown]:
