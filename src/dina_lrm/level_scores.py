@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.reading import read_features
@@ -61,15 +62,23 @@ def common_noise(latents: Float[Tensor, "batch channels height width"], seed: in
 
 
 @contextmanager
-def scoring_mode(module: nn.Module, differentiable: Shaped[Tensor, "..."] | None = None) -> Iterator[None]:
-    """Without dropout, and without a graph unless the tensor given asks for one; the train flags are restored after."""
-    training = [inner for inner in module.modules() if inner.training]
+def scoring_mode(
+    module: nn.Module, backbone: Backbone, differentiable: Shaped[Tensor, "..."] | None = None
+) -> Iterator[None]:
+    """Without dropout, and without a graph unless the tensor given asks for one; the train flags are restored after.
+
+    One thread at a time: blocks, adapters and flags are switched inside. ValueError when weights that the backbone
+    shares with a generator are not what they were.
+    """
     wanted = torch.is_grad_enabled() and differentiable is not None and differentiable.requires_grad
-    try:
-        for inner in training:
-            inner.training = False
-        with torch.set_grad_enabled(wanted):
-            yield
-    finally:
-        for inner in training:
-            inner.training = True
+    with turn(backbone.owner):
+        backbone.check_shared()
+        training = [inner for inner in module.modules() if inner.training]
+        try:
+            for inner in training:
+                inner.training = False
+            with torch.set_grad_enabled(wanted):
+                yield
+        finally:
+            for inner in training:
+                inner.training = True

@@ -53,7 +53,11 @@ if TYPE_CHECKING:
 
 
 class LatentRewardModel(nn.Module):
-    """Scores images, latents and noisy latents for prompts. Make one with `from_pretrained` or `build`."""
+    """Scores images, latents and noisy latents for prompts. Make one with `from_pretrained` or `build`.
+
+    Scoring and encoding are safe from several threads, which take turns; a shared pipeline that samples in another
+    thread is not waited for.
+    """
 
     def __init__(self, config: RewardModelConfig, backbone: Backbone, head: Head) -> None:
         super().__init__()
@@ -96,8 +100,9 @@ class LatentRewardModel(nn.Module):
     ) -> "LatentRewardModel":
         """Load a stored model: "synthetic", a folder (ours, or as released with the paper), or a hub id.
 
-        `pipeline` shares the weights of a loaded generator, which stays as it is for everybody else; `backbone` names
-        another place of the same generator than the one stored. The model is ready for scoring: frozen, in eval mode,
+        `pipeline` shares the weights of a loaded generator, which stays as it is for everybody else: a LoRA on it may
+        learn, but scoring is a ValueError once the shared weights themselves have changed. `backbone` names another
+        place of the same generator than the one stored. The model is ready for scoring: frozen, in eval mode,
         its LoRA merged where it stands alone. With `trainable` the LoRA stays separate and, like the head, trains.
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """
@@ -210,7 +215,7 @@ class LatentRewardModel(nn.Module):
         check_latents("score_noisy", noisy_latents, self.backbone)
         levels = checked_level_per_item("score_noisy", noise_level, len(noisy_latents))
         conditioning = matched_conditioning("score_noisy", conditioning, len(noisy_latents))
-        with scoring_mode(self, differentiable=noisy_latents):
+        with scoring_mode(self, self.backbone, differentiable=noisy_latents):
             return self(noisy_latents, levels, conditioning)
 
     def win_probability(
@@ -251,7 +256,7 @@ class LatentRewardModel(nn.Module):
         if not items:
             raise ValueError("encode_prompts: no prompts given; accepted: at least one")
         notices = Notices()
-        with scoring_mode(self):
+        with scoring_mode(self, self.backbone):
             conditioning = PromptStore(self.backbone.encode_prompts, items, notices).take(items)
         notices.say("encode_prompts", stacklevel=2)
         return conditioning
@@ -261,7 +266,7 @@ class LatentRewardModel(nn.Module):
     ) -> Float[Tensor, "images channels height width"]:
         """Latents of images of one bucket, in the generator's scaled space; warns once of resized ones."""
         notices = Notices()
-        with scoring_mode(self):
+        with scoring_mode(self, self.backbone):
             latents = encoded_images(
                 "encode_images", self.backbone, split_images(images), self.buckets, batch_size, notices
             )
@@ -296,7 +301,7 @@ class LatentRewardModel(nn.Module):
         levels = checked_levels(where, noise_level, self.config.noise_level)
         seed = checked_seed(where, seed)
         notices = Notices()
-        with scoring_mode(self):
+        with scoring_mode(self, self.backbone):
             batches = encoded_batches(where, self.backbone, images, prompts, self.buckets, batch_size, notices)
             scores = scores_of_batches(self.backbone, self.head, batches, len(images), levels, seed)
         notices.say(where, stacklevel=3)
@@ -317,5 +322,5 @@ class LatentRewardModel(nn.Module):
         if noise is not None:
             check_noise(where, noise, latents)
         drawn = common_noise(latents, checked_seed(where, seed)) if noise is None else noise
-        with scoring_mode(self, differentiable=latents):
+        with scoring_mode(self, self.backbone, differentiable=latents):
             return scores_of_groups(self.backbone, self.head, latents, conditioning, groups, drawn)

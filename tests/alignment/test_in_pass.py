@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.alignment.best_of_n import best_of_n
@@ -90,3 +91,35 @@ def test_what_would_not_be_equal_is_refused(generator, objective, folder):
         InPass(tuned, model)
     with tuned.reference():
         InPass(tuned, model)
+
+
+def test_a_lora_that_learns_after_it_was_made_is_refused_at_the_next_call(folder):
+    tuned = Generator(bundled_pipeline(), 32, 2, 4.0, 0, 3.0)
+    in_pass = InPass(tuned, LatentRewardModel.from_pretrained(folder, pipeline=tuned.pipeline))
+    x, level, conditioning = tuned.noise([1, 2]), torch.tensor(0.6), tuned.encode_prompts(PROMPTS)
+    _, fresh = in_pass(x, level, conditioning)
+    with torch.no_grad():
+        next(p for name, p in tuned.parameters.items() if "lora_B" in name).fill_(0.1)
+    with pytest.raises(ValueError, match="the generator's LoRA is on"):
+        in_pass(x, level, conditioning)
+    with tuned.reference():
+        assert torch.equal(in_pass(x, level, conditioning)[1], fresh)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_any_other_adapter_in_use_is_refused_too(folder, fused):
+    tuned = Generator(bundled_pipeline(), 32, 2, 4.0, 0, 3.0)
+    in_pass = InPass(tuned, LatentRewardModel.from_pretrained(folder, pipeline=tuned.pipeline))
+    tuned.model.add_adapter(LoraConfig(r=2, target_modules=["to_q"], init_lora_weights=False), "style")
+    if fused:
+        tuned.model.set_adapter("style")
+        tuned.pipeline.fuse_lora(adapter_names=["style"])
+    with pytest.raises(ValueError, match=r"adapters \['style'\] are on, and the reward was trained without"):
+        in_pass(tuned.noise([1]), torch.tensor(0.6), tuned.encode_prompts(PROMPTS[:1]))
+
+
+def test_another_reading_of_the_generator_is_refused(generator, folder):
+    model = LatentRewardModel.from_pretrained(folder, pipeline=generator.pipeline)
+    model.backbone.config = replace(model.backbone.config, guidance=1.0)
+    with pytest.raises(ValueError, match=r"with guidance 1 and reading 'own', which samples with 3\.5 and 'own'"):
+        InPass(generator, model)

@@ -231,7 +231,7 @@ class Generator:
             return True
         layers = (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
         active = any(ADAPTER in layer.active_adapters and not layer.disable_adapters for layer in layers)
-        return active and any(bool(p.any()) for name, p in self.parameters.items() if "lora_B" in name)
+        return active and bool(torch.stack([p.any() for name, p in self.parameters.items() if "lora_B" in name]).any())
 
     def load_lora(self, path: Path, scale: float = 1.0) -> GeneratorLora:
         """Put a stored LoRA in the place of its own, times `scale`: a file or folder in any layout, of any ranks.

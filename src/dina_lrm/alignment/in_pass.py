@@ -14,7 +14,8 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.generator import Generator, Latents
+from dina_lrm.alignment.generator import ADAPTER, Generator, Latents
+from dina_lrm.backbones.adapter_state import adapters_in_use
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.level_scores import scoring_mode
@@ -43,17 +44,26 @@ class InPass:
         if model.backbone.config.prompt_length != length:
             found = model.backbone.config.prompt_length
             raise ValueError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
-        if generator.tuned:
-            raise ValueError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
-        self._model, self._backbone = model, own
+        theirs, mine = generator.backbone.config, own.config
+        if (mine.reading, mine.guidance) != (theirs.reading, theirs.guidance):
+            raise ValueError(
+                f"in-pass reward: it reads the generator with guidance {mine.guidance:g} and reading {mine.reading!r}, "
+                f"which samples with {theirs.guidance:g} and {theirs.reading!r}; accepted are the same"
+            )
+        self._generator, self._model, self._backbone = generator, model, own
+        self._check_untouched()
 
     def __call__(
         self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0
     ) -> tuple[Latents, Float[Tensor, " batch"]]:
-        """Velocity as `Generator.velocity` gives it, and the score as `LatentRewardModel.score_noisy` does."""
+        """Velocity as `Generator.velocity` gives it, and the score as `LatentRewardModel.score_noisy` does.
+
+        Raises ValueError once the generator's LoRA has learned, or another of its adapters is in use.
+        """
+        self._check_untouched()
         levels, batch = level.to(x.device).expand(len(x)), len(x)
         backbone, head = self._backbone, self._model.head
-        with scoring_mode(self._model, differentiable=x):
+        with scoring_mode(self._model, self._backbone, differentiable=x):
             if guidance <= 1.0 and not head.reads_unconditional:
                 velocity, features = backbone.velocity_and_features(x, levels, conditioning)
                 return velocity, head([features])
@@ -70,3 +80,14 @@ class InPass:
                 read = replace(read, unconditional=features.rows(slice(batch, 2 * batch)).visual)
             velocity, last = velocities[:batch], velocities[-batch:]
             return velocity if guidance <= 1.0 else backbone.guided(last, velocity, guidance), head([read])
+
+    def _check_untouched(self) -> None:
+        """The states are the reward's own at this moment only: what learns may have learned since."""
+        if self._generator.tuned:
+            raise ValueError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
+        others = set(adapters_in_use(self._generator.model)) - {ADAPTER}
+        if others:
+            raise ValueError(
+                f"in-pass reward: adapters {sorted(others)} are on, and the reward was trained without them; accepted "
+                "is a generator without (pipeline.disable_lora(), pipeline.unfuse_lora())"
+            )

@@ -69,7 +69,7 @@ class AdapterScope:
             return
         scope = self.owner if part is None else part
         before, previous = ModuleState.of(scope), _selected.get(self.owner)
-        _refuse_merged(before)
+        refuse_merged(before)
         try:
             _selected[self.owner] = self
             self._select(before, training)
@@ -109,7 +109,19 @@ def own_modules(layers: Sequence[BaseTunerLayer], *names: str) -> list[nn.Module
     ]
 
 
-def _refuse_merged(state: ModuleState) -> None:
+def adapters_in_use(module: nn.Module) -> list[str]:
+    """Adapters that the module computes with as it is: merged into its weights, or active in a layer that has them."""
+    found: set[str] = set()
+    for layer in inner_modules(module):
+        if isinstance(layer, BaseTunerLayer):
+            found.update(layer.merged_adapters)
+            if not layer.disable_adapters:
+                found.update(name for name in layer.active_adapters if own_modules([layer], name))
+    return sorted(found)
+
+
+def refuse_merged(state: ModuleState) -> None:
+    """ValueError where an adapter is fused into the weights."""
     merged = sorted({name for layer, _, _ in state.layers for name in layer.merged_adapters})
     if merged:
         raise ValueError(

@@ -126,6 +126,14 @@ class Backbone(nn.Module, ABC):
     """latents = (the VAE's own - latent_shift) * latent_scale; one number, or one for each channel."""
 
     @property
+    def owner(self) -> nn.Module:
+        """The module that is switched while features are read: threads take turns on it."""
+        return self
+
+    def check_shared(self) -> None:
+        """ValueError when weights that are shared with a generator are not what they were."""
+
+    @property
     @abstractmethod
     def lora_settings(self) -> LoraSettings | None:
         """Of the LoRA in place, its targets spelled out; None without one."""

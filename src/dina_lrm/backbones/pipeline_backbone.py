@@ -38,7 +38,7 @@ class PipelineBackbone(TransformerBackbone):
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components of the pipeline that a generator's LoRA may cover beside the transformer."""
     behind: ClassVar[tuple[str, ...]]
-    """Modules that run behind the last block only, and are not loaded."""
+    """Not loaded."""
     least_prompt_length: ClassVar[int] = 1
     """0 where a pipeline can do without its long text encoder."""
 

@@ -88,6 +88,7 @@ def load_backbone(
             "that family. A reward of another family reads pictures, as image:MODEL"
         )
     backbone = backbone_class.from_pipeline(config, pipeline)
+    backbone.watch_shared(pipeline)
     if dtype not in (None, backbone.dtype):
         raise ValueError(f"dtype: got {dtype}, but the weights shared with the pipeline are {backbone.dtype}")
     if device is not None and torch.device(device).type != backbone.device.type:

@@ -48,6 +48,7 @@ class StableDiffusionBackbone(TransformerBackbone):
     """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
 
     blocks: ClassVar[str] = "down_blocks"
+    behind: ClassVar[tuple[str, ...]] = ("up_blocks", "conv_norm_out", "conv_out")
     largest_shift: ClassVar[float | None] = None
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
@@ -107,7 +108,7 @@ class StableDiffusionBackbone(TransformerBackbone):
             raise ValueError(
                 f"depth: got {config.depth}, but {config.pretrained} has {down} down blocks and a mid block"
             )
-        dropped = ("up_blocks", "conv_norm_out", "conv_out", *(() if config.depth > down else ("mid_block",)))
+        dropped = (*cls.behind, *(() if config.depth > down else ("mid_block",)))
         kept = Kept(cls.blocks, min(config.depth, down), dropped)
         unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
         scheduler = stored_scheduler(folder)

@@ -14,12 +14,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder, write_lora_folder
-from dina_lrm.backbones.adapter_state import AdapterScope
+from dina_lrm.backbones.adapter_state import AdapterScope, ModuleState, refuse_merged
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
 from dina_lrm.backbones.placement import weights_dtype
+from dina_lrm.backbones.shared_weights import SharedWeights
 from dina_lrm.backbones.taps import BlockScope, TappedRun, run_tapped
+from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -36,6 +38,8 @@ class TransformerBackbone(Backbone):
     """Lists of blocks that run behind it, where `depth` goes on counting."""
     leading_blocks: ClassVar[tuple[str, ...]] = ()
     """Lists of blocks that run before it, whole; the LoRA reaches them, no tap does."""
+    behind: ClassVar[tuple[str, ...]] = ()
+    """Modules that run behind the last block only."""
     stop_before: ClassVar[str]
     """Name of the module that the transformer's forward calls right behind them."""
     lora_targets: ClassVar[tuple[str, ...]]
@@ -68,6 +72,7 @@ class TransformerBackbone(Backbone):
         self._scope = AdapterScope(transformer)
         self._lora: RewardLora | None = None
         self._gradient_checkpointing = False
+        self._shared: SharedWeights | None = None
         self._attention: AttentionChoice = nullcontext
         self._empty: Conditioning | None = None
         self._unguided: Conditioning | None = None
@@ -107,6 +112,34 @@ class TransformerBackbone(Backbone):
         if self._unguided is None:
             self._unguided = self.encode_unguided()
         return self._unguided
+
+    @property
+    def owner(self) -> nn.Module:
+        """The transformer, which may be shared."""
+        return self.transformer
+
+    def watch_shared(self, pipeline: DiffusionPipeline) -> None:
+        """Remember the weights of the pipeline that `features` and `encode_prompts` read, as they are now."""
+        parts = {
+            name: part
+            for name, part in pipeline.components.items()
+            if isinstance(part, nn.Module) and (part is self.transformer or name.startswith("text_encoder"))
+        }
+        model = next(name for name, part in parts.items() if part is self.transformer)
+        unread = (*self.block_names(self.transformer)[self.config.depth :], *self.behind)
+        skipped = tuple(f"{model}.{name}." for name in unread)
+        self._shared = SharedWeights(parts, lambda name: not name.startswith(skipped))
+
+    def check_shared(self) -> None:
+        """ValueError when the generator's own weights have changed since the backbone was loaded."""
+        if self._shared is None:
+            return
+        try:
+            self._shared.check()
+        except ValueError:
+            # Where that is a fused adapter, there is a way back
+            refuse_merged(ModuleState.of(self.transformer))
+            raise
 
     def check_sampled(self, levels: Float[Tensor, " levels"]) -> None:
         """ValueError for levels to sample at where the model's output tells nothing."""
@@ -282,7 +315,8 @@ class TransformerBackbone(Backbone):
         """The generator's own prediction, by its own forward."""
         self._whole_generator("velocity")
         self.check_latents(noisy_latents, noise_level, conditioning)
-        output = self.transformer(**self.arguments(noisy_latents, noise_level, conditioning))
+        with turn(self.transformer):
+            output = self.transformer(**self.arguments(noisy_latents, noise_level, conditioning))
         return self.velocity_of(output.sample, noisy_latents, noise_level).float()
 
     def velocity_and_features(
@@ -333,7 +367,7 @@ class TransformerBackbone(Backbone):
         def scope(block: nn.Module) -> Iterator[None]:
             # Entered again for a block that gradient checkpointing recomputes, when the generator has its turn back.
             adapter = self._scope.entered(block, training) if self.shared else nullcontext()
-            with adapter, self._attention():
+            with turn(self.transformer), adapter, self._attention():
                 yield
 
         return scope
