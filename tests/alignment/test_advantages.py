@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -69,3 +70,35 @@ def test_several_rewards():
         combined_rewards(rewards, {"ours": 1.0}, IDS)
     with pytest.raises(ValueError, match="clip: 1 of 6 values are not finite"):
         combined_rewards({"clip": torch.tensor([1, 2, 3, 4, float("inf"), 6])}, {"clip": 1.0}, IDS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scope", ["group", "batch"])
+def test_rewards_far_from_zero_keep_their_digits(dtype, scope):
+    """A million and some quarters, which float32 holds exactly; its squares, and a mean of them, it does not."""
+    steps = np.array([0.0, 0.25, 0.5, 1.0, 0.0, 0.25, 0.25, 0.25])
+    ids = torch.tensor([0] * 4 + [1] * 4)
+    found = grpo_advantages(torch.tensor(1e6 + steps, dtype=dtype), ids, scope=scope)
+    groups = steps.reshape(2, 4)
+    centred = groups - groups.mean(axis=1, keepdims=True)
+    spread = groups.std(axis=1, keepdims=True) if scope == "group" else steps.std()
+    torch.testing.assert_close(found.values, torch.tensor((centred / (spread + 1e-4)).ravel()).float())
+    assert not found.masked.any()
+
+
+def test_a_group_is_flat_by_its_own_size():
+    """Neither another group's large rewards hide a spread, nor is the last digit of large ones a spread."""
+    rewards = torch.tensor([1e6, 2e6, 1e-3, 2e-3, 1e6, 1e6 + 0.0625])
+    found = grpo_advantages(rewards, torch.tensor([0, 0, 1, 1, 2, 2]))
+    assert found.masked.tolist() == [False] * 4 + [True] * 2
+    assert grpo_advantages(rewards.double(), torch.tensor([0, 0, 1, 1, 2, 2])).zero_spread_groups == 0
+
+
+def test_sums_of_rewards_keep_the_digits_of_the_widest():
+    large = torch.tensor([1e8, 1e8, 2e8, 2e8], dtype=torch.float64)
+    small = torch.tensor([0.0, 1.0, 0.0, 1.0])
+    ids, weights = torch.tensor([0, 0, 1, 1]), {"large": 1.0, "small": 1.0}
+    total = combined_rewards({"large": large, "small": small}, weights, ids)
+    assert total.dtype == torch.float64 and torch.equal(total, large + small.double())
+    found = grpo_advantages(total, ids)
+    torch.testing.assert_close(found.values, torch.tensor([-1.0, 1.0, -1.0, 1.0]) * 0.5 / 0.5001)

@@ -3,8 +3,9 @@ r"""Group-relative advantages (GRPO, arXiv 2402.03300; Flow-GRPO, arXiv 2505.054
     A_i = clip((r_i - mean of the group) / (std + 1e-4), -c, c)
 
 A group is the images of one prompt, known by its id: neither order nor place in the batch matters. std is that of the
-group, or of the whole batch. Where all images of a group have one reward, nothing is to be learned from it: its
-samples are masked, and counted.
+group, or of the whole batch. Where all images of a group have one reward but for its last digit, nothing is to be
+learned from it: its samples are masked, and counted. Means and deviations are of float64, so that rewards far from 0
+keep the digits in which they differ.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor
 Scope = Literal["group", "batch"]
 Combination = Literal["sum", "normalised"]
 SOFTENER = 1e-4
+_NOTHING = 1e-12
+"""A spread that is none, whatever the rewards."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def grpo_advantages(
     scope: Scope = "group",
     clip: float = 5.0,
 ) -> Advantages:
-    """Advantages in float32; complete groups have to be here, from all processes.
+    """Advantages (float32) of rewards in any type; complete groups have to be here, from all processes.
 
     Raises:
         ValueError: for a reward that is not finite, for a group of one, or for an unknown `scope`.
@@ -48,15 +51,17 @@ def grpo_advantages(
         raise ValueError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
     if not clip > 0:
         raise ValueError(f"clip is {clip}; accepted is a number above 0")
+    rounding = torch.finfo(rewards.dtype).eps / 2 if rewards.is_floating_point() else 0.0
     rewards = _finite("rewards", rewards)
     group, counts = _groups(prompt_ids, len(rewards))
     centred = rewards - _group_means(rewards, group, counts)[group]
     spread = (_group_means(centred.square(), group, counts)).sqrt()
-    flat = spread <= 1e-6 * rewards.abs().max().clamp(min=1e-6)
+    size = torch.zeros_like(spread).scatter_reduce(0, group, rewards.abs(), "amax")
+    flat = spread <= (rounding * size).clamp(min=_NOTHING)
     scale = spread[group] if scope == "group" else rewards.std(correction=0)
     values = (centred / (scale + SOFTENER)).clamp(-clip, clip)
     masked = flat[group]
-    return Advantages(values.masked_fill(masked, 0.0), masked, int(flat.sum()), len(counts))
+    return Advantages(values.masked_fill(masked, 0.0).float(), masked, int(flat.sum()), len(counts))
 
 
 def combined_rewards(
@@ -66,6 +71,8 @@ def combined_rewards(
     how: Combination = "sum",
 ) -> Float[Tensor, " samples"]:
     """Several rewards as one: their weighted sum, or each first normalised within its group (mean 0, std 1).
+
+    Summed in float64; the result is float32, or float64 where one of them is.
 
     Raises:
         ValueError: when names differ, for a reward that is not finite, for a group of one (normalised).
@@ -78,16 +85,17 @@ def combined_rewards(
     for name, given in rewards.items():
         values = _finite(name, given)
         if how == "normalised":
-            values = grpo_advantages(values, prompt_ids, clip=float("inf")).values
+            values = grpo_advantages(given, prompt_ids, clip=float("inf")).values.double()
         parts.append(weights[name] * values)
-    return torch.stack(parts).sum(dim=0)
+    wide = any(given.dtype == torch.float64 for given in rewards.values())
+    return torch.stack(parts).sum(dim=0).to(torch.float64 if wide else torch.float32)
 
 
 def _finite(name: str, values: Tensor) -> Float[Tensor, " samples"]:
     bad = (~values.isfinite()).nonzero().flatten().tolist()
     if bad:
         raise ValueError(f"{name}: {len(bad)} of {len(values)} values are not finite, the first at index {bad[0]}")
-    return values.float()
+    return values.double()
 
 
 def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"], Int64[Tensor, " groups"]]:
@@ -104,4 +112,4 @@ def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"]
 
 
 def _group_means(values: Tensor, group: Tensor, counts: Tensor) -> Float[Tensor, " groups"]:
-    return torch.zeros(len(counts), device=values.device).index_add(0, group, values) / counts
+    return values.new_zeros(len(counts)).index_add(0, group, values) / counts
