@@ -147,6 +147,19 @@ def test_cps_is_the_published_form(eta: float, t: float, part: float) -> None:
     assert step.std.item() == pytest.approx(std)
 
 
+def ddim_by_hand(
+    process: ForwardProcess, x: Tensor, velocity: Tensor, t: float, t_next: float, eta: float, noise: Tensor
+) -> Tensor:
+    """Song et al. (2021), Eq. 12 and 16, in float64."""
+    alpha, sigma, alpha_next, sigma_next = (
+        f(torch.tensor(value, dtype=torch.float64)) for value in (t, t_next) for f in (process.alpha, process.sigma)
+    )
+    x, velocity, noise = x.double(), velocity.double(), noise.double()
+    x_0, eps = alpha * x - sigma * velocity, sigma * x + alpha * velocity
+    variance = eta**2 * (sigma_next / sigma).square() * (1 - (alpha / alpha_next).square())
+    return alpha_next * x_0 + (sigma_next**2 - variance).clamp(min=0).sqrt() * eps + variance.sqrt() * noise
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("config", [{}, {"rescale_betas_zero_snr": True}], ids=["usual", "zero snr"])
 def test_ddim_is_diffusers_ddim(eta: float, config: dict[str, Any]) -> None:
@@ -157,9 +170,27 @@ def test_ddim_is_diffusers_ddim(eta: float, config: dict[str, Any]) -> None:
     levels = [step / 10 for step in range(10, -1, -1)]
     for timestep, (level, next_level) in zip(scheduler.timesteps, pairwise(levels), strict=True):
         step = Ddim(eta).step(process, x, velocity, level, next_level)
-        expected = scheduler.step(velocity, timestep, x, eta=eta, variance_noise=noise, return_dict=False)[0]
-        # Without signal at the start, diffusers takes sigma'^2 - std^2, which is 0, from a difference in float32.
-        torch.testing.assert_close(step.sample(noise), expected, rtol=0, atol=1e-3 if level == 1 else 1e-5)
+        by_hand = ddim_by_hand(process, x, velocity, level, next_level, eta, noise).float()
+        torch.testing.assert_close(step.sample(noise), by_hand, rtol=0, atol=1e-5)
+        # Where there is no signal, diffusers has sigma'^2 - std^2, which is 0, as the root of a difference of two
+        # equal numbers in float32: of either sign, by the processor.
+        if float(process.alpha(level)) > 0:
+            expected = scheduler.step(velocity, timestep, x, eta=eta, variance_noise=noise, return_dict=False)[0]
+            torch.testing.assert_close(step.sample(noise), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [Ddim(1.0), Ddim(0.9999), Cps(0.9999)], ids=repr)
+def test_what_little_is_kept_of_the_noise_is_right_in_float32(kernel: Kernel) -> None:
+    """A first level with next to no signal, as Euler's and DPM++'s with zero terminal SNR."""
+    process = process_from_scheduler(diffusers.EulerDiscreteScheduler(**STABLE_DIFFUSION, rescale_betas_zero_snr=True))
+    assert 0 < float(process.alpha(1.0)) < 3e-4
+    x, velocity, _ = draws(dtype=torch.float32)
+    for t, t_next in ((1.0, 0.9), (1.0, 0.1), (0.999, 0.5)):
+        step, exact = (
+            kernel.step(process, a, b, t, t_next) for a, b in ((x, velocity), (x.double(), velocity.double()))
+        )
+        torch.testing.assert_close(step.mean.double(), exact.mean, rtol=0, atol=2e-6)
+        torch.testing.assert_close(step.std.double(), exact.std, rtol=1e-6, atol=0)
 
 
 def test_the_std_of_ddim_is_the_published_table_of_stable_diffusion() -> None:

@@ -136,3 +136,14 @@ def test_a_terminal_snr_of_zero_ends_in_pure_noise() -> None:
 def test_other_processes_are_refused(scheduler: diffusers.SchedulerMixin, reason: str) -> None:
     with pytest.raises(ValueError, match=f"{reason}.* accepted are flow-matching schedulers"):
         process_from_scheduler(scheduler)
+
+
+@pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"])
+def test_what_stands_for_no_signal_is_never_more_than_the_signal_before(name: str) -> None:
+    """Their own betas leave less than the 2^-24 that solvers put in the place of zero."""
+    scheduler = getattr(diffusers, name)(rescale_betas_zero_snr=True)
+    assert scheduler.alphas_cumprod[-1] > scheduler.alphas_cumprod[-2]
+    process = process_from_scheduler(scheduler)
+    levels = torch.tensor([0.5, 0.999, 1.0], dtype=torch.float64)
+    expected = scheduler.alphas_cumprod[[499, 998, 998]].double().sqrt()
+    torch.testing.assert_close(process.alpha(levels), expected)

@@ -37,6 +37,8 @@ from dina_lrm.diffusion.process import ForwardProcess, NoiseLevel, RectifiedFlow
 
 _NEARLY: Final = 1e-3
 """How near to 1 a level counts as 1: less than one timestep of a thousand."""
+_LITTLE: Final = 0.01
+"""The share of its variance below which what a step keeps of its noise is computed in float64."""
 Latents: TypeAlias = Float[Tensor, "batch channels height width"]
 
 
@@ -174,7 +176,8 @@ class Cps(Kernel):
         x, velocity = _in_float32(x, velocity)
         t, t_next = _levels(x, level, next_level)
         sine = torch.full_like(t, math.sin(self.eta * math.pi / 2))
-        return CpsStep(*_renewed(process, x, velocity, t, t_next, sine))
+        kept = torch.full_like(t, math.cos(self.eta * math.pi / 2) ** 2, dtype=torch.float64)
+        return CpsStep(*_renewed(process, x, velocity, t, t_next, sine, kept))
 
 
 @final
@@ -197,7 +200,8 @@ class Ddim(Kernel):
         t, t_next = _levels(x, level, next_level)
         r = process.alpha(t) / process.alpha(t_next) * process.sigma(t_next) / process.sigma(t)
         sine = self.eta * (1 - r.square()).clamp(min=0).sqrt()
-        return GaussianStep(*_renewed(process, x, velocity, t, t_next, sine))
+        kept = 1 - self.eta**2 * (1 - r.double().square())
+        return GaussianStep(*_renewed(process, x, velocity, t, t_next, sine, kept))
 
 
 @final
@@ -211,7 +215,7 @@ class Ode(Kernel):
         """`alpha' x_0 + sigma' eps`."""
         x, velocity = _in_float32(x, velocity)
         t, t_next = _levels(x, level, next_level)
-        return GaussianStep(*_renewed(process, x, velocity, t, t_next, torch.zeros_like(t)))
+        return GaussianStep(*_renewed(process, x, velocity, t, t_next, torch.zeros_like(t), torch.ones_like(t)))
 
 
 KERNELS: Final[dict[str, type[Kernel]]] = {"flow-sde": FlowSde, "cps": Cps, "ddim": Ddim, "ode": Ode}
@@ -224,13 +228,18 @@ def stochastic_kernel(name: Literal["flow-sde", "cps", "ddim"], eta: float) -> K
 
 
 def _renewed(
-    process: ForwardProcess, x: Tensor, velocity: Tensor, t: Tensor, t_next: Tensor, sine: Tensor
+    process: ForwardProcess, x: Tensor, velocity: Tensor, t: Tensor, t_next: Tensor, sine: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean and std of a step that draws the part `sine` of its noise anew."""
+    """Mean and std of a step that draws the part `sine` of its noise anew, and keeps the part `kept` of its variance.
+
+    1 - sine^2 in float32 is all rounding where next to nothing is kept, and its sign that of the last digit: below a
+    hundredth `kept` takes its place, which is from float64.
+    """
     x_0, noise = process.clean_from_velocity(x, velocity, t), process.noise_from_velocity(x, velocity, t)
     alpha, sigma, sine = _column(process.alpha(t_next)), _column(process.sigma(t_next)), _column(sine)
-    kept = (1 - sine.square()).clamp(min=0).sqrt()
-    return alpha * x_0 + sigma * kept * noise, sigma * sine
+    rounded = 1 - sine.square()
+    left = torch.where(rounded < _LITTLE, _column(kept).to(rounded.dtype), rounded).clamp(min=0).sqrt()
+    return alpha * x_0 + sigma * left * noise, sigma * sine
 
 
 def _difference_of_squares(

@@ -39,6 +39,9 @@ def process_from_scheduler(scheduler: Scheduler) -> ForwardProcess:
     if flow or (alphas_cumprod is None and "shift" in config):
         return RectifiedFlow(config.get("num_train_timesteps", 1000))
     if isinstance(alphas_cumprod, Tensor):
+        if config.get("rescale_betas_zero_snr"):
+            # Solvers put 2^-24 in the place of 0, which can be more than the value before
+            alphas_cumprod = alphas_cumprod.cummin(dim=0).values
         return VariancePreserving(alphas_cumprod)
     raise ValueError(f"{_name(scheduler)} has neither a flow-matching config nor alphas_cumprod; {_ACCEPTED}")
 
