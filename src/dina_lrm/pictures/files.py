@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dina_lrm.pictures.colour import MAX_PROFILE, RgbImage, to_rgb
 from dina_lrm.pictures.sources import shown, why_no_file
@@ -82,8 +82,11 @@ def decoded_bytes(data: bytes, name: str) -> RgbImage:
             if not data.startswith(_PNG):
                 raise
             return _decoded_core(data, name)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{shown(name)}: not a readable image: none of {', '.join(FORMATS)}") from error
     except Exception as error:
-        raise ValueError(f"{shown(name)}: not a readable image: {shown(error or type(error).__name__)}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{shown(name)}: not a readable image: {shown(reason)}") from error
 
 
 def decoded_image(image: Image.Image) -> RgbImage:
