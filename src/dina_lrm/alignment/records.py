@@ -18,6 +18,7 @@ from dina_lrm.typed import from_plain, to_plain
 
 MONITOR_FILE: Final = "monitor.jsonl"
 _ONCE: Final = {"sharpness": "edge_strength"}
+_FEW_PROMPTS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def summarise(values: Float[np.ndarray, " pictures"], prompts: Sequence[str]) ->
     sums = np.bincount(group, weights=rest)
     groups = len(sums)
     error = float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / counted) if groups > 1 else None
+    if error == 0 and groups < _FEW_PROMPTS:
+        error = None  # few that are all alike do not say how far others would lie
     deviation = float(rest.std() * np.sqrt(counted / (counted - 1))) if counted > 1 else None
     return Summary(float(values[known].mean()), deviation, error, counted, missing)
 

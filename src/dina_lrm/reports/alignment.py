@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dina_lrm.alignment.alarm import AlarmSettings
 from dina_lrm.alignment.looks import SAMPLES, Look
 from dina_lrm.alignment.records import Record, Summary, history_of, read_records
+from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
 from dina_lrm.reports.blocks import Cell, Facts, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
@@ -122,7 +123,12 @@ def _name(kind: str, name: str, record: Record) -> str:
 
 def _row(before: Summary, after: Summary | None) -> list[Cell]:
     late = after or Summary(None, None, None, 0)
-    return [before.mean, before.standard_error, late.mean, late.standard_error, late.missing]
+    return [before.mean, _error(before), late.mean, _error(late), late.missing]
+
+
+def _error(summary: Summary) -> Cell:
+    """The standard error, or that it needs more prompts."""
+    return summary.standard_error if summary.standard_error is not None or summary.mean is None else NEEDS_PROMPTS
 
 
 def _mean(summary: Summary) -> str:
