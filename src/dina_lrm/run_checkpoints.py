@@ -111,6 +111,12 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return [path for path in _all_checkpoints(folder) if _is_complete(path)]
 
 
+def newest_values(folder: Path) -> dict[str, Any] | None:
+    """The plain values of the newest complete checkpoint, without its tensors; None where there is none."""
+    complete = complete_checkpoints(folder)
+    return _state(complete[-1]).values if complete else None
+
+
 def prune_checkpoints(folder: Path, keep_last: int, newest: int | None = None) -> None:
     """Delete all but the `keep_last` newest complete checkpoints, and what a killed writer left.
 

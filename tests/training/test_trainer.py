@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,3 +301,20 @@ def test_a_missing_tracker_is_named_before_anything_runs(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, log=LogSettings(trackers=("trackio",)))
     with pytest.raises(ValueError, match="'trackio' is not installed"):
         train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+
+
+def test_a_run_whose_config_was_cut_off_goes_on_by_the_record_in_its_checkpoint(tiny_folder, tmp_path):
+    folder, config = tmp_path / "run", tiny_config(tiny_folder, steps=2)
+    train(config, tiny_comparisons(), folder, quiet=True)
+    whole = (folder / "config.json").read_bytes()
+    for cut in (b"", whole[: len(whole) // 2]):
+        (folder / "config.json").write_bytes(cut)
+        with pytest.raises(ValueError, match="started on other data"):
+            train(config, tiny_comparisons(seed=5), folder, resume=True, quiet=True)
+        assert (folder / "config.json").read_bytes() == cut
+        train(config, tiny_comparisons(), folder, resume=True, quiet=True)
+        assert (folder / "config.json").read_bytes() == whole
+    (folder / "config.json").write_bytes(b"")
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(ValueError, match=r"config.json: not a JSON value"):
+        train(config, tiny_comparisons(), folder, resume=True, quiet=True)

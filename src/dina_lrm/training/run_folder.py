@@ -10,11 +10,12 @@ import torch
 
 from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.run_checkpoints import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_record
 from dina_lrm.runs.settings import changed_settings, is_one_of
 from dina_lrm.training.config import TrainConfig
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import from_plain, to_plain
 
 CONFIG_FILE = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -71,12 +72,32 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
     if (folder / CONFIG_FILE).is_file():
         if not resume:
             raise FileExistsError(f"{folder} holds a run already; resume it, or choose another folder")
-        stored = read_run(folder)
+        stored = _stored_run(folder)
         _check_same_run(stored, record, folder)
     folder.mkdir(parents=True, exist_ok=True)
     clear_litter(folder)
-    if stored is None or to_plain(stored) != record.to_dict():
+    if stored is None or to_plain(stored) != record.to_dict() or not _is_readable(folder):
         write_json(folder / CONFIG_FILE, record.to_dict())
+
+
+def _stored_run(folder: Path) -> StoredRun:
+    """The run's record, from its newest checkpoint where config.json was damaged: that holds the same."""
+    try:
+        return read_run(folder)
+    except ValueError:
+        values = newest_values(folder / CHECKPOINTS)
+        if values is None or not {"train", "data", "versions"} <= values.keys():
+            raise
+        known = {name: values[name] for name in ("train", "data", "versions")}
+        return from_plain(StoredRun, known, str(folder / CHECKPOINTS))
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        read_run(folder)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
