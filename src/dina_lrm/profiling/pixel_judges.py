@@ -38,7 +38,7 @@ PIXEL_JUDGES: Final[dict[str, PixelJudge]] = {
     "clip-b32": PixelJudge("CLIP ViT-B/32 at 224 pixels", 224, Vit(32, 768, 12, 12)),
     "clip-b16": PixelJudge("CLIP ViT-B/16 at 224 pixels", 224, Vit(16, 768, 12, 12)),
     "pickscore": PixelJudge("PickScore: CLIP ViT-H/14 at 224 pixels", 224, Vit(14, 1280, 32, 16)),
-    "hpsv3": PixelJudge("HPSv3: Qwen2-VL-7B on 256 x 28 x 28 pixels, as released", 448, None, prompt_tokens=300),
+    "hpsv3": PixelJudge("HPSv3: Qwen2-VL-7B on 256 x 28 x 28 pixels, as released", 448, None, prompt_tokens=600),
 }
 """Pixel rewards by name."""
 
