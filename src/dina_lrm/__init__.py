@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         preference_preset,
     )
     from dina_lrm.reward_config import RewardModelConfig
-    from dina_lrm.scoring import PromptTruncatedWarning, ResizeWarning
+    from dina_lrm.scoring import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
     from dina_lrm.training.config import TrainConfig
     from dina_lrm.training.trainer import TrainResult, train
 
@@ -74,7 +74,7 @@ _NAMES = {
         "preference_preset",
     ),
     "dina_lrm.reward_config": ("RewardModelConfig",),
-    "dina_lrm.scoring": ("PromptTruncatedWarning", "ResizeWarning"),
+    "dina_lrm.scoring": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.training.config": ("TrainConfig",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
 }
@@ -99,6 +99,7 @@ __all__ = [
     "PooledHead",
     "PreferenceModel",
     "PromptTruncatedWarning",
+    "PromptUnreadWarning",
     "QFormerConfig",
     "QFormerHead",
     "RectifiedFlow",

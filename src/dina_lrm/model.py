@@ -251,13 +251,16 @@ class LatentRewardModel(nn.Module):
         return (raw - self.config.score_mean) / self.config.score_std
 
     def encode_prompts(self, prompts: str | Sequence[str]) -> Conditioning:
-        """The conditioning of prompts, one row each; warns once of truncated ones (`PromptTruncatedWarning`)."""
+        """The conditioning of prompts, one row each; warns once of truncated ones and of what is not read in them
+        (`PromptTruncatedWarning`, `PromptUnreadWarning`).
+        """
         items = checked_prompts("encode_prompts", prompts, may_be_empty=True)
         if not items:
             raise ValueError("encode_prompts: no prompts given; accepted: at least one")
         notices = Notices()
         with scoring_mode(self, self.backbone):
-            conditioning = PromptStore(self.backbone.encode_prompts, items, notices).take(items)
+            store = PromptStore(self.backbone.encode_prompts, items, notices, self.backbone.unread_prompts)
+            conditioning = store.take(items)
         notices.say("encode_prompts", stacklevel=2)
         return conditioning
 

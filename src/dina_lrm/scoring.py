@@ -19,6 +19,10 @@ class PromptTruncatedWarning(UserWarning):
     """Some prompts are longer than the model reads; what follows was not seen."""
 
 
+class PromptUnreadWarning(UserWarning):
+    """Some prompts hold words or characters that the model cannot read, or control tokens."""
+
+
 class ResizeWarning(UserWarning):
     """Some images were scaled or cropped to a resolution bucket of the model."""
 
@@ -31,9 +35,10 @@ class Notices:
     resized: Counter[Bucket] = field(default_factory=Counter)
     prompts: int = 0
     truncated: list[str] = field(default_factory=list)
+    unread: list[str | None] = field(default_factory=list)
 
     def say(self, where: str, stacklevel: int) -> None:
-        """Warn of resized images and truncated prompts, at most once each."""
+        """Warn of resized images, and of prompts that are cut or hold what is not read, at most once each."""
         if self.resized:
             sizes = ", ".join(f"{count} to {bucket}" for bucket, count in sorted(self.resized.items()))
             message = f"{where}: {self.resized.total()} of {self.images} images were resized or cropped: {sizes}"
@@ -41,13 +46,28 @@ class Notices:
         if self.truncated:
             message = f"{where}: {len(self.truncated)} of {self.prompts} prompts were truncated; {self.truncated[0]}"
             warnings.warn(message, PromptTruncatedWarning, stacklevel=stacklevel + 1)
+        warn_of_unread(where, self.unread, stacklevel + 1)
+
+
+def warn_of_unread(where: str, found: Sequence[str | None], stacklevel: int = 2) -> None:
+    """Warn, once and with their number, of the prompts that a sentence was found for (`Backbone.unread_prompts`)."""
+    told = [sentence for sentence in found if sentence is not None]
+    if told:
+        message = f"{where}: {len(told)} of {len(found)} prompts are not read whole; {told[0]}"
+        warnings.warn(message, PromptUnreadWarning, stacklevel=stacklevel + 1)
 
 
 class PromptStore:
     """The conditioning of a list of prompts: each distinct one is encoded once and let go after its last use."""
 
-    def __init__(self, encode: Callable[[list[str]], Conditioning], prompts: Sequence[str], notices: Notices) -> None:
-        self._encode = encode
+    def __init__(
+        self,
+        encode: Callable[[list[str]], Conditioning],
+        prompts: Sequence[str],
+        notices: Notices,
+        unread: Callable[[list[str]], Sequence[str | None]],
+    ) -> None:
+        self._encode, self._unread = encode, unread
         self._notices = notices
         self._uses = Counter(prompts)
         self._encoded: dict[str, Conditioning] = {}
@@ -59,6 +79,7 @@ class PromptStore:
         if new:
             encoded = self._encode(new)
             self._notices.truncated += [message for message in encoded.truncated or () if message is not None]
+            self._notices.unread += self._unread(new)
             self._encoded.update({prompt: encoded[i] for i, prompt in enumerate(new)})
         taken = Conditioning.cat([self._encoded[prompt] for prompt in prompts])
         self._uses.subtract(prompts)
@@ -111,7 +132,7 @@ def encoded_batches(
 ) -> Iterator[EncodedBatch]:
     """Encode images and prompts, at most `batch_size` at a time and only those in memory, grouped by bucket."""
     checked_batch_size(where, batch_size)
-    store = PromptStore(backbone.encode_prompts, prompts, notices)
+    store = PromptStore(backbone.encode_prompts, prompts, notices, backbone.unread_prompts)
     for start in range(0, len(images), batch_size):
         rows = range(start, min(start + batch_size, len(images)))
         conditioning = store.take([prompts[row] for row in rows])

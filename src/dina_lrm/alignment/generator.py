@@ -36,6 +36,7 @@ from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.runs.files import save_tensors
+from dina_lrm.scoring import warn_of_unread
 
 ADAPTER = "generator"
 """Name of the LoRA that learns."""
@@ -147,13 +148,18 @@ class Generator:
     def check_prompts(self, prompts: Sequence[str], places: Sequence[str] = ()) -> None:
         """ValueError for what `encode_prompts` would refuse, by the tokens alone, before any of them is needed.
 
-        It counts all and names the first few, with their `places` where as many are given as prompts.
+        It counts all and names the first few, with their `places` where as many are given as prompts. Prompts with what
+        the tokenizers do not read as text are warned of (`PromptUnreadWarning`).
         """
         _check_not_empty(prompts)
         cuts: list[str | None] = []
+        unread: list[str | None] = []
         for start in range(0, len(prompts), _TOKENISED):
-            cuts += self.backbone.cut_prompts(prompts[start : start + _TOKENISED])
+            some = prompts[start : start + _TOKENISED]
+            cuts += self.backbone.cut_prompts(some)
+            unread += self.backbone.unread_prompts(some)
         _check_not_cut(prompts, cuts, places)
+        warn_of_unread("check_prompts", unread)
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
         """The velocity at one noise level, guided as its pipeline does without a negative prompt; none up to 1."""

@@ -204,6 +204,10 @@ class Backbone(nn.Module, ABC):
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What `encode_prompts` would leave out of each prompt, by its tokens alone: a sentence, or None."""
 
+    def unread_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What of each prompt is not read as text (unknown characters, control tokens): a sentence, or None."""
+        return (None,) * len(prompts)
+
     def use_text_encoders(self, folder: Path) -> None:
         """Encode prompts with the text encoders in `folder`; ValueError for a family that cannot."""
         raise ValueError(f"{folder}: a backbone of family {self.config.family!r} takes no other text encoders")

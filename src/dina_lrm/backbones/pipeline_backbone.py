@@ -21,7 +21,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.base import BackboneConfig, Conditioning
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
 from dina_lrm.backbones.parts import FolderParts, Parts, PipelineParts, stored_scheduler
-from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts
+from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, unread_prompts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
@@ -136,9 +136,9 @@ class PipelineBackbone(TransformerBackbone):
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of `prompts`, padded or cut to the prompt length; ValueError for anything but strings."""
-        expect_prompts(prompts)
+        texts = composed(prompts)
         with self.prompt_pipeline() as pipeline:
-            return self.encode(pipeline, list(prompts))
+            return self.encode(pipeline, texts)
 
     @contextmanager
     def prompt_pipeline(self) -> Iterator[DiffusionPipeline]:
@@ -152,9 +152,12 @@ class PipelineBackbone(TransformerBackbone):
 
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What is longer than the prompt length, or than a tokenizer takes."""
-        expect_prompts(prompts)
         pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
-        return joined_cuts(self.kept_tokens(pipeline, list(prompts)))
+        return joined_cuts(self.kept_tokens(pipeline, composed(prompts)))
+
+    def unread_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What the tokenizers do not know, and control tokens."""
+        return unread_prompts(self._parts.prompt_pipeline(self.device, self.dtype).components, prompts)
 
     @abstractmethod
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:

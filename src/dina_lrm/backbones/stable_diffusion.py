@@ -31,7 +31,7 @@ from dina_lrm.backbones.stable_diffusion_parts import (
     unet_tokens,
 )
 from dina_lrm.backbones.taps import BlockScope, TappedRun
-from dina_lrm.backbones.tokens import joined_cuts
+from dina_lrm.backbones.tokens import joined_cuts, unread_prompts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unet_taps import run_tapped_unet
@@ -191,6 +191,10 @@ class StableDiffusionBackbone(TransformerBackbone):
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What is longer than CLIP's tokenizers take."""
         return joined_cuts(unet_tokens(self._parts.prompt_pipeline(self.device, self.dtype), prompts))
+
+    def unread_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
+        """What CLIP's tokenizers do not know, and control tokens."""
+        return unread_prompts(self._parts.prompt_pipeline(self.device, self.dtype).components, prompts)
 
     def use_text_encoders(self, folder: Path) -> None:
         """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""

@@ -28,7 +28,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.backbones.parts import FolderParts
-from dina_lrm.backbones.tokens import KeptTokens, expect_prompts, joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, kept_tokens
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import check_model_folder, expect_safetensors, loading
 from dina_lrm.runs.json_files import read_json_object
@@ -103,6 +103,7 @@ def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torc
     The pooled vector is that of SDXL's second encoder, projected; of SD1.5 and SD2.1, whose U-Net has no use for it,
     the encoder's output at the end of the prompt, not projected.
     """
+    prompts = composed(prompts)
     reports = unet_tokens(pipeline, prompts)
     mask = torch.stack([report.mask for report in reports]).any(dim=0)
     embeds, pooled = _encode_without_adapters(pipeline, list(prompts), device)
@@ -111,7 +112,7 @@ def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torc
 
 def unet_tokens(pipeline: Pipeline, prompts: Sequence[str]) -> list[KeptTokens]:
     """What the CLIP tokenizers keep; ValueError for no prompts and for anything that is no string."""
-    expect_prompts(prompts)
+    prompts = composed(prompts)
     names = ("tokenizer", "tokenizer_2") if isinstance(pipeline, StableDiffusionXLPipeline) else ("tokenizer",)
     tokenizers = [pipeline.components[name] for name in names]
     return [

@@ -1,7 +1,14 @@
-"""What a tokenizer keeps of a prompt: the mask of real tokens, and a sentence for each prompt that was cut."""
+"""What a tokenizer keeps of a prompt: the mask of real tokens, and a sentence for each prompt that was cut.
 
-from collections.abc import Sequence
+Also what it does not read as text: a control token that is written in a prompt (`</s>`) ends or pads the prompt for the
+encoder, and a word of which it knows no part becomes its mark for the unknown, which in CLIP is the end mark. Both are
+said; prompts are read in Unicode's composed form (NFC), so that two spellings of one text have one score.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from jaxtyping import Bool
@@ -26,12 +33,62 @@ def kept_tokens(name: str, tokenizer: PreTrainedTokenizerBase, prompts: Sequence
     return KeptTokens(mask, cut)
 
 
-def expect_prompts(prompts: Sequence[str]) -> None:
-    """ValueError for no prompts and for anything that is no list of strings."""
+def composed(prompts: Sequence[str]) -> list[str]:
+    """The prompts as tokenizers are given them; ValueError for no prompts and for anything that is no list of strings.
+
+    Accents are composed with their letters (NFC); text that is composed already stays as it is.
+    """
     wrong = [prompt for prompt in prompts if not isinstance(prompt, str)]
     if wrong or isinstance(prompts, str) or not prompts:
         given = f"{wrong[0]!r} in the list" if wrong else repr(prompts)
         raise ValueError(f"prompts: got {given}, expected a list of at least one string")
+    return [unicodedata.normalize("NFC", prompt) for prompt in prompts]
+
+
+_TOKENIZERS: Final = ("tokenizer", "tokenizer_2", "tokenizer_3")
+_SAYS: Final = frozenset("LNPS")
+"""Categories of characters that say something: letters, numbers, punctuation, symbols."""
+_SHOWN: Final = 5
+
+
+def unread_prompts(components: Mapping[str, Any], prompts: Sequence[str]) -> tuple[str | None, ...]:
+    """For each prompt a sentence on what the tokenizers of a pipeline do not read as text, None where they read all."""
+    tokenizers = [components[name] for name in _TOKENIZERS if components.get(name) is not None]
+    texts = composed(prompts)
+    found = [
+        dict.fromkeys(told for tokenizer in tokenizers for told in _unread(tokenizer, text)) if text.strip() else {}
+        for text in texts
+    ]
+    return tuple(f"{text[:60]!r}: {'; '.join(told)}" if told else None for text, told in zip(texts, found, strict=True))
+
+
+def _unread(tokenizer: PreTrainedTokenizerBase, text: str) -> Iterator[str]:
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    marks = sorted(mark for mark in {*special, *tokenizer.all_special_tokens} if mark in text)
+    if marks:
+        yield f"holds {', '.join(map(repr, marks))}, which is a control token and no text"
+        for mark in marks:
+            text = text.replace(mark, " ")
+    unknown = dict.fromkeys(_unknown(tokenizer, text))
+    if unknown:
+        more = ", ..." if len(unknown) > _SHOWN else ""
+        yield f"{', '.join(map(repr, [*unknown][:_SHOWN]))}{more} cannot be read"
+
+
+def _unknown(tokenizer: PreTrainedTokenizerBase, text: str) -> Iterator[str]:
+    """Characters of which no token is known, in order."""
+    if not tokenizer.is_fast:  # without places only whether there are any is known
+        if tokenizer.unk_token_id in tokenizer(text, add_special_tokens=False, verbose=False).input_ids:
+            yield text
+        return
+    tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    read, unknown = [False] * len(text), [False] * len(text)
+    for token, (start, end) in zip(tokens.input_ids, tokens.offset_mapping, strict=True):
+        places = unknown if token == tokenizer.unk_token_id else read
+        places[start:end] = [True] * (end - start)
+    for number, letter in enumerate(text):
+        if (unknown[number] or not read[number]) and unicodedata.category(letter)[0] in _SAYS:
+            yield letter
 
 
 def joined_cuts(reports: Sequence[KeptTokens]) -> tuple[str | None, ...]:

@@ -112,7 +112,7 @@ class _Run:
         self.sets: dict[str, EvaluationSet] = {}
         self._made: dict[tuple[object, ...], EvaluationSet] = {}
         self._encoded: EncodedSets = {}
-        self._weights: dict[str, str] = {}
+        self._contents: dict[str, str] = {}
         self._bundled: Backbone | None = None
 
     def judge(self, name: str) -> None:
@@ -138,17 +138,20 @@ class _Run:
     def _judge(self, name: str) -> tuple[Judge, LatentRewardModel | None]:
         from dina_lrm.cli.judges import is_reward, picture_judge
         from dina_lrm.evaluation.judges import LatentJudge
+        from dina_lrm.evaluation.parts import content_of_judge
         from dina_lrm.locate import locate_reward_model
         from dina_lrm.model import LatentRewardModel
-        from dina_lrm.rewards.score_files import weights_hash
+        from dina_lrm.rewards.contents import content_of_reward
 
         arguments, asked = self.arguments, self.asked
         if is_reward(name):
-            return picture_judge(name, min(arguments.batch_size, 16)), None
+            reward = picture_judge(name, min(arguments.batch_size, 16))
+            self._contents[reward.name] = content_of_reward(reward.reward)
+            return reward, None
         folder, device = locate_reward_model(name), chosen_device(arguments.device)
-        self._weights[name] = weights_hash(folder)
         model = LatentRewardModel.from_pretrained(folder, backbone=arguments.backbone, device=device)
         self.model = self.model or model
+        self._contents[name] = content_of_judge(model)
         settings = (asked.levels, asked.ensembles, arguments.batch_size, arguments.draws)
         judge = LatentJudge(model, name, *settings, self._encoded, arguments.antithetic)
         return judge, model
@@ -161,7 +164,7 @@ class _Run:
         key = self.parts.key(
             judge=judge.describe(),
             name=judge.name,
-            weights=None if model is None else self._weights[judge.name],
+            content=self._contents[judge.name],
             readings=judge.readings,
             draws=(arguments.draws, arguments.antithetic),
             set=(item.name, item.data.content_hash, len(item.data)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dina_lrm.evaluation.judges import Judge
+    from dina_lrm.evaluation.judges import PictureJudge
 
 
 def is_reward(name: str) -> bool:
@@ -17,7 +17,7 @@ def is_reward(name: str) -> bool:
     return family in REWARDS and family not in ("latent", "image") and not Path(name).exists()
 
 
-def picture_judge(name: str, batch_size: int) -> Judge:
+def picture_judge(name: str, batch_size: int) -> PictureJudge:
     """The judge of a reward's name. Raises ValueError when its weights are not there, or it reads latents."""
     from dina_lrm.evaluation.judges import PictureJudge
     from dina_lrm.rewards.base import load_reward

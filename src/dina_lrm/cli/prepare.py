@@ -87,7 +87,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     total = sum(1 for _ in comparisons())
     if total == 0:
         raise UserError(f"{arguments.comparisons}: holds no comparisons")
-    data = _encode(arguments, comparisons(), total)
+    data, not_read = _encode(arguments, comparisons(), total)
     header = data.header
     assert header is not None
     shown = console(arguments.quiet)
@@ -104,10 +104,15 @@ def run(arguments: Arguments) -> dict[str, object]:
     if header.truncated_prompts:
         cut = next(filter(None, data.truncated))
         shown.print(f"{header.truncated_prompts} prompts were cut, such as by {cut}")
-    return _result(arguments, data, header) | {"tables_left_out": unread}
+    if not_read:
+        shown.print(f"{len(not_read)} prompts are not read whole, such as {not_read[0]}")
+    return _result(arguments, data, header) | {"tables_left_out": unread, "unread_prompts": len(not_read)}
 
 
-def _encode(arguments: Arguments, comparisons: Iterable[Comparison], total: int) -> EncodedComparisons:
+def _encode(
+    arguments: Arguments, comparisons: Iterable[Comparison], total: int
+) -> tuple[EncodedComparisons, list[str]]:
+    """The cache, and what the generator's tokenizers cannot read in its prompts."""
     import torch
 
     from dina_lrm.data.comparison import shuffle_sides
@@ -119,7 +124,7 @@ def _encode(arguments: Arguments, comparisons: Iterable[Comparison], total: int)
     device = chosen_device(arguments.device)
     backbone = encoding_backbone(arguments.backbone, arguments.prompt_length, arguments.revision, device)
     with progress("encoding", arguments.quiet) as report:
-        return encode_comparisons(
+        data = encode_comparisons(
             comparisons,
             backbone,
             arguments.out,
@@ -130,6 +135,7 @@ def _encode(arguments: Arguments, comparisons: Iterable[Comparison], total: int)
             total=total,
             progress=report,
         )
+    return data, [told for told in backbone.unread_prompts(data.prompts) if told is not None]
 
 
 def _result(arguments: Arguments, data: EncodedComparisons, header: CacheHeader) -> dict[str, object]:

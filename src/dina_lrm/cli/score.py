@@ -124,3 +124,5 @@ def _told(summary: ScoreSummary, rows: ScoreRows, out: Path) -> Iterator[str]:
             yield f"{count} {'picture' if count == 1 else 'pictures'}: {told}"
     if summary.truncated:
         yield f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r}"
+    if summary.unread:
+        yield f"{len(summary.unread)} prompts are not read whole, such as {summary.unread[0]}"

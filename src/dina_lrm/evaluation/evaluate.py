@@ -93,7 +93,8 @@ def judge_set(
     seconds = time.perf_counter() - began
     column = judge.readings.index(judge.reference)
     measured = measure_set(judged.scores, item, column, convention, seed, seconds)
-    return JudgedSet(replace(measured, uncertainty=judged.uncertainty), judged.scores.margins[:, column])
+    told = replace(measured, uncertainty=judged.uncertainty, notes=(*measured.notes, *judged.notes))
+    return JudgedSet(told, judged.scores.margins[:, column])
 
 
 def result_of(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol, final, runtime_checkable
 
@@ -36,10 +36,13 @@ PLAIN: Final = Reading(())
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Scores of all pairs of a set, and what single noise draws differ by where several were asked for."""
+    """Scores of all pairs of a set, what single noise draws differ by where several were asked for, and sentences that
+    reports must show.
+    """
 
     scores: PairScores
     uncertainty: tuple[UncertaintyRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -105,6 +108,9 @@ class LatentJudge:
 
     def scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None = None) -> Judged:
         """Scores in one pass over the data for each draw; a plain set is encoded first, once for each generator."""
+        return replace(self._scores(item, seed, progress), notes=self._unread(item.data.prompts))
+
+    def _scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None) -> Judged:
         if isinstance(item.data, RenderedComparisons):
             return self._judged(item.data.encoded(progress), seed, progress)
         if isinstance(item.data, EncodedComparisons):
@@ -112,6 +118,10 @@ class LatentJudge:
         data = self._encode(item.name, item.data, progress)
         found = self._judged(data, seed, progress)
         return Judged(_spread(found.scores, data.pairs.number.numpy(), len(item.data)), found.uncertainty)
+
+    def _unread(self, prompts: Sequence[str]) -> tuple[str, ...]:
+        told = [sentence for sentence in self.model.backbone.unread_prompts(prompts) if sentence is not None]
+        return (f"{len(told)} of {len(prompts)} prompts are not read whole, such as {told[0]}",) if told else ()
 
     def _judged(self, data: EncodedComparisons, seed: int, progress: ReportProgress | None) -> Judged:
         if self.draws == 1:

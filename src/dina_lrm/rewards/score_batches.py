@@ -13,7 +13,7 @@ from torch import Tensor
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.model import LatentRewardModel
-from dina_lrm.scoring import PromptTruncatedWarning, ResizeWarning
+from dina_lrm.scoring import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
 
 KEPT_PROMPTS = 32
 """Prompts whose conditioning is kept between batches: Stable Diffusion 3.5's takes 3 MiB each."""
@@ -23,12 +23,14 @@ KEPT_PROMPTS = 32
 class BatchScorer:
     """Raw scores as `LatentRewardModel.score` gives them, batch after batch.
 
-    `truncated` has a sentence for each prompt that the model does not read to its end.
+    `truncated` has a sentence for each prompt that the model does not read to its end, `unread` one for each in which
+    it cannot read something.
     """
 
     def __init__(self, model: LatentRewardModel, levels: Sequence[float], seed: int) -> None:
         self.model, self.levels, self.seed = model, tuple(levels), seed
         self.truncated: dict[str, str] = {}
+        self.unread: dict[str, str] = {}
         self._kept: OrderedDict[str, Conditioning] = OrderedDict()
 
     def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
@@ -61,10 +63,13 @@ class BatchScorer:
         if new:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PromptTruncatedWarning)
+                warnings.simplefilter("ignore", PromptUnreadWarning)
                 encoded = self.model.encode_prompts(new)
             self._kept.update({prompt: encoded[row] for row, prompt in enumerate(new)})
             told = zip(new, encoded.truncated or (), strict=False)
             self.truncated.update({prompt: cut for prompt, cut in told if cut is not None})
+            unread = zip(new, self.model.backbone.unread_prompts(new), strict=True)
+            self.unread.update({prompt: fault for prompt, fault in unread if fault is not None})
         conditioning = Conditioning.cat([self._kept[prompt] for prompt in prompts])
         while len(self._kept) > KEPT_PROMPTS:
             self._kept.popitem(last=False)

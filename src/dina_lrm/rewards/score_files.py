@@ -52,6 +52,8 @@ class ScoreSummary:
     """Pictures whose colour profile cannot be used: their colours were taken as sRGB."""
     truncated: tuple[str, ...]
     """Prompts that the model did not read to their end."""
+    unread: tuple[str, ...]
+    """What it could not read in prompts: unknown characters, control tokens."""
     seconds: float
 
 
@@ -95,7 +97,7 @@ def score_files(
             log.append(scored)
             told.add(batch, scored)
         log.finish()
-    return told.summary(standing, tuple(scorer.truncated), perf_counter() - start)
+    return told.summary(standing, scorer, perf_counter() - start)
 
 
 def weights_hash(folder: Path) -> str:
@@ -124,7 +126,7 @@ class _Told:
         if self.progress is not None:
             self.progress(self.done, self.rows)
 
-    def summary(self, standing: Standing, truncated: tuple[str, ...], seconds: float) -> ScoreSummary:
+    def summary(self, standing: Standing, scorer: BatchScorer, seconds: float) -> ScoreSummary:
         return ScoreSummary(
             rows=self.rows,
             already=self.already,
@@ -136,7 +138,8 @@ class _Told:
             gone=standing.gone,
             resized=self.resized,
             unused_profiles=self.profiles,
-            truncated=truncated,
+            truncated=tuple(scorer.truncated),
+            unread=tuple(scorer.unread.values()),
             seconds=seconds,
         )
 
