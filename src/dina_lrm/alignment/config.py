@@ -60,8 +60,8 @@ class GeneratorSettings:
     pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net distilled with
     its guidance (LCM) is told the scale."""
     lora: str | None = None
-    """The folder of a LoRA that the generator has already: it stays as it is, also in the reference, and what is
-    learned comes on top."""
+    """A LoRA that the generator has already, a file or a folder: it stays as it is, also in the reference, and what
+    is learned comes on top."""
     precision: Precision = "auto"
     """What the frozen weights are held in; what learns, and every step of sampling, is float32. auto = bf16 where the
     hardware has it."""

@@ -121,18 +121,20 @@ def _sgm_names(module: str) -> Iterator[str]:
         yield _SGM_REST[name]
     match = re.fullmatch(r"(down|up)_blocks_(\d+)_(resnets|attentions|downsamplers|upsamplers)_(\d+)_(.+)", name)
     if match is not None:
-        yield _sgm_block(match[1] == "down", int(match[2]), match[3], int(match[4]), match[5])
+        yield from _sgm_block(match[1] == "down", int(match[2]), match[3], int(match[4]), match[5])
     match = re.fullmatch(r"mid_block_(resnets|attentions)_(\d+)_(.+)", name)
     if match is not None:
         kind, number, rest = match[1], int(match[2]), match[3]
         yield f"middle_block_{2 * number if kind == 'resnets' else 1}_{_SGM_RESNET.get(rest, rest)}"
 
 
-def _sgm_block(down: bool, block: int, kind: str, number: int, rest: str) -> str:
+def _sgm_block(down: bool, block: int, kind: str, number: int, rest: str) -> Iterator[str]:
     """Two layers a block on the way down, three on the way up; the first input block is the convolution."""
-    if kind == "downsamplers":
-        return f"input_blocks_{3 * (block + 1)}_0_op"
-    if kind == "upsamplers":
-        return f"output_blocks_{3 * block + 2}_2_{rest}"
     place = f"input_blocks_{3 * block + number + 1}" if down else f"output_blocks_{3 * block + number}"
-    return f"{place}_{0 if kind == 'resnets' else 1}_{_SGM_RESNET.get(rest, rest)}"
+    if kind == "downsamplers":
+        yield f"input_blocks_{3 * (block + 1)}_0_op"
+    elif kind == "upsamplers":
+        # Behind a layer of attention, or right behind the residual one
+        yield from (f"output_blocks_{3 * block + 2}_{behind}_{rest}" for behind in (1, 2))
+    else:
+        yield f"{place}_{0 if kind == 'resnets' else 1}_{_SGM_RESNET.get(rest, rest)}"
