@@ -25,7 +25,7 @@ from benchmarks.fuzzing import seedbed
 from benchmarks.fuzzing.cases import KINDS, make
 from benchmarks.fuzzing.judging import Ended
 
-SECONDS = 60
+SECONDS = 120
 """A command that takes longer has hung."""
 
 

@@ -22,6 +22,7 @@ from dina_lrm.cli.common import (
     console,
     progress,
 )
+from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.runs.lock import check_free
@@ -92,6 +93,7 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     beside = [reward_term("--more-rewards", text) for text in arguments.more_rewards]
     config = replace(config, rewards=(*chosen, *beside))
     check_asked(config, {name: make() for name, make in RECIPES[type(config)].items()})
+    check_rewards(term.name for term in config.rewards)
     held = _prompts(arguments, config)
     from dina_lrm.alignment.processes import Processes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,12 +54,6 @@ def chosen_device(given: str | None) -> str:
             f"--device {given}: {reason}; accepted: cpu, cuda, cuda:1 and other devices of torch"
         ) from error
     return given
-
-
-def check_finite(option: str, value: float) -> None:
-    """UserError for NaN and infinities."""
-    if not math.isfinite(value):
-        raise UserError(f"{option} {value}: accepted are finite numbers")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

@@ -13,11 +13,11 @@ from dina_lrm.cli.common import (
     CommandFailed,
     CommonArguments,
     UserError,
-    check_finite,
     chosen_device,
     console,
     progress,
 )
+from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_of
 
@@ -180,19 +180,15 @@ def _notes(named: Named, plan: PicturePlan, measured: dict[str, Measured], same:
 
 def _check(arguments: Arguments) -> None:
     """Refuse what can be refused before a model is loaded."""
-    from dina_lrm.rewards.base import reward_family
-
     for name in ("images_per_prompt", "batch_size", "count", "steps"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: accepted are whole numbers of at least 1")
-    check_finite("--lora-scale", arguments.lora_scale)
     check_folder("--out", arguments.out)
     names = _names(arguments)
     if len(set(names)) < len(names):
         raise UserError(f"--rewards {arguments.rewards}: names one twice; accepted is each once")
-    for name in names:
-        reward_family(name)
+    check_rewards(names)
 
 
 def _names(arguments: Arguments) -> list[str]:

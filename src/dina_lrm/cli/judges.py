@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,14 @@ def is_reward(name: str) -> bool:
 
     family = name.partition(":")[0]
     return family in REWARDS and family not in ("latent", "image") and not Path(name).exists()
+
+
+def check_rewards(names: Iterable[str]) -> None:
+    """ValueError for a name that is no reward's, before anything is loaded or drawn."""
+    from dina_lrm.rewards.base import reward_family
+
+    for name in names:
+        reward_family(name)
 
 
 def picture_judge(name: str, batch_size: int) -> PictureJudge:

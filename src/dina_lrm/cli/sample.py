@@ -14,12 +14,12 @@ from dina_lrm.cli.common import (
     CommonArguments,
     ReportProgress,
     UserError,
-    check_finite,
     chosen_device,
     console,
     progress,
 )
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
+from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_or_texts
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
@@ -109,10 +109,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     if (arguments.out / "samples.json").exists():
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
     check_folder("--out", arguments.out)
-    check_finite("--lora-scale", arguments.lora_scale)
     _check_options(arguments)
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
+    check_rewards((arguments.reward,))
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
     from dina_lrm.alignment.best_of_n import best_of_n
     from dina_lrm.alignment.config import RewardTerm

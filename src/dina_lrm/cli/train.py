@@ -11,6 +11,7 @@ import tyro
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
+from dina_lrm.run_trackers import check_trackers
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 from dina_lrm.training.applies import as_asked
 from dina_lrm.training.config import TrainConfig
@@ -73,6 +74,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         )
     if (arguments.out / "config.json").is_file() and not (arguments.resume or arguments.dry_run):
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
+    check_trackers("log.trackers", config.log.trackers)
     from dina_lrm.runs.lock import held_folder
     from dina_lrm.training.launch import join_processes
 
