@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import io
@@ -89,8 +90,10 @@ def _fault(name: str, module: ModuleType, words: Sequence[str]) -> str:
     if unknown:
         options = [word for word in unknown if word.startswith("-")]
         choices = [re.split(r",\s*", found[1]) for found in map(_CHOICES.match, sections) if found]
-        if not options and choices:
-            return f"{escaped(unknown[0])!r} is none of its recipes; {_nearest(unknown[0], choices[0])}"
+        has_recipes = any(field.name == "recipe" for field in dataclasses.fields(module.Arguments))
+        if has_recipes and unknown[0] == words[0]:  # without a recipe its options are unknown too
+            known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(name, module, ["--help"]))
+            return f"{escaped(unknown[0])!r} is none of its recipes; {_nearest(unknown[0], known)}"
         return "; ".join(_with_nearest(word, name, module, words) for word in options or unknown[:1])
     missing = [found for section in sections if "Missing from " in section for found in _MISSING.findall(section)]
     if missing:
@@ -100,8 +103,10 @@ def _fault(name: str, module: ModuleType, words: Sequence[str]) -> str:
 
 def _unknown(section: str) -> list[str]:
     """Words that no option takes, as tyro lists them: below a heading, or behind it."""
-    _, heading, listed = section.partition("Unrecognized options:")
-    return re.split(r",?\s+", listed.strip()) if heading else []
+    found = re.search(r"Unrecognized (?:or misplaced )?options:(.*?)(?:\n\s*\n|Arguments are|\Z)", section, re.DOTALL)
+    if found is None:
+        return []
+    return re.split(r",?\s+", re.sub(r"\(applied to [^)]*\)", "", found[1]).strip())
 
 
 def _with_nearest(given: str, name: str, module: ModuleType, words: Sequence[str]) -> str:
