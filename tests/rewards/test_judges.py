@@ -141,7 +141,7 @@ def test_a_mixture_is_the_weighted_sum_of_z_scores(clip, tmp_path):
     expected = -2 * (Sharpness()(images, prompts) - 0.1) / 4 + Colourfulness()(images, prompts)
     torch.testing.assert_close(load_reward(f"mixture:{file}")(images, prompts), expected)
     zero = '[{"reward": "sharpness", "std": 0}]'
-    for text, message in (("[]", "no rewards"), (zero, "std above 0"), ("{", "m.json")):
+    for text, message in (("[]", "a JSON list of 1 to 64 rewards"), (zero, "std above 0"), ("{", "m.json")):
         file.write_text(text)
         with pytest.raises(ValueError, match=message):
             load_reward(f"mixture:{file}")
