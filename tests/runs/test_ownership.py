@@ -1,8 +1,20 @@
 """Only what this program made and nobody touched may be replaced."""
 
+from pathlib import Path
+
 import pytest
 
-from dina_lrm.runs.ownership import MARKER, check_replaceable, is_made_here, made_folder, mark
+from dina_lrm.runs.ownership import (
+    MARKER,
+    check_no_leftovers,
+    check_page,
+    check_replaceable,
+    check_results,
+    is_made_here,
+    made_folder,
+    mark,
+    page_beside,
+)
 
 
 @pytest.fixture
@@ -105,3 +117,46 @@ def test_the_working_directory_is_not_exchanged(tmp_path, monkeypatch):
     for folder in (tmp_path / "a" / "b", tmp_path / "a"):
         with pytest.raises(FileExistsError, match="is the working directory, or holds it"):
             check_replaceable(folder, "reward model")
+
+
+def test_results_take_the_place_of_earlier_ones_alone(tmp_path):
+    def check():
+        check_results(tmp_path, "a.json", lambda found: "points" in found, ("a.html", "plots"))
+
+    check()
+    (tmp_path / "plots").mkdir()
+    with pytest.raises(FileExistsError, match=r"holds 'plots', and no a\.json of an earlier run"):
+        check()
+    for text in ("", "[]", "{", '{"mine": 1}'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(FileExistsError, match=r"holds 'a\.json'.* nothing was written over"):
+            check()
+    (tmp_path / "a.json").write_text('{"points": []}')
+    check()
+
+
+def test_a_page_takes_the_place_of_an_earlier_one_alone(tmp_path):
+    page = tmp_path / "a.html"
+    check_page(page, "Written by us")
+    page.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.html: is there, and nothing in it says"):
+        check_page(page, "Written by us")
+    page.write_text("<p>Written by us</p>")
+    check_page(page, "Written by us")
+    with pytest.raises(FileExistsError):
+        check_page(tmp_path, "Written by us")
+
+
+def test_a_page_lies_beside_its_folder_however_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert page_beside(Path("a/b")) == Path("a/b.md")
+    assert page_beside(Path(".")) == tmp_path.with_name(f"{tmp_path.name}.md")
+
+
+def test_a_run_does_not_begin_over_files_of_which_nothing_is_known(tmp_path):
+    check_no_leftovers(tmp_path / "new", ("checkpoints",), "config.json")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(FileExistsError, match=r"holds 'checkpoints' and no config\.json"):
+        check_no_leftovers(tmp_path, ("metrics.jsonl", "checkpoints"), "config.json")
+    (tmp_path / "config.json").write_text("{}")
+    check_no_leftovers(tmp_path, ("metrics.jsonl", "checkpoints"), "config.json")

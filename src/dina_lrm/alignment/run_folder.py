@@ -18,12 +18,15 @@ from typing import Final
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_json_object, read_record
+from dina_lrm.runs.ownership import check_no_leftovers
 from dina_lrm.typed import from_plain
 
 CONFIG: Final = "config.json"
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
 _OUTCOME: Final = "outcome.json"
+_WRITTEN: Final = ("checkpoints", "metrics.jsonl", "monitor.jsonl", "lora", "loras", "report.html", "plots")
+"""What a run writes over as it goes on."""
 _FREE_TO_CHANGE: Final = {"name", "checkpoint_every", "trackers"}
 """Settings that a run that goes on may change: they say how visibly, not what is learned."""
 
@@ -66,6 +69,7 @@ class RunFolder:
         rewards, and for files that cannot be read.
         """
         file = self.path / CONFIG
+        check_no_leftovers(self.path, _WRITTEN, CONFIG)
         if not file.is_file():
             return []
         if not resume:

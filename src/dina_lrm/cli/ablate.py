@@ -12,6 +12,7 @@ from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.ownership import check_page, check_results, page_beside
 
 
 @dataclass
@@ -55,6 +56,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
     check_seeds(arguments.seeds)
     check_folder("--out", arguments.out)
+    check_results(arguments.out, "results.json", lambda found: found.keys() <= ABLATIONS.keys(), ("plots",))
+    check_page(page_beside(arguments.out), "dina-lrm ablate")
     from dina_lrm.experiments.page import write_results
     from dina_lrm.experiments.run import Budget, default_workers, run_cells
 

@@ -11,6 +11,7 @@ from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_s
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study, variants_of
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.ownership import check_page, check_results, page_beside
 
 
 @dataclass
@@ -51,6 +52,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{option} {value}: accepted are whole numbers of at least 1")
     check_seeds(arguments.seeds)
     check_folder("--out", arguments.out)
+    check_results(arguments.out, "results.json", lambda found: found.keys() <= ALIGNMENT_STUDIES.keys(), ("plots",))
+    check_page(page_beside(arguments.out), "dina-lrm align study")
     from dina_lrm.experiments.alignment_page import write_alignment_results
     from dina_lrm.experiments.alignment_runs import StudyBudget, run_alignment_cells
     from dina_lrm.experiments.run import default_workers

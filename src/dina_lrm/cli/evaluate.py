@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SYNTHETIC, NamedSet, SyntheticSize, made_set, named_sets, pictures_of
 from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.ownership import check_results
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from dina_lrm.evaluation.results import EvaluationResult
     from dina_lrm.evaluation.sets import EvaluationSet
     from dina_lrm.model import LatentRewardModel
+
+_RESULT = "evaluation.json"
 
 
 @dataclass
@@ -234,6 +238,7 @@ def _checked(arguments: Arguments) -> _Asked:
         raise UserError('no model was given; accepted: "synthetic", a folder, or a hub id, one or more')
     if arguments.out is not None:
         check_folder("--out", arguments.out)
+        check_results(arguments.out, _RESULT, _is_evaluation, ("report.html", "leaderboard.html", "plots"))
     if len(set(arguments.models)) < len(arguments.models):
         raise UserError(f"a model was given twice: {' '.join(arguments.models)}")
     from dina_lrm.evaluation.accuracy import convention_named
@@ -298,7 +303,7 @@ def _write(
         "differences": [difference.to_dict() for difference in differences],
         "failures": run.failures,
     }
-    write_json(arguments.out / "evaluation.json", found)
+    write_json(arguments.out / _RESULT, found)
     save_evaluation_plots(arguments.out / "plots", results)
     images = pictures_of(run.model, run.sets)
     page = write_evaluation_report(arguments.out / "report.html", results, images, differences)
@@ -306,6 +311,10 @@ def _write(
     shown = console(arguments.quiet)
     shown.print(f"report: {page}")
     shown.print(f"leaderboard: {board}")
+
+
+def _is_evaluation(found: Mapping[str, object]) -> bool:
+    return found.keys() == {"results", "differences", "failures"}
 
 
 def _means(results: list[EvaluationResult]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from dina_lrm.cli.common import (
 from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_of
+from dina_lrm.runs.ownership import check_results
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.generator import Generator
@@ -185,10 +187,15 @@ def _check(arguments: Arguments) -> None:
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: accepted are whole numbers of at least 1")
     check_folder("--out", arguments.out)
+    check_results(arguments.out, "evaluation.json", _is_evaluation, ("gallery.png", "report.html"))
     names = _names(arguments)
     if len(set(names)) < len(names):
         raise UserError(f"--rewards {arguments.rewards}: names one twice; accepted is each once")
     check_rewards(names)
+
+
+def _is_evaluation(found: Mapping[str, object]) -> bool:
+    return {"base", "tuned"} <= found.keys()
 
 
 def _names(arguments: Arguments) -> list[str]:

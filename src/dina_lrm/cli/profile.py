@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.places import check_file
+from dina_lrm.runs.ownership import check_page
 from dina_lrm.screen import add_row, text_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"--dataset-pairs {arguments.dataset_pairs}: accepted are whole numbers of at least 1")
     if arguments.plot is not None:
         check_file("--plot", arguments.plot, (".png", ".svg", ".pdf"))
+        check_page(arguments.plot, "atplotlib")  # which signs what it draws
     gpu(arguments.gpu)
     for judge in arguments.pixel_rewards:
         pixel_judge(judge)

@@ -32,6 +32,8 @@ def begin_json(path: Path | None, others: Iterable[str | Path] = ()) -> None:
     if same is not None:
         raise UserError(f"--json {path}: the command works on that file; accepted: another name")
     check_file("--json", path)
+    if path.is_file() and path.suffix.lower() != ".json" and not _holds_result(path):
+        raise UserError(f"--json {path}: holds something else than a result; accepted: another name")
     if path.is_file() and _descriptor(path) is None:
         write_json(path, {"error": _NOT_ENDED})
 
@@ -50,6 +52,16 @@ def write_json(path: Path | None, result: Mapping[str, object]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
+
+
+def _holds_result(path: Path) -> bool:
+    """Whether a file is empty or holds a JSON object, as commands write it; a stream is none of both."""
+    if _descriptor(path) is not None or path.stat().st_size == 0:
+        return True
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _descriptor(path: Path) -> int | None:

@@ -23,6 +23,7 @@ from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_or_texts
 from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
+from dina_lrm.runs.ownership import check_replaceable
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.config import GeneratorSettings
@@ -40,6 +41,9 @@ _OF_METHOD: dict[Method, tuple[str, ...]] = {
     "guided": ("strength",),
     "noise-search": ("radius", "width"),
 }
+
+KIND = "folder of samples"
+"""What its marker says."""
 
 
 @dataclass
@@ -109,6 +113,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if (arguments.out / "samples.json").exists():
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
     check_folder("--out", arguments.out)
+    check_replaceable(arguments.out, KIND)
     _check_options(arguments)
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
@@ -144,7 +149,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         sampled = Sampled(
             tuple(found), tuple(alone), pixels_of(generator, found), pixels_of(generator, alone), units, seconds
         )
-    write_samples(arguments.out, sampled, arguments)
+    write_samples(arguments.out, sampled, arguments, KIND)
     say = console(arguments.quiet)
     for line in shown_lines(sampled):
         say.print(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import SYNTHETIC, prompts_of
+from dina_lrm.runs.ownership import check_results
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.evaluations import UnitFlops
@@ -52,6 +53,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             raise UserError(f"--{name.replace('_', '-')} {given}: accepted are whole numbers of at least {least}")
     check_seeds(arguments.seeds)
     check_folder("--out", arguments.out)
+    check_results(arguments.out, "curve.json", _is_curve, ("curve.md", "curve.png"))
     from dina_lrm.experiments.sampling_curve import best_of_n_curve, curve_plot, curve_table
     from dina_lrm.reports.theme import save_figure
     from dina_lrm.runs.files import replaced_when_complete
@@ -80,6 +82,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     for line in table.splitlines():
         shown.print(line)
     return found
+
+
+def _is_curve(found: Mapping[str, object]) -> bool:
+    return {"points", "schedules", "unit flops"} <= found.keys()
 
 
 def _schedules(steps: int) -> tuple[Schedule, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from dina_lrm.alignment.selection import Selection
 from dina_lrm.cli.result import plain
 from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
 from dina_lrm.reports.gallery import gallery, save_gallery
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.ownership import made_folder
 from dina_lrm.synthetic.captions import true_values
 
 Pixels = NDArray[np.uint8]
@@ -98,9 +98,13 @@ def pixels_of(generator: Generator, selections: Sequence[Selection]) -> Pixels:
     return np.concatenate([generator.pictures(one.latents) for one in selections])
 
 
-def write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
-    """Write the pictures, the sheet and, last, samples.json."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_samples(folder: Path, sampled: Sampled, arguments: object, kind: str) -> None:
+    """Write the pictures, the sheet and samples.json: all of them or none, and nothing over what somebody else made."""
+    with made_folder(folder, kind) as made:
+        _write_samples(made, sampled, arguments)
+
+
+def _write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
     for row, image in enumerate(sampled.pixels):
         Image.fromarray(image).save(folder / _name(row))
     rows = slice(SHOWN)
@@ -108,8 +112,7 @@ def write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
     told = [one.prompt for one in sampled.chosen[rows]]
     save_gallery(gallery(columns, told, across=min(4, len(told))), folder / "sheet.png")
     facts = {"arguments": plain(arguments), **sampled.facts()}
-    with replaced_when_complete(folder / "samples.json") as temporary:
-        temporary.write_text(json.dumps(plain(facts), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / "samples.json", plain(facts), indent=1)
 
 
 def shown_lines(sampled: Sampled) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +35,8 @@ from dina_lrm.recipes.alignment_study import (
 from dina_lrm.reports.alignment_plots import MANY_RUNS, alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.files import write_json, write_text
+from dina_lrm.runs.ownership import page_beside
 
 _MINUS: Final = "\u2212"
 _BANDS: Final = (
@@ -60,16 +60,14 @@ def write_alignment_results(out: Path, names: Sequence[str], seeds: Sequence[int
     if not shown:
         raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
     _check_comparable(cells)
+    found = {name: _as_json(study, cells, costs) for name, study in shown.items()}
+    write_json(out / "results.json", found, indent=1)
     for name, study in shown.items():
         save_figure(_curves(study, cells), out / "plots" / f"{name}.png")
         if study.over_compute:
             save_figure(utility_over_compute(study, cells, costs), out / "plots" / f"{name}-compute.png")
-    found = {name: _as_json(study, cells, costs) for name, study in shown.items()}
-    with replaced_when_complete(out / "results.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    page = out.with_name(f"{out.name}.md")
-    with replaced_when_complete(page) as temporary:
-        temporary.write_text(_page(out, shown, cells, costs, command), encoding="utf-8")
+    page = page_beside(out)
+    write_text(page, _page(out, shown, cells, costs, command))
     return page
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -33,7 +32,8 @@ from dina_lrm.recipes.ablations import ABLATIONS, Ablation, Claim, Row
 from dina_lrm.recipes.variants import PIXELS, READING_NAMES, SWEEP, VARIANTS
 from dina_lrm.reports.axes import line_with_band, percent_axis, title_of
 from dina_lrm.reports.theme import LIGHT, drawing, save_figure
-from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.files import write_json, write_text
+from dina_lrm.runs.ownership import page_beside
 
 REFERENCE = Row("base")
 
@@ -48,15 +48,13 @@ def write_results(out: Path, names: Sequence[str], seeds: Sequence[int], command
     shown = {name: ABLATIONS[name] for name in names if _measured(ABLATIONS[name], cells, seeds)}
     if not shown:
         raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
+    found = {name: _as_json(chosen, cells, seeds) for name, chosen in shown.items()}
+    write_json(out / "results.json", found, indent=1)
     for name, chosen in shown.items():
         for suffix, figure in _figures(chosen, cells, seeds).items():
             save_figure(figure, out / "plots" / f"{name}{suffix}.png")
-    found = {name: _as_json(chosen, cells, seeds) for name, chosen in shown.items()}
-    with replaced_when_complete(out / "results.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    page = out.with_name(f"{out.name}.md")
-    with replaced_when_complete(page) as temporary:
-        temporary.write_text(_page(out, shown, cells, seeds, command), encoding="utf-8")
+    page = page_beside(out)
+    write_text(page, _page(out, shown, cells, seeds, command))
     return page
 
 

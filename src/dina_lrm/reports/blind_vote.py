@@ -21,9 +21,9 @@ from PIL import Image
 from dina_lrm import __version__
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.images import load_image
-from dina_lrm.reports.pages import data_uri, template_environment
+from dina_lrm.reports.pages import data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
-from dina_lrm.runs.files import replaced_when_complete, write_text
+from dina_lrm.runs.files import replaced_when_complete
 
 _LARGEST: Final = 1024
 """Pixels of a picture's longer side in the page; larger ones are reduced."""
@@ -69,7 +69,6 @@ def write_blind_vote(
         raise ValueError("write_blind_vote: no pairs; accepted: one or more")
     for number, pair in enumerate(pairs):
         _expect_readable(number, pair)
-    path.parent.mkdir(parents=True, exist_ok=True)
     environment = template_environment()
     shown = _shuffled(pairs, path.parent, seed)
     page = environment.get_template("blind_vote.html.jinja").render(
@@ -79,7 +78,7 @@ def write_blind_vote(
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
     )
-    write_text(path, page)
+    write_page(path, page)
     return path
 
 

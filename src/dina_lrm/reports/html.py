@@ -19,9 +19,8 @@ from PIL import Image
 
 from dina_lrm import __version__
 from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
-from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment
+from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
-from dina_lrm.runs.files import write_text
 
 _LARGEST_PICTURE: Final = 384
 """Pixels of a picture's longer side in a page; larger images are reduced."""
@@ -30,8 +29,7 @@ _LARGEST_PICTURE: Final = 384
 def write_report(path: Path | str, title: str, sections: Sequence[Section], subtitle: str = "") -> Path:
     """Write the page to `path`, making its folder, and return the path."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, render_report(title, sections, subtitle))
+    write_page(path, render_report(title, sections, subtitle))
     return path
 
 

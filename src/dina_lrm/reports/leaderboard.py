@@ -10,10 +10,9 @@ from dina_lrm import __version__
 from dina_lrm.evaluation.bootstrap import share_interval_text
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.reports.axes import title_of
-from dina_lrm.reports.pages import template_environment
+from dina_lrm.reports.pages import template_environment, write_page
 from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
-from dina_lrm.runs.files import write_text
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> 
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page)
+    write_page(path, page)
     return path
 
 

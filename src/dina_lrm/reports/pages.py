@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Final
 
 import jinja2
 from PIL import Image
 
+from dina_lrm.runs.files import write_text
+from dina_lrm.runs.ownership import check_page
+
+_SIGN: Final = "Written by dina-lrm"
+"""At the foot of every page."""
 LOSSLESS_UP_TO: Final = 128
 """Small images are stored as PNG and enlarged without smoothing, so that every pixel shows."""
 
@@ -22,6 +28,16 @@ def template_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+def write_page(path: Path, page: str) -> None:
+    """Put a page where there is none, or an earlier one of this program, making its folder.
+
+    Raises FileExistsError for anything else that lies there.
+    """
+    check_page(path, _SIGN)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
 
 
 def data_uri(image: Image.Image, largest: int, quality: int) -> str:

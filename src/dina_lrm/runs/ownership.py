@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import folder_replaced_when_complete, recover_folder, write_json
-from dina_lrm.runs.json_files import read_record
+from dina_lrm.runs.json_files import read_json_object, read_record
 from dina_lrm.typed import to_plain
 
 MARKER: Final = ".dina-lrm.json"
@@ -76,6 +76,54 @@ def check_replaceable(folder: Path, kind: str) -> None:
     if reason is not None:
         raise NotReplaceableError(
             f"{reason}; nothing was removed. Accepted: a new name, an empty folder, or {_article(kind)}"
+        )
+
+
+def check_results(
+    folder: Path, result: str, is_ours: Callable[[Mapping[str, Any]], bool], others: Sequence[str] = ()
+) -> None:
+    """Pass a folder whose results may be written over: those of an earlier command, or none.
+
+    `result` is the JSON file that `is_ours` knows, written before `others`, files and folders beside it. Raises
+    NotReplaceableError naming one of these names where what lies there is somebody's own.
+    """
+    folder = folder.expanduser()
+    taken = next((name for name in (result, *others) if os.path.lexists(folder / name)), None)
+    if taken is None:
+        return
+    try:
+        ours = is_ours(read_json_object(folder / result))
+    except (ValueError, FileNotFoundError):
+        ours = False
+    if not ours:
+        raise NotReplaceableError(
+            f"{folder}: holds {taken!r}, and no {result} of an earlier run of this command beside it; nothing was "
+            "written over. Accepted: another folder"
+        )
+
+
+def check_page(path: Path, sign: str) -> None:
+    """Pass a page that may be written over: none, or one that says `sign`, so that a command of ours wrote it."""
+    if path.is_dir() or (path.is_file() and sign.encode() not in path.read_bytes()):
+        raise NotReplaceableError(
+            f"{path}: is there, and nothing in it says that this program wrote it; nothing was written over. "
+            "Accepted: another name"
+        )
+
+
+def page_beside(folder: Path) -> Path:
+    """FOLDER.md, the page about a folder of results, whichever way the folder is named."""
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    return folder.with_name(f"{folder.name}.md")
+
+
+def check_no_leftovers(folder: Path, names: Sequence[str], record: str) -> None:
+    """Refuse to begin where a run's files lie without the `record` that says whose they are."""
+    taken = next((name for name in names if os.path.lexists(folder / name)), None)
+    if taken is not None and not os.path.lexists(folder / record):
+        raise NotReplaceableError(
+            f"{folder}: holds {taken!r} and no {record}, so that nobody knows whose it is; nothing was removed. "
+            "Accepted: another folder"
         )
 
 

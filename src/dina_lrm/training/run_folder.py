@@ -13,6 +13,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.run_checkpoints import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_record
+from dina_lrm.runs.ownership import check_no_leftovers
 from dina_lrm.runs.settings import changed_settings, is_one_of
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.typed import from_plain, to_plain
@@ -74,6 +75,7 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
             raise FileExistsError(f"{folder} holds a run already; resume it, or choose another folder")
         stored = _stored_run(folder)
         _check_same_run(stored, record, folder)
+    check_no_leftovers(folder, (CHECKPOINTS, "metrics.jsonl", "model", "report.html", "plots"), CONFIG_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     clear_litter(folder)
     if stored is None or to_plain(stored) != record.to_dict() or not _is_readable(folder):

@@ -11,10 +11,13 @@ import torch
 from torch import nn
 
 from dina_lrm.runs.files import save_tensors, write_json, write_text
+from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, score_pictures, train_pixel_judge
 
 _IMAGES: Final = 8
+KIND: Final = "judge"
+"""What the marker of its folder says."""
 _START: Final = 1
 """Decides the first weights, and the order of the prompts."""
 _SETS: Final = {"in domain": in_domain, "unseen compositions": unseen_compositions, "unseen defects": unseen_defects}
@@ -23,17 +26,21 @@ _SETS: Final = {"in domain": in_domain, "unseen compositions": unseen_compositio
 def train_judge(
     folder: Path, prompts: int, steps: int, seed: int, pairs: int, report: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Train on the pairs of `seed`, write weights (bf16), facts.json and README.md into `folder`; returns the facts."""
+    """Train on the pairs of `seed`, write weights (bf16), facts.json and README.md as `folder`; returns the facts.
+
+    Raises FileExistsError, before anything is trained, for a folder that holds anything but an earlier judge.
+    """
+    check_replaceable(folder, KIND)
     data = training_comparisons(prompts, _IMAGES, seed)
     model = train_pixel_judge("cnn", data, steps, _START, report=report)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    save_tensors(folder / WEIGHTS, tensors)
     # What is measured is what was stored
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": _measured(model, pairs)}
-    write_json(folder / "facts.json", facts)
-    write_text(folder / "README.md", judge_card(facts))
+    with made_folder(folder, KIND) as made:
+        save_tensors(made / WEIGHTS, tensors)
+        write_json(made / "facts.json", facts)
+        write_text(made / "README.md", judge_card(facts))
     return facts
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.files import by_umask, replaced_when_complete, write_json, write_text
 from dina_lrm.runs.json_files import read_json
+from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.architecture import build_pipeline
 from dina_lrm.synthetic.generated import generated_prompts
 from dina_lrm.synthetic.oracle import oracle_parts
@@ -25,6 +26,8 @@ from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 from dina_lrm.synthetic.world import SyntheticPipeline, bundled_pipeline, sample_images
 
+KIND = "generator"
+"""What the marker of its folder says."""
 GRID = (6, 12)
 """Rows and columns of the samples that are drawn and judged at the end."""
 _ORIGIN = "_name_or_path"
@@ -32,6 +35,7 @@ _ORIGIN = "_name_or_path"
 
 def pretrain(config: PretrainConfig, folder: Path, report: Report, grid: tuple[int, int] = GRID) -> Path:
     """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors)."""
+    check_replaceable(folder / "generator", KIND)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     pipeline, measured = (_pretrain_unet if config.architecture == "unet" else _pretrain_sd3)(config, folder, report)
@@ -63,7 +67,16 @@ def _pretrain_unet(config: PretrainConfig, folder: Path, report: Report) -> tupl
 def save_generator(
     pipeline: SyntheticPipeline, facts: dict[str, object], folder: Path, grid: tuple[int, int] = GRID
 ) -> Path:
-    """Save in bf16, draw a grid of samples with what was saved, judge them by the oracle, and write the card."""
+    """Save in bf16, draw a grid of samples with what was saved, judge them by the oracle, and write the card.
+
+    Raises FileExistsError for a folder that holds anything but an earlier generator.
+    """
+    with made_folder(folder, KIND) as made:
+        _save_generator(pipeline, facts, made, grid)
+    return folder
+
+
+def _save_generator(pipeline: SyntheticPipeline, facts: dict[str, object], folder: Path, grid: tuple[int, int]) -> None:
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     for path in folder.rglob("*.json"):
         _forget_origin(path)
@@ -73,8 +86,7 @@ def save_generator(
     captions = [prompt.caption() for prompt in generated_prompts(grid[1])]
     write_text(folder / "README.md", model_card(measured, captions))
     by_umask(folder)
-    write_json(folder / "facts.json", measured)  # the last: with it the folder is complete
-    return folder
+    write_json(folder / "facts.json", measured)
 
 
 def sample_facts(pipeline: SyntheticPipeline, folder: Path, grid: tuple[int, int]) -> dict[str, int | float]:

@@ -20,6 +20,7 @@ from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.base import LoraSettings
 from dina_lrm.backbones.sd3 import SD3Backbone
 from dina_lrm.runs.files import save_tensors, write_json, write_text
+from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
 from dina_lrm.synthetic.pretraining.card import uncurated_card
@@ -29,6 +30,8 @@ from dina_lrm.synthetic.pretraining.loop import Report, Schedule, Stage
 from dina_lrm.synthetic.pretraining.run import GRID, sample_facts
 from dina_lrm.synthetic.world import bundled_pipeline
 
+KIND = "LoRA"
+"""What the marker of its folder says."""
 _NAME = "uncurated"
 _TARGETS = (*SD3Backbone.lora_targets, "ff.net.0.proj", "ff.net.2", "proj_out")
 _SEED = 9_000_000
@@ -69,21 +72,23 @@ def uncurate(
     grid: tuple[int, int] = GRID,
 ) -> Path:
     """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it)."""
+    check_replaceable(folder / "lora", KIND)
     began = time.monotonic()
     pipeline = bundled_pipeline()
     assert isinstance(pipeline, StableDiffusion3Pipeline)
     loss = train_uncurated(pipeline, config, seed, folder / "checkpoints", every, report)
     found = get_peft_model_state_dict(pipeline.transformer, adapter_name=_NAME)
     tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
-    pipeline.save_lora_weights(folder / "lora", transformer_lora_layers=tensors, save_function=_save_whole)
-    saved = bundled_pipeline()
-    saved.load_lora_weights(folder / "lora", weight_name=LORA_WEIGHT_NAME_SAFE)
-    # A run that went on from its last step has no loss of its own
-    known = loss if math.isfinite(loss) else None
-    facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **sample_facts(saved, folder / "lora", grid)}
-    facts["seconds"] = time.monotonic() - began
-    write_json(folder / "lora" / "facts.json", facts)
-    write_text(folder / "lora" / "README.md", uncurated_card(facts))
+    with made_folder(folder / "lora", KIND) as lora:
+        pipeline.save_lora_weights(lora, transformer_lora_layers=tensors, save_function=_save_whole)
+        saved = bundled_pipeline()
+        saved.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE)
+        # A run that went on from its last step has no loss of its own
+        known = loss if math.isfinite(loss) else None
+        facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **sample_facts(saved, lora, grid)}
+        facts["seconds"] = time.monotonic() - began
+        write_json(lora / "facts.json", facts)
+        write_text(lora / "README.md", uncurated_card(facts))
     return folder / "lora"
 
 
