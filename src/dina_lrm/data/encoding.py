@@ -13,6 +13,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -31,7 +33,7 @@ from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
 from dina_lrm.data.cache import EncodedComparisons, conditioning_tensors
 from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
 from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
-from dina_lrm.data.encoding_index import EncodingIndex
+from dina_lrm.data.encoding_index import EncodingIndex, PicturesChangedError
 from dina_lrm.data.loading import LoadingImages, Task, load_ahead, ready_or_fault
 from dina_lrm.data.pairs import PairTable
 from dina_lrm.data.shards import (
@@ -86,7 +88,8 @@ def encode_comparisons(
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
-    An `out` that was stopped on the way goes on where it was when the same comparisons and settings are given again.
+    An `out` that was stopped on the way goes on where it was when the same comparisons and settings are given again;
+    where pictures were drawn anew meanwhile it is begun again, with a warning (`PicturesChangedWarning`).
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
     one is an error. `progress` is called with (comparisons done, `total`).
 
@@ -98,7 +101,25 @@ def encode_comparisons(
     settings = EncodingSettings(resolution, batch_size, dtype, shard_bytes, on_bad)
     if total is None:
         total = len(comparisons) if isinstance(comparisons, Sized) else 0
-    run = _Encoding(backbone, None if out is None else Path(out), settings)
+    place = None if out is None else Path(out)
+    given = _Given(comparisons, place is not None and layout.partial_folder(place).exists())
+    try:
+        return _encoded(_Encoding(backbone, place, settings), given, total, progress)
+    except PicturesChangedError as error:
+        if place is None or not given.may_begin_again:
+            raise
+        warnings.warn(f"{error}. It is begun again from the first comparison", PicturesChangedWarning, stacklevel=2)
+        shutil.rmtree(layout.partial_folder(place))
+        return _encoded(_Encoding(backbone, place, settings), given, total, progress)
+
+
+class PicturesChangedWarning(UserWarning):
+    """Pictures were drawn anew while an encoding was stopped: it was begun again."""
+
+
+def _encoded(
+    run: _Encoding, comparisons: Iterable[Comparison], total: int, progress: Callable[[int, int], None] | None
+) -> EncodedComparisons:
     try:
         done = 0
         for done in run.encode(comparisons):
@@ -109,6 +130,32 @@ def encode_comparisons(
         return run.finish()
     finally:
         run.close()
+
+
+class _Given:
+    """Comparisons that can be gone through a second time where pictures turn out to be others.
+
+    A stream is remembered as far as it was read, as long as its pictures are paths: those in memory could be many.
+    """
+
+    def __init__(self, comparisons: Iterable[Comparison], goes_on: bool) -> None:
+        self._all, self._stream = comparisons, iter(comparisons)
+        self._is_stream = self._stream is comparisons
+        self._read: list[Comparison] = []
+        self.may_begin_again = goes_on
+
+    def __iter__(self) -> Iterator[Comparison]:
+        if not self._is_stream:
+            yield from self._all
+            return
+        yield from list(self._read)
+        for comparison in self._stream:
+            self.may_begin_again &= all(isinstance(i, str | Path) for i in (comparison.image_a, comparison.image_b))
+            if self.may_begin_again:
+                self._read.append(comparison)
+            else:
+                self._read.clear()
+            yield comparison
 
 
 class _Encoding:

@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, im
 """
 
 
+class PicturesChangedError(ValueError):
+    """Pictures are others now than when the encoding was begun, and everything else is as it was."""
+
+
 class EncodingIndex:
     """The index of one encoding, in `path` or, with None, in memory.
 
@@ -101,7 +105,8 @@ class EncodingIndex:
         changed = [image for image, key, known in zip(images, keys, before[1:], strict=True) if key != known]
         if before[0] != digest or changed:
             told = f"{' and '.join(changed)} changed" if changed else "its prompt, label, weight or name is another"
-            raise ValueError(
+            kind = PicturesChangedError if before[0] == digest else ValueError
+            raise kind(
                 f"{self._where} was begun with other comparisons: number {number} differs ({told}). "
                 "Give the same ones, or remove the folder to begin again"
             )
