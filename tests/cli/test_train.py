@@ -158,34 +158,6 @@ def saved(data, folder, tiny_folder):
     return folder
 
 
-def with_image(data, row, value):
-    """The same comparisons; one image of the table has other latents."""
-    table = data.latents[0].rows(torch.arange(data.images))["latents"].clone()
-    table[row] = value
-    pairs = data.pairs
-    columns = (pairs.image_a, pairs.image_b, pairs.prompt, data.preference)
-    return EncodedComparisons.from_tensors(
-        table, data.conditioning_of(torch.arange(3)), *columns, prompts=data.prompts, pair_id=list(pairs.pair_id)
-    )
-
-
-def test_pairs_that_cannot_be_measured_are_left_out_of_the_measures_and_counted(tiny, cache, tiny_folder, tmp_path):
-    validation = saved(with_image(tiny_comparisons(), 4, float("nan")), tmp_path / "validation", tiny_folder)
-    words = ["synthetic", "--data", cache, "--validation", validation, "--out", tmp_path / "run", *tiny, "--quiet"]
-    assert run(*words, "--json", tmp_path / "r.json") == 0
-    result = json.loads((tmp_path / "r.json").read_text())
-    assert result["left_out"] == ["pair-3", "pair-5"] and result["validation"]["pairs"] == 7
-    assert LatentRewardModel.from_pretrained(result["model"]).config.score_std > 0
-
-
-def test_a_validation_set_of_nothing_but_nan_is_refused_before_the_training(tiny, cache, tiny_folder, tmp_path, capsys):
-    validation = saved(with_image(tiny_comparisons(), slice(None), float("nan")), tmp_path / "v", tiny_folder)
-    words = ["synthetic", "--data", cache, "--validation", validation, "--out", tmp_path / "run", *tiny, "--quiet"]
-    assert run(*words) == 2
-    assert "each of the 9 comparisons holds a NaN or infinity" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
 def weighted(weights):
     data = tiny_comparisons()
     pairs = dataclasses.replace(data.pairs, weight=torch.tensor(weights))
@@ -210,7 +182,7 @@ def test_comparisons_of_weight_zero_are_as_if_they_were_not_there(tiny, tiny_fol
 def test_synthetic_prompts_have_no_effect_on_a_cache(tiny, cache, tmp_path, capsys):
     words = ["synthetic", "--data", cache, "--out", tmp_path / "run", *tiny, "--synthetic-prompts", 5]
     assert run(*words) == 2
-    assert "--synthetic-prompts: no effect on --data" in capsys.readouterr().err
+    assert "--synthetic-prompts: has no effect on --data" in capsys.readouterr().err
 
 
 @pytest.mark.slow

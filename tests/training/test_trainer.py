@@ -318,3 +318,36 @@ def test_a_run_whose_config_was_cut_off_goes_on_by_the_record_in_its_checkpoint(
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(ValueError, match=r"config.json: not a JSON value"):
         train(config, tiny_comparisons(), folder, resume=True, quiet=True)
+
+
+def with_image(data, row, value):
+    """The same comparisons; one image of the table has other latents."""
+    table = data.latents[0].rows(torch.arange(data.images))["latents"].clone()
+    table[row] = value
+    pairs = data.pairs
+    columns = (pairs.image_a, pairs.image_b, pairs.prompt, data.preference)
+    return EncodedComparisons.from_tensors(
+        table, data.conditioning_of(torch.arange(3)), *columns, prompts=data.prompts, pair_id=list(pairs.pair_id)
+    )
+
+
+def test_a_validation_set_that_cannot_be_read_is_found_before_the_training(tiny_folder, tmp_path, capsys):
+    config = tiny_config(tiny_folder, steps=2)
+    tiny_comparisons(seed=9).save(tmp_path / "cache", backbone=reward_model_config(config).backbone)
+    shard = next((tmp_path / "cache").glob("latents-*"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
+    damaged = EncodedComparisons.load(tmp_path / "cache")
+    result = train(config, tiny_comparisons(), tmp_path / "run", validation=damaged)
+    assert result.measured_on == "training" and len(result.left_out) == 9 and result.model_folder.is_dir()
+    assert "9 comparisons cannot be read and are left out: pair-0" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_model_is_written_whatever_could_be_measured_of_it(tiny_folder, tmp_path):
+    """Latents so large that scores overflow: no pair has a finite one."""
+    config = tiny_config(tiny_folder, steps=2)
+    huge = with_image(tiny_comparisons(seed=9), slice(None), 1e38)
+    result = train(config, tiny_comparisons(), tmp_path / "run", validation=huge, quiet=True)
+    assert result.validation.pairs == 0 and result.validation.missing == 9
+    stored = LatentRewardModel.from_pretrained(result.model_folder).config
+    assert (stored.score_mean, stored.score_std) == (0.0, 1.0)
+    assert "accuracy" not in stored.notes["training"]["measured"]

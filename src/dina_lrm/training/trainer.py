@@ -180,7 +180,8 @@ class Trainer:
         first = self._restore() if resume else 0
         if self.left_out:
             shown = ", ".join(self.left_out[:8])
-            self._say(f"validation: {len(self.left_out)} comparisons hold a NaN and are not measured: {shown}")
+            instead = "" if self.validation is not None else "; training pairs are measured instead"
+            self._say(f"validation: {len(self.left_out)} comparisons cannot be read and are left out: {shown}{instead}")
         start = time.perf_counter()
         with start_trackers(self._accelerator, self.record):
             done, stopped = self._loop(first)

@@ -13,6 +13,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.model import LatentRewardModel
 from dina_lrm.preference.presets import PreferenceObjective
+from dina_lrm.training.faults import non_finite_names
 from dina_lrm.training.objective import LossOutput, comparison_loss
 
 
@@ -88,26 +89,27 @@ def weighing(data: EncodedComparisons, what: str) -> EncodedComparisons:
     return data if len(kept) == len(data) else data.subset(kept)
 
 
-def measurable(data: EncodedComparisons, batch_size: int) -> tuple[EncodedComparisons, list[str]]:
-    """`data` without comparisons whose latents or prompts hold a NaN or infinity, and the names of those left out.
+def measurable(data: EncodedComparisons, batch_size: int) -> tuple[EncodedComparisons | None, list[str]]:
+    """`data` without comparisons that cannot be read (damaged files, NaN), and the names of those left out.
 
-    Raises ValueError where none is left: what can be measured is known before the training, not after it.
+    None where none is left. What can be measured is known before the training, not after it.
     """
     good = torch.ones(len(data), dtype=torch.bool)
     for indices in in_order(data, batch_size):
-        batch = data.batch(indices)
-        images = batch.latents.flatten(1).isfinite().all(1)
-        images &= batch.conditioning.prompt_embeds.flatten(1).isfinite().all(1)
-        pooled = batch.conditioning.pooled_prompt_embeds
-        if pooled is not None:
-            images &= pooled.flatten(1).isfinite().all(1)
-        good[indices] = images[batch.first] & images[batch.second]
-    if good.all():
-        return data, []
-    if not good.any():
-        raise ValueError(f"validation: each of the {len(data)} comparisons holds a NaN or infinity; encode them again")
+        if not _is_readable(data, indices):
+            good[indices] = torch.tensor([_is_readable(data, row.reshape(1)) for row in indices])
     names = [pair_name(data, row) for row in (~good).nonzero().flatten().tolist()]
-    return data.subset(good.nonzero().flatten()), names
+    if not names:
+        return data, []
+    return data.subset(good.nonzero().flatten()) if good.any() else None, names
+
+
+def _is_readable(data: EncodedComparisons, indices: Tensor) -> bool:
+    try:
+        batch = data.batch(indices)
+    except ValueError:  # a file that was changed or is damaged, or values that are not finite
+        return False
+    return not non_finite_names([("latents", batch.latents), ("prompts", batch.conditioning.prompt_embeds)])
 
 
 def pair_name(data: EncodedComparisons, row: int) -> str:
