@@ -48,3 +48,8 @@ def test_no_file_that_is_named_is_touched_when_words_are_wrong(tmp_path):
     data = str(tmp_path / "data.json")
     assert main(["data", "check", data, "--bogus", "--json", data]) == 2
     assert (tmp_path / "data.json").read_text() == "[]"
+
+
+def test_a_prompt_that_is_no_text_is_refused_and_shown(capsys):
+    assert main(["compare", "a", "b", "--prompt", "caf\udce9"]) == 2
+    assert "--prompt caf\\xe9: holds bytes that are no UTF-8" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console
 from dina_lrm.cli.levels import parsed_levels
-from dina_lrm.screen import table_of
+from dina_lrm.screen import table_of, whole
 
 
 @dataclass
@@ -48,6 +48,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     levels = parsed_levels(arguments.noise_level, arguments.ensemble)
     if not arguments.prompt.strip():
         raise UserError("--prompt: is empty; accepted: the text that both images were made for")
+    if whole(arguments.prompt) != arguments.prompt:
+        raise UserError(f"--prompt {whole(arguments.prompt)}: holds bytes that are no UTF-8; accepted: text")
     images = [arguments.image_a, arguments.image_b]
     for image in images:
         if not image.is_file():
