@@ -14,7 +14,6 @@ from diffusers import StableDiffusion3Pipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from dina_lrm.images import load_image
 from dina_lrm.locate import ASSETS
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.synthetic.comparisons import TEST_IMAGES, SyntheticComparisons, ranking_pairs
@@ -75,7 +74,8 @@ def load_generated_images(folder: Path = FOLDER) -> tuple[NDArray[np.uint8], NDA
     if not sheet_path.exists():
         raise FileNotFoundError(f"{sheet_path} is missing; `dina-lrm synthetic generate --out {folder}` makes it")
     facts = json.loads((folder / "oracle.json").read_text())
-    sheet = np.asarray(load_image(sheet_path))
+    # A sheet of few pictures is a strip, longer than pictures may be
+    sheet = np.asarray(Image.open(sheet_path, formats=["PNG"]))
     rows = sheet.shape[0] // IMAGE_SIZE
     tiles = sheet.reshape(rows, IMAGE_SIZE, _COLUMNS, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
     images = tiles.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)[: facts["images"]]
