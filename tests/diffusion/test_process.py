@@ -140,7 +140,8 @@ def test_one_level_per_entry_equals_entries_alone(process: ForwardProcess) -> No
     levels = [0.1, 0.5, 0.9]
     together = process.add_noise(x_0, noise, torch.tensor(levels))
     alone = torch.cat([process.add_noise(x_0[i : i + 1], noise[i : i + 1], t) for i, t in enumerate(levels)])
-    assert torch.equal(together, alone)
+    # Interpolation of a table may be fused or not, by the number of values
+    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
 
 
 def test_shapes_that_do_not_match_are_refused() -> None:
