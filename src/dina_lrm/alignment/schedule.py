@@ -56,7 +56,9 @@ def sampling_levels(
     try:
         copy.set_timesteps(steps, **given)
     except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"sampling schedule: {name} refuses {steps} steps: {str(error).splitlines()[0]}") from error
+        # Some of its assertions have no words
+        why = (str(error) or repr(error)).splitlines()[0]
+        raise ValueError(f"sampling schedule: {name} refuses {steps} steps: {why}") from error
     levels = _visited(copy, process)
     if levels[-1] >= levels[-2] and levels[-2] <= 1 / process.num_train_timesteps:
         levels[-1] = 0
