@@ -176,3 +176,14 @@ def test_what_is_left_out_is_counted_and_told_where_nothing_is_left(folder, tmp_
     (tmp_path / "other" / "photo.heic").touch()
     with pytest.raises(ValueError, match=r"holds no images; accepted: .*\(1 left out: 1 called \.heic"):
         read_score_rows(tmp_path / "other", "p")
+
+
+def test_a_row_that_cannot_be_read_is_a_row_with_an_error_and_costs_no_other(tmp_path):
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"image": "a.png", "prompt": "a \\ud83d"}\n{"image": "b.png", "prompt": "p"}\nnothing\n')
+    rows = list(read_score_rows(table))
+    assert told(rows) == [("line 1", ""), ("b.png", "p"), ("line 3", "")]
+    assert "t.jsonl, line 1: not a JSON value" in rows[0].fault
+    table.write_text("nothing\n")
+    with pytest.raises(ValueError, match=r"t\.jsonl, line 1: not a JSON value"):
+        read_score_rows(table)

@@ -62,20 +62,29 @@ def folder_pictures(path: Path) -> Pictures:
 
 
 def table_columns(table: Path) -> list[str]:
-    """The columns of a table, as its first row has them."""
+    """The columns of a table, as its first row that can be read has them; ValueError where none can."""
     if table.suffix.lower() == ".parquet":
         return _schema(table).names
-    first = next(scan_rows(table), None)
+    first = None
+    for row in scan_rows(table):
+        if row.fault is None:
+            return [str(name) for name in row.values]
+        first = first or row
     return [] if first is None else [str(name) for name in first.parsed()]
 
 
 def table_pictures(table: Path, column: str | None) -> Pictures:
     """Those of a table's column `image`: paths, bytes, or both, of which the bytes are taken; prompts of `column`.
 
-    Raises ValueError for a row that cannot be parsed, one without the column, and one whose prompt is no text.
+    A row that cannot be parsed is one without a picture, called by its place. Raises ValueError for a row without the
+    column, and for one whose prompt is no text.
     """
     names, texts = [], []
     for row in _named_rows(table, column):
+        if row.fault is not None:
+            names.append(row.place)
+            texts.append("")
+            continue
         names.append(_name(row, row.parsed().get("image")))
         if column is not None:
             texts.append(text_of(row, column))
@@ -99,7 +108,8 @@ def _named_rows(table: Path, column: str | None) -> Iterator[Row]:
     """Rows that say how their pictures are called; the bytes of pictures in a Parquet file are not read for it."""
     if table.suffix.lower() != ".parquet":
         for row in scan_rows(table):
-            _check_image_column(row.where, row.parsed())
+            if row.fault is None:
+                _check_image_column(row.where, row.values)
             yield row
         return
     schema = _schema(table)
@@ -134,7 +144,9 @@ def _check_image_column(where: str, columns: Iterable[str]) -> None:
 
 
 def _picture(row: Row) -> Picture:
-    value = row.parsed()["image"]
+    if row.fault is not None:
+        return Picture(row.place, None, f"{row.where}: {row.fault}")
+    value = row.values["image"]
     name = _name(row, value)
     content = value.get("bytes") or value.get("path") if isinstance(value, Mapping) else value
     if isinstance(content, bytes) and content:
