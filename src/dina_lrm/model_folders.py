@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from safetensors import SafetensorError
 
-from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.json_files import read_diffusers_config
 
 INDEX: Final = "model_index.json"
 COMPONENTS: Final = (
@@ -178,7 +178,7 @@ def _read(path: Path) -> dict[str, Any]:
     size = path.stat().st_size if path.is_file() else 0
     if size > _MOST_BYTES:
         raise ValueError(f"{path}: {size:,} bytes; accepted: a configuration of at most {_MOST_BYTES:,}")
-    return read_json_object(path)
+    return read_diffusers_config(path)
 
 
 def _holds_code(path: Path) -> str:

@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 
 from dina_lrm.alignment.generator import Generator
 from dina_lrm.alignment.sampler_states import state_behind
+from dina_lrm.backbones.parts import stored_scheduler
 from tests.tiny_unets import NOISE, tiny_sd_pipeline
 
 # of diffusers's own numpy code, and of what it says of its own defaults
@@ -181,3 +182,12 @@ def test_a_unet_with_guidance_built_in_is_told_it_and_not_guided(guidance, width
         PROMPT, latents=noise, num_inference_steps=4, guidance_scale=guidance, height=32, width=32, output_type="latent"
     ).images
     torch.testing.assert_close(found, wanted, atol=2e-4, rtol=1e-3)
+
+
+def test_a_scheduler_is_read_as_diffusers_writes_it(tmp_path):
+    """DPM++ has a bound of minus infinity, which is no JSON."""
+    written = scheduler_of("DPMSolverMultistepScheduler", use_karras_sigmas=True)
+    written.save_pretrained(tmp_path / "scheduler")
+    assert "-Infinity" in (tmp_path / "scheduler" / "scheduler_config.json").read_text()
+    found = stored_scheduler(tmp_path)
+    assert type(found) is type(written) and found.config.lambda_min_clipped == -float("inf")

@@ -16,7 +16,7 @@ from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import loading
-from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.json_files import read_diffusers_config
 
 
 class Parts(ABC):
@@ -121,7 +121,7 @@ def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) ->
 def stored_scheduler(folder: Path) -> SchedulerMixin:
     """The scheduler of a pipeline folder, of whatever class it is."""
     path = folder / "scheduler" / "scheduler_config.json"
-    name = read_json_object(path).get("_class_name")
+    name = read_diffusers_config(path).get("_class_name")
     scheduler_class = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
     if scheduler_class is None:
         raise ValueError(f"{path}: _class_name is {name!r}; accepted: a scheduler of diffusers {diffusers.__version__}")

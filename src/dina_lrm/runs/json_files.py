@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -20,13 +20,23 @@ MAX_DEPTH: Final = 64
 """Lists and objects within each other."""
 
 
-def parse_json(text: str | bytes, where: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The value of a JSON text; ValueError, beginning with `where`, for what is none."""
+def parse_json(
+    text: str | bytes,
+    where: str,
+    constant: Callable[[str], float] | None = None,
+) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of a JSON text; ValueError, beginning with `where`, for what is none.
+
+    `constant` reads NaN and infinities, which JSON has not and which are refused without.
+    """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
         value = json.loads(
-            text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique
+            text.removeprefix("\ufeff"),
+            parse_constant=constant or _refuse,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
         )
         _check_plain(value)
     except UnicodeDecodeError as error:
@@ -43,6 +53,13 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     return parse_json(path.read_bytes(), str(path))
+
+
+def read_diffusers_config(path: Path) -> dict[str, Any]:
+    """The object of a configuration that diffusers wrote, which has -Infinity for a bound that is none (DPM++'s)."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    return _object(parse_json(path.read_bytes(), str(path), float), str(path))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
