@@ -175,10 +175,9 @@ def test_an_answer_that_breaks_off_is_asked_for_again():
         scored(wire)
 
 
-@pytest.mark.parametrize(
-    "told", ["86400", formatdate(time.time() + 86_400, usegmt=True), "soon", "-5", "1e9", "9" * 40]
-)
+@pytest.mark.parametrize("told", ["86400", "tomorrow", "soon", "-5", "1e9", "9" * 40])
 def test_retry_after_is_heard_within_limits(told):
+    told = formatdate(time.time() + 86_400, usegmt=True) if told == "tomorrow" else told
     with serving(response(b"busy", "503 Busy", f"Retry-After: {told}"), response(GOOD)) as wire:
         began = time.monotonic()
         assert scored(wire, timeout=0.3).tolist() == [1.0, 2.5]
