@@ -62,6 +62,18 @@ def test_a_rehearsal_of_several_rewards_has_pictures_to_standardise_them_by(tmp_
     assert "at least 2 to standardise" in capsys.readouterr().err
 
 
+def test_a_rehearsal_that_is_stopped_says_so(tmp_path):
+    (tmp_path / "stops.py").write_text(
+        "import os, signal\n\n\ndef once(images, prompts):\n    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n    return -images.mean(dim=(1, 2, 3))\n"
+    )
+    command = [str(Path(sys.executable).with_name("dina-lrm")), "align", "refl", "synthetic", "--prompts", "synthetic"]
+    command += ["--out", "run", "--dry-run", *SHORT, "--reward", "python:stops.once"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "stopped by SIGTERM" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_function_of_the_working_directory_is_a_reward(tmp_path):
     (tmp_path / "own_reward.py").write_text(
         "def dark(images, prompts):\n    return -images.mean(dim=(1, 2, 3))\n\n\n"

@@ -106,6 +106,8 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
         some = list(range(min(max(2, few.micro_batch), len(held.shown.prompts))))
         less = replace(held, shown=held.shown.take(some))
         found = _run(few, less, Path(folder) / "run", device, processes, arguments, clock)
+    if found["interrupted"]:
+        raise CommandFailed(f"the rehearsal was stopped by {found['interrupted']}; nothing was measured, nothing kept")
     quiet = arguments.quiet or not processes.main
     return {**found, **expected_cost(config, few.batch_size, len(held.shown.prompts), clock, device, quiet)}
 
