@@ -64,7 +64,8 @@ def test_a_rehearsal_of_several_rewards_has_pictures_to_standardise_them_by(tmp_
 
 def test_a_rehearsal_that_is_stopped_says_so(tmp_path):
     (tmp_path / "stops.py").write_text(
-        "import os, signal\n\n\ndef once(images, prompts):\n    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:\n"
+        "import os\nimport signal\n\n\ndef once(images, prompts):\n"
+        "    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n    return -images.mean(dim=(1, 2, 3))\n"
     )
     command = [str(Path(sys.executable).with_name("dina-lrm")), "align", "refl", "synthetic", "--prompts", "synthetic"]
