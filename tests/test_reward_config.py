@@ -63,10 +63,17 @@ def test_impossible_values_are_refused(change: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(ensemble=[0.1]), r"config\.ensemble: unknown key 'ensemble'; did you mean"),
-        (lambda v: v["backbone"].update(deepness=3), r"config\.backbone\.deepness: unknown key"),
-        (lambda v: v["backbone"].update(depth="3"), r"config\.backbone\.depth: expected int, got '3'"),
-        (lambda v: v["preference"].update(name="elo"), "'elo'"),
+        (lambda v: v.update(ensemble=[0.1]), r"config\.json\.ensemble: unknown key 'ensemble'; did you mean"),
+        (lambda v: v["backbone"].update(deepness=3), r"config\.json\.backbone\.deepness: unknown key"),
+        (lambda v: v["backbone"].update(depth="3"), r"config\.json\.backbone\.depth: expected int, got '3'"),
+        (lambda v: v["backbone"].update(depth=0), r"^model/config\.json\.backbone: depth: got 0"),
+        (lambda v: v["preference"].update(name="elo"), r"^model/config\.json: .*'elo'"),
+        (
+            lambda v: v.update(preference="\r"),
+            r"^model/config\.json\.preference: expected a table.*'\\r'",
+        ),
+        (lambda v: v["head"].update(kind=["pooled"]), r"^model/config\.json\.head\.kind: got \['pooled'\]"),
+        (lambda v: v.update(head=[]), r"^model/config\.json"),
         (lambda v: v["preference"].update(slope=1), "slope"),
         (lambda v: v.pop("backbone"), "backbone"),
     ],
@@ -75,5 +82,5 @@ def test_what_a_file_says_is_read_strictly(change: Callable[[dict[str, Any]], ob
     values = json.loads(json.dumps(tiny_config("synthetic").to_dict()))
     change(values)
     with pytest.raises(ValueError, match=message) as caught:
-        RewardModelConfig.from_dict(values)
+        RewardModelConfig.from_dict(values, "model/config.json")
     assert f"written by dina_lrm {__version__}, read by {__version__}" in str(caught.value)

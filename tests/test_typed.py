@@ -13,6 +13,10 @@ class Inner:
     level: float = 0.5
     name: Literal["a", "b"] = "a"
 
+    def __post_init__(self) -> None:
+        if self.level < 0:
+            raise ValueError(f"level: got {self.level}, expected at least 0")
+
 
 @dataclass(frozen=True)
 class Outer:
@@ -49,8 +53,10 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         ({"count": "1"}, r"config\.count: expected int, got '1'"),
         ({"count": True}, r"config\.count: expected int, got True"),
         ({"count": 1, "inner": {"name": "c"}}, r"config\.inner\.name: got 'c', accepted: 'a', 'b'"),
+        ({"count": 1, "inner": {"level": -1}}, r"^config\.inner: level: got -1\.0, expected at least 0$"),
         ({"count": 1, "inner": 3}, r"config\.inner: expected a table of settings, got 3"),
         ({"count": 1, "levels": [0.1, "x"]}, r"config\.levels\[1\]: expected float, got 'x'"),
+        ({"count": 1, "levels": [10**400]}, r"config\.levels\[0\]: a number of 401 digits"),
         ({"count": 1, "levels": 0.1}, r"config\.levels: expected a list"),
         ({"count": 1, "pair": [1]}, r"config\.pair: expected 2 values, got 1"),
         ({"count": 1, "table": [1]}, r"config\.table: expected a table"),

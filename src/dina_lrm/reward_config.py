@@ -67,14 +67,17 @@ class RewardModelConfig:
         try:
             stored = dict(values)
             if "preference" in stored:
+                if not isinstance(stored["preference"], Mapping):
+                    raise ValueError(f"{where}.preference: expected a table of settings, got {stored['preference']!r}")
                 stored["preference"] = PreferenceModel.from_dict(stored["preference"])
             if isinstance(stored.get("head"), Mapping):
                 stored["head"] = head_from_dict(stored["head"], f"{where}.head")
             return from_plain(cls, stored, where)
         except (ValueError, TypeError) as error:
             written_by = values.get("library_version", "an unknown version")
-            versions = f"written by dina_lrm {written_by}, read by {__version__}"
-            raise ValueError(f"{error} ({versions}; a newer file may need a newer library)") from error
+            told = str(error) if str(error).startswith(where) else f"{where}: {error}"
+            versions = f"written by dina_lrm {written_by!s:.40}, read by {__version__}"
+            raise ValueError(f"{told} ({versions}; a newer file may need a newer library)") from error
 
 
 def _require(condition: bool, where: str, given: object, accepted: str) -> None:

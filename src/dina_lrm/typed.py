@@ -49,7 +49,13 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     if missing:
         raise ValueError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
     hints = typing.get_type_hints(kind)
-    return kind(**{key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+    converted = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    try:
+        return kind(**converted)
+    except ValueError as error:
+        if str(error).startswith(where):
+            raise
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _required(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
@@ -108,7 +114,14 @@ def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:  # 
 
 def _convert_plain(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _float(value, where)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
+
+
+def _float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{where}: a number of {len(str(value))} digits; accepted: what a float holds") from error

@@ -8,6 +8,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.base import LoraSettings
 from tests.backbones.families import (
     FROZEN_LORA,
@@ -99,20 +100,54 @@ def test_strict_loading_names_the_tensor(backbone):
         backbone.load_lora_state_dict({**tensors, name: torch.zeros(1)})
 
 
-def test_foreign_folders_are_refused(standalone, tmp_path):
+def stored_lora(standalone, folder):
     standalone.add_lora(SETTINGS)
-    standalone.save_lora(tmp_path)
-    config = tmp_path / "adapter_config.json"
-    stored = json.loads(config.read_text())
-    for change, message in (
+    standalone.save_lora(folder)
+    return json.loads((folder / "adapter_config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"peft_type": "LOHA"}, "got peft_type 'LOHA'"),
         ({"use_dora": True}, "got use_dora=True, only False"),
         ({"rank_pattern": {"to_q": 8}}, "got rank_pattern="),
         ({"target_modules": "all-linear"}, "expected a list"),
-    ):
-        config.write_text(json.dumps({**stored, **change}))
-        with pytest.raises(ValueError, match=message):
-            standalone.load_lora(tmp_path)
+        ({"r": 10**9}, rf"got r={10**9}, but .* has shape"),
+        ({"r": "4"}, r"rank: expected int, got '4'"),
+        ({"lora_alpha": 10**400}, "alpha: got 1000.*, expected a finite number"),
+        ({"lora_dropout": []}, r"dropout: expected float, got \[\]"),
+    ],
+)
+def test_foreign_folders_are_refused_by_the_file(change, message, standalone, tmp_path):
+    stored = stored_lora(standalone, tmp_path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**stored, **change}))
+    with pytest.raises(ValueError, match=rf"adapter_config\.json\b.*{message}"):
+        read_lora_folder(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", "{}".encode("utf-16"), b"version https://git-lfs.github.com/spec/v1"])
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_files_that_are_none_are_refused_by_their_name(name, content, standalone, tmp_path):
+    stored_lora(standalone, tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: "):
+        read_lora_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("targets", "file", "message"),
+    [
+        (["to_nothing"], "adapter_config.json", "LoRA target 'to_nothing' names no module"),
+        ([""], "adapter_config.json", "LoRA target '' names no module"),
+        (["to_q"], "adapter_model.safetensors", "LoRA tensors do not match"),
+    ],
+)
+def test_targets_that_are_not_of_the_model_name_the_file(targets, file, message, case, folder, standalone, tmp_path):
+    stored = stored_lora(standalone, tmp_path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**stored, "target_modules": targets}))
+    with pytest.raises(ValueError, match=rf"{file}: {message}"):
+        case.standalone(folder).load_lora(tmp_path)
 
 
 def test_a_released_folder_may_hold_bfloat16(case, folder, standalone, conditioning, tmp_path):
@@ -183,6 +218,7 @@ def test_without_a_lora_its_calls_say_so(backbone, tmp_path):
     ("change", "message"),
     [
         ({"rank": 0}, "rank: got 0"),
+        ({"alpha": float("nan")}, "alpha: got nan, expected a finite number"),
         ({"dropout": 1.0}, r"dropout: got 1.0"),
         ({"init": "pissa"}, "init: got 'pissa'"),
         ({"targets": ()}, "targets: got none"),

@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.alignment.generator import ADAPTER, Generator
+from dina_lrm.alignment.config import RewardTerm
+from dina_lrm.alignment.generator import ADAPTER, Generator, NotFiniteError
+from dina_lrm.alignment.objective import Objective
 from dina_lrm.backbones.lora_file import find_lora, read_lora
 from dina_lrm.backbones.lora_names import ModuleNames, kohya_name
 from tests.tiny import tiny_sd3_pipeline
@@ -133,6 +135,55 @@ def test_a_folder_of_peft_is_read_with_the_scale_that_its_configuration_gives(ro
         torch.testing.assert_close(lora.updates[name].up, scale * one.up)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"lora_alpha": "two"}, "lora_alpha: expected float, got 'two'"),
+        ({"alpha_pattern": [1]}, "alpha_pattern: expected a table"),
+        ({"alpha_pattern": {"attn.to_q": None}}, r"alpha_pattern\.attn\.to_q: expected float, got None"),
+        ({"alpha_pattern": {"(": 3}}, r"alpha_pattern '\(': no regular expression"),
+        ({"use_rslora": "no"}, "use_rslora: expected bool, got 'no'"),
+        ({"peft_type": ["LORA"]}, r"peft_type is \['LORA'\]; accepted: 'LORA'"),
+    ],
+)
+def test_a_configuration_of_wrong_values_is_refused_by_file_and_key(change, told, tmp_path):
+    """Whether it lies beside the tensors, as PEFT puts it, or among them, as diffusers does."""
+    pipeline = tiny_sd3_pipeline()
+    found = learned(pipeline.transformer, "attn.to_q", ranks=(4,))
+    tensors = {f"base_model.model.{name}.lora_{end}.weight": tensor for name, one in found.items()
+               for end, tensor in (("A", one.down), ("B", one.up))}  # fmt: skip
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": 2} | change))
+    with pytest.raises(ValueError, match=rf"adapter_config\.json\W.*{told}|adapter_config\.json\.{told}"):
+        read_lora(find_lora(tmp_path), pipeline.transformer, pipeline)
+    inside = json.dumps({f"transformer.{name}": value for name, value in change.items()})
+    save_file(tensors, tmp_path / WEIGHTS, {"format": "pt", "lora_adapter_metadata": inside})
+    with pytest.raises(ValueError, match=rf"{re.escape(WEIGHTS)}: lora_adapter_metadata\W.*{told}|metadata\.{told}"):
+        read_lora(tmp_path / WEIGHTS, pipeline.transformer, pipeline)
+
+
+@pytest.mark.parametrize("metadata", ["[]", "3", "{", "null"])
+def test_settings_among_the_tensors_that_are_none_are_refused(metadata, tmp_path):
+    pipeline = tiny_sd_pipeline()
+    tensors = diffusers(learned(pipeline.unet, "to_q"))
+    save_file(tensors, tmp_path / WEIGHTS, {"format": "pt", "lora_adapter_metadata": metadata})
+    with pytest.raises(ValueError, match=rf"{re.escape(WEIGHTS)}: lora_adapter_metadata: "):
+        read_lora(tmp_path / WEIGHTS, pipeline.unet, pipeline)
+
+
+def test_samples_that_a_lora_makes_infinite_name_it(tmp_path):
+    """Finite weights may overflow all the same, as after a flipped bit of an exponent."""
+    found = learned(tiny_sd_pipeline().unet, *ATTENTION)
+    large = {name: Learned(one.down, 1e30 * one.up, one.alpha) for name, one in found.items()}
+    save_file(kohya(large), tmp_path / "a.safetensors")
+    generator = Generator(tiny_sd_pipeline(), 32, 2, 4.0, guidance=1.0)
+    generator.load_lora(tmp_path / "a.safetensors")
+    latents = generator.denoise(generator.noise([0]), generator.encode_prompts(["a"]), generator.levels(2))
+    objective = Objective(generator, (RewardTerm("sharpness"),), differentiable=False)
+    with pytest.raises(NotFiniteError, match=r"1 of 1 samples .* with the LoRA .*a\.safetensors are not finite"):
+        objective(latents, ["a"])
+
+
 def test_what_diffusers_keeps_beside_the_tensors_is_read(tmp_path):
     pipeline = tiny_sd3_pipeline()
     found = learned(pipeline.transformer, "attn.to_q", ranks=(4,))
@@ -244,6 +295,11 @@ def without(tensors, end):
         ),
         (lambda t: {k: -v if "alpha" in k else v for k, v in t.items()}, r"has the alpha -\d.0; accepted: a finite"),
         (lambda t: {k: v * float("nan") if "alpha" in k else v for k, v in t.items()}, r"has the alpha nan"),
+        (lambda t: {k: v * float("inf") if "lora_up" in k else v for k, v in t.items()}, r"NaN or infinity in its"),
+        (
+            lambda t: {k: v * float("nan") if "lora_down" in k else v for k, v in t.items()},
+            r"NaN or infinity in its",
+        ),
         (lambda t: {k.replace("attn1", "attn7"): v for k, v in t.items()}, r"cannot translate|not of UNet2D"),
         (lambda t: {"weight": torch.ones(1)}, r"'weight' is no tensor of a LoRA"),
         (lambda t: {}, r"holds no module of UNet2D"),

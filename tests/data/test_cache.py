@@ -335,6 +335,19 @@ def test_a_header_that_is_none_names_the_file(tmp_path, text):
         EncodedComparisons.load(tmp_path / "cache")
 
 
+@pytest.mark.parametrize("name", ["pairs.parquet", "prompts.parquet", "missing.parquet", "images.parquet"])
+def test_every_table_is_compared_with_what_was_written(tmp_path, name):
+    """Those that are not needed too: a cache of which a part is damaged is not trusted."""
+    world().save(tmp_path / "cache", CONFIG)
+    path = tmp_path / "cache" / name
+    path.write_bytes(flipped(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{name}: its content is not what cache\.json recorded"):
+        EncodedComparisons.load(tmp_path / "cache")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{name}: a part of the cache is gone"):
+        EncodedComparisons.load(tmp_path / "cache")
+
+
 @pytest.mark.parametrize("name", ["pairs.parquet", "prompts.parquet", "missing.parquet"])
 def test_tables_that_are_cut_or_hold_other_columns_are_named(tmp_path, name):
     world().save(tmp_path / "cache", CONFIG)

@@ -142,6 +142,8 @@ def test_the_dict_is_plain() -> None:
     ("values", "message"),
     [
         ({"name": "thurston"}, r"preference model: name is 'thurston'; accepted are thurstone, bradley-terry"),
+        ({"name": ["thurstone"]}, r"name is \['thurstone'\]"),
+        ({"name": "thurstone", "k": 10**400}, "accepted is a finite number"),
         ({}, r"name is None; accepted are thurstone, bradley-terry"),
         ({"name": "thurstone", "kk": 2.0}, r"unknown field 'kk'; accepted are k, variance_floor, epsilon"),
         ({"name": "bradley-terry", "k": 2.0}, r"unknown field 'k'; accepted are no fields"),

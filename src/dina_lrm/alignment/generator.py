@@ -88,7 +88,7 @@ class Generator:
             raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
         self.resolution = resolution
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
-        self._beneath = () if lora is None else (_BENEATH,)
+        self._lora, self._beneath = lora, () if lora is None else (_BENEATH,)
         if lora is not None:
             self._put_in(self._stored_lora(lora), _BENEATH)
         self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
@@ -194,12 +194,20 @@ class Generator:
     def pictures(self, latents: Latents) -> UInt8[np.ndarray, "batch rows columns 3"]:
         """What a person sees: pixels in whole grey levels. NotFiniteError where one is not finite."""
         found, finite = self.pictures_where_finite(latents)
-        if not finite.all():
-            raise NotFiniteError(
-                f"{(~finite).sum()} of {len(finite)} pictures of the generator are not finite: they are no pictures; "
-                "a LoRA of smaller weights, or another precision, may help"
-            )
+        self._expect_all(finite, "pictures")
         return found
+
+    def expect_finite(self, latents: Latents) -> None:
+        """NotFiniteError, naming a LoRA that was loaded, where a sample holds NaN or infinity: it cannot be scored."""
+        self._expect_all(latents.detach().isfinite().flatten(1).all(1).cpu().numpy(), "samples")
+
+    def _expect_all(self, finite: Bool[np.ndarray, " batch"], what: str) -> None:
+        if not finite.all():
+            lora = "" if self._lora is None else f" with the LoRA {self._lora}"
+            raise NotFiniteError(
+                f"{(~finite).sum()} of {len(finite)} {what} of the generator{lora} are not finite: they are no "
+                "pictures; a LoRA of smaller weights, or another precision, may help"
+            )
 
     @torch.no_grad()
     def pictures_where_finite(
@@ -256,7 +264,7 @@ class Generator:
         self._switch_on(scale)
         self.parameters = self._learning()
         assert len(self.parameters) == 2 * len(lora.updates)
-        self._factor = scale
+        self._factor, self._lora = scale, path
         return lora
 
     def _stored_lora(self, path: Path) -> GeneratorLora:

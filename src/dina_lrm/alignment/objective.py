@@ -90,7 +90,9 @@ class Objective:
 
         Raises:
             ValueError: for a reward that answers with another number, or with one that is not finite.
+            NotFiniteError: for latents that are not finite.
         """
+        self._generator.expect_finite(latents)
         parts = {}
         for term, reward in zip(self._terms, self.rewards, strict=True):
             scores = self._raw(reward, latents, prompts, seed, conditioning)

@@ -1,7 +1,8 @@
 """A LoRA as a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
@@ -68,7 +69,25 @@ def read_lora_folder(folder: Path) -> tuple[LoraSettings, dict[str, Tensor]]:
         "init": "gaussian" if config.get("init_lora_weights") == "gaussian" else True,
         "exclude": _names(config.get("exclude_modules") or [], f"{where}: got exclude_modules"),
     }
-    return from_plain(LoraSettings, values, str(where)), load_tensors(folder / WEIGHTS_FILE)
+    settings, tensors = from_plain(LoraSettings, values, str(where)), load_tensors(folder / WEIGHTS_FILE)
+    _check_ranks(settings.rank, tensors, where)
+    return settings, tensors
+
+
+def _check_ranks(rank: int, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Before any module of that rank is made, whose size would be whatever the file says."""
+    for name, tensor in tensors.items():
+        if ".lora_A." in name and tensor.shape[:1] != (rank,):
+            raise ValueError(f"{where}: got r={rank}, but {name} of {WEIGHTS_FILE} has shape {tuple(tensor.shape)}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Inside, a ValueError about what a file says begins with its path."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _names(given: object, where: str) -> list[str]:

@@ -151,7 +151,8 @@ def adapted_modules(
 
     Those whose name is, or ends with, one of `exclude` are left out.
     """
-    names = [f"{block}.{name}" for block in blocks for name, _ in transformer.get_submodule(block).named_modules()]
+    within = ((block, name) for block in blocks for name, _ in transformer.get_submodule(block).named_modules())
+    names = [f"{block}.{name}" for block, name in within if name]
     for target in targets:
         if not any(_named_by(name, target) for name in names):
             where = f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"

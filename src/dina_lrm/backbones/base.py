@@ -11,6 +11,7 @@ A backbone runs in one of two modes:
   and outside `features` the generator behaves as if the backbone did not exist.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -82,6 +83,8 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"rank: got {self.rank}, expected at least 1")
+        if not abs(self.alpha) <= sys.float_info.max:
+            raise ValueError(f"alpha: got {self.alpha!s:.20}, expected a finite number")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout: got {self.dropout}, expected a value in [0, 1)")
         if self.init not in ("gaussian", True):

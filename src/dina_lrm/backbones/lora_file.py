@@ -4,7 +4,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +18,36 @@ from torch import Tensor, nn
 from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from dina_lrm.backbones.lora_names import ModuleNames, Part, tensor_name
 from dina_lrm.runs.json_files import parse_json, read_json_object
+from dina_lrm.typed import from_plain
 
 _METADATA: Final = "lora_adapter_metadata"
 """Where diffusers keeps what PEFT writes into adapter_config.json."""
+_SETTINGS: Final = {"peft_type": "LORA", "use_dora": False, "fan_in_fan_out": False}
+"""Settings that change what the tensors mean, with the only value that is read."""
 Raw = dict[str, dict[Part, Tensor]]
 """By module, as the file spells it."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What PEFT's configuration says of alpha: one for all modules, others by expressions that end their names."""
+
+    lora_alpha: float | None = None
+    alpha_pattern: dict[str, float] | None = None
+    use_rslora: bool | None = None
+
+    def __post_init__(self) -> None:
+        for pattern in self.alpha_pattern or {}:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"alpha_pattern {pattern!r}: no regular expression ({error})") from error
+
+    def of(self, module: str) -> tuple[float | None, bool]:
+        """The alpha of a module, None where none is given, and whether the root of the rank divides it."""
+        patterns = self.alpha_pattern or {}
+        own = next((alpha for key, alpha in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
+        return self.lora_alpha if own is None else own, bool(self.use_rslora)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +114,7 @@ def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline) -> Gene
         ValueError: naming the file, for one that cannot be read or holds no LoRA of this model, for another kind of
             adapter such as DoRA, and for an alpha that is not above 0.
     """
-    tensors, config = _stored(path)
+    tensors, scaling = _stored(path)
     try:
         modules = ModuleNames(model)
         raw = _parts(tensors)
@@ -107,14 +132,14 @@ def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline) -> Gene
             name = str(modules.find(spelled))
             if name in updates:
                 raise ValueError(f"{spelled!r} is a second update of {name}; accepted: one of each module")
-            updates[name] = _update(spelled, raw[spelled], modules.layers[name], _scaling(config, name))
+            updates[name] = _update(spelled, raw[spelled], modules.layers[name], scaling.of(name))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return GeneratorLora(path, updates, len(raw) - len(learned))
 
 
-def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a file, and PEFT's configuration of them where it is known."""
+def _stored(path: Path) -> tuple[dict[str, Tensor], Scaling]:
+    """The tensors of a file, and what PEFT's configuration says of their scale, where there is one."""
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: is no *.safetensors; accepted: a LoRA in that format, which cannot run code")
     try:
@@ -122,17 +147,25 @@ def _stored(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as safetensors ({error})") from error
-    beside = path.parent / CONFIG_FILE
+    beside, where = path.parent / CONFIG_FILE, f"{path}: {_METADATA}"
+    config: dict[str, Any] = {}
     if path.name == WEIGHTS_FILE and beside.is_file():
-        config = read_json_object(beside)
-    else:
-        found = parse_json(metadata[_METADATA], f"{path}: {_METADATA}") if _METADATA in metadata else {}
-        own = re.compile(r"^(unet|transformer)\.")
-        config = {own.sub("", name): value for name, value in found.items() if own.match(name)}
-    for name, accepted in {"peft_type": "LORA", "use_dora": False, "fan_in_fan_out": False}.items():
+        config, where = read_json_object(beside), str(beside)
+    elif _METADATA in metadata:
+        config = _own_settings(parse_json(metadata[_METADATA], where), where)
+    for name, accepted in _SETTINGS.items():
         if config.get(name, accepted) not in (accepted, None):
-            raise ValueError(f"{path}: {name} is {config[name]!r}; accepted: {accepted!r}, plain LoRA")
-    return tensors, config
+            raise ValueError(f"{where}: {name} is {config[name]!r}; accepted: {accepted!r}, plain LoRA")
+    names = {field.name for field in fields(Scaling)}
+    return tensors, from_plain(Scaling, {name: config[name] for name in names & config.keys()}, where)
+
+
+def _own_settings(found: object, where: str) -> dict[str, Any]:
+    """Of what diffusers keeps for every part of a pipeline, that of its transformer or U-Net."""
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: holds a {type(found).__name__}; accepted: the JSON object that diffusers writes")
+    own = re.compile(r"^(unet|transformer)\.")
+    return {own.sub("", name): value for name, value in found.items() if own.match(name)}
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> Raw:
@@ -176,7 +209,9 @@ def _update(spelled: str, parts: Mapping[Part, Tensor], layer: nn.Module, scalin
     if alpha is not None and not (math.isfinite(alpha) and alpha > 0):
         raise ValueError(f"{spelled!r} has the alpha {alpha}; accepted: a finite number above 0")
     scale = 1.0 if alpha is None else alpha / (math.sqrt(rank) if by_root else rank)
-    return Update(down, scale * up)
+    if not bool((up := scale * up).isfinite().all() and down.isfinite().all()):
+        raise ValueError(f"{spelled!r} has NaN or infinity in its factors; accepted: finite numbers")
+    return Update(down, up)
 
 
 def _shape(layer: nn.Module) -> tuple[int, ...]:
@@ -185,11 +220,3 @@ def _shape(layer: nn.Module) -> tuple[int, ...]:
         return layer.out_features, layer.in_features
     assert isinstance(layer.weight, Tensor)
     return tuple(layer.weight.shape)
-
-
-def _scaling(config: Mapping[str, Any], module: str) -> tuple[float | None, bool]:
-    """The alpha that PEFT's configuration gives a module, and whether the root of the rank divides it."""
-    patterns: Mapping[str, float] = config.get("alpha_pattern") or {}
-    own = next((alpha for key, alpha in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), None)
-    alpha = config.get("lora_alpha") if own is None else own
-    return None if alpha is None else float(alpha), bool(config.get("use_rslora"))

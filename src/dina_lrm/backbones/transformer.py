@@ -13,7 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dina_lrm.backbones.adapter_files import read_lora_folder, write_lora_folder
+from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE, naming, read_lora_folder, write_lora_folder
 from dina_lrm.backbones.adapter_state import AdapterScope, ModuleState, refuse_merged
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
@@ -188,10 +188,15 @@ class TransformerBackbone(Backbone):
             self.borrowed_lora.extend(lora.modules())
 
     def load_lora(self, folder: Path) -> None:
-        """Attach the LoRA stored in a PEFT folder; a missing, unexpected or misshapen tensor is a ValueError."""
+        """Attach the LoRA stored in a PEFT folder.
+
+        ValueError, naming the file, for targets that are no modules and for a missing, unexpected or misshapen tensor.
+        """
         settings, tensors = read_lora_folder(folder)
-        self.add_lora(settings)
-        self.load_lora_state_dict(tensors)
+        with naming(folder / CONFIG_FILE):
+            self.add_lora(settings)
+        with naming(folder / WEIGHTS_FILE):
+            self.load_lora_state_dict(tensors)
 
     def save_lora(self, folder: Path) -> None:
         """Write the LoRA as a PEFT folder."""

@@ -155,8 +155,8 @@ class EncodedComparisons:
 
         Raises:
             FileNotFoundError: there is no complete cache in `folder`.
-            ValueError: another backbone or another format version made it, or a file of it is not what was written; the
-                tensors of a shard are compared with their hash when they are first read.
+            ValueError: another backbone or another format version made it, or a file of it is not what was written: the
+                tables are compared with their hashes here, the tensors of a shard when they are first read.
         """
         folder = Path(folder)
         header = layout.read_header(folder)
@@ -165,6 +165,7 @@ class EncodedComparisons:
             header.check_backbone(config, folder)
         if isinstance(backbone, Backbone):
             header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
+        layout.check_recorded(folder, layout.IMAGES_FILE, header)  # not needed here, but a part of what was written
         pairs, prompts, missing = (
             layout.read_columns(folder, name, header)
             for name in (layout.PAIRS_FILE, layout.PROMPTS_FILE, layout.MISSING_FILE)

@@ -291,6 +291,29 @@ def _write_table(path: Path, schema: pa.Schema, rows: Iterable[Sequence[Any]]) -
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
+def check_recorded(folder: Path, name: str, header: CacheHeader) -> None:
+    """Raise unless one of the Parquet files is what was written, where that was recorded.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        ValueError: it has another hash.
+    """
+    if not header.tables:  # an earlier version, which wrote down no hash
+        return
+    path = folder / name
+    _expect_file(path)
+    if header.tables.get(name) != content_of(path):
+        raise ValueError(
+            f"{path}: its content is not what {HEADER} recorded; it was changed or is damaged: encode the comparisons "
+            "again, or fetch the file from where it is whole"
+        )
+
+
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: a part of the cache is gone; encode the comparisons again")
+
+
 def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Column]:
     """All columns of one of the Parquet files, by name: numbers as arrays, text as lists.
 
@@ -299,13 +322,8 @@ def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Colu
         ValueError: it is not what was written: another hash, other columns or types, a number that is not there.
     """
     path = folder / name
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: a part of the cache is gone; encode the comparisons again")
-    if header.tables and header.tables.get(name) != content_of(path):
-        raise ValueError(
-            f"{path}: its content is not what {HEADER} recorded; it was changed or is damaged: encode the comparisons "
-            "again, or fetch the file from where it is whole"
-        )
+    _expect_file(path)
+    check_recorded(folder, name, header)
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -31,6 +31,6 @@ def head_to_dict(config: HeadConfig) -> dict[str, Any]:
 def head_from_dict(values: Mapping[str, Any], where: str = "head") -> HeadConfig:
     """What `head_to_dict` described; without a kind it is the query transformer, as the first folders have it."""
     kind = values.get("kind", "qformer")
-    if kind not in HEAD_KINDS:
+    if not isinstance(kind, str) or kind not in HEAD_KINDS:
         raise ValueError(f"{where}.kind: got {kind!r}, accepted: {', '.join(HEAD_KINDS)}")
     return from_plain(HEAD_KINDS[kind], {key: value for key, value in values.items() if key != "kind"}, where)

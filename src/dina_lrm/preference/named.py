@@ -1,6 +1,6 @@
 """Frozen dataclasses of numbers to plain dicts and back, through a table of names."""
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TypeVar
@@ -50,4 +50,5 @@ def require(condition: bool, where: str, given: object, accepted: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is one, and a float holds it."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
