@@ -12,8 +12,11 @@ from safetensors.torch import load
 from dina_lrm import LatentRewardModel
 from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.alignment.objective import Objective
+from dina_lrm.alignment.run_folder import RunFolder
 from dina_lrm.backbones.base import Conditioning
+from dina_lrm.cli.result import plain
 from dina_lrm.rewards.base import load_reward
+from dina_lrm.rewards.bounded_http import without_password, without_passwords
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
 from tests.alignment.runs import GRPO, PROMPTS, a_generator, updated
 
@@ -106,6 +109,48 @@ def test_it_takes_part_in_an_objective_and_a_policy_learns_from_it(server, model
     assert outcome.gradient_norm > 0
     with pytest.raises(ValueError, match="has no gradient"):
         Objective(generator, (term,))
+
+
+def test_a_password_is_sent_and_kept_nowhere(server, tmp_path):
+    """Neither in a run's folder nor in the names of its numbers; a run that goes on may have another one."""
+    address = server.url.removeprefix("http://")
+
+    def folder(name):
+        rewards = (RewardTerm(f"remote:http://{name}{address}", 0.5), RewardTerm("sharpness", 0.5))
+        return RunFolder(tmp_path, replace(GRPO, rewards=rewards), {})
+
+    folder("me:secret@").begin()
+    assert f"remote:http://{address}" in (tmp_path / "config.json").read_text()
+    assert "secret" not in (tmp_path / "config.json").read_text()
+    for name in ("", "me:secret@", "me:other@"):
+        assert folder(name).check(resume=True) == []
+    with pytest.raises(ValueError, match="started with other settings: rewards"):
+        folder("me:secret@elsewhere.").check(resume=True)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    stored["rewards"][0]["name"] = f"remote:http://me:secret@{address}"  # as earlier versions kept it
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert folder("me:other@").check(resume=True) == []
+    folder("me:other@").begin()
+    assert "secret" not in (tmp_path / "config.json").read_text()
+    objective = Objective(a_generator(), (RewardTerm(f"remote:http://me:secret@{address}"),), differentiable=False)
+    assert objective.rewards[0].url == f"http://me:secret@{address}"
+    assert list(objective.weights) == [f"remote:http://{address}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("remote:http://me:secret@host:1/a@b", "remote:http://host:1/a@b"),
+        ("remote:https://a@b:c@host", "remote:https://host"),
+        ("remote:http://host/a@b", "remote:http://host/a@b"),
+        ("latent:me@host", "latent:me@host"),
+        ("a prompt, me:you@home", "a prompt, me:you@home"),
+    ],
+)
+def test_of_an_address_alone_the_password_is_left_out(name, kept):
+    assert without_password(name) == kept
+    assert without_passwords({"rewards": [{"name": name, "weight": 1}]}) == {"rewards": [{"name": kept, "weight": 1}]}
+    assert plain({"arguments": (name, 3)}) == {"arguments": [kept, 3]}
 
 
 @pytest.mark.parametrize("failure", [503, 429, "pause"])

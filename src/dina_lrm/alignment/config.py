@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from dina_lrm.precision import Precision
+from dina_lrm.rewards.bounded_http import without_password, without_passwords
 from dina_lrm.run_trackers import Tracker, check_trackers
 from dina_lrm.runs.ranges import (
     ABOVE_0,
@@ -41,7 +42,12 @@ class RewardTerm:
     """At which a latent reward is read, or several for an ensemble; None = that stored with the model."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, f"rewards.{self.name}")
+        check_ranges(self, f"rewards.{self.shown}")
+
+    @property
+    def shown(self) -> str:
+        """Its name as it is kept and shown: without the password of a `remote:` address."""
+        return without_password(self.name)
 
 
 @dataclass(frozen=True)
@@ -281,8 +287,8 @@ class AlignConfig:
         return self.micro_batch * processes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, with the algorithm's name."""
-        return {"algorithm": self.algorithm, **to_plain(self)}
+        """Plain values, ready for JSON, with the algorithm's name; passwords of rewards are left out."""
+        return {"algorithm": self.algorithm, **without_passwords(to_plain(self))}
 
     @classmethod
     def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
@@ -343,7 +349,9 @@ class LpoConfig(AlignConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         plain = len(self.rewards) == 1 and self.rewards[0].weight == 1
-        require(plain, "rewards", [(term.name, term.weight) for term in self.rewards], "one reward of weight 1 for LPO")
+        require(
+            plain, "rewards", [(term.shown, term.weight) for term in self.rewards], "one reward of weight 1 for LPO"
+        )
 
 
 @dataclass(frozen=True)

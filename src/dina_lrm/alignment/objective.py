@@ -37,7 +37,7 @@ class Objective:
 
     def __init__(self, generator: Generator, terms: Sequence[RewardTerm], differentiable: bool = True) -> None:
         self._generator, self._terms = generator, tuple(terms)
-        names = [term.name for term in terms]
+        names = [term.shown for term in terms]
         if len(set(names)) < len(names):
             raise ValueError(f"rewards: {names} names one twice; accepted is each once")
         self.rewards: tuple[Reward, ...] = tuple(_loaded(term, generator) for term in terms)
@@ -49,7 +49,7 @@ class Objective:
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each reward by its name."""
-        return {term.name: term.weight for term in self._terms}
+        return {term.shown: term.weight for term in self._terms}
 
     def standardise(self, scales: Mapping[str, tuple[float, float]]) -> None:
         """From now on sum z-scores: `scales` gives the mean and the deviation of each reward.
@@ -100,20 +100,20 @@ class Objective:
                 scores = reward.model.normalize(scores)
             if scores.shape != (len(latents),):
                 raise ValueError(
-                    f"reward {term.name!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
+                    f"reward {term.shown!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
                 )
             if not bool(scores.isfinite().all()):
                 bad = int((~scores.isfinite()).nonzero()[0])
-                raise ValueError(f"reward {term.name!r}: {scores[bad].item()} for {prompts[bad]!r}")
+                raise ValueError(f"reward {term.shown!r}: {scores[bad].item()} for {prompts[bad]!r}")
             # A judge may compute elsewhere
-            parts[term.name] = scores.to(latents.device)
+            parts[term.shown] = scores.to(latents.device)
         return ObjectiveScores(self._sum(parts), parts)
 
     def _sum(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
         rows = []
         for term in self._terms:
-            mean, deviation = self._scales.get(term.name, (0.0, 1.0))
-            rows.append(term.weight * (parts[term.name] - mean) / deviation)
+            mean, deviation = self._scales.get(term.shown, (0.0, 1.0))
+            rows.append(term.weight * (parts[term.shown] - mean) / deviation)
         return torch.stack(rows).sum(dim=0)
 
     def _raw(
@@ -146,14 +146,14 @@ def _loaded(term: RewardTerm, generator: Generator) -> Reward:
             return judge
         if not isinstance(judge, ImageReward):
             raise ValueError(
-                f"reward {term.name!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one), "
+                f"reward {term.shown!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one), "
                 "and None for all others"
             )
         return replace(judge, noise_level=term.noise_level)
     shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
     if generator.gradient_checkpointing:
         shared.backbone.enable_gradient_checkpointing()
-    return LatentReward(shared, term.noise_level, name=term.name)
+    return LatentReward(shared, term.noise_level, name=term.shown)
 
 
 def _mixture(model: str, generator: Generator) -> Mixture:

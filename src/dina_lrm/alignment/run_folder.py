@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.rewards.bounded_http import without_passwords
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_json_object, read_record
 from dina_lrm.runs.ownership import check_no_leftovers
@@ -74,7 +75,7 @@ class RunFolder:
             return []
         if not resume:
             raise FileExistsError(f"{self.path}: holds a run already; add --resume, or give another folder")
-        wanted, found = self.config.to_dict(), read_json_object(file)
+        wanted, found = self.config.to_dict(), without_passwords(read_json_object(file))
         if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
             # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
             found["steps"] = self.config.steps

@@ -25,6 +25,7 @@ from dina_lrm.cli.common import (
 from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def reward_term(option: str, text: str) -> RewardTerm:
     try:
         return RewardTerm(name, float(weight))
     except ValueError:
-        raise UserError(f"{option} {text}: the weight is {weight!r}; accepted: NAME or NAME=NUMBER") from None
+        told = f"{option} {without_password(text)}: the weight is {without_password(text).rpartition('=')[2]!r}"
+        raise UserError(f"{told}; accepted: NAME or NAME=NUMBER") from None
 
 
 def _run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dina_lrm.cli.common import UserError
 from dina_lrm.cli.places import check_file
+from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.screen import whole
 
 _NOT_ENDED = "the command has not ended, or was killed"
@@ -78,11 +79,14 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def plain(value: object) -> object:
-    """`value` in JSON's own types: dataclasses as objects, paths as text, non-finite numbers as null."""
+    """`value` in JSON's own types: dataclasses as objects, paths as text, non-finite numbers as null.
+
+    Passwords of rewards are left out.
+    """
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, str | Path):
-        return whole(str(value))
+        return whole(without_password(str(value)))
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Mapping):

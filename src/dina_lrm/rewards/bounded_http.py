@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from time import monotonic, time
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 Failure = (OSError, HTTPException, UnicodeError)
@@ -159,6 +160,20 @@ def _ended_after(used: socket.socket, seconds: float) -> Iterator[threading.Even
 def shown_url(url: str) -> str:
     """An address without a name and password, whatever else is wrong with it."""
     return printable(re.sub(r"^([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL | re.IGNORECASE))
+
+
+def without_password(reward: str) -> str:
+    """A reward's name as it may be kept: without the name and password of a `remote:` address."""
+    return re.sub(r"^(remote:[a-z]+://)[^/?#]*@", r"\1", reward, flags=re.IGNORECASE)
+
+
+def without_passwords(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Plain values as they may be kept: `without_password` of every text, at any depth."""
+    if isinstance(value, str):
+        return without_password(value)
+    if isinstance(value, list):
+        return [without_passwords(item) for item in value]
+    return {key: without_passwords(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def printable(text: str | bytes, most: int = 300) -> str:
