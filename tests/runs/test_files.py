@@ -16,6 +16,7 @@ from dina_lrm.runs.files import (
     recover_folder,
     replaced_when_complete,
     save_tensors,
+    temporary_name,
     write_json,
     write_text,
 )
@@ -90,8 +91,9 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
-    left = tmp_path / f".dina-lrm.{dead_process()}.0123456789ab.tmp.json"
-    living = tmp_path / f".dina-lrm.{os.getppid()}.0123456789ab.tmp.json"
+    mine = temporary_name(tmp_path / "b.json", ".json").name
+    left = tmp_path / mine.replace(f".{os.getpid()}.", f".{dead_process()}.")
+    living = tmp_path / mine.replace(f".{os.getpid()}.", f".{os.getppid()}.")
     user = tmp_path / ".dina-lrm.notes.tmp"
     for path in (left, living, user):
         path.write_text("x")
@@ -100,6 +102,18 @@ def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_p
     assert living.exists()
     clear_litter(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".dina-lrm.notes.tmp", "a.txt"]
+
+
+def test_what_another_machine_writes_into_a_shared_folder_stays(tmp_path):
+    """Its processes are not those of this one: a number that is dead here may live there."""
+    other = tmp_path / f".dina-lrm.{dead_process()}.01234567.0123456789ab.tmp.json"
+    other.write_text("half")
+    write_text(tmp_path / "a.txt", "text")
+    assert other.exists()
+    with folder_replaced_when_complete(tmp_path / "b"):
+        assert other.exists()
+    clear_litter(tmp_path)  # the caller holds the folder: nobody writes there
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b"]
 
 
 def test_a_folder_takes_the_place_of_an_earlier_one_whole(tmp_path):

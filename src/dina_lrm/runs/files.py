@@ -1,8 +1,8 @@
 """Files that are whole or not there at all, on disk when the writer returns, and readable by whom the umask allows.
 
 A file is written under a temporary name beside its own, flushed and renamed; then its folder is flushed. What a killed
-writer leaves has a name that only this module makes, `.dina-lrm.PID.HASH.tmp`, and goes at the next writing into
-the same folder, or by `clear_litter`.
+writer leaves has a name that only this module makes, `.dina-lrm.PID.MACHINE.HASH.tmp`, and goes at the next writing
+of that machine into the same folder, or by `clear_litter`: whether the writer of another one lives, nobody can say.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LITTER = re.compile(r"\.dina-lrm\.(\d+)\.[0-9a-f]{12}\.tmp(\..{1,16})?")
+_LITTER = re.compile(r"\.dina-lrm\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{12}\.tmp(\..{1,16})?")
 _ASIDE = ".dina-lrm.{}.old"
 
 
@@ -35,7 +37,7 @@ def replaced_when_complete(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: is no regular file; accepted: a new name, or a file that may be replaced")
     _clear_dead(path.parent)
-    temporary = _temporary(path, path.suffix if len(path.suffix) <= 16 else "")
+    temporary = temporary_name(path, path.suffix if len(path.suffix) <= 16 else "")
     temporary.touch()  # so that its mode is what the umask says, whatever a library would choose
     mode = stat.S_IMODE(temporary.stat().st_mode)
     try:
@@ -59,7 +61,7 @@ def folder_replaced_when_complete(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(folder)
     _clear_dead(folder.parent)
-    temporary, aside = _temporary(folder), _aside(folder)
+    temporary, aside = temporary_name(folder), _aside(folder)
     temporary.mkdir()
     try:
         yield temporary
@@ -120,12 +122,12 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
 
 def clear_litter(folder: Path) -> None:
     """Remove what killed writers left in `folder`, not below it; only where no other process writes (`one_writer`)."""
-    _clear(folder, lambda writer: writer != os.getpid())
+    _clear(folder, lambda writer, machine: (writer, machine) != (os.getpid(), _machine()))
 
 
 def by_umask(folder: Path) -> None:
     """Give every file below a folder the mode that the umask asks for: some libraries write for their owner alone."""
-    probe = _temporary(folder / "mode")
+    probe = temporary_name(folder / "mode")
     probe.touch()
     mode = stat.S_IMODE(probe.stat().st_mode)
     probe.unlink()
@@ -155,8 +157,15 @@ def flush_tree(folder: Path) -> None:
         flush(Path(place))
 
 
-def _temporary(path: Path, suffix: str = "") -> Path:
-    return path.with_name(f".dina-lrm.{os.getpid()}.{_hash(path)}.tmp{suffix}")
+def temporary_name(path: Path, suffix: str = "") -> Path:
+    """The name beside `path` that this process writes it under; what it leaves there when it is killed is litter."""
+    return path.with_name(f".dina-lrm.{os.getpid()}.{_machine()}.{_hash(path)}.tmp{suffix}")
+
+
+@cache
+def _machine() -> str:
+    """Of its name: numbers of processes mean nothing on another machine, or in another container, of a folder."""
+    return hashlib.sha256(platform.node().encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 def _aside(folder: Path) -> Path:
@@ -169,13 +178,13 @@ def _hash(path: Path) -> str:
 
 
 def _clear_dead(folder: Path) -> None:
-    _clear(folder, lambda writer: not _alive(writer))
+    _clear(folder, lambda writer, machine: machine == _machine() and not _alive(writer))
 
 
-def _clear(folder: Path, is_litter: Callable[[int], bool]) -> None:
+def _clear(folder: Path, is_litter: Callable[[int, str], bool]) -> None:
     for entry in os.scandir(folder) if folder.is_dir() else ():
         found = _LITTER.fullmatch(entry.name)
-        if found is None or not is_litter(int(found.group(1))):
+        if found is None or not is_litter(int(found.group(1)), found.group(2)):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
