@@ -62,6 +62,18 @@ def test_a_folder_that_holds_something_else_is_refused(locate, marker: str, tmp_
         locate(tmp_path)
 
 
+def test_the_folder_of_a_run_is_no_reward_model_and_the_error_says_where_it_is(tmp_path: Path) -> None:
+    for name in ("config.json", "metrics.jsonl"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match="is the folder of a training run; its reward model will be"):
+        locate_reward_model(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=f"its reward model is {tmp_path / 'model'}"):
+        locate_reward_model(tmp_path)
+    assert locate_reward_model(tmp_path / "model") == tmp_path / "model"
+
+
 @locator_cases
 def test_a_file_is_refused(locate, marker: str, tmp_path: Path) -> None:
     (tmp_path / marker).write_text("{}")

@@ -110,6 +110,10 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
         raise ValueError(
             f"The folder {str(path)!r} has no {wanted.marker}, as a {wanted.label} has; {_accepted(wanted)}"
         )
+    if wanted is _REWARD_MODEL and (path / "metrics.jsonl").is_file():
+        model = path / "model"
+        state = "is" if (model / wanted.marker).is_file() else "will be, once it has ended,"
+        raise ValueError(f"{path}: is the folder of a training run; its reward model {state} {model}")
     if wanted is _GENERATOR:
         check_pipeline_folder(path)
     elif wanted.kind == "judge":

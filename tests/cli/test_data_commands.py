@@ -147,6 +147,45 @@ def test_a_retrained_model_of_the_same_name_is_another_model(folder, tiny_folder
     assert "holds scores made with other settings: weights was" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["text.csv", "empty.jsonl", "list.json"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "filter", "TABLE", "--drop-ties", "--out", "out.jsonl"),
+        ("prepare", "TABLE", "--backbone", "synthetic", "--out", "out"),
+        ("evaluate", "sharpness", "--on", "TABLE", "--out", "out"),
+        ("score", "--images", "TABLE", "--prompts", "a cube", "--model", "synthetic", "--out", "out.csv"),
+    ],
+)
+def test_a_table_without_rows_is_named(words, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text({"text.csv": "hello\n", "empty.jsonl": "", "list.json": "[]"}[name])
+    assert run(*(name if word == "TABLE" else word for word in words)) in (1, 2)
+    assert name in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [("cache", "verify", ""), ("cache", "info", "."), ("cache", "info", "..")])
+def test_where_one_stands_is_a_name_too(words, folder, monkeypatch, capsys):
+    (folder / "here").mkdir()
+    monkeypatch.chdir(folder / "here")
+    assert run(*words) == 2
+    assert "no cache of comparisons there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prompt", ["prompts.txt", "images/a.png"])
+def test_the_name_of_a_file_is_no_prompt_to_compare_by(prompt, folder, capsys):
+    images = folder / "images" / "a.png", folder / "images" / "b.png"
+    assert run("compare", *images, "--prompt", prompt) == 2
+    assert f"--prompt {prompt}: is called like a file" in capsys.readouterr().err
+
+
+def test_a_long_prompt_is_not_told_whole(folder, model_folder, capsys):
+    words = ("score", "--images", folder / "images", "--model", model_folder, "--out", folder / "s.csv")
+    assert run(*words, "--prompts", "cube " * 400) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "longer than the model reads" in line]
+    assert told and len(told[0]) < 400
+
+
 def test_compare_shows_scores_and_a_probability(folder, model_folder, capsys):
     a, b = folder / "images" / "a.png", folder / "images" / "wide.png"
     words = ("--prompt", "a red cube", "--model", model_folder)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dina_lrm.cli.common import CommandFailed, UserError
 from dina_lrm.cli.main import main
-from dina_lrm.cli.result import begin_json
+from dina_lrm.cli.result import begin_json, keep_json
 
 OUTPUTS = {
     "demo": (["demo"], "images/holiday.jpg"),
@@ -96,3 +97,70 @@ def test_a_plot_takes_no_place_of_a_picture(tmp_path, capsys):
     assert main(["profile", "synthetic", "--plot", str(tmp_path / "photo.png"), "--quiet"]) == 2
     assert "photo.png" in capsys.readouterr().err
     assert (tmp_path / "photo.png").read_bytes() == b"\x89PNG years of work"
+
+
+CONFIG = '{"three": "years of work"}'
+
+
+@pytest.mark.parametrize("given", ["model", "table.csv", "other"])
+def test_a_result_takes_no_place_of_a_file_that_the_command_works_with(given, tmp_path):
+    (tmp_path / "model").mkdir()
+    mine = [tmp_path / "model" / "config.json", tmp_path / "table.csv.settings.json", tmp_path / "table.json"]
+    for path, text in zip(mine, (CONFIG, CONFIG, f"[{CONFIG}]"), strict=True):
+        path.write_text(text)
+    target = mine[("model", "table.csv", "other").index(given)]
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=f"--json .*{target.name}"):
+        begin_json(target, [tmp_path / given])
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", [f"{CONFIG}\n{CONFIG}\n", f"[{CONFIG}]"])
+def test_a_result_takes_no_place_of_rows(text, tmp_path):
+    (tmp_path / "rows.json").write_text(text)
+    with pytest.raises(UserError, match="holds something else than a result"):
+        begin_json(tmp_path / "rows.json")
+    assert (tmp_path / "rows.json").read_text() == text
+
+
+def test_a_result_in_the_folder_of_the_command_is_known_as_one(tmp_path):
+    target = tmp_path / "out" / "r.json"
+    for value in (1, 2):
+        begin_json(target, [tmp_path / "out"])
+        keep_json(target, {"value": value}, "toy", [tmp_path / "out"])
+    assert json.loads(target.read_text()) == {"made_by": "dina-lrm toy", "value": 2}
+    keep_json(target, {"error": "it failed"}, "toy", [tmp_path / "out"])
+    begin_json(target, [tmp_path / "out"])
+
+
+def test_a_result_takes_no_place_of_what_the_command_has_written(tmp_path):
+    target = tmp_path / "out" / "config.json"
+    begin_json(target, [tmp_path / "out"])
+    target.parent.mkdir()
+    target.write_text(CONFIG)
+    with pytest.raises(CommandFailed, match="the command has written that file itself"):
+        keep_json(target, {"value": 1}, "toy", [tmp_path / "out"])
+    assert target.read_text() == CONFIG
+
+
+@pytest.mark.parametrize("option", ["--problems=comparisons.jsonl", "--problems=red.png", None])
+def test_a_list_of_problems_takes_no_place_of_data(option, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    row = {"prompt": "p", "image_a": "red.png", "image_b": "gone.png", "preference": 1}
+    Path("comparisons.jsonl").write_text(json.dumps(row) + "\n")
+    Path("red.png").write_bytes(b"\x89PNG years of work")
+    Path("comparisons.jsonl.problems.jsonl").write_text(CONFIG)
+    before = contents(tmp_path)
+    assert main(["data", "check", "comparisons.jsonl", *([option] if option else []), "--quiet"]) == 2
+    assert "holds something else than problems" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_a_list_of_problems_takes_the_place_of_an_earlier_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("comparisons.jsonl").write_text('{"prompt": 1}\n')
+    listed = []
+    for _ in range(2):
+        assert main(["data", "check", "comparisons.jsonl", "--problems", "listed", "--quiet"]) == 1
+        listed.append(Path("listed").read_text())
+    assert listed[0] == listed[1] and "prompt" in listed[0]

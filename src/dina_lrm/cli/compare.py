@@ -50,6 +50,10 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError("--prompt: is empty; accepted: the text that both images were made for")
     if whole(arguments.prompt) != arguments.prompt:
         raise UserError(f"--prompt {whole(arguments.prompt)}: holds bytes that are no UTF-8; accepted: text")
+    from dina_lrm.data.prompt_sets import names_a_file
+
+    if names_a_file(arguments.prompt) and Path(arguments.prompt).suffix:
+        raise UserError(f"--prompt {arguments.prompt}: is called like a file; accepted: the text both were made for")
     images = [arguments.image_a, arguments.image_b]
     for image in images:
         if not image.is_file():

@@ -8,14 +8,14 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
-from dina_lrm.cli.places import check_folder
+from dina_lrm.cli.places import check_file
 from dina_lrm.screen import Screen, table_of, whole
 
 if TYPE_CHECKING:
@@ -154,14 +154,31 @@ def named_source(given: str, at: Path | None) -> tuple[str, Path | None]:
 def _target(given: Path | None, source: str, path: Path | None) -> Path:
     """Where problems are listed: known, and writable, before any picture is looked at."""
     if given is not None:
-        check_folder("--problems", given.parent)
-        return given
+        check_file("--problems", given)
+        return _checked_target(given)
     if path is not None and path.is_file():
         beside = path.with_name(f"{path.name}.problems.jsonl")
     else:
         beside = Path(f"{source if path is None or source != 'ours' else path.name}.problems.jsonl")
     places = (beside, Path(beside.name), Path(tempfile.gettempdir()) / beside.name)
-    return next((place for place in places if os.access(place.parent, os.W_OK | os.X_OK)), beside)
+    return _checked_target(next((place for place in places if os.access(place.parent, os.W_OK | os.X_OK)), beside))
+
+
+def _checked_target(target: Path) -> Path:
+    """UserError for a file that holds something else than an earlier list of problems: it is not written over."""
+    if target.is_file() and target.stat().st_size > 0:
+        from dina_lrm.data.checking import Problem
+        from dina_lrm.runs.json_files import parse_json
+
+        with target.open("rb") as file:
+            first = file.readline(1 << 20)
+        try:
+            listed = parse_json(first, str(target))
+        except ValueError:
+            listed = None
+        if not isinstance(listed, dict) or listed.keys() != {item.name for item in fields(Problem)}:
+            raise UserError(f"--problems {target}: holds something else than problems; accepted: another name")
+    return target
 
 
 def _table(title: str, report: CheckReport) -> Table:

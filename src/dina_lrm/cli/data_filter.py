@@ -107,7 +107,9 @@ def run(arguments: Arguments) -> dict[str, object]:
         "filters": [asdict(row) for row in report],
     }
     if written == 0:
-        raise CommandFailed(f"no comparison is left of {report[0].seen}; {arguments.out} is empty", result)
+        raise CommandFailed(
+            f"{arguments.source}: no comparison is left of {report[0].seen}; {arguments.out} is empty", result
+        )
     shown.print(f"{written} of {report[0].seen} comparisons are in {arguments.out}")
     return result
 
@@ -121,7 +123,7 @@ def _checked(arguments: Arguments) -> tuple[NamedSet, ...]:
         raise UserError("--mpcf: by which rewards? Give one or more of --aesthetic, --clip, --vqa")
     if arguments.require_confidence and arguments.min_confidence is None:
         raise UserError("--require-confidence: give --min-confidence too")
-    tests = tuple(named_sets(arguments.not_in, None, "ours")) if arguments.not_in is not None else ()
+    tests = tuple(named_sets(arguments.not_in, None, "ours", "--not-in")) if arguments.not_in is not None else ()
     unread = [named.word for named in tests if named.source is None]
     if unread:
         raise UserError(f"--not-in {unread[0]}: accepted are files of comparisons, and hpdv3:test=PATH")

@@ -49,23 +49,23 @@ class NamedSet:
         return self.path is None
 
 
-def named_sets(on: str, data: Path | None, source: str) -> list[NamedSet]:
-    """What `--on` names, one by one: each set once. Raises UserError where there is nothing of that name.
+def named_sets(on: str, data: Path | None, source: str, option: str = "--on") -> list[NamedSet]:
+    """What `option` names, one by one: each set once. Raises UserError where there is nothing of that name.
 
     A data set is SOURCE, SOURCE:SPLIT, or SOURCE=PATH; without a path it lies in the folder of its name under `data`.
     """
     words = [word.strip() for word in on.split(",") if word.strip()]
     if not words:
-        raise UserError(f"--on names no set; accepted: {_ACCEPTED}")
-    found = [named for word in words for named in _named(word, data, source)]
+        raise UserError(f"{option} names no set; accepted: {_ACCEPTED}")
+    found = [named for word in words for named in _named(word, data, source, option)]
     names = [named.name for named in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"--on {on}: two sets are called {twice[0]!r}")
+        raise UserError(f"{option} {on}: two sets are called {twice[0]!r}")
     return found
 
 
-def _named(word: str, data: Path | None, source: str) -> list[NamedSet]:
+def _named(word: str, data: Path | None, source: str, option: str) -> list[NamedSet]:
     from dina_lrm.data.sources import SOURCES, chosen_split
 
     if word == SYNTHETIC:
@@ -79,15 +79,15 @@ def _named(word: str, data: Path | None, source: str) -> list[NamedSet]:
     if known in SOURCES and known != "ours":
         place = Path(path) if path else None if data is None else data / known
         if place is None:
-            raise UserError(f"--on {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/")
+            raise UserError(f"{option} {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/")
         if not place.exists():
-            raise UserError(f"--on {word}: there is no {place}")
+            raise UserError(f"{option} {word}: there is no {place}")
         return [
             NamedSet(word, f"{known}-{split}" if split else known, known, place, chosen_split(known, split or None))
         ]
     file = Path(word)
     if not file.exists():
-        raise UserError(f"--on {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}")
+        raise UserError(f"{option} {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}")
     if file.is_dir() and source == "ours" and (file / "cache.json").is_file():
         return [NamedSet(word, file.name, None, file)]
     return [NamedSet(word, file.name if file.is_dir() else file.stem, source, file)]
@@ -116,6 +116,8 @@ def made_set(
     if named.source is None:
         return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))
     data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=size.seed))
+    if len(data) == 0:
+        raise UserError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
     notes = () if named.split is None else (f"source {named.source}, split {named.split}",)
 
     def pictures(pair: int) -> tuple[np.ndarray, np.ndarray]:

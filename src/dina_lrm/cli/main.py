@@ -19,7 +19,7 @@ from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
 from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
 from dina_lrm.cli.notices import notices
 from dina_lrm.cli.numbers import check_numbers
-from dina_lrm.cli.result import begin_json, write_json
+from dina_lrm.cli.result import begin_json, keep_json, write_json
 from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
 from dina_lrm.screen import escaped, held_back, say
 
@@ -154,9 +154,9 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
             check_numbers(arguments)
             with notices(name, arguments.quiet):
                 result = module.run(arguments)
-            write_json(arguments.json, result)
+            keep_json(arguments.json, result, name, _places(arguments))
         except BaseException as error:
-            return _failed(name, error, lambda told: write_json(arguments.json, told))
+            return _failed(name, error, lambda told: keep_json(arguments.json, told, name, _places(arguments)))
     return 0
 
 
@@ -166,7 +166,7 @@ def _failed(name: str, error: BaseException, keep: Callable[[dict[str, object]],
     try:
         keep({**found, "error": message})
     except Exception as another:
-        message += f"; --json cannot be written: {line_of(another)}"
+        message += "" if line_of(another) == message else f"; --json cannot be written: {line_of(another)}"
     if os.environ.get("DINA_LRM_DEBUG") == "1":
         raise error
     say(f"dina-lrm {name}: error: {message}", "stderr")

@@ -123,6 +123,6 @@ def _told(summary: ScoreSummary, rows: ScoreRows, out: Path) -> Iterator[str]:
         if count:
             yield f"{count} {'picture' if count == 1 else 'pictures'}: {told}"
     if summary.truncated:
-        yield f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r}"
+        yield f"{len(summary.truncated)} prompts are longer than the model reads, such as {summary.truncated[0]!r:.200}"
     if summary.unread:
-        yield f"{len(summary.unread)} prompts are not read whole, such as {summary.unread[0]}"
+        yield f"{len(summary.unread)} prompts are not read whole, such as {summary.unread[0]:.200}"

@@ -206,6 +206,7 @@ def latents_prefix(bucket: int) -> str:
 
 def partial_folder(folder: Path) -> Path:
     """Where a cache is made before it takes its name."""
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
     return folder.with_name(folder.name + ".partial")
 
 

@@ -82,6 +82,8 @@ def read_score_rows(images: Path, prompts: str | None = None) -> ScoreRows:
 
 def _table(table: Path, prompts: str | None) -> Pictures:
     columns = table_columns(table)
+    if not columns:
+        raise ValueError(f"{table}: holds no rows; accepted: a table with a column image")
     if prompts is None or prompts in columns:
         return table_pictures(table, prompts or "prompt")
     if not Path(prompts).is_file() and not any(letter.isspace() for letter in prompts):
