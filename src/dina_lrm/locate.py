@@ -112,8 +112,8 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
         )
     if wanted is _REWARD_MODEL and (path / "metrics.jsonl").is_file():
         model = path / "model"
-        state = "is" if (model / wanted.marker).is_file() else "will be, once it has ended,"
-        raise ValueError(f"{path}: is the folder of a training run; its reward model {state} {model}")
+        has = f"its reward model is {model}" if (model / wanted.marker).is_file() else f"it holds no {model} yet"
+        raise ValueError(f"{path}: is the folder of a run; {has}")
     if wanted is _GENERATOR:
         check_pipeline_folder(path)
     elif wanted.kind == "judge":

@@ -51,9 +51,11 @@ class TuningRun:
 def lora_file(name: str | Path) -> Path | None:
     """The file of the LoRA that a file, a folder or the folder of a run has; None where the name is of none.
 
-    Raises ValueError for the folder of a run without a LoRA, which has not ended.
+    Raises ValueError for the folder of a run without a LoRA, which has not ended or trains something else.
     """
     found, folder = find_lora(name), Path(name).expanduser()
+    if found is None and (folder / "model").is_dir():
+        raise ValueError(f"{folder}: holds a reward model, and no LoRA of a generator")
     if found is None and (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: holds a run that has not ended, without lora/{WEIGHTS}; go on with it by --resume")
     return found

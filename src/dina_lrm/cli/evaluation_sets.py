@@ -79,7 +79,9 @@ def _named(word: str, data: Path | None, source: str, option: str) -> list[Named
     if known in SOURCES and known != "ours":
         place = Path(path) if path else None if data is None else data / known
         if place is None:
-            raise UserError(f"{option} {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/")
+            raise UserError(
+                f"{option} {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/"
+            )
         if not place.exists():
             raise UserError(f"{option} {word}: there is no {place}")
         return [
@@ -87,7 +89,9 @@ def _named(word: str, data: Path | None, source: str, option: str) -> list[Named
         ]
     file = Path(word)
     if not file.exists():
-        raise UserError(f"{option} {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}")
+        raise UserError(
+            f"{option} {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}"
+        )
     if file.is_dir() and source == "ours" and (file / "cache.json").is_file():
         return [NamedSet(word, file.name, None, file)]
     return [NamedSet(word, file.name if file.is_dir() else file.stem, source, file)]

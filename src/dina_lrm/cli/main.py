@@ -146,6 +146,7 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
     for variable, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(variable, value)
     try:
+        _check_standing()
         begin_json(arguments.json, _places(arguments))
     except BaseException as error:
         return _failed(name, error, lambda _: None)
@@ -158,6 +159,14 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
         except BaseException as error:
             return _failed(name, error, lambda told: keep_json(arguments.json, told, name, _places(arguments)))
     return 0
+
+
+def _check_standing() -> None:
+    """UserError in a folder that was removed: no name means anything there, and C libraries end the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError("the folder where you are is there no more; accepted: another one (cd)") from error
 
 
 def _failed(name: str, error: BaseException, keep: Callable[[dict[str, object]], None]) -> int:

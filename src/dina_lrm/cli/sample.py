@@ -137,6 +137,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             run.expect_base(arguments.generator)
         generator.load_lora(arguments.lora, arguments.lora_scale)
     chosen = _chosen(arguments, plan, generator)
+    generator.check_prompts(prompts)
     with generator.reference() if arguments.lora is None else nullcontext():
         term = RewardTerm(arguments.reward, noise_level=arguments.reward_level)
         objective = Objective(generator, (term,), differentiable=arguments.method == "guided")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, chosen_device, console, progress
 from dina_lrm.cli.levels import parsed_levels
+from dina_lrm.cli.places import check_file
 
 if TYPE_CHECKING:
     from dina_lrm.rewards.score_files import ScoreSummary
@@ -59,6 +60,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     from dina_lrm.rewards.score_rows import read_score_rows
 
     check_table(arguments.out)
+    check_file("--out", arguments.out)
     from dina_lrm.validation import checked_batch_size
 
     checked_batch_size("--batch-size", arguments.batch_size)

@@ -93,7 +93,9 @@ def _fault(name: str, module: ModuleType, words: Sequence[str]) -> str:
         has_recipes = any(field.name == "recipe" for field in dataclasses.fields(module.Arguments))
         if has_recipes and unknown[0] == words[0]:  # without a recipe its options are unknown too
             known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(name, module, ["--help"]))
-            return f"{escaped(unknown[0])!r} is none of its recipes; {_nearest(unknown[0], known)}"
+            hint, accepted = _nearest(unknown[0], known), f"accepted: {', '.join(known)}"
+            hint = accepted if hint.startswith("accepted") else f"{hint} {accepted}"
+            return f"{escaped(unknown[0])!r} is none of its recipes; {hint}"
         return "; ".join(_with_nearest(word, name, module, words) for word in options or unknown[:1])
     missing = [found for section in sections if "Missing from " in section for found in _MISSING.findall(section)]
     if missing:

@@ -13,6 +13,7 @@ from dina_lrm.data.prompt_sets import check_prompts_file, names_a_file, read_pro
 from dina_lrm.data.sources.tables import FORMATS, scan_rows
 from dina_lrm.pictures.sources import shown
 from dina_lrm.rewards.score_pictures import Pictures, text_of
+from dina_lrm.screen import whole
 
 _ACCEPTED = "a text, a text file with one prompt a line, or a table with the columns image and prompt"
 
@@ -33,6 +34,8 @@ def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
     """
     if prompts is None or not prompts.strip():
         raise ValueError(f"{pictures.where}: no prompts given; accepted: {_ACCEPTED}")
+    if whole(prompts) != prompts:
+        raise ValueError(f"prompts {whole(prompts)}: holds bytes that are no UTF-8; accepted: text")
     if not names_a_file(prompts):
         return Matched([(prompts,)] * len(pictures.names))
     path = Path(prompts)
