@@ -28,10 +28,6 @@ from dina_lrm.cli.main import main
             "train: error: 'syntetic' is none of its recipes; did you mean synthetic or synthetic-lrm or "
             "synthetic-unet? accepted: synthetic, ",
         ),
-        (
-            "train syntetic --data x --out y",
-            "did you mean synthetic or synthetic-lrm or synthetic-unet? accepted: synth",
-        ),
         ("align refl sintetic --steps 3 --prompts p --out o", "align refl: error: 'sintetic' is none of its recipes"),
         ("compare a b c --prompt x", "compare: error: 'c': is one word too many"),
         ("compare a --prompt x", "compare: error: missing: The second image."),

@@ -31,11 +31,11 @@ def begin_json(path: Path | None, others: Iterable[str | Path] = ()) -> None:
     """
     if path is None:
         return
-    others = [Path(other) for other in others]
-    if any(_same(path, place) for other in others for place in (other, *map(other.with_name, _beside(other)))):
+    named = [Path(other) for other in others]
+    if any(_same(path, place) for other in named for place in (other, *map(other.with_name, _beside(other)))):
         raise UserError(f"--json {path}: the command works on that file; accepted: another name")
     check_file("--json", path)
-    if path.is_file() and not _replaceable(path, others):
+    if path.is_file() and not _replaceable(path, named):
         raise UserError(f"--json {path}: holds something else than a result; accepted: another name")
     if path.is_file() and _descriptor(path) is None:
         write_json(path, {"error": _NOT_ENDED})
