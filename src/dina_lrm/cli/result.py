@@ -31,7 +31,7 @@ def begin_json(path: Path | None, others: Iterable[str | Path] = ()) -> None:
     """
     if path is None:
         return
-    named = [Path(other) for other in others]
+    named = [Path(other) for other in others if other != ""]
     if any(_same(path, place) for other in named for place in (other, *map(other.with_name, _beside(other)))):
         raise UserError(f"--json {path}: the command works on that file; accepted: another name")
     check_file("--json", path)
@@ -42,13 +42,16 @@ def begin_json(path: Path | None, others: Iterable[str | Path] = ()) -> None:
 
 
 def keep_json(path: Path | None, result: Mapping[str, object], name: str, others: Iterable[str | Path] = ()) -> None:
-    """Write the result of the command `name`, which says whose it is, or its `error`.
+    """Write the result of the command `name`, or its `error`; in a folder of the command it says whose it is.
 
     Raises CommandFailed where the command has written a file of its own to that name meanwhile: that one stays.
     """
-    if path is not None and path.is_file() and not _replaceable(path, [Path(other) for other in others]):
+    named = [Path(other) for other in others if other != ""]
+    if path is not None and path.is_file() and not _replaceable(path, named):
         raise CommandFailed(f"--json {path}: the command has written that file itself; the result is not kept")
-    write_json(path, result if "error" in result else {_MADE_BY: f"dina-lrm {name}", **result})
+    if path is not None and "error" not in result and any(_within(path, other) for other in named):
+        result = {_MADE_BY: f"dina-lrm {name}", **result}
+    write_json(path, result)
 
 
 def write_json(path: Path | None, result: Mapping[str, object]) -> None:
@@ -93,7 +96,7 @@ def _value(text: str) -> object:
 
 def _within(path: Path, folder: Path) -> bool:
     try:
-        return folder.is_dir() and path.resolve().is_relative_to(folder.resolve())
+        return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError):
         return False
 
