@@ -8,6 +8,7 @@ import pytest
 import dina_lrm.cli
 from dina_lrm import __version__
 from dina_lrm.cli.main import COMMANDS, main
+from dina_lrm.runs.lock import held_name
 
 TOYS = {
     "toy": ("tests.cli.toy", "Do a toy's work."),
@@ -135,3 +136,25 @@ def test_where_the_folder_is_gone_the_error_says_so(tmp_path, monkeypatch, capsy
     (tmp_path / "gone").rmdir()
     assert toy("toy", "3") == 2
     assert "the folder where you are is there no more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "--prompts", "a", "--out", "out"],
+        ["sample", "curve", "--out", "out"],
+        ["evaluate", "sharpness", "--on", "c.jsonl", "--out", "out"],
+        ["calibrate", "synthetic", "--out", "out"],
+        ["convert", "model", "out"],
+        ["data", "filter", "c.jsonl", "--out", "out"],
+        ["ablate", "--out", "out"],
+        ["align", "study", "--out", "out"],
+        ["demo", "--out", "out"],
+    ],
+)
+def test_a_second_command_on_one_target_is_refused_at_once(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with held_name(Path("out")):
+        assert main(words) == 2
+    assert "another command is writing there" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from dina_lrm.runs.lock import BusyError, check_free, held_folder, one_writer
+from dina_lrm.runs.lock import BusyError, check_free, held_folder, held_name, one_writer
 
 HOLDS = """
 import sys
@@ -74,3 +74,18 @@ def test_where_folders_cannot_be_locked_a_file_beside_them_is(tmp_path, monkeypa
     with one_writer(run), pytest.raises(BusyError), one_writer(run):
         pass
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_name_is_held_whatever_comes_to_lie_there(tmp_path):
+    target = tmp_path / "new" / "out"
+    with held_name(target):
+        with pytest.raises(BusyError, match="another command is writing there"), held_name(target):
+            pass
+        with held_name(tmp_path / "new" / "other"):
+            pass
+    (tmp_path / "out").mkdir()
+    with held_name(tmp_path / "out"):
+        (tmp_path / "out").rmdir()
+        with pytest.raises(BusyError), held_name(tmp_path / "out"):
+            pass
+    assert os.listdir(tmp_path) == []

@@ -42,6 +42,10 @@ class Arguments(CommonArguments):
     workers: int | None = None
     """Models trained at a time, one thread each; by default one a core."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Train what is missing, then write the tables."""

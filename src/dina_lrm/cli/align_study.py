@@ -38,6 +38,10 @@ class Arguments(CommonArguments):
     workers: int | None = None
     """Runs at a time, one thread each; by default one a core."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Run what is missing, then write the page."""

@@ -42,6 +42,10 @@ class Arguments(CommonArguments):
     device: str | None = None
     """Where to compute; by default the first GPU, else the CPU."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Fit, show ECE before and after (each half of the prompts with the temperature of the other), write the copy."""

@@ -27,6 +27,10 @@ class CommonArguments:
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print errors only."""
 
+    def claims(self) -> Path | None:
+        """What no other command may write to while this one runs; None where it holds its place in a way of its own."""
+        return None
+
 
 class UserError(ValueError):
     """Bad input, exit code 2: the message says where, what was given and what is accepted."""

@@ -28,6 +28,10 @@ class Arguments(CommonArguments):
     backbone: str | None = None
     """Where the generator is, a folder or hub id, when it is not where the source says; the new folder remembers it."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.folder
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Read, check, write; the result describes the model."""

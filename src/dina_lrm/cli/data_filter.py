@@ -78,6 +78,10 @@ class Arguments(CommonArguments):
     pairs_per_prompt: int | None = None
     """At most so many pairs of one prompt, the first that come."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what the cheap filters keep where MPCF asks for it, filter, write, and say what was removed."""

@@ -38,6 +38,10 @@ class Arguments(CommonArguments):
     looked_at: int = DemoSettings.looked_at
     """Prompts that the generator is looked at with, before and after the alignment."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Run the demonstration and print its table."""

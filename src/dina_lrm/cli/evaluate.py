@@ -76,6 +76,10 @@ class Arguments(CommonArguments):
     device: str | None = None
     """Where to compute; by default the first GPU, else the CPU."""
 
+    def claims(self) -> Path | None:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Evaluate every judge on every set, print the table, write the report."""

@@ -10,6 +10,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from dina_lrm.cli.notices import notices
 from dina_lrm.cli.numbers import check_numbers
 from dina_lrm.cli.result import begin_json, keep_json, write_json
 from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
+from dina_lrm.runs.lock import held_name
 from dina_lrm.screen import escaped, held_back, say
 
 if TYPE_CHECKING:
@@ -153,7 +155,8 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
     with held_back():
         try:
             check_numbers(arguments)
-            with notices(name, arguments.quiet):
+            claimed = arguments.claims()
+            with notices(name, arguments.quiet), held_name(claimed) if claimed is not None else nullcontext():
                 result = module.run(arguments)
             keep_json(arguments.json, result, name, _places(arguments))
         except BaseException as error:

@@ -107,6 +107,10 @@ class Arguments(CommonArguments):
     device: str | None = None
     """Where to compute; by default a GPU where there is one."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""

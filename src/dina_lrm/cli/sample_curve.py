@@ -44,6 +44,10 @@ class Arguments(CommonArguments):
     batch_size: int = 64
     """Images in the networks at once."""
 
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Draw what is missing, then write what was found."""

@@ -7,6 +7,7 @@ table by a hidden file beside it, which goes with the lock.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,31 @@ def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
         if place != target:
             with suppress(OSError):  # while it is held, so that nobody can hold a file without a name
                 place.unlink()
+        os.close(descriptor)
+
+
+@contextmanager
+def held_name(target: Path) -> Iterator[None]:
+    """Hold the name `target` for this process alone, whatever lies there or comes to lie there meanwhile.
+
+    The lock is a hidden file in the nearest folder above that exists; where none can be made, nothing is held, and
+    writing to `target` will say why. Raises BusyError where another process holds the name.
+    """
+    target = target.expanduser().resolve()
+    nearest = next(place for place in target.parents if place.is_dir())
+    place = nearest / f".dina-lrm.{hashlib.sha256(os.fsencode(target)).hexdigest()[:12]}.lock"
+    try:
+        descriptor = _locked(place, is_folder=False)
+    except OSError:
+        yield
+        return
+    if descriptor is None:
+        raise BusyError(f"{target}: another command is writing there; wait for it to end, or give another name")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            place.unlink()
         os.close(descriptor)
 
 
