@@ -103,7 +103,8 @@ class _Worker:
 
     def stop(self) -> None:
         self._process.kill()
-        self._process.wait()
+        with self._process:  # closes its pipes, and waits
+            pass
 
 
 def table(ended: Sequence[Ended]) -> str:

@@ -40,7 +40,7 @@ def test_each_series_has_a_panel_and_each_run_its_mean_and_interval():
     figure = alignment_curves(RUNS, theme=LIGHT)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles[:3] == ["Proxy: what is optimised", "Golden reward: held out", "True utility"]
-    assert set(titles[3:]) == {"Grid energy", "Diversity", "Sharpness", "Colour entropy, bits"}
+    assert set(titles[3:]) == {"Grid energy", "Diversity", "Edge strength", "Colour entropy, bits"}
     values = np.stack([history.proxy.values for history in RUNS["no regulariser"]])
     (line,) = (line for line in figure.axes[0].lines if line.get_label() == "no regulariser")
     np.testing.assert_allclose(line.get_ydata(), values.mean(axis=0))

@@ -88,8 +88,8 @@ def test_a_misspelled_column_does_not_become_the_prompt(table):
             r"line 2: no image; give its path in a column 'image' \(columns: picture, prompt\)",
         ),
         ("image,prompt\na.png\n", "line 2: 1 cells, but the header names 2"),
-        ("picture,prompt\n", "holds no images"),
-        ("image,prompt\n", "holds no images"),
+        ("picture,prompt\n", "holds no rows; accepted: a table with a column image"),
+        ("image,prompt\n", "holds no rows; accepted: a table with a column image"),
     ],
 )
 def test_rows_at_fault_are_named(tmp_path, text, message):

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
 from dina_lrm.alignment.pruning import Cut, Pruning, StepReading
-from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
+from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS, mean_interval
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 
@@ -193,4 +193,6 @@ def _to(mean: float, end: float | None) -> float:
 
 
 def _said(found: Measured) -> str:
-    return f"{found.mean:+.3f} {interval_text(found.low, found.high)}"
+    if found.low is None or found.high is None:
+        return f"{found.mean:+.3f} ({NEEDS_PROMPTS})"
+    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
