@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+MARKER = ".dina-lrm.json"
 Mode = Literal["before", "emptied", "half"]
 MODES: tuple[Mode, ...] = ("before", "emptied", "half")
 TRAIN = "train synthetic --batch-size 4 --steps 4 --quiet --log.log-every 1 --log.checkpoint-every 2 --log.trackers"
@@ -186,6 +187,8 @@ def _result_in(path: Path) -> bytes:
         values = [json.loads(text) for text in (content.splitlines() if path.suffix == ".jsonl" else [content])]
     except ValueError:
         return content  # torn: it will differ
+    if path.name == MARKER:  # its hashes are of files with times in them, which are compared themselves
+        values = [{"kind": each["kind"], "files": sorted(each["files"])} for each in values]
     return json.dumps(_without_measured(values)).encode()
 
 
