@@ -189,6 +189,8 @@ def _result_in(path: Path) -> bytes:
         return content  # torn: it will differ
     if path.name == MARKER:  # its hashes are of files with times in them, which are compared themselves
         values = [{"kind": each["kind"], "files": sorted(each["files"])} for each in values]
+    if path.parent.name == "parts":  # its hash is of a result with seconds in it, which is compared itself
+        values = [{key: value for key, value in each.items() if key != "sha256"} for each in values]
     return json.dumps(_without_measured(values)).encode()
 
 
