@@ -156,5 +156,5 @@ def test_a_second_command_on_one_target_is_refused_at_once(words, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with held_name(Path("out")):
         assert main(words) == 2
-    assert "another command is writing there" in capsys.readouterr().err
+    assert "another process is writing there" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dina_lrm.cli.main import main
-from dina_lrm.runs.lock import one_writer
+from dina_lrm.runs.lock import held_name
 
 
 def generate(*words):
@@ -24,7 +24,7 @@ def test_the_folder_appears_when_it_is_complete_and_is_not_written_twice(tmp_pat
     assert (tmp_path / "out" / row["image_a"]).is_file()
     assert generate("--prompts", 1, "--out", tmp_path / "out") == 2
     assert "exists and is not empty" in capsys.readouterr().err
-    with one_writer(tmp_path / "other"):
+    with held_name(tmp_path / "other"):
         assert generate("--prompts", 1, "--out", tmp_path / "other") == 2
     assert "another process is writing there" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

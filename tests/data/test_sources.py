@@ -53,6 +53,14 @@ def test_paths_are_relative_to_the_file_and_move_with_it(tmp_path, pairs):
     assert next(read_comparisons(new)).image_a == tmp_path / "moved" / "images" / "0.png"
 
 
+@pytest.mark.parametrize("name", ["nowhere", "pairs.jsonl"])
+def test_a_folder_of_images_that_is_none_is_refused_at_once(tmp_path, pairs, name):
+    path = tmp_path / "pairs.jsonl"
+    write_comparisons(path, pairs)
+    with pytest.raises(ValueError, match=rf"images: is (not there|no folder), .*{name}; accepted: the folder"):
+        next(read_comparisons(path, images=tmp_path / name))
+
+
 def test_a_path_outside_the_folder_is_written_absolute(tmp_path):
     outside = Comparison("p", tmp_path / "a.png", tmp_path / "b.png", 0.0)
     write_comparisons(tmp_path / "below" / "pairs.csv", [outside])

@@ -79,7 +79,7 @@ def test_where_folders_cannot_be_locked_a_file_beside_them_is(tmp_path, monkeypa
 def test_a_name_is_held_whatever_comes_to_lie_there(tmp_path):
     target = tmp_path / "new" / "out"
     with held_name(target):
-        with pytest.raises(BusyError, match="another command is writing there"), held_name(target):
+        with pytest.raises(BusyError, match="another process is writing there"), held_name(target):
             pass
         with held_name(tmp_path / "new" / "other"):
             pass

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dina_lrm.cli.common import UserError
-from dina_lrm.runs.files import temporary_name
+from dina_lrm.runs.files import clear_dead, temporary_name
 
 
 def check_folder(option: str, folder: Path) -> None:
@@ -57,6 +57,7 @@ def _nearest(option: str, path: Path) -> Path:
 
 def _try_to_write(option: str, path: Path, folder: Path) -> None:
     """Make a small file in a new folder there, and remove both: permissions do not tell of root, nor of a full disk."""
+    clear_dead(folder)
     tried = temporary_name(folder / secrets.token_hex(6))
     try:
         tried.mkdir()

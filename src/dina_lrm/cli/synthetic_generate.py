@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.files import folder_replaced_when_complete
-from dina_lrm.runs.lock import one_writer
 from dina_lrm.runs.ranges import COUNT, SEED, UNIT, Range, check_ranges, ranged
 from dina_lrm.runs.settings import Applies, check_applies
 
@@ -53,6 +52,10 @@ class Arguments(CommonArguments):
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    def claims(self) -> Path:
+        """Where the comparisons go."""
+        return self.out
+
 
 _TRAINING: Final = ("train", "on_policy")
 _RULES: Final = (
@@ -69,14 +72,13 @@ def run(arguments: Arguments) -> dict[str, object]:
     defaults = {field.name: field.default for field in fields(Arguments)}
     check_applies(arguments, [name for name in defaults if getattr(arguments, name) != defaults[name]], _RULES)
     check_folder("--out", arguments.out)
-    with one_writer(arguments.out):
-        if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
-            raise UserError(f"{arguments.out}: exists and is not empty; give the name of a new folder")
-        if arguments.out.exists() and arguments.out.samefile("."):
-            raise UserError(f"{arguments.out}: is where you are; give the name of a new folder")
-        # It has its name once it is complete: after a kill, the same command starts again
-        with folder_replaced_when_complete(arguments.out) as folder:
-            return _redraw(arguments, folder) if arguments.redraw else _generate(arguments, folder)
+    if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
+        raise UserError(f"{arguments.out}: exists and is not empty; give the name of a new folder")
+    if arguments.out.exists() and arguments.out.samefile("."):
+        raise UserError(f"{arguments.out}: is where you are; give the name of a new folder")
+    # It has its name once it is complete: after a kill, the same command starts again
+    with folder_replaced_when_complete(arguments.out) as folder:
+        return _redraw(arguments, folder) if arguments.redraw else _generate(arguments, folder)
 
 
 def _generate(arguments: Arguments, folder: Path) -> dict[str, object]:

@@ -36,7 +36,7 @@ def replaced_when_complete(path: Path) -> Iterator[Path]:
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: is no regular file; accepted: a new name, or a file that may be replaced")
-    _clear_dead(path.parent)
+    clear_dead(path.parent)
     temporary = temporary_name(path, path.suffix if len(path.suffix) <= 16 else "")
     temporary.touch()  # so that its mode is what the umask says, whatever a library would choose
     mode = stat.S_IMODE(temporary.stat().st_mode)
@@ -60,7 +60,7 @@ def folder_replaced_when_complete(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(folder)
-    _clear_dead(folder.parent)
+    clear_dead(folder.parent)
     temporary, aside = temporary_name(folder), _aside(folder)
     temporary.mkdir()
     try:
@@ -125,6 +125,11 @@ def clear_litter(folder: Path) -> None:
     _clear(folder, lambda writer, machine: (writer, machine) != (os.getpid(), _machine()))
 
 
+def clear_dead(folder: Path) -> None:
+    """Remove what writers of this machine that are no more left in `folder`, not below it; others may write there."""
+    _clear(folder, lambda writer, machine: machine == _machine() and not _alive(writer))
+
+
 def by_umask(folder: Path) -> None:
     """Give every file below a folder the mode that the umask asks for: some libraries write for their owner alone."""
     probe = temporary_name(folder / "mode")
@@ -175,10 +180,6 @@ def _aside(folder: Path) -> Path:
 def _hash(path: Path) -> str:
     """In place of the name, which may be too long to be lengthened."""
     return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
-
-
-def _clear_dead(folder: Path) -> None:
-    _clear(folder, lambda writer, machine: machine == _machine() and not _alive(writer))
 
 
 def _clear(folder: Path, is_litter: Callable[[int, str], bool]) -> None:

@@ -71,15 +71,8 @@ def one_writer(target: Path, waits_for: str = "it to end") -> Iterator[None]:
         if place == beside or error.errno not in _NOT_THERE:
             raise
         place, descriptor = beside, _locked(beside, is_folder=False)
-    if descriptor is None:
-        raise BusyError(f"{target}: another process is writing there; wait for {waits_for}, or give another name")
-    try:
+    with _held(descriptor, None if place == target else place, target, waits_for):
         yield
-    finally:
-        if place != target:
-            with suppress(OSError):  # while it is held, so that nobody can hold a file without a name
-                place.unlink()
-        os.close(descriptor)
 
 
 @contextmanager
@@ -97,13 +90,21 @@ def held_name(target: Path) -> Iterator[None]:
     except OSError:
         yield
         return
+    with _held(descriptor, place, target, "it to end"):
+        yield
+
+
+@contextmanager
+def _held(descriptor: int | None, beside: Path | None, target: Path, waits_for: str) -> Iterator[None]:
+    """Hold what `_locked` gave until the block ends; the file `beside` the target that is locked goes with it."""
     if descriptor is None:
-        raise BusyError(f"{target}: another command is writing there; wait for it to end, or give another name")
+        raise BusyError(f"{target}: another process is writing there; wait for {waits_for}, or give another name")
     try:
         yield
     finally:
-        with suppress(OSError):
-            place.unlink()
+        if beside is not None:
+            with suppress(OSError):  # while it is held, so that nobody can hold a file without a name
+                beside.unlink()
         os.close(descriptor)
 
 

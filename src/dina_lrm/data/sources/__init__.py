@@ -147,8 +147,11 @@ def read_options(
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
 ) -> ReadOptions:
-    """The options of reading `path`."""
+    """The options of reading `path`. ValueError for `images` that are no folder: no picture would be found."""
     root = Path() if path is None else Path(path)
+    if images is not None and not Path(images).is_dir():
+        found = "is no folder" if Path(images).exists() else "is not there"
+        raise ValueError(f"images: {found}, {images}; accepted: the folder that paths of images are relative to")
     return ReadOptions(root, None if images is None else Path(images), seed, tuple(ignore_columns), columns)
 
 
