@@ -57,7 +57,7 @@ def filtered(folder: Path, name: str) -> str | None:
 
 
 def _identity(row: dict[str, object]) -> tuple[str, str, float | None]:
-    return str(row.get("prompt")), Path(str(row.get("image_a"))).name, _number(row.get("preference"))
+    return str(row.get("prompt")), Path(str(row.get("image_a") or "")).name, _number(row.get("preference"))
 
 
 def measured(folder: Path, name: str) -> str | None:
