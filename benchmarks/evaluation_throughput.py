@@ -19,7 +19,7 @@ from benchmarks.measuring import peak_memory, speed_up, timed_in_turn
 from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import synthetic_sets
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5)
 BATCH = 64

@@ -18,9 +18,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import Job, speed_up, timed_in_turn
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.in_pass import InPass
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.generators.generator import Generator
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.sampling.in_pass import InPass
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 

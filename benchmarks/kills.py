@@ -276,7 +276,7 @@ def make_materials(folder: Path) -> None:
             raise RuntimeError(f"{words}: {_last(folder / 'log.txt')}")
 
     def save() -> int:
-        from dina_lrm.model import LatentRewardModel
+        from dina_lrm.reward_model.model import LatentRewardModel
 
         LatentRewardModel.from_pretrained("synthetic").save_pretrained("model")
         return 0

@@ -33,7 +33,7 @@ from torch import Tensor
 from benchmarks.measuring import Memory, Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.locate import BUNDLED
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 HEADLINE_BATCH = 4
 PLAIN_BATCHES = (1, HEADLINE_BATCH, 16)

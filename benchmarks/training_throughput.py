@@ -33,10 +33,10 @@ from torch import Tensor
 from benchmarks.measuring import cpu_saving, speed_up, timed_in_turn
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.locate import BUNDLED
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.preference.loss import fidelity_loss
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import encoding_backbone
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.comparisons import sample_comparisons, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import compute_dtype, preference_objective, reward_model_config

@@ -25,7 +25,7 @@ from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.synthetic import synthetic_sets
 from dina_lrm.evaluation.temperature import model_temperature
 from dina_lrm.locate import BUNDLED
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.draws import Draw, Flaw, draw_mismatch, render_draws
 from dina_lrm.synthetic.scene import realise, sample_prompt, seen
 from dina_lrm.synthetic.sets import VALIDATION

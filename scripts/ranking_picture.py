@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.reports.run_plots import image_strips
 from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.reward_model.model import LatentRewardModel
 
 ROWS = 4
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "ranking.png"

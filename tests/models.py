@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dina_lrm.backbones.base import BackboneConfig, Conditioning, LoraSettings
 from dina_lrm.heads import QFormerConfig
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.model import LatentRewardModel
 
 SHAPE = (16, 8, 8)
 """Of a latent of a 32 x 32 image."""

@@ -10,7 +10,7 @@ import torch
 from benchmarks import in_pass_reward, judges
 from benchmarks.measuring import Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from benchmarks.scoring_throughput import Workload, measure, our_scores, plain_scores
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import some_images, tiny_reward_model
 
 
@@ -67,7 +67,9 @@ def test_a_score_in_the_generators_pass_is_the_same_and_costs_less() -> None:
     assert 0 < found["in_pass_share"] < found["separate_share"] / 2
 
 
-@pytest.mark.filterwarnings("ignore::dina_lrm.scoring.PromptTruncatedWarning", "ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore::dina_lrm.reward_model.inputs.PromptTruncatedWarning", "ignore:.*:DeprecationWarning"
+)
 @pytest.mark.parametrize("name", ["imagereward", "hpsv2"])
 def test_judges_are_as_published_on_awkward_pictures_and_prompts_and_a_plausible_reading_is_not(name: str) -> None:
     found = judges.measure(name, judges.SIZES[1:6])

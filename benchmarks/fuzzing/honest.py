@@ -84,7 +84,7 @@ def scored(folder: Path, name: str) -> str | None:
             pixels = image.convert("RGB")
     except Exception as error:
         return f"Pillow cannot read {name} ({error}), and it has a score"
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
 
     plain = folder / "plain.png"
     pixels.save(plain)

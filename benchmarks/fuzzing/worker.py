@@ -39,7 +39,7 @@ def serve(bed: Path) -> None:
 
 
 def _warm_up() -> None:
-    import dina_lrm.model  # noqa: F401 - the first input should not wait for it
+    import dina_lrm.reward_model.model  # noqa: F401 - the first input should not wait for it
 
 
 def run_one(bed: Path, place: Path, kind: str, number: int, seed: int) -> Ended:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.diffusers_hooks import RewardTrace, reward_loss
+    from dina_lrm.alignment.algorithms.reward_loss import reward_loss
     from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
     from dina_lrm.backbones.registry import load_backbone
     from dina_lrm.data.cache import EncodedComparisons
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from dina_lrm.evaluation.evaluate import evaluate
     from dina_lrm.evaluation.results import EvaluationResult
     from dina_lrm.heads import Head, PooledConfig, PooledHead, QFormerConfig, QFormerHead
-    from dina_lrm.level_scores import LevelScores
-    from dina_lrm.model import LatentRewardModel
     from dina_lrm.precision import preferred_dtype
     from dina_lrm.preference import (
         BradleyTerry,
@@ -38,13 +36,16 @@ if TYPE_CHECKING:
         nll_loss,
         preference_preset,
     )
-    from dina_lrm.reward_config import RewardModelConfig
-    from dina_lrm.scoring import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
+    from dina_lrm.reward_model.config import RewardModelConfig
+    from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
+    from dina_lrm.reward_model.level_scores import LevelScores
+    from dina_lrm.reward_model.model import LatentRewardModel
+    from dina_lrm.sampling.diffusers_hooks import RewardTrace
     from dina_lrm.training.config import TrainConfig
     from dina_lrm.training.trainer import TrainResult, train
 
 _NAMES = {
-    "dina_lrm.alignment.diffusers_hooks": ("RewardTrace", "reward_loss"),
+    "dina_lrm.sampling.diffusers_hooks": ("RewardTrace", "reward_loss"),
     "dina_lrm.backbones.base": ("Backbone", "BackboneConfig", "Conditioning", "Features", "LoraSettings"),
     "dina_lrm.backbones.registry": ("load_backbone",),
     "dina_lrm.data.cache": ("EncodedComparisons",),
@@ -61,8 +62,8 @@ _NAMES = {
     "dina_lrm.evaluation.evaluate": ("evaluate",),
     "dina_lrm.evaluation.results": ("EvaluationResult",),
     "dina_lrm.heads": ("Head", "PooledConfig", "PooledHead", "QFormerConfig", "QFormerHead"),
-    "dina_lrm.level_scores": ("LevelScores",),
-    "dina_lrm.model": ("LatentRewardModel",),
+    "dina_lrm.reward_model.level_scores": ("LevelScores",),
+    "dina_lrm.reward_model.model": ("LatentRewardModel",),
     "dina_lrm.precision": ("preferred_dtype",),
     "dina_lrm.preference": (
         "BradleyTerry",
@@ -73,8 +74,8 @@ _NAMES = {
         "nll_loss",
         "preference_preset",
     ),
-    "dina_lrm.reward_config": ("RewardModelConfig",),
-    "dina_lrm.scoring": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
+    "dina_lrm.reward_model.config": ("RewardModelConfig",),
+    "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.training.config": ("TrainConfig",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
 }

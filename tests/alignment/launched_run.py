@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from dina_lrm.alignment.processes import Processes
+from dina_lrm.runs.processes import Processes
 from tests.alignment.runs import CONFIGS, GRPO, a_run
 
 

@@ -5,23 +5,17 @@ from dataclasses import replace
 
 import torch
 
-from dina_lrm.alignment.config import (
-    DpoConfig,
-    DpoSettings,
-    GeneratorSettings,
-    GrpoConfig,
-    GrpoSettings,
-    LookSettings,
-    LpoConfig,
-    LpoSettings,
-    ReflConfig,
-    ReflSettings,
-    RewardTerm,
-)
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.processes import Processes
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
+from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.alignment.trainer import ALGORITHMS, AlignmentRun
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.settings import GeneratorSettings
+from dina_lrm.runs.processes import Processes
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.world import bundled_pipeline
 
 PROMPTS = ["a small red ring on white", "two large blue bars on black", "a large green square on grey"]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
-from dina_lrm.recipes.generators import loaded_generator
+from dina_lrm.generators.load import loaded_generator
+from dina_lrm.generators.settings import GeneratorSettings
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import CONFIGS, GRPO, LPO, PROMPTS, REFL, an_algorithm, variance_preserving
 
 NAMES = ("synthetic", "synthetic-unet", "synthetic-uncurated")

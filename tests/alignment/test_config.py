@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dina_lrm.alignment.config import LEAST_LOOKS, GrpoSettings, LookSettings, RewardTerm
-from dina_lrm.alignment.trend import LEAST_POINTS
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoSettings
+from dina_lrm.alignment.monitor.settings import LEAST_LOOKS, LookSettings
+from dina_lrm.alignment.monitor.trend import LEAST_POINTS
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import GRPO, REFL
 
 NAN, INF = float("nan"), float("inf")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.generators.load import loaded_generator
 from dina_lrm.heads import QFormerConfig
 from dina_lrm.locate import locate_generator
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.recipes.generators import loaded_generator
-from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import CONFIGS, variance_preserving
 from tests.backbones.families import ONE_OF_EACH, SETTINGS

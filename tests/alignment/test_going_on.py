@@ -11,14 +11,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.alignment.contents import contents
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.records import read_records
+from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.locate import BUNDLED
 from dina_lrm.runs.lock import BusyError, one_writer
 from dina_lrm.runs.stopping import stop_on_signals
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import PROMPTS, REFL, a_generator, a_run
 
 

@@ -12,16 +12,17 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dina_lrm.alignment.config import LookSettings, RewardTerm
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.monitor import MissingScoresWarning
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.records import read_records
+from dina_lrm.alignment.monitor.monitor import MissingScoresWarning
+from dina_lrm.alignment.monitor.records import read_records
+from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.alignment.trainer import AlignmentRun
+from dina_lrm.generators.generator import Generator
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.cnn import CnnReward
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.launched_run import two_updates

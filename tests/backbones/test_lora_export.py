@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dina_lrm.alignment.generator import Generator
 from dina_lrm.backbones.lora_export import _READ, check_export, write_export
 from dina_lrm.backbones.lora_file import read_lora
 from dina_lrm.backbones.registry import FAMILIES
+from dina_lrm.generators.generator import Generator
 from tests.tiny import tiny_sd3_pipeline
 from tests.tiny.flux import tiny_flux_pipeline
 from tests.tiny.qwen_image import tiny_qwen_pipeline

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.alignment.config import RewardTerm
-from dina_lrm.alignment.generator import ADAPTER, Generator, NotFiniteError
-from dina_lrm.alignment.objective import Objective
 from dina_lrm.backbones.lora_file import find_lora, read_lora
 from dina_lrm.backbones.lora_names import ModuleNames, kohya_name
+from dina_lrm.generators.generator import ADAPTER, Generator, NotFiniteError
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.tiny import tiny_sd3_pipeline
 from tests.tiny.flux import tiny_flux_pipeline
 from tests.tiny_unets import tiny_sd_pipeline, tiny_sdxl_pipeline

@@ -7,8 +7,8 @@ import torch
 from diffusers.training_utils import EMAModel
 from peft import LoraConfig
 
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.generators.generator import Generator
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.world import bundled_pipeline
 
 CHANGED = (

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from dina_lrm.alignment.config import RewardTerm
 from dina_lrm.cli.align import AlignArguments, _prompts, reward_term
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import REFL
 
 RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, "dpo": DPO_RECIPES}

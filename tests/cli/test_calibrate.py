@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dina_lrm.cli.main import main
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 pytestmark = pytest.mark.slow
 

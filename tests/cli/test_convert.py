@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dina_lrm.cli.main import main
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import some_latents, tiny_reward_model
 
 

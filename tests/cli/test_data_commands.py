@@ -14,7 +14,7 @@ from dina_lrm.cli.main import main
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.json_files import read_json_lines
 from tests.models import tiny_reward_model
 

@@ -11,7 +11,7 @@ from dina_lrm.cli.main import main
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import tiny_reward_model
 from tests.reports.page import Page
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.alignment.config import GeneratorSettings, RewardTerm
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.samples import PicturePlan, StoredSamples, draw_samples
-from dina_lrm.alignment.tuned import WEIGHTS
 from dina_lrm.cli.main import main
 from dina_lrm.evaluation.generators import GeneratorComparison
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.samples import PicturePlan, StoredSamples, draw_samples
+from dina_lrm.generators.settings import GeneratorSettings
+from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.tuned import WEIGHTS
 from dina_lrm.synthetic.world import bundled_pipeline
 from dina_lrm.typed import to_plain
 from tests.reports.page import Page

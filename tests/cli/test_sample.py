@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dina_lrm.alignment.generator import Generator
 from dina_lrm.cli.main import main
+from dina_lrm.generators.generator import Generator
 from dina_lrm.synthetic.world import bundled_pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")

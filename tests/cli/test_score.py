@@ -66,6 +66,6 @@ def test_a_generator_in_the_place_of_another_is_no_resumption(folder, tmp_path, 
     ],
 )
 def test_what_cannot_work_is_refused_before_the_model_is_loaded(folder, words, told, monkeypatch):
-    monkeypatch.setattr("dina_lrm.model.LatentRewardModel.from_pretrained", None)
+    monkeypatch.setattr("dina_lrm.reward_model.model.LatentRewardModel.from_pretrained", None)
     code, result = score(*words)
     assert code == 2 and told in result["error"]

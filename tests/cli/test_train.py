@@ -15,9 +15,9 @@ from dina_lrm.cli.main import main
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.run_metrics import read_lines
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.lock import one_writer
+from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
 from tests.training.tiny_runs import tiny_comparisons, tiny_config

@@ -15,7 +15,7 @@ from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.scoring import readings_of, score_comparisons
 from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import some_conditioning, some_latents, tiny_reward_model
 
 LATENTS, CONDITIONING = some_latents(9), some_conditioning(3)

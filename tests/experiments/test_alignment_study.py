@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dina_lrm.alignment.records import Record, Summary
+from dina_lrm.alignment.monitor.records import Record, Summary
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.alignment_alarms import best_look, heard, rolled_back
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells

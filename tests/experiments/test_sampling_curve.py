@@ -5,13 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from dina_lrm.alignment.best_of_n import best_of_n
-from dina_lrm.alignment.config import RewardTerm
-from dina_lrm.alignment.evaluations import UnitFlops
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.pruning import Cut, Pruning
-from dina_lrm.alignment.selection import SamplingPlan
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.sampling_curve import (
     PLAIN,
@@ -23,6 +16,13 @@ from dina_lrm.experiments.sampling_curve import (
     joined,
 )
 from dina_lrm.experiments.sampling_pools import Pool, draw_pool, replay
+from dina_lrm.generators.generator import Generator
+from dina_lrm.sampling.best_of_n import best_of_n
+from dina_lrm.sampling.ledger import UnitFlops
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.pruning import Cut, Pruning
+from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.synthetic.world import bundled_pipeline
 from dina_lrm.typed import from_plain
 from tests.documents import ROOT

@@ -10,9 +10,9 @@ from dina_lrm.backbones.base import BackboneConfig, Features, LoraSettings
 from dina_lrm.heads import HeadTokens, PooledConfig, PooledHead, QFormerConfig, QFormerHead
 from dina_lrm.heads.grids import on_one_grid
 from dina_lrm.heads.reading import read_features
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.preference.likelihood import BradleyTerry
-from dina_lrm.reward_config import RewardModelConfig
+from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.model import LatentRewardModel
 from tests.tiny import tiny_sd3_pipeline
 from tests.tiny_unets import saved, tiny_sd_pipeline, tiny_sdxl_pipeline
 

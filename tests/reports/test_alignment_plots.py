@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dina_lrm.alignment.alarm import AlarmSettings, History, Series, alarms
+from dina_lrm.alignment.monitor.alarm import AlarmSettings, History, Series, alarms
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.html import render_report
 from dina_lrm.reports.theme import ADAPTIVE, LIGHT, adaptive_svg

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dina_lrm.reports.run import flat, write_run_report
-from dina_lrm.run_metrics import read_lines
+from dina_lrm.runs.metrics import read_lines
 from tests.reports.page import Page
 from tests.reports.simulated import simulated_result
 

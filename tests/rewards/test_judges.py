@@ -5,11 +5,11 @@ import pytest
 import torch
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
+from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.heuristics import Colourfulness, HighFrequency, JpegSize, Sharpness
 from dina_lrm.rewards.vlm import VlmJudge, read_score
-from dina_lrm.scoring import PromptTruncatedWarning
 from tests.models import some_images
 from tests.rewards.functions import sometimes, too_few
 from tests.rewards.tiny_judges import save_tiny_clip, save_tiny_vlm

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load
 
 from dina_lrm import LatentRewardModel
-from dina_lrm.alignment.config import RewardTerm
-from dina_lrm.alignment.objective import Objective
 from dina_lrm.alignment.run_folder import RunFolder
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.cli.result import plain
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.bounded_http import without_password, without_passwords
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import GRPO, PROMPTS, a_generator, updated
 
 

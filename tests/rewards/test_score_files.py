@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from dina_lrm.images import png_bytes
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.score_files import score_files, weights_hash
 from dina_lrm.rewards.score_formats import FORMATS, read_parquet
 from dina_lrm.rewards.score_rows import ScoreRow

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from dina_lrm.alignment.config import DpoConfig, GrpoConfig, LpoConfig, ReflConfig, RewardTerm
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, UNIT, check_ranges, ranged
 from dina_lrm.runs.settings import Applies, changed_settings, check_applies, nearest
+from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.pretraining.config import PretrainConfig, UncuratedConfig
 from dina_lrm.training.config import TrainConfig
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.config import ObjectiveSettings, TeacherSettings
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.dry_run import dry_run

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dina_lrm.run_metrics import read_lines
+from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.trainer import train
 from tests.training.launched_run import launched_config
 from tests.training.tiny_runs import tiny_comparisons

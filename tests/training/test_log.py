@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from dina_lrm.run_metrics import MetricsFile, read_lines
+from dina_lrm.runs.metrics import MetricsFile, read_lines
 from dina_lrm.training.log import RunningMeans, StepBar
 
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.run_metrics import read_lines
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import (
     AdaptationSettings,

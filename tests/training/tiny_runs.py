@@ -9,7 +9,7 @@ import torch
 
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.run_metrics import read_lines
+from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from dina_lrm.alignment.generator import Generator
+from dina_lrm.generators.generator import Generator
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.contents import content_of_reward, hash_of, parts_of_tensors
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-from dina_lrm.alignment.algorithm import Outcome
+from dina_lrm.alignment.algorithms.algorithm import Outcome
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.alignment.looks import Look
-from dina_lrm.run_metrics import MetricsFile
-from dina_lrm.run_trackers import RunTrackers
+from dina_lrm.alignment.monitor.looks import Look
+from dina_lrm.runs.metrics import MetricsFile
+from dina_lrm.runs.trackers import RunTrackers
 
 
 @final

@@ -17,22 +17,23 @@ from typing import Any, Final
 
 import torch
 
-from dina_lrm.alignment.algorithm import Algorithm, Outcome
-from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig
+from dina_lrm.alignment.algorithms.algorithm import Algorithm, Outcome
+from dina_lrm.alignment.algorithms.dpo import Dpo
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.flow_grpo import FlowGrpo
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo import Lpo
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl import Refl
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.contents import contents
-from dina_lrm.alignment.distilled import DistilledWarning, distillation_faults
-from dina_lrm.alignment.dpo import Dpo
-from dina_lrm.alignment.flow_grpo import FlowGrpo
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.looks import Look, Looks
-from dina_lrm.alignment.lpo import Lpo
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.processes import Processes
-from dina_lrm.alignment.refl import Refl
+from dina_lrm.alignment.monitor.looks import Look, Looks
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.alignment.run_numbers import RunNumbers
-from dina_lrm.moving_average import MovingAverage
-from dina_lrm.run_checkpoints import (
+from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
+from dina_lrm.generators.generator import Generator
+from dina_lrm.runs.checkpoints import (
     Checkpoint,
     learning_state,
     newest_checkpoint,
@@ -43,7 +44,10 @@ from dina_lrm.run_checkpoints import (
 )
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.processes import Processes
 from dina_lrm.runs.stopping import StopRequest
+from dina_lrm.sampling.objective import Objective
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import tyro
 
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.applies import check_asked
-from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig, RewardTerm
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.cli.align_dry_run import Clock, expected_cost
 from dina_lrm.cli.common import (
     CommandFailed,
@@ -27,13 +31,14 @@ from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
+from dina_lrm.sampling.reward_term import RewardTerm
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.generator import Generator
-    from dina_lrm.alignment.looks import Look
-    from dina_lrm.alignment.processes import Processes
+    from dina_lrm.alignment.monitor.looks import Look
     from dina_lrm.backbones.lora_export import Layout
     from dina_lrm.data.held_out import HeldOut
+    from dina_lrm.generators.generator import Generator
+    from dina_lrm.runs.processes import Processes
 
 SYNTHETIC_PROMPTS = 2_000
 """How many prompts of the synthetic world a run draws from."""
@@ -96,7 +101,7 @@ def align(config: AlignConfig, arguments: AlignArguments) -> dict[str, object]:
     check_asked(config, {name: make() for name, make in RECIPES[type(config)].items()})
     check_rewards(term.name for term in config.rewards)
     held = _prompts(arguments, config)
-    from dina_lrm.alignment.processes import Processes
+    from dina_lrm.runs.processes import Processes
 
     device = chosen_device(arguments.device)
     processes, clock = Processes(cpu=device == "cpu"), Clock()
@@ -136,7 +141,7 @@ def _run(
 ) -> dict[str, object]:
     from dina_lrm.alignment.trainer import AlignmentRun
     from dina_lrm.backbones.lora_export import check_export
-    from dina_lrm.recipes.generators import loaded_generator
+    from dina_lrm.generators.load import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
     from dina_lrm.runs.stopping import stop_on_signals
 
@@ -203,8 +208,8 @@ def _run(
 
 
 def _exported(layout: Layout, out: Path, generator: Generator) -> Path:
-    from dina_lrm.alignment.tuned import WEIGHTS
     from dina_lrm.backbones.lora_export import write_export
+    from dina_lrm.sampling.tuned import WEIGHTS
 
     file = out / f"lora-{layout}.safetensors"
     write_export(out / "lora" / WEIGHTS, file, layout, generator.backbone, generator.pipeline)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from dina_lrm.alignment.config import LpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.cli.align import AlignArguments, align, recipe_choice
 from dina_lrm.recipes.alignment import LPO_RECIPES
 

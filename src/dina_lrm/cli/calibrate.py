@@ -53,11 +53,11 @@ def run(arguments: Arguments) -> dict[str, object]:
     sets = named_sets(arguments.on, None, arguments.source)
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")
-    from dina_lrm import checkpoint
     from dina_lrm.evaluation.bootstrap import share_interval_text
     from dina_lrm.evaluation.evaluate import judge_set
     from dina_lrm.evaluation.judges import LatentJudge
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.formats import ours as checkpoint
+    from dina_lrm.reward_model.model import LatentRewardModel
 
     stored = checkpoint.read(arguments.model)
     device = chosen_device(arguments.device)

@@ -58,7 +58,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     for image in images:
         if not image.is_file():
             raise UserError(f"{image}: no such image file")
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
 
     model = LatentRewardModel.from_pretrained(
         arguments.model,

@@ -36,7 +36,7 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Read, check, write; the result describes the model."""
     check_new_folder("FOLDER", arguments.folder)
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
 
     place = arguments.backbone
     if place is not None and Path(place).expanduser().is_dir():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from dina_lrm.alignment.pruning import Cut
+    from dina_lrm.sampling.pruning import Cut
 
 ACCEPTED = "AT:KEEP or AT:within=MARGIN, AT a step such as 4 or a noise level such as 0.6"
 
@@ -22,7 +22,7 @@ def parsed_cuts(words: Sequence[str], levels: Float[Tensor, " levels"]) -> tuple
 
 
 def _cut(word: str, levels: Float[Tensor, " levels"]) -> Cut:
-    from dina_lrm.alignment.pruning import Cut, step_at
+    from dina_lrm.sampling.pruning import Cut, step_at
 
     place, _, rule = word.partition(":")
     margin = rule.removeprefix("within=")
@@ -36,6 +36,6 @@ def _cut(word: str, levels: Float[Tensor, " levels"]) -> Cut:
 
 def default_cuts(n: int, steps: int) -> tuple[Cut, ...]:
     """A quarter of the candidates stays after three tenths of the steps."""
-    from dina_lrm.alignment.pruning import Cut
+    from dina_lrm.sampling.pruning import Cut
 
     return (Cut(3 * steps // 10, -(-n // 4)),)

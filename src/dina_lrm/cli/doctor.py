@@ -159,7 +159,7 @@ def score_golden(golden: Golden, folder: Path) -> list[float]:
     """Scores of the golden images in `folder` by the bundled reward model."""
     import torch
 
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
 
     model = LatentRewardModel.from_pretrained("synthetic", device="cpu", dtype=torch.float32)
     scores = model.score([folder / name for name in golden.images], golden.prompts)

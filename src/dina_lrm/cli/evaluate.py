@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dina_lrm.evaluation.judges import EncodedSets, Judge
     from dina_lrm.evaluation.results import EvaluationResult
     from dina_lrm.evaluation.sets import EvaluationSet
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
 
 _RESULT = "evaluation.json"
 
@@ -148,7 +148,7 @@ class _Run:
         from dina_lrm.evaluation.judges import LatentJudge
         from dina_lrm.evaluation.parts import content_of_judge
         from dina_lrm.locate import locate_reward_model
-        from dina_lrm.model import LatentRewardModel
+        from dina_lrm.reward_model.model import LatentRewardModel
         from dina_lrm.rewards.contents import content_of_reward
 
         arguments, asked = self.arguments, self.asked

@@ -24,12 +24,12 @@ from dina_lrm.cli.prompts import prompts_of
 from dina_lrm.runs.ownership import check_results
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.generator import Generator
-    from dina_lrm.alignment.samples import PicturePlan, StoredSamples
     from dina_lrm.cli.generator_sides import Named, Sides
     from dina_lrm.cli.generator_values import Measured
     from dina_lrm.data.prompt_sets import PromptSet
     from dina_lrm.evaluation.generators import GeneratorComparison
+    from dina_lrm.generators.generator import Generator
+    from dina_lrm.generators.samples import PicturePlan, StoredSamples
     from dina_lrm.rewards.base import Reward
 
 SYNTHETIC_PROMPTS = 64
@@ -88,9 +88,9 @@ def run(arguments: Arguments) -> dict[str, object]:
     _check(arguments)
     prompts = _prompts(arguments)
 
-    from dina_lrm.alignment.samples import PicturePlan
     from dina_lrm.cli.generator_sides import Named, Sides
     from dina_lrm.cli.generator_values import rehearse
+    from dina_lrm.generators.samples import PicturePlan
 
     asked = (arguments.steps, arguments.guidance, arguments.resolution, arguments.prompt_length)
     named = Named(arguments.base, arguments.tuned, arguments.lora_scale, *asked)
@@ -217,7 +217,7 @@ def _prompts(arguments: Arguments) -> PromptSet:
 
 def _rewards(arguments: Arguments, base: Generator, named: Named) -> list[Reward]:
     """The judges; latent ones share the generator's weights, and read an optimised reward as the run did."""
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
     from dina_lrm.rewards.base import load_reward, reward_family
     from dina_lrm.rewards.latent import LatentReward
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from dina_lrm.backbones.base import Backbone
     from dina_lrm.evaluation.sets import EvaluationSet
-    from dina_lrm.model import LatentRewardModel
     from dina_lrm.reports.evaluation import PairImages
+    from dina_lrm.reward_model.model import LatentRewardModel
 
 SYNTHETIC: Final = "synthetic"
 _ACCEPTED: Final = '"synthetic", a comparison file, a cache folder, or a data set with --data'

@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dina_lrm.alignment.config import GeneratorSettings
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.samples import PicturePlan, StoredSamples
-from dina_lrm.alignment.tuned import TuningRun, lora_file, tuning_run
 from dina_lrm.cli.common import ReportProgress, UserError
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.load import as_asked, loaded_generator, usual_settings
+from dina_lrm.generators.samples import PicturePlan, StoredSamples
+from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
-from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
 from dina_lrm.runs.content import content_of, content_of_folder
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import one_writer
+from dina_lrm.sampling.tuned import TuningRun, lora_file, tuning_run
 
 SETTINGS = "settings.json"
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.measures import MEASURES, diversity
-from dina_lrm.alignment.samples import PicturePlan, Samples, StoredSamples
-from dina_lrm.alignment.tuned import TuningRun
 from dina_lrm.evaluation.generators import MeasureKind, PairedValues, Role
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.samples import PicturePlan, Samples, StoredSamples
+from dina_lrm.pictures.measures import MEASURES, diversity
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.judged import judged
+from dina_lrm.sampling.tuned import TuningRun
 from dina_lrm.synthetic.captions import true_values
 from dina_lrm.synthetic.composition import composition
 

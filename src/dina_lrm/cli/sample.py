@@ -22,17 +22,17 @@ from dina_lrm.cli.cuts import default_cuts, parsed_cuts
 from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_or_texts
-from dina_lrm.recipes.generators import as_asked, loaded_generator, usual_settings
+from dina_lrm.generators.load import as_asked, loaded_generator, usual_settings
 from dina_lrm.runs.ownership import check_replaceable
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.config import GeneratorSettings
-    from dina_lrm.alignment.generator import Generator
-    from dina_lrm.alignment.guidance import RewardGuidance
-    from dina_lrm.alignment.noise_search import NoiseSearch
-    from dina_lrm.alignment.objective import Objective
-    from dina_lrm.alignment.pruning import Pruning
-    from dina_lrm.alignment.selection import SamplingPlan, Selection
+    from dina_lrm.generators.generator import Generator
+    from dina_lrm.generators.settings import GeneratorSettings
+    from dina_lrm.sampling.guidance import RewardGuidance
+    from dina_lrm.sampling.noise_search import NoiseSearch
+    from dina_lrm.sampling.objective import Objective
+    from dina_lrm.sampling.pruning import Pruning
+    from dina_lrm.sampling.selection import SamplingPlan, Selection
 
 Method = Literal["best-of-n", "pruned", "guided", "noise-search"]
 Reading = Literal["clean", "noisy", "in-pass"]
@@ -123,13 +123,13 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
     check_rewards((arguments.reward,))
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
-    from dina_lrm.alignment.best_of_n import best_of_n
-    from dina_lrm.alignment.config import RewardTerm
-    from dina_lrm.alignment.evaluations import unit_flops
-    from dina_lrm.alignment.objective import Objective
-    from dina_lrm.alignment.selection import SamplingPlan
-    from dina_lrm.alignment.tuned import lora_file, tuning_run
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
+    from dina_lrm.sampling.best_of_n import best_of_n
+    from dina_lrm.sampling.ledger import unit_flops
+    from dina_lrm.sampling.objective import Objective
+    from dina_lrm.sampling.reward_term import RewardTerm
+    from dina_lrm.sampling.selection import SamplingPlan
+    from dina_lrm.sampling.tuned import lora_file, tuning_run
 
     settings = _settings(arguments)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
@@ -193,8 +193,8 @@ class _Chosen:
     def sample(
         self, generator: Generator, objective: Objective, prompts: list[str], plan: SamplingPlan, report: ReportProgress
     ) -> list[Selection]:
-        from dina_lrm.alignment.best_of_n import best_of_n
-        from dina_lrm.alignment.noise_search import noise_search
+        from dina_lrm.sampling.best_of_n import best_of_n
+        from dina_lrm.sampling.noise_search import noise_search
 
         if self.search is not None:
             return noise_search(generator, objective, prompts, plan, self.search, report)
@@ -202,9 +202,9 @@ class _Chosen:
 
 
 def _chosen(arguments: Arguments, plan: SamplingPlan, generator: Generator) -> _Chosen:
-    from dina_lrm.alignment.guidance import RewardGuidance
-    from dina_lrm.alignment.noise_search import NoiseSearch
-    from dina_lrm.alignment.pruning import Pruning
+    from dina_lrm.sampling.guidance import RewardGuidance
+    from dina_lrm.sampling.noise_search import NoiseSearch
+    from dina_lrm.sampling.pruning import Pruning
 
     if arguments.method == "pruned":
         cuts = parsed_cuts(arguments.prune, generator.levels(plan.steps)) or default_cuts(plan.n, plan.steps)

@@ -14,9 +14,9 @@ from dina_lrm.cli.prompts import SYNTHETIC, prompts_of
 from dina_lrm.runs.ownership import check_results
 
 if TYPE_CHECKING:
-    from dina_lrm.alignment.evaluations import UnitFlops
     from dina_lrm.experiments.sampling_curve import Schedule
     from dina_lrm.experiments.sampling_pools import Pool
+    from dina_lrm.sampling.ledger import UnitFlops
 
 
 @dataclass
@@ -105,12 +105,12 @@ def _schedules(steps: int) -> tuple[Schedule, ...]:
 
 
 def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], UnitFlops]:
-    from dina_lrm.alignment.config import RewardTerm
-    from dina_lrm.alignment.evaluations import unit_flops
-    from dina_lrm.alignment.objective import Objective
-    from dina_lrm.alignment.selection import SamplingPlan
     from dina_lrm.experiments.sampling_pools import Pool, draw_pool
-    from dina_lrm.recipes.generators import loaded_generator, usual_settings
+    from dina_lrm.generators.load import loaded_generator, usual_settings
+    from dina_lrm.sampling.ledger import unit_flops
+    from dina_lrm.sampling.objective import Objective
+    from dina_lrm.sampling.reward_term import RewardTerm
+    from dina_lrm.sampling.selection import SamplingPlan
 
     prompts = list(prompts_of(SYNTHETIC, [0, 7], arguments.prompt_count).prompts)
     generator = loaded_generator(

@@ -11,14 +11,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
-from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.selection import Selection
 from dina_lrm.cli.result import plain
 from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
+from dina_lrm.generators.generator import Generator
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.ownership import made_folder
+from dina_lrm.sampling.ledger import Evaluations, UnitFlops
+from dina_lrm.sampling.selection import Selection
 from dina_lrm.synthetic.captions import true_values
 
 Pixels = NDArray[np.uint8]

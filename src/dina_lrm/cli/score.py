@@ -61,7 +61,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
     check_table(arguments.out)
     check_file("--out", arguments.out)
-    from dina_lrm.validation import checked_batch_size
+    from dina_lrm.reward_model.checks import checked_batch_size
 
     checked_batch_size("--batch-size", arguments.batch_size)
     rows = read_score_rows(arguments.images, arguments.prompts)
@@ -82,7 +82,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 def _scored(arguments: Arguments, rows: ScoreRows, levels: float | tuple[float, ...] | None) -> ScoreSummary:
     from dina_lrm.data.generator_content import generator_content
     from dina_lrm.locate import locate_reward_model
-    from dina_lrm.model import LatentRewardModel
+    from dina_lrm.reward_model.model import LatentRewardModel
     from dina_lrm.rewards.score_files import score_files, weights_hash
 
     folder = locate_reward_model(arguments.model, arguments.revision)

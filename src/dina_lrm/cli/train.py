@@ -11,8 +11,8 @@ import tyro
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
-from dina_lrm.run_trackers import check_trackers
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
+from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.training.applies import as_asked
 from dina_lrm.training.config import TrainConfig
 

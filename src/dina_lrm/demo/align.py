@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from dina_lrm.alignment.looks import Look
+from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.evaluation.bootstrap import mean_interval
+from dina_lrm.generators.load import loaded_generator
 from dina_lrm.recipes.alignment import refl_synthetic
-from dina_lrm.recipes.generators import loaded_generator
 from dina_lrm.synthetic.captions import distinct_captions, true_values
 
 _PROMPTS: Final = 1_000

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from dina_lrm.images import load_image
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.score_files import score_files
 from dina_lrm.rewards.score_rows import read_score_rows
 from dina_lrm.synthetic.draws import FlawRates, draw, render_draws

@@ -23,7 +23,7 @@ from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.recipes import recipe
-from dina_lrm.run_metrics import METRICS_FILE, read_lines
+from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 from dina_lrm.training.trainer import train
 
 _POLL_SECONDS: Final = 1.0

@@ -17,7 +17,7 @@ from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGri
 from dina_lrm.reports.evaluation import evaluation_sections
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
-from dina_lrm.run_metrics import METRICS_FILE, read_lines
+from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 
 if TYPE_CHECKING:
     from dina_lrm.demo.run import Demonstration

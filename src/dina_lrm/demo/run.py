@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 
-from dina_lrm.assembly import backbone_of
 from dina_lrm.demo.align import Aligned, AlignJob
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
 from dina_lrm.demo.jobs import Job, Outcome, run_jobs, workers_and_threads
@@ -29,9 +28,10 @@ from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
+from dina_lrm.reward_model.assembly import backbone_of
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.ownership import made_folder
 from dina_lrm.synthetic.comparisons import SyntheticComparisons, training_comparisons

@@ -23,7 +23,7 @@ from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.evaluation.results import EvaluationResult, SetResult
 from dina_lrm.evaluation.scoring import ReportProgress, shifted
 from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 
 def evaluate(

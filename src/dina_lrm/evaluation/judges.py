@@ -27,7 +27,7 @@ from dina_lrm.evaluation.scoring import ReportProgress, pair_scores, readings_of
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
 from dina_lrm.images import load_pixels
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 
 PLAIN: Final = Reading(())

@@ -18,7 +18,7 @@ import numpy as np
 from dina_lrm.data.generator_content import encoders_content
 from dina_lrm.evaluation.evaluate import JudgedSet
 from dina_lrm.evaluation.results import SetResult
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import content_of_reward, hash_of, parts_of_tensors
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import replaced_when_complete, write_json

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 
 @torch.no_grad()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
-from dina_lrm.level_scores import common_noise
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.level_scores import common_noise
+from dina_lrm.reward_model.model import LatentRewardModel
 
 ReportProgress = Callable[[int, int], None]
 """Called with (pairs done, all pairs)."""

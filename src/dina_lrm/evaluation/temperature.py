@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import score_comparisons
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 _LOWEST, _HIGHEST = 1e-2, 1e2
 _FLOOR: Final = 1e-12

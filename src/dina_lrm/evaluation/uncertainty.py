@@ -19,7 +19,7 @@ from jaxtyping import Float
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons, shifted
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dina_lrm.alignment.alarm import AlarmSettings, Finding, alarms
-from dina_lrm.alignment.records import best_record
+from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
+from dina_lrm.alignment.monitor.records import best_record
 from dina_lrm.experiments.alignment_cells import AlignedCell
 
 

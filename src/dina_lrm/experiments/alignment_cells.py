@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
-from dina_lrm.alignment.alarm import History
-from dina_lrm.alignment.looks import SAMPLES
-from dina_lrm.alignment.records import Record, history_of, read_records
+from dina_lrm.alignment.monitor.alarm import History
+from dina_lrm.alignment.monitor.looks import SAMPLES
+from dina_lrm.alignment.monitor.records import Record, history_of, read_records
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.json_files import read_record

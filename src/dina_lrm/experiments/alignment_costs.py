@@ -11,12 +11,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.processes import Processes
 from dina_lrm.alignment.trainer import ALGORITHMS
+from dina_lrm.generators.generator import Generator
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.processes import Processes
+from dina_lrm.sampling.objective import Objective
 from dina_lrm.typed import from_plain
 
 

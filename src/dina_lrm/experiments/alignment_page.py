@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from dina_lrm.alignment.alarm import AlarmSettings
+from dina_lrm.alignment.monitor.alarm import AlarmSettings
 from dina_lrm.experiments.alignment_alarms import alarmed, best_look, rolled_back, window_of
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.alignment.looks import SAMPLES
+from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.experiments.alignment_cells import cell_of_run
 from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.pool import collected, worker_pool
+from dina_lrm.generators.load import loaded_generator
 from dina_lrm.recipes.alignment_study import ALIGNMENT_VARIANTS
-from dina_lrm.recipes.generators import loaded_generator
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.synthetic.captions import distinct_captions
 

@@ -19,7 +19,6 @@ from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC
 from dina_lrm.evaluation.uncertainty import score_draws, uncertainty_of
 from dina_lrm.experiments.cells import Cell, CellReading, CellSet, CellUncertainty, packed
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.variants import (
     MIRRORED,
     PIXELS,
@@ -30,6 +29,7 @@ from dina_lrm.recipes.variants import (
     VARIANTS,
     Variant,
 )
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.comparisons import TEST_IMAGES
 from dina_lrm.synthetic.pixel_judges import score_pictures
 from dina_lrm.synthetic.sets import synthetic_comparisons

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from dina_lrm.assembly import backbone_of
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.environment import environment
@@ -31,9 +30,10 @@ from dina_lrm.experiments.measuring import (
     pixel_scores,
 )
 from dina_lrm.experiments.pool import Stopped, collected, terminated_as_interrupted, worker_pool
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
 from dina_lrm.recipes.variants import VARIANTS
+from dina_lrm.reward_model.assembly import backbone_of
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.synthetic.pixel_judges import PROMPTS_A_STEP, train_pixel_judge

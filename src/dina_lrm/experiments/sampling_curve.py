@@ -15,11 +15,11 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from dina_lrm.alignment.evaluations import Evaluations, UnitFlops
-from dina_lrm.alignment.pruning import Cut, Pruning, StepReading
 from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS, mean_interval
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
+from dina_lrm.sampling.ledger import Evaluations, UnitFlops
+from dina_lrm.sampling.pruning import Cut, Pruning, StepReading
 
 PLAIN = "best-of-N"
 

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dina_lrm.alignment.evaluations import Evaluations
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.objective import Objective
-from dina_lrm.alignment.pruning import Pruning, survivors
-from dina_lrm.alignment.selection import SamplingPlan
-from dina_lrm.alignment.step_scores import StepScorer
-from dina_lrm.alignment.steps import Ode
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.kernels import Ode
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.sampling.ledger import Evaluations
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.pruning import Pruning, survivors
+from dina_lrm.sampling.selection import SamplingPlan
+from dina_lrm.sampling.step_scores import StepScorer
 from dina_lrm.synthetic.captions import true_values
 
 READINGS = ("clean", "noisy")

@@ -15,9 +15,9 @@ from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import locate_generator
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.profiling.live_bytes import peak_bytes
 from dina_lrm.profiling.workloads import ReflSteps, Workload, scoring, training
+from dina_lrm.reward_model.model import LatentRewardModel
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline

@@ -17,13 +17,13 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dina_lrm.alignment.generator import Generator
-from dina_lrm.alignment.refl_loss import refl_loss
+from dina_lrm.alignment.algorithms.refl_loss import refl_loss
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache import ComparisonBatch
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.generators.generator import Generator
 from dina_lrm.profiling.pixel_judges import clip_vision, pixel_judge
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.step import Stepper

@@ -6,24 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from dina_lrm.alignment.config import (
-    DpoConfig,
-    DpoSettings,
-    GeneratorSettings,
-    GrpoConfig,
-    GrpoSettings,
-    LookSettings,
-    LpoConfig,
-    LpoSettings,
-    ReflConfig,
-    ReflSettings,
-    RewardTerm,
-)
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
+from dina_lrm.alignment.monitor.settings import LookSettings
+from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
+from dina_lrm.sampling.reward_term import RewardTerm
 
-BUNDLED_GENERATOR: Final = GeneratorSettings(
-    "synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0, precision="fp32"
-)
-"""How the bundled generators are sampled, and the LoRA that their runs train."""
 _IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
 _UNCURATED: Final = replace(_IN_TEN, pretrained="synthetic-uncurated", guidance=1.0)
 """What there is most to mend in: damaged training pictures, and no guidance that hides them."""

@@ -10,8 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dina_lrm.alignment.config import AlignConfig, DpoConfig, GrpoConfig, LpoConfig, ReflConfig, RewardTerm
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.recipes.alignment import dpo_synthetic, grpo_synthetic, lpo_synthetic, refl_synthetic
+from dina_lrm.sampling.reward_term import RewardTerm
 
 _WINDOW: Final = 5
 """Looks that the alarm takes its trends over."""

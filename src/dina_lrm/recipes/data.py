@@ -76,7 +76,7 @@ def _check_unchanged(path: Path, cache: Path) -> None:
 
 def encoding_backbone(config: TrainConfig) -> Backbone:
     """The generator of `config` on this process's device, for its encoders."""
-    from dina_lrm.assembly import backbone_of
+    from dina_lrm.reward_model.assembly import backbone_of
     from dina_lrm.training.assemble import reward_model_config
     from dina_lrm.training.launch import join_processes
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dina_lrm.alignment.alarm import AlarmSettings
-from dina_lrm.alignment.looks import SAMPLES, Look
-from dina_lrm.alignment.records import Record, Summary, history_of, read_records
+from dina_lrm.alignment.monitor.alarm import AlarmSettings
+from dina_lrm.alignment.monitor.looks import SAMPLES, Look
+from dina_lrm.alignment.monitor.records import Record, Summary, history_of, read_records
 from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote

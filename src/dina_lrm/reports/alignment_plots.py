@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Plot
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
-from dina_lrm.alignment.alarm import FINDINGS, AlarmSettings, Finding, History, alarms
+from dina_lrm.alignment.monitor.alarm import FINDINGS, AlarmSettings, Finding, History, alarms
 from dina_lrm.reports.axes import in_plot, legend_above, panels_of, title_of
 from dina_lrm.reports.blocks import Cell, Figure, Section, Table, Text
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing

@@ -12,8 +12,8 @@ from dina_lrm.reports.evaluation import PairImages, evaluation_sections
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
 from dina_lrm.reports.theme import LIGHT, save_figure
-from dina_lrm.run_metrics import METRICS_FILE, read_lines
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 
 _MEASURES: Final = (
     "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm",

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from dina_lrm.scoring import PromptTruncatedWarning
+from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 
 RewardKind = Literal["pixel", "latent"]
 Model = TypeVar("Model", bound=nn.Module)

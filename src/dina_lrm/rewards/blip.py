@@ -18,11 +18,11 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.locate import locate_judge
+from dina_lrm.reward_model.formats.stored import read_json
 from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.pictures import MiddleCut, Preparation
 from dina_lrm.rewards.score_mlp import ScoreMlp
 from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
-from dina_lrm.stored import read_json
 
 if TYPE_CHECKING:
     from transformers import BertTokenizerFast, BlipTextModel, BlipVisionModel

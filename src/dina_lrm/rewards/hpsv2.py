@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from torch import Tensor
 
 from dina_lrm.locate import locate_judge
+from dina_lrm.reward_model.formats.stored import read_json
 from dina_lrm.rewards.base import ready
 from dina_lrm.rewards.clip import ClipScore, ClipTowers
 from dina_lrm.rewards.clip_text import open_clip_text, reading_as_open_clip
 from dina_lrm.rewards.pictures import BlackBars, Preparation
 from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
-from dina_lrm.stored import read_json
 
 if TYPE_CHECKING:
     from transformers import CLIPConfig, CLIPTokenizerFast

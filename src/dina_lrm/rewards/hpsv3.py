@@ -26,9 +26,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dina_lrm.locate import locate_judge
+from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import RewardKind, check_images
 from dina_lrm.rewards.state_files import only_file, read_state_dict
-from dina_lrm.stored import check_strictly, copy_strictly
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerFast, Qwen2VLModel

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import RewardKind
 
 NoiseLevels = float | tuple[float, ...] | None

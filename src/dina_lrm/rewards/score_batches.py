@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dina_lrm.backbones.base import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.scoring import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
+from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
+from dina_lrm.reward_model.model import LatentRewardModel
 
 KEPT_PROMPTS = 32
 """Prompts whose conditioning is kept between batches: Stable Diffusion 3.5's takes 3 MiB each."""

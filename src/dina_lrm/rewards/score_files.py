@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import torch
 
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.score_ahead import ahead
 from dina_lrm.rewards.score_batches import BatchScorer
 from dina_lrm.rewards.score_formats import ScoredRow
@@ -23,7 +24,6 @@ from dina_lrm.rewards.score_loading import Loaded, Loader
 from dina_lrm.rewards.score_log import ScoreLog
 from dina_lrm.rewards.score_rows import ScoreRow, ScoreRows
 from dina_lrm.runs.lock import one_writer
-from dina_lrm.validation import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 
 _THREADS: Final = 8
 

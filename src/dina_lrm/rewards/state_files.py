@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dina_lrm.reward_model.formats.stored import copy_strictly
 from dina_lrm.runs.tensor_files import load_tensors, load_torch_file
-from dina_lrm.stored import copy_strictly
 
 _INSIDE = ("state_dict", "model", "module")
 """Entries that publishers put a state dict into."""

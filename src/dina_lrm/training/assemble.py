@@ -10,16 +10,16 @@ from torch import nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.base import Backbone, BackboneConfig, LoraSettings
-from dina_lrm.checkpoint import backbone_weights, read
 from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.heads.qformer import QFormerConfig
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.preference.presets import PreferenceObjective, preference_preset
-from dina_lrm.reward_config import RewardModelConfig
-from dina_lrm.stored import copy_strictly
+from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.formats.ours import backbone_weights, read
+from dina_lrm.reward_model.formats.stored import copy_strictly
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.config import (
     NoiseLevelSettings,
     OptimizerSettings,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dina_lrm.precision import Precision
-from dina_lrm.run_trackers import Tracker
 from dina_lrm.runs.ranges import (
     ABOVE_0,
     COUNT,
@@ -25,6 +24,7 @@ from dina_lrm.runs.ranges import (
     check_ranges,
     ranged,
 )
+from dina_lrm.runs.trackers import Tracker
 from dina_lrm.typed import from_plain, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.cache_format import BackboneIdentity
-from dina_lrm.model import LatentRewardModel
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.screen import Screen
 from dina_lrm.training.config import TeacherSettings
 from dina_lrm.training.validation import in_order

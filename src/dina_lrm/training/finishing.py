@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from dina_lrm.checkpoint import backbone_weights
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.stored import copy_strictly
+from dina_lrm.reward_model.formats.ours import backbone_weights
+from dina_lrm.reward_model.formats.stored import copy_strictly
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.randomness import mixed_seed
 from dina_lrm.training.run_folder import RunRecord
 from dina_lrm.training.step import Stepper

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration, parse_flag_from_env
 
-from dina_lrm.run_trackers import Tracker, check_trackers, flat
+from dina_lrm.runs.trackers import Tracker, check_trackers, flat
 from dina_lrm.training.run_folder import RunRecord
 
 _SUPPORTED = (

@@ -10,7 +10,7 @@ import torch
 
 from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.run_checkpoints import newest_values
+from dina_lrm.runs.checkpoints import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.json_files import read_record
 from dina_lrm.runs.ownership import check_no_leftovers

@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.moving_average import MovingAverage
 from dina_lrm.precision import compute_dtype
-from dina_lrm.run_checkpoints import Checkpoint, learning_state, restore_learning_state
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.checkpoints import Checkpoint, learning_state, restore_learning_state
+from dina_lrm.runs.moving_average import MovingAverage
 from dina_lrm.training.assemble import build_optimizer, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Literal
 
 from accelerate import Accelerator
 
-from dina_lrm.checkpoint import check_free
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.model import LatentRewardModel
-from dina_lrm.run_checkpoints import newest_checkpoint, prune_checkpoints, resumption, save_checkpoint
-from dina_lrm.run_metrics import MetricsFile
+from dina_lrm.reward_model.formats.ours import check_free
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.checkpoints import newest_checkpoint, prune_checkpoints, resumption, save_checkpoint
 from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model, noise_level_sampler

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.diffusion.noise import seeded_noise
-from dina_lrm.model import LatentRewardModel
 from dina_lrm.preference.presets import PreferenceObjective
+from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.faults import non_finite_names
 from dina_lrm.training.objective import LossOutput, comparison_loss
 

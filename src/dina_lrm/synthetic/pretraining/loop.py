@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dina_lrm.run_checkpoints import (
+from dina_lrm.runs.checkpoints import (
     Checkpoint,
     learning_state,
     newest_checkpoint,

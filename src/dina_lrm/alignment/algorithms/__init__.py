@@ -1,0 +1,9 @@
+"""Algorithms of alignment. Each has what a run of it is (`*_settings`), its loss (`*_loss`), and one update.
+
+| algorithm | files |
+|---|---|
+| ReFL | `refl`, `refl_settings`, `refl_loss`, `clean_samples`; the loss in a loop of one's own: `reward_loss` |
+| Flow-GRPO and -Fast | `flow_grpo`, `flow_grpo_settings`, `policy_loss`, `advantages`, `windows`, `rollout` |
+| LPO | `lpo`, `lpo_settings`, `lpo_loss` |
+| offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |
+"""

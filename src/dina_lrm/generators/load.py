@@ -1,0 +1,53 @@
+"""The generator that a command names, ready to sample or to learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dina_lrm.backbones.pipeline_folder import load_pipeline
+from dina_lrm.backbones.t5 import without_t5
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
+from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
+from dina_lrm.precision import compute_dtype
+from dina_lrm.synthetic.world import bundled_pipeline
+
+
+def usual_settings(name: str) -> GeneratorSettings:
+    """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
+    return replace(BUNDLED_GENERATOR if name in {*BUNDLED, *BUNDLED_LORAS} else GeneratorSettings(), pretrained=name)
+
+
+def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields
+    """The settings with what was asked for in the place of their own; None asks for nothing."""
+    return replace(settings, **{name: value for name, value in asked.items() if value is not None})
+
+
+def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:
+    """A bundled generator, or a pipeline of diffusers by folder or hub id, with a fresh LoRA drawn from `seed`.
+
+    ValueError for a bundled generator that has a LoRA, and another LoRA beneath.
+    """
+    dtype = compute_dtype(settings.precision, device)
+    own = Path(settings.lora).expanduser() if settings.lora is not None else None
+    pretrained, beneath = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained, own))
+    if own is not None and beneath is not own:
+        raise ValueError(f"generator.lora {own}: {settings.pretrained} is {pretrained} with a LoRA; accepted: one LoRA")
+    if pretrained in BUNDLED:
+        pipeline = bundled_pipeline(pretrained, dtype)
+    else:
+        folder = locate_generator(pretrained)
+        pipeline = load_pipeline(folder, dtype, {} if settings.prompt_length else without_t5(folder))
+    return Generator(
+        pipeline.to(device),
+        settings.resolution,
+        settings.rank,
+        settings.alpha,
+        settings.prompt_length,
+        settings.guidance,
+        seed,
+        beneath,
+        settings.gradient_checkpointing,
+    )

@@ -1,0 +1,48 @@
+"""How a generator is loaded, sampled and given a LoRA that learns. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from dina_lrm.precision import Precision
+from dina_lrm.runs.ranges import ABOVE_0, COUNT, COUNT_OR_0, check_ranges, ranged
+from dina_lrm.typed import require
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """The generator and the LoRA that learns."""
+
+    pretrained: str = "stabilityai/stable-diffusion-3.5-medium"
+    resolution: int = ranged(1024, COUNT)
+    prompt_length: int = ranged(128, COUNT_OR_0)
+    """Tokens of the long text encoder; 0 for a Stable Diffusion 3 without T5."""
+    rank: int = ranged(32, COUNT)
+    alpha: float = ranged(64.0, ABOVE_0)
+    sampling_steps: int = 40
+    guidance: float = 4.5
+    """Of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in every
+    pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net distilled with
+    its guidance (LCM) is told the scale."""
+    lora: str | None = None
+    """A LoRA that the generator has already, a file or a folder: it stays as it is, also in the reference, and what
+    is learned comes on top."""
+    precision: Precision = "auto"
+    """What the frozen weights are held in; what learns, and every step of sampling, is float32. auto = bf16 where the
+    hardware has it."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass, the generator's and those of latent rewards: less memory, more
+    time."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "generator")
+        require(0 <= self.guidance < math.inf, "generator.guidance", self.guidance, "a finite number of at least 0")
+        require(self.sampling_steps >= 2, "generator.sampling_steps", self.sampling_steps, "an integer of at least 2")
+
+
+BUNDLED_GENERATOR: Final = GeneratorSettings(
+    "synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0, precision="fp32"
+)
+"""How the bundled generators are sampled, and the LoRA that their runs train."""

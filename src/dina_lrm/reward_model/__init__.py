@@ -1,0 +1,11 @@
+"""The reward model: forward process, backbone and head together, how it reads what it is given, and how it is stored.
+
+| noun | place |
+|---|---|
+| the model and its scores | `model.py`; scores of several noise levels: `level_scores.py` |
+| what it is made of, as plain values; making it from them | `config.py`, `assembly.py` |
+| pictures and prompts in batches, and what is said of them | `inputs.py`; arguments that are refused: `checks.py` |
+| the card that is stored with it | `card.py` |
+| latents of another generator | `other_latents.py` |
+| folders that it is read from and written to | `formats/` |
+"""

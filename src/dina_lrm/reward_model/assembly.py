@@ -1,0 +1,35 @@
+"""The parts of a reward model, made from its configuration."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.registry import load_backbone
+from dina_lrm.heads.base import Head
+from dina_lrm.heads.table import build_head
+from dina_lrm.reward_model.config import RewardModelConfig
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+
+def backbone_of(
+    config: RewardModelConfig,
+    pipeline: "DiffusionPipeline | None" = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Backbone:
+    """The backbone, standalone or sharing `pipeline`; on the CPU it is float32 unless `dtype` says otherwise."""
+    # In bfloat16 a score would depend by 1e-3 on the batch it is in: on the CPU that has to be asked for.
+    if dtype is None and pipeline is None and torch.device(device or "cpu").type == "cpu":
+        dtype = torch.float32
+    return load_backbone(config.backbone, pipeline=pipeline, device=device, dtype=dtype)
+
+
+def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> Head:
+    """A head for the backbone's features, float32, its weights a function of `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = build_head(config.head, backbone)
+    return head.to(backbone.device)

@@ -1,0 +1,335 @@
+r"""The latent reward model: a forward process, a backbone and a head.
+
+    x_t   = alpha(t) x_0 + sigma(t) eps            noise is a function of (seed, latent shape) alone
+    score = head(backbone features of x_t at t)    raw, unbounded; compare scores of one prompt and one noise level
+
+Every image of a shape sees the same noise, so that scores can be compared, and a score does not depend on what else is
+in the batch or on how large it is.
+
+```python
+model = LatentRewardModel.from_pretrained("synthetic")
+model.score(["a.png", "b.png"], "a red cube")
+model.win_probability("a.png", "b.png", "a red cube", noise_level=(0.2, 0.5, 0.7))
+```
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.data.buckets import Bucket, buckets_for
+from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.heads import Head
+from dina_lrm.heads.reading import read_features
+from dina_lrm.images import ImageSource, split_images
+from dina_lrm.preference.likelihood import PreferenceModel
+from dina_lrm.reward_model.assembly import backbone_of, fresh_head
+from dina_lrm.reward_model.card import describe
+from dina_lrm.reward_model.checks import (
+    NoiseLevels,
+    check_latents,
+    check_noise,
+    check_scale,
+    checked_level_per_item,
+    checked_levels,
+    checked_prompts,
+    checked_seed,
+    matched_conditioning,
+    matched_prompts,
+)
+from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.formats import ours as checkpoint
+from dina_lrm.reward_model.inputs import Notices, PromptStore, encoded_batches, encoded_images
+from dina_lrm.reward_model.level_scores import (
+    LevelScores,
+    common_noise,
+    scores_of_batches,
+    scores_of_groups,
+    scoring_mode,
+)
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+
+class LatentRewardModel(nn.Module):
+    """Scores images, latents and noisy latents for prompts. Make one with `from_pretrained` or `build`.
+
+    Scoring and encoding are safe from several threads, which take turns; a shared pipeline that samples in another
+    thread is not waited for.
+    """
+
+    def __init__(self, config: RewardModelConfig, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.head = head
+
+    @classmethod
+    def build(
+        cls,
+        config: RewardModelConfig,
+        pipeline: "DiffusionPipeline | None" = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        seed: int = 0,
+    ) -> "LatentRewardModel":
+        """A model to be trained: pretrained backbone, fresh head and fresh LoRA drawn from `seed`.
+
+        `pipeline` shares the weights of a loaded generator; `dtype` is the backbone's (head and LoRA are float32).
+        """
+        backbone = backbone_of(config, pipeline, device, dtype)
+        model = cls(config, backbone, fresh_head(config, backbone, seed))
+        if config.lora is not None:
+            backbone.add_lora(config.lora, seed)
+        elif config.own_backbone:
+            backbone.unfreeze()
+        return model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        pipeline: "DiffusionPipeline | None" = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backbone: str | None = None,
+        revision: str | None = None,
+        trainable: bool = False,
+    ) -> "LatentRewardModel":
+        """Load a stored model: "synthetic", a folder (ours, or as released with the paper), or a hub id.
+
+        `pipeline` shares the weights of a loaded generator, which stays as it is for everybody else: a LoRA on it may
+        learn, but scoring is a ValueError once the shared weights themselves have changed. `backbone` names another
+        place of the same generator than the one stored. The model is ready for scoring: frozen, in eval mode,
+        its LoRA merged where it stands alone. With `trainable` the LoRA stays separate and, like the head, trains.
+        Raises ValueError naming any missing, unexpected or misshapen tensor.
+        """
+        stored = checkpoint.read(name, revision, backbone)
+        config = stored.config
+        own = backbone_of(config, pipeline, device, dtype)
+        model = cls(config, own, fresh_head(config, own, seed=0))
+        checkpoint.load_weights(stored, own, model.head)
+        if not trainable:
+            model.requires_grad_(False)
+            if config.lora is not None and not own.shared:
+                own.merge_lora(keep_base=False)
+        return model.train(trainable)
+
+    @property
+    def process(self) -> ForwardProcess:
+        """The forward process of the generator."""
+        return self.backbone.process
+
+    @property
+    def preference(self) -> PreferenceModel:
+        """How margins of scores become probabilities."""
+        return self.config.preference
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes and where its results are."""
+        return self.backbone.device
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The image sizes that the model scores; other images are scaled and cropped to the nearest."""
+        multiple = self.backbone.pixels_per_latent * self.backbone.latent_multiple
+        return buckets_for(self.config.resolution, multiple)
+
+    def forward(
+        self,
+        noisy_latents: Float[Tensor, "batch ... channels height width"],
+        noise_level: Float[Tensor, "batch ..."],
+        conditioning: Conditioning,
+    ) -> Float[Tensor, " batch"]:
+        """Raw scores of noisy latents at their own noise levels: what is trained. No checks; see `score_noisy`.
+
+        With an axis of levels, the head reads the tokens of all of them at once: the ensemble of `score`.
+        """
+        read = partial(read_features, self.backbone, self.head)
+        if noise_level.ndim == 1:
+            return self.head([read(noisy_latents, noise_level, conditioning)])
+        states = zip(noisy_latents.unbind(1), noise_level.unbind(1), strict=True)
+        return self.head([read(noisy, level, conditioning) for noisy, level in states])
+
+    def score(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        prompts: str | Sequence[str],
+        noise_level: NoiseLevels | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+    ) -> Float[Tensor, " images"]:
+        """Raw float32 scores of images: paths, bytes, PIL, arrays, tensors, or a batch tensor (B, 3, H, W) in [0, 1].
+
+        Also file objects, columns of paths, and {"bytes", "path"} as the datasets library has undecoded images.
+        `prompts` is one for each image, or one string for all; none may be empty. A sequence of noise levels is a
+        token-level ensemble; None is the level stored with the model. `batch_size` bounds memory and changes nothing
+        else. Warns once of images that were resized (`ResizeWarning`) and prompts that were cut
+        (`PromptTruncatedWarning`).
+        """
+        items = split_images(images)
+        return self._score("score", items, matched_prompts("score", prompts, len(items)), noise_level, seed, batch_size)
+
+    def score_latents(
+        self,
+        latents: Shaped[Tensor, "..."],
+        conditioning: Conditioning,
+        noise_level: NoiseLevels | None = None,
+        noise: Shaped[Tensor, "..."] | None = None,
+        seed: int = 0,
+    ) -> Float[Tensor, " batch"]:
+        """Raw float32 scores of clean latents (batch, channels, height, width), differentiable with respect to them.
+
+        Latents are in the generator's scaled space. `noise` of the latents' shape overrides `seed`; one draw serves
+        every level of an ensemble. Conditioning of a single prompt serves all latents.
+        """
+        levels = checked_levels("score_latents", noise_level, self.config.noise_level)
+        return self._groups("score_latents", latents, conditioning, [levels], noise, seed)[:, 0]
+
+    def score_levels(
+        self,
+        latents: Shaped[Tensor, "..."],
+        conditioning: Conditioning,
+        levels: Sequence[float | int],
+        ensembles: Sequence[Sequence[float | int]] = (),
+        noise: Shaped[Tensor, "..."] | None = None,
+        seed: int = 0,
+    ) -> LevelScores:
+        """`score_latents` at each of `levels` and for each of `ensembles`, with one backbone pass a distinct level."""
+        groups = [
+            checked_levels("score_levels", group, 0.0) for group in ([[level] for level in levels] + [*ensembles])
+        ]
+        scores = self._groups("score_levels", latents, conditioning, groups, noise, seed)
+        return LevelScores(scores[:, : len(levels)], scores[:, len(levels) :])
+
+    def score_noisy(
+        self,
+        noisy_latents: Shaped[Tensor, "..."],
+        noise_level: float | int | Shaped[Tensor, "..."],
+        conditioning: Conditioning,
+    ) -> Float[Tensor, " batch"]:
+        """Raw float32 scores of states x_t at their own noise levels (one number, or one an item); differentiable."""
+        check_latents("score_noisy", noisy_latents, self.backbone)
+        levels = checked_level_per_item("score_noisy", noise_level, len(noisy_latents))
+        conditioning = matched_conditioning("score_noisy", conditioning, len(noisy_latents))
+        with scoring_mode(self, self.backbone, differentiable=noisy_latents):
+            return self(noisy_latents, levels, conditioning)
+
+    def win_probability(
+        self,
+        images_a: ImageSource | Sequence[ImageSource],
+        images_b: ImageSource | Sequence[ImageSource],
+        prompts: str | Sequence[str],
+        noise_level: NoiseLevels | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+    ) -> Float[Tensor, " pairs"]:
+        """P(a preferred) in (0, 1) from the model's own likelihood; both images see the same noise."""
+        a, b = split_images(images_a), split_images(images_b)
+        if len(a) != len(b):
+            raise ValueError(f"win_probability: {len(a)} images a and {len(b)} images b; accepted: equally many")
+        matched = matched_prompts("win_probability", prompts, len(a))
+        scores = self._score("win_probability", [*a, *b], matched * 2, noise_level, seed, batch_size)
+        return self.margin_probability(scores[: len(a)] - scores[len(a) :], noise_level)
+
+    def margin_probability(
+        self, margin: Float[Tensor, "..."], noise_level: NoiseLevels | None = None
+    ) -> Float[Tensor, "..."]:
+        """P(a preferred) from the margin of raw scores at a noise level or of an ensemble of levels.
+
+        For an ensemble sigma(t)^2 is averaged over its levels: the Thurstone variance is then the mean of the levels'.
+        """
+        levels = checked_levels("margin_probability", noise_level, self.config.noise_level)
+        sigma = self.process.sigma(torch.tensor(levels)).square().mean().sqrt().to(margin.device)
+        return self.preference.probability(margin / self.config.temperature, sigma)
+
+    def normalize(self, raw: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """The z-score (raw - mean) / std, with the mean and standard deviation recorded at training time."""
+        return (raw - self.config.score_mean) / self.config.score_std
+
+    def encode_prompts(self, prompts: str | Sequence[str]) -> Conditioning:
+        """The conditioning of prompts, one row each; warns once of truncated ones and of what is not read in them
+        (`PromptTruncatedWarning`, `PromptUnreadWarning`).
+        """
+        items = checked_prompts("encode_prompts", prompts, may_be_empty=True)
+        if not items:
+            raise ValueError("encode_prompts: no prompts given; accepted: at least one")
+        notices = Notices()
+        with scoring_mode(self, self.backbone):
+            store = PromptStore(self.backbone.encode_prompts, items, notices, self.backbone.unread_prompts)
+            conditioning = store.take(items)
+        notices.say("encode_prompts", stacklevel=2)
+        return conditioning
+
+    def encode_images(
+        self, images: ImageSource | Sequence[ImageSource], batch_size: int = 16
+    ) -> Float[Tensor, "images channels height width"]:
+        """Latents of images of one bucket, in the generator's scaled space; warns once of resized ones."""
+        notices = Notices()
+        with scoring_mode(self, self.backbone):
+            latents = encoded_images(
+                "encode_images", self.backbone, split_images(images), self.buckets, batch_size, notices
+            )
+        notices.say("encode_images", stacklevel=2)
+        return latents
+
+    def describe(self) -> dict[str, Any]:
+        """All that a score depends on and means, as plain values."""
+        return describe(self.config, self.backbone, self.head)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model as a folder: config, head, LoRA, model card; complete or not at all."""
+        with checkpoint.to_store(self.config, self.backbone, self.head) as stored:
+            checkpoint.write(folder, stored)
+
+    def push_to_hub(
+        self, repo_id: str, private: bool | None = None, token: str | None = None, message: str = "Upload reward model"
+    ) -> str:
+        """Upload what `save_pretrained` writes to a hub repository, made if needed; returns the commit's address."""
+        with checkpoint.to_store(self.config, self.backbone, self.head) as stored:
+            return checkpoint.push(repo_id, stored, private, token, message)
+
+    def _score(
+        self,
+        where: str,
+        images: Sequence[ImageSource],
+        prompts: Sequence[str],
+        noise_level: NoiseLevels | None,
+        seed: int,
+        batch_size: int,
+    ) -> Tensor:
+        levels = checked_levels(where, noise_level, self.config.noise_level)
+        seed = checked_seed(where, seed)
+        notices = Notices()
+        with scoring_mode(self, self.backbone):
+            batches = encoded_batches(where, self.backbone, images, prompts, self.buckets, batch_size, notices)
+            scores = scores_of_batches(self.backbone, self.head, batches, len(images), levels, seed)
+        notices.say(where, stacklevel=3)
+        return scores
+
+    def _groups(
+        self,
+        where: str,
+        latents: Tensor,
+        conditioning: Conditioning,
+        groups: Sequence[Sequence[float]],
+        noise: Tensor | None,
+        seed: int,
+    ) -> Tensor:
+        check_latents(where, latents, self.backbone)
+        check_scale(where, latents)
+        conditioning = matched_conditioning(where, conditioning, len(latents))
+        if noise is not None:
+            check_noise(where, noise, latents)
+        drawn = common_noise(latents, checked_seed(where, seed)) if noise is None else noise
+        with scoring_mode(self, self.backbone, differentiable=latents):
+            return scores_of_groups(self.backbone, self.head, latents, conditioning, groups, drawn)

@@ -1,0 +1,26 @@
+"""One reward of an objective, as plain values. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.runs.ranges import FINITE, UNIT, check_ranges, ranged
+
+
+@dataclass(frozen=True)
+class RewardTerm:
+    """One reward of the objective, by its name in `rewards`: "latent:MODEL" or a differentiable judge of pixels."""
+
+    name: str = "latent:synthetic"
+    weight: float = ranged(1.0, FINITE)
+    noise_level: float | tuple[float, ...] | None = ranged(None, UNIT)
+    """At which a latent reward is read, or several for an ensemble; None = that stored with the model."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, f"rewards.{self.shown}")
+
+    @property
+    def shown(self) -> str:
+        """Its name as it is kept and shown: without the password of a `remote:` address."""
+        return without_password(self.name)

@@ -1,0 +1,86 @@
+"""Scores of candidates that are still being made, by any reading of `StepReading`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dina_lrm.backbones.base import Conditioning
+from dina_lrm.generators.generator import Generator, Latents
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.latent import LatentReward
+from dina_lrm.sampling.in_pass import InPass
+from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.pruning import StepReading
+
+Scores = Float[Tensor, " batch"]
+
+
+@final
+class StepScorer:
+    """Scores states of a trajectory, comparable among candidates of one prompt at one step.
+
+    Raises:
+        ValueError: for `noisy` and `in-pass` with anything but one latent reward, and where `InPass` refuses it.
+    """
+
+    def __init__(self, generator: Generator, objective: Objective, reading: StepReading) -> None:
+        self._generator, self._objective = generator, objective
+        self._in_pass = InPass(generator, latent_model(objective, reading)) if reading == "in-pass" else None
+        if reading == "noisy":
+            latent_model(objective, reading)
+
+    def noisy(self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning) -> Scores:
+        """Of the states at their own noise level."""
+        model = latent_model(self._objective, "noisy")
+        own = self._objective.conditioning_of(model, prompts, conditioning)
+        return finite("noisy", prompts, model.normalize(model.score_noisy(x, level.item(), own)))
+
+    def clean(
+        self,
+        x: Latents,
+        velocity: Latents,
+        level: Tensor,
+        prompts: Sequence[str],
+        conditioning: Conditioning,
+        seed: int = 0,
+    ) -> Scores:
+        """Of the clean latents that the velocity points at, with the noise of a seed."""
+        clean = self._generator.process.clean_from_velocity(x, velocity, level)
+        return self._objective(clean, prompts, seed, conditioning).total
+
+    def preferred(self, margin: Tensor, level: Tensor, reading: StepReading) -> Tensor:
+        """P(first preferred) from the margin of two scores, by the likelihood of the one latent reward."""
+        reward, model = self._objective.rewards[0], latent_model(self._objective, reading)
+        assert isinstance(reward, LatentReward)
+        read_at = reward.noise_level if reading == "clean" else level.item()
+        return model.margin_probability(margin * model.config.score_std, read_at)
+
+    def in_pass(
+        self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning
+    ) -> tuple[Latents, Scores]:
+        """Velocity and score of the states, in one pass."""
+        assert self._in_pass is not None
+        velocity, raw = self._in_pass(x, level, conditioning, self._generator.guidance)
+        model = latent_model(self._objective, "in-pass")
+        return velocity, finite("in-pass", prompts, model.normalize(raw))
+
+
+def latent_model(objective: Objective, reading: str) -> LatentRewardModel:
+    """The model of an objective that is one latent reward; ValueError for any other."""
+    reward = objective.rewards[0]
+    if len(objective.rewards) > 1 or not isinstance(reward, LatentReward):
+        names = ", ".join(each.name for each in objective.rewards)
+        raise ValueError(f"{reading} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
+    return reward.model
+
+
+def finite(where: str, prompts: Sequence[str], scores: Scores) -> Scores:
+    """The scores as they are; ValueError for one that is not finite."""
+    if not bool(scores.isfinite().all()):
+        bad = int((~scores.isfinite()).nonzero()[0])
+        raise ValueError(f"{where} scores: {scores[bad].item()} for {prompts[bad]!r}")
+    return scores
