@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from dina_lrm.training.trainer import TrainResult, train
 
 _NAMES = {
-    "dina_lrm.sampling.diffusers_hooks": ("RewardTrace", "reward_loss"),
+    "dina_lrm.alignment.algorithms.reward_loss": ("reward_loss",),
     "dina_lrm.backbones.base": ("Backbone", "BackboneConfig", "Conditioning", "Features", "LoraSettings"),
     "dina_lrm.backbones.registry": ("load_backbone",),
     "dina_lrm.data.cache": ("EncodedComparisons",),
@@ -76,6 +76,7 @@ _NAMES = {
     ),
     "dina_lrm.reward_model.config": ("RewardModelConfig",),
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
+    "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),
     "dina_lrm.training.config": ("TrainConfig",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
 }

@@ -8,7 +8,8 @@ import torch
 from dina_lrm import LatentRewardModel
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.generator import ADAPTER, Generator
-from dina_lrm.generators.load import loaded_generator, usual_settings
+from dina_lrm.generators.load import loaded_generator
+from dina_lrm.generators.settings import usual_settings
 from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.disjoint import check_disjoint

@@ -22,7 +22,7 @@ from dina_lrm.cli.cuts import default_cuts, parsed_cuts
 from dina_lrm.cli.judges import check_rewards
 from dina_lrm.cli.places import check_folder
 from dina_lrm.cli.prompts import prompts_or_texts
-from dina_lrm.generators.load import as_asked, loaded_generator, usual_settings
+from dina_lrm.generators.settings import as_asked, usual_settings
 from dina_lrm.runs.ownership import check_replaceable
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Arguments(CommonArguments):
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""
+    from dina_lrm.generators.load import loaded_generator
+
     if (arguments.out / "samples.json").exists():
         raise UserError(f"--out {arguments.out}: holds samples already; give another folder")
     check_folder("--out", arguments.out)

@@ -106,7 +106,8 @@ def _schedules(steps: int) -> tuple[Schedule, ...]:
 
 def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], UnitFlops]:
     from dina_lrm.experiments.sampling_pools import Pool, draw_pool
-    from dina_lrm.generators.load import loaded_generator, usual_settings
+    from dina_lrm.generators.load import loaded_generator
+    from dina_lrm.generators.settings import usual_settings
     from dina_lrm.sampling.ledger import unit_flops
     from dina_lrm.sampling.objective import Objective
     from dina_lrm.sampling.reward_term import RewardTerm

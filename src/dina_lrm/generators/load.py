@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.generators.generator import Generator
-from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
+from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
 from dina_lrm.precision import compute_dtype
 from dina_lrm.synthetic.world import bundled_pipeline
-
-
-def usual_settings(name: str) -> GeneratorSettings:
-    """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
-    return replace(BUNDLED_GENERATOR if name in {*BUNDLED, *BUNDLED_LORAS} else GeneratorSettings(), pretrained=name)
-
-
-def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields
-    """The settings with what was asked for in the place of their own; None asks for nothing."""
-    return replace(settings, **{name: value for name, value in asked.items() if value is not None})
 
 
 def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, COUNT_OR_0, check_ranges, ranged
 from dina_lrm.typed import require
@@ -46,3 +47,13 @@ BUNDLED_GENERATOR: Final = GeneratorSettings(
     "synthetic", 32, 0, rank=16, alpha=32.0, sampling_steps=20, guidance=3.0, precision="fp32"
 )
 """How the bundled generators are sampled, and the LoRA that their runs train."""
+
+
+def usual_settings(name: str) -> GeneratorSettings:
+    """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
+    return replace(BUNDLED_GENERATOR if name in {*BUNDLED, *BUNDLED_LORAS} else GeneratorSettings(), pretrained=name)
+
+
+def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields
+    """The settings with what was asked for in the place of their own; None asks for nothing."""
+    return replace(settings, **{name: value for name, value in asked.items() if value is not None})
