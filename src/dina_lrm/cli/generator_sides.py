@@ -9,7 +9,6 @@ from pathlib import Path
 
 from dina_lrm.cli.common import ReportProgress, UserError
 from dina_lrm.generators.generator import Generator
-from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
@@ -134,5 +133,6 @@ def _check_settings(folder: Path, wanted: dict[str, object]) -> None:
 
 
 def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:
+    from dina_lrm.generators.load import loaded_generator
 
     return loaded_generator(replace(settings, pretrained=name, rank=1, alpha=1.0), device)
