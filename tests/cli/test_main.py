@@ -158,3 +158,9 @@ def test_a_second_command_on_one_target_is_refused_at_once(words, tmp_path, monk
         assert main(words) == 2
     assert "another process is writing there" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("words", "said"), [([], "error: no command"), (["align"], "error: align: no command")])
+def test_words_that_end_before_a_command_are_an_error_in_a_line(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]

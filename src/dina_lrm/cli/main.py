@@ -87,9 +87,13 @@ def _main(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
         return _named(name, commands[name][0], words[len(name.split()) :])
     group = words[0] if words and _in_group(words[0], commands) else None
     rest = words[1:] if group else words
-    if rest[:1] in ([], ["-h"], ["--help"]):
-        say(_overview(group, commands), "stdout" if rest else "stderr")
-        return 0 if rest else 2
+    if rest[:1] in (["-h"], ["--help"]):
+        say(_overview(group, commands))
+        return 0
+    if not rest:
+        say(_overview(group, commands), "stderr")
+        say(f"dina-lrm: error: {f'{group}: ' if group else ''}no command was given", "stderr")
+        return 2
     error = _unknown(group, rest[0], commands)
     _keep_error(json_target(words), {"error": error}, words)
     say(f"dina-lrm: error: {error}", "stderr")
