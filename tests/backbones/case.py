@@ -48,8 +48,6 @@ class FamilyCase:
     """What is said of LONG, as a pattern."""
     component: str = "transformer"
     """The model that is read, as the pipeline and its folder call it."""
-    behind: str | None = None
-    """A module that runs behind the last block; None for the backbone's own `stop_before`."""
     strides: tuple[int, ...] | None = None
     """Latents that a token stands for in each direction, at each visual tap; None for the patch size at all of them."""
     predicts_noise: bool = False

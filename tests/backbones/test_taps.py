@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
-from dina_lrm.backbones.taps import run_tapped
+from dina_lrm.backbones.taps import block_names, run_tapped
 from tests.tiny import LATENT_CHANNELS, TEXT_WIDTH, tiny_transformer
 
-CALL = {"blocks": "transformer_blocks", "stop_before": "norm_out", "depth": 2, "taps": (1, 2)}
+CALL = {"blocks": ("transformer_blocks.0", "transformer_blocks.1"), "taps": (1, 2)}
 
 
 @pytest.fixture
@@ -61,8 +61,26 @@ def test_nothing_behind_the_depth_runs_and_the_model_is_restored(transformer):
 
 
 def test_a_model_that_never_reaches_the_end_is_an_error(transformer):
-    with pytest.raises(AssertionError, match="never called 'context_embedder_2'"):
-        transformer.context_embedder_2 = torch.nn.Identity()
-        run_tapped(
-            transformer, arguments(), scope=lambda block: nullcontext(), **{**CALL, "stop_before": "context_embedder_2"}
-        )
+    transformer.unused = torch.nn.Identity()
+    with pytest.raises(AssertionError, match="never called its block 'unused'"):
+        run_tapped(transformer, arguments(), scope=lambda block: nullcontext(), blocks=("unused",), taps=(1,))
+    assert isinstance(transformer.unused, torch.nn.Identity)
+
+
+def test_what_a_forward_asks_of_a_block_the_block_answers(transformer):
+    asked = []
+
+    def ask(*_):
+        asked.extend(hasattr(block, "mark") and block.mark for block in transformer.transformer_blocks)
+
+    transformer.transformer_blocks[0].mark = "its own"
+    transformer.pos_embed.register_forward_hook(ask)
+    run_tapped(transformer, arguments(), scope=lambda block: nullcontext(), **CALL)
+    assert asked == ["its own", False, False, False]
+
+
+def test_blocks_of_lists_and_blocks_that_stand_alone_are_named_in_order(transformer):
+    assert block_names(transformer, ("transformer_blocks", "norm_out")) == [
+        *(f"transformer_blocks.{i}" for i in range(4)),
+        "norm_out",
+    ]

@@ -48,10 +48,10 @@ def test_only_the_needed_tensors_are_read(case, folder, monkeypatch):
     backbone = case.standalone(folder, depth=1, visual_taps=(1,), text_taps=())
     assert sorted(read) == sorted(backbone.transformer.state_dict())
     unused = [name for name in backbone.block_names(case.model(case.pipeline())) if name not in backbone.used_blocks]
-    behind = case.behind or backbone.stop_before
+    behind = backbone.behind[0]
     assert unused and not any(name.startswith((behind, *(f"{block}." for block in unused))) for name in read)
-    lists = [backbone.transformer.get_submodule(name) for name in (backbone.blocks, *backbone.more_blocks)]
-    assert sum(len(blocks) for blocks in lists) == 1
+    blocks = [backbone.transformer.get_submodule(name) for name in backbone.block_names(backbone.transformer)]
+    assert sum(any(True for _ in block.parameters()) for block in blocks) == 1
     assert all(not tensor.is_meta for tensor in backbone.state_dict().values())
 
 
@@ -105,7 +105,7 @@ def test_missing_and_unexpected_tensors_are_named(case, copied):
     save_file({**tensors, f"{names[0]}.extra": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=rf"unexpected tensors \['{names[0]}.extra'\]"):
         case.standalone(copied)
-    beyond = [*names, case.behind or whole.stop_before][case.config.depth]
+    beyond = [*names, whole.behind[0]][case.config.depth]
     save_file({**tensors, f"{beyond}.extra": torch.zeros(1)}, path)
     case.standalone(copied)
 

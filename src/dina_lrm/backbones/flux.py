@@ -37,7 +37,6 @@ class FluxBackbone(PipelineBackbone):
     even_for_solvers: ClassVar[bool] = False
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
-    stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     readings: ClassVar[tuple[str, ...]] = ("own", "released")
     lora_targets: ClassVar[tuple[str, ...]] = (

@@ -32,7 +32,6 @@ class QwenImageBackbone(PipelineBackbone):
     vae_class: ClassVar[type[ModelMixin]] = AutoencoderKLQwenImage
     even_sigmas: ClassVar[bool] = True
     blocks: ClassVar[str] = "transformer_blocks"
-    stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),

@@ -36,7 +36,6 @@ class SanaBackbone(PipelineBackbone):
     vae_class: ClassVar[type[ModelMixin]] = AutoencoderDC
     largest_shift: ClassVar[float | None] = None
     blocks: ClassVar[str] = "transformer_blocks"
-    stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     watched: ClassVar[tuple[str, ...]] = ("time_embed",)
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")

@@ -29,7 +29,6 @@ class SD3Backbone(PipelineBackbone):
     pipeline_class: ClassVar[type[DiffusionPipeline]] = StableDiffusion3Pipeline
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     blocks: ClassVar[str] = "transformer_blocks"
-    stop_before: ClassVar[str] = "norm_out"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     least_prompt_length: ClassVar[int] = 0
     largest_shift: ClassVar[float | None] = 1.16

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal, final
 
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
-from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from einops import rearrange
 from jaxtyping import Float
@@ -25,16 +24,16 @@ from dina_lrm.backbones.parts import Parts, PipelineParts, stored_scheduler
 from dina_lrm.backbones.stable_diffusion_parts import (
     UnetFolderParts,
     encode_unet_prompts,
+    end_of_resolution,
     guidance_embedding,
     pooled_width,
     stored_pooled_width,
     unet_tokens,
 )
-from dina_lrm.backbones.taps import BlockScope, TappedRun
+from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import joined_cuts, unread_prompts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated
-from dina_lrm.backbones.unet_taps import run_tapped_unet
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.model_folders import loading
@@ -48,6 +47,7 @@ class StableDiffusionBackbone(TransformerBackbone):
     """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
 
     blocks: ClassVar[str] = "down_blocks"
+    more_blocks: ClassVar[tuple[str, ...]] = ("mid_block",)
     behind: ClassVar[tuple[str, ...]] = ("up_blocks", "conv_norm_out", "conv_out")
     largest_shift: ClassVar[float | None] = None
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
@@ -84,11 +84,6 @@ class StableDiffusionBackbone(TransformerBackbone):
     def device(self) -> torch.device:
         """Where the work is done."""
         return self._parts.device
-
-    @classmethod
-    def block_names(cls, transformer: ModelMixin) -> list[str]:
-        """The down blocks and the mid block."""
-        return [*super().block_names(transformer), "mid_block"]
 
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "StableDiffusionBackbone":
@@ -130,7 +125,10 @@ class StableDiffusionBackbone(TransformerBackbone):
     def read(self, run: TappedRun, noisy_latents: Tensor, conditioning: Conditioning) -> Features:
         """Maps at the taps as tokens, row by row; the time embedding is what the U-Net gives its blocks."""
         device, dtype = self.device, self.dtype
-        maps = [({0: run.inputs["hidden_states"]} | run.outputs)[tap] for tap in self.config.visual_taps]
+        blocks = {n: self.transformer.get_submodule(name) for n, name in enumerate(self.used_blocks, 1)}
+        states = {0: run.inputs["hidden_states"]}
+        states |= {n: end_of_resolution(blocks[n], outputs) for n, outputs in run.outputs.items()}
+        maps = [states[tap] for tap in self.config.visual_taps]
         mask, pooled = conditioning.prompt_mask, conditioning.pooled_prompt_embeds
         return Features(
             tuple(rearrange(x, "b c h w -> b (h w) c") for x in maps),
@@ -147,18 +145,6 @@ class StableDiffusionBackbone(TransformerBackbone):
             return output
         level = noise_level.to(self.device, torch.float32)
         return self.process.velocity_from_noise(noisy_latents.to(self.device).float(), output.float(), level)
-
-    def tapped(self, arguments: dict[str, Any], scope: BlockScope, whole: bool = False) -> TappedRun:
-        """The U-Net's forward, left behind the last block used, or whole."""
-        return run_tapped_unet(
-            self.transformer,
-            arguments,
-            depth=self.config.depth,
-            taps=self.taps,
-            scope=scope,
-            gradient_checkpointing=self._gradient_checkpointing,
-            whole=whole,
-        )
 
     def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """Scaled latents (float32) of pixels in [-1, 1]."""

@@ -146,6 +146,17 @@ def _recorded(module: nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
+def end_of_resolution(
+    block: nn.Module, outputs: Tensor | tuple[Tensor, Sequence[Tensor]]
+) -> Float[Tensor, "batch channels height width"]:
+    """The map that a down block's or mid block's last layer gives, before it is sampled down."""
+    if isinstance(outputs, Tensor):
+        return outputs
+    _, states = outputs
+    # A down block lists the map of each layer, and behind them that of its downsampler
+    return states[-1] if vars(block)["_modules"].get("downsamplers") is None else states[-2]
+
+
 def guidance_embedding(guidance: float, width: int) -> Float[Tensor, "1 width"]:
     """What a U-Net distilled with guidance is told of its scale w: as its pipelines do, waves of 1000 (w - 1).
 

@@ -1,7 +1,7 @@
 """What all families built on a diffusers transformer share: the tapped forward, the LoRA, the training switches."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
 from dina_lrm.backbones.placement import weights_dtype
 from dina_lrm.backbones.shared_weights import SharedWeights
-from dina_lrm.backbones.taps import BlockScope, TappedRun, run_tapped
+from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapped
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.process import ForwardProcess
 
@@ -35,13 +35,11 @@ class TransformerBackbone(Backbone):
     blocks: ClassVar[str]
     """Name of the list of blocks that `depth` counts."""
     more_blocks: ClassVar[tuple[str, ...]] = ()
-    """Lists of blocks that run behind it, where `depth` goes on counting."""
+    """Lists of blocks, or blocks that stand alone, that run behind it, where `depth` goes on counting."""
     leading_blocks: ClassVar[tuple[str, ...]] = ()
     """Lists of blocks that run before it, whole; the LoRA reaches them, no tap does."""
     behind: ClassVar[tuple[str, ...]] = ()
     """Modules that run behind the last block only."""
-    stop_before: ClassVar[str]
-    """Name of the module that the transformer's forward calls right behind them."""
     lora_targets: ClassVar[tuple[str, ...]]
     """Query, key, value and output of every stream."""
     readings: ClassVar[tuple[str, ...]] = ("own",)
@@ -93,13 +91,12 @@ class TransformerBackbone(Backbone):
     @classmethod
     def block_names(cls, transformer: ModelMixin) -> list[str]:
         """Names of the blocks that `depth` counts, in the order they run."""
-        return _entries(transformer, (cls.blocks, *cls.more_blocks))
+        return block_names(transformer, (cls.blocks, *cls.more_blocks))
 
     @property
     def used_blocks(self) -> list[str]:
         """Names of the leading blocks and of the first `depth` blocks: all that run."""
-        leading = _entries(self.transformer, self.leading_blocks)
-        return leading + self.block_names(self.transformer)[: self.config.depth]
+        return block_names(self.transformer, self.leading_blocks) + self._counted_blocks
 
     def empty_conditioning(self) -> Conditioning:
         """The encoded empty prompt, kept once it was asked for."""
@@ -353,17 +350,18 @@ class TransformerBackbone(Backbone):
         return run_tapped(
             self.transformer,
             arguments,
-            blocks=self.blocks,
-            stop_before=self.stop_before,
-            depth=self.config.depth,
+            blocks=self._counted_blocks,
             taps=self.taps,
             scope=scope,
-            more_blocks=self.more_blocks,
-            leading_blocks=self.leading_blocks,
+            leading=block_names(self.transformer, self.leading_blocks),
             watched=self.watched,
             gradient_checkpointing=self._gradient_checkpointing,
             whole=whole,
         )
+
+    @property
+    def _counted_blocks(self) -> list[str]:
+        return self.block_names(self.transformer)[: self.config.depth]
 
     def _block_scope(self) -> BlockScope:
         training = self.training
@@ -393,8 +391,3 @@ class TransformerBackbone(Backbone):
         if self.shared:
             raise ValueError(f"{what} would change the generator that this backbone shares (pipeline=)")
         return self.owned
-
-
-def _entries(transformer: nn.Module, lists: Sequence[str]) -> list[str]:
-    """Names of the entries of lists of modules."""
-    return [f"{name}.{i}" for name in lists for i, _ in enumerate(transformer.get_submodule(name).children())]

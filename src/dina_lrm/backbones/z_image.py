@@ -39,7 +39,6 @@ class ZImageBackbone(PipelineBackbone):
     even_sigmas: ClassVar[bool] = True
     blocks: ClassVar[str] = "layers"
     leading_blocks: ClassVar[tuple[str, ...]] = ("noise_refiner", "context_refiner")
-    stop_before: ClassVar[str] = f"all_final_layer.{_PATCH}"
     behind: ClassVar[tuple[str, ...]] = (f"all_final_layer.{_PATCH}",)
     readings: ClassVar[tuple[str, ...]] = ("own", "released")
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")

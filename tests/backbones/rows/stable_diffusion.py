@@ -97,7 +97,6 @@ def unet_case(
         cut=r"tokenizer \(CLIP\): 13 tokens given, 8 kept"
         + (r"; tokenizer_2 \(CLIP\): 13 tokens given, 8 kept" if sdxl else "$"),
         component="unet",
-        behind="up_blocks",
         # The last resolution has no downsampler: both its end and the mid block are maps of half the size
         strides=(1, 1, 2, 2)[: depth + 1],
         predicts_noise=name != "sd21-v",
