@@ -109,8 +109,9 @@ class _TappedBlock(nn.Module):
         self.number = number
         self.run = run
         self.training = block.training
-        # A shared model's own choice: a U-Net's blocks hold modules that would recompute themselves inside of ours
-        self.recomputing = [] if run.whole else [m for m in inner_modules(block) if _CHECKPOINTING in vars(m)]
+        # A U-Net's blocks have the switch, and so have modules inside; a transformer's have none, and are not searched
+        switches = _CHECKPOINTING in vars(block) and not run.whole
+        self.recomputing = [m for m in inner_modules(block) if _CHECKPOINTING in vars(m)] if switches else []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         """What the forward asks of a block beside calling it (U-Nets: whether it takes the text), the block says."""
