@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, LoraSettings
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads import QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel

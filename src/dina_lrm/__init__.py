@@ -10,8 +10,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dina_lrm.alignment.algorithms.reward_loss import reward_loss
-    from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
+    from dina_lrm.backbones.base import Backbone
+    from dina_lrm.backbones.conditioning import Conditioning, Features
     from dina_lrm.backbones.registry import load_backbone
+    from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
     from dina_lrm.data.cache import EncodedComparisons
     from dina_lrm.data.comparison import Comparison
     from dina_lrm.data.encoding import encode_comparisons
@@ -46,8 +48,10 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "dina_lrm.alignment.algorithms.reward_loss": ("reward_loss",),
-    "dina_lrm.backbones.base": ("Backbone", "BackboneConfig", "Conditioning", "Features", "LoraSettings"),
+    "dina_lrm.backbones.base": ("Backbone",),
+    "dina_lrm.backbones.conditioning": ("Conditioning", "Features"),
     "dina_lrm.backbones.registry": ("load_backbone",),
+    "dina_lrm.backbones.settings": ("BackboneConfig", "LoraSettings"),
     "dina_lrm.data.cache": ("EncodedComparisons",),
     "dina_lrm.data.comparison": ("Comparison",),
     "dina_lrm.data.encoding": ("encode_comparisons",),

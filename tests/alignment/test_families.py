@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dina_lrm.alignment.trainer import AlignmentRun
-from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.heads import QFormerConfig
 from dina_lrm.locate import locate_generator

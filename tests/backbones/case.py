@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.registry import load_backbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 
 PROMPTS = ("a red cube", "the large blue ball", "green table on the left")

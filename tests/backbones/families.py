@@ -4,7 +4,9 @@ import torch
 from peft import LoraConfig
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, Features, LoraSettings
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Features
+from dina_lrm.backbones.settings import LoraSettings
 from tests.backbones.case import LONG, PROMPTS, FamilyCase
 from tests.backbones.rows.flux import FLUX_CASES
 from tests.backbones.rows.qwen_image import QWEN_IMAGE_CASES

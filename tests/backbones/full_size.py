@@ -9,9 +9,10 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.registry import FAMILIES
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.stable_diffusion import StableDiffusionBackbone
 from dina_lrm.diffusion.process import RectifiedFlow
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 
 
 def conditioning(batch=3, tokens=4, mask=True, pooled=True, start=0):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from tests.backbones.families import assert_close, assert_equal, differ, levels_of
 from tests.backbones.rows.flux import FLUX_CASES
 from tests.backbones.rows.sana import SANA_CASES

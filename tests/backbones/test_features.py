@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from tests.backbones.families import (
     FAMILY_CASES,
     PROMPTS,

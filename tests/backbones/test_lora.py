@@ -9,7 +9,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
-from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.backbones.settings import LoraSettings
 from tests.backbones.families import (
     FROZEN_LORA,
     SETTINGS,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.registry import load_backbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.weight_files import stored_variant
 from tests.tiny_unets import tiny_sd_pipeline
 

@@ -63,21 +63,6 @@ def test_standalone_takes_device_and_dtype(tiny_folder):
     assert not backbone.shared and backbone.dtype == torch.bfloat16 and backbone.device.type == "cpu"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"depth": 0}, "depth: got 0"),
-        ({"visual_taps": ()}, "visual_taps: got none"),
-        ({"visual_taps": (2, 1)}, r"visual_taps: got \(2, 1\), expected strictly increasing numbers in 0..3"),
-        ({"text_taps": (1, 4)}, r"text_taps: got \(1, 4\)"),
-        ({"prompt_length": -1}, "prompt_length: got -1"),
-    ],
-)
-def test_configs_are_checked(change, message):
-    with pytest.raises(ValueError, match=message):
-        replace(CONFIG, **change)
-
-
 def test_a_reading_that_a_family_does_not_have_is_refused(tiny_pipeline):
     with pytest.raises(ValueError, match="reading: got 'released'; family sd3 has own"):
         load_backbone(replace(CONFIG, reading="released"), pipeline=tiny_pipeline)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.cli.main import main
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.shards import ShardedRows, StoredShard, write_shard

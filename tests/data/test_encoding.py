@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.backbones.registry import load_backbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data import encoding
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.data.cache import EncodedComparisons

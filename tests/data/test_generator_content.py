@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.generator_content import encoders_content
 from tests.data.test_cache import older, world

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dina_lrm.backbones.base import BackboneConfig, Features, LoraSettings
+from dina_lrm.backbones.conditioning import Features
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads import HeadTokens, PooledConfig, PooledHead, QFormerConfig, QFormerHead
 from dina_lrm.heads.grids import on_one_grid
 from dina_lrm.heads.reading import read_features

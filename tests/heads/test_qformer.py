@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import Features
+from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads import HeadTokens, QFormerConfig, QFormerHead
 
 WIDTH, TIME = 16, 12

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dina_lrm import __version__
-from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
 from dina_lrm.reward_model.config import RewardModelConfig
 from tests.models import tiny_config

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning, ResizeWarning
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -70,7 +70,7 @@ class TestAScoreIsAFunctionOfItsOwnInputs:
         assert torch.equal(model.score(images, "a red cube", 0.0), model.score(images, "a red cube", 0, seed=5))
 
     def test_training_mode_changes_nothing_and_comes_back(self, tiny_folder: Path) -> None:
-        from dina_lrm.backbones.base import LoraSettings
+        from dina_lrm.backbones.settings import LoraSettings
         from dina_lrm.heads import QFormerConfig
 
         head, lora = QFormerConfig(attention_heads=4, dropout=0.5), LoraSettings(rank=2, dropout=0.5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.turn import turn
 from dina_lrm.generators.generator import Generator
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -12,7 +12,7 @@ from email.utils import formatdate
 import pytest
 import torch
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.bounded_http import Address, Answer, printable
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError

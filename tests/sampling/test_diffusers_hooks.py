@@ -5,8 +5,8 @@ import torch
 from diffusers import DDPMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler
 
 from dina_lrm import LatentRewardModel, RewardTrace, reward_loss
-from dina_lrm.backbones.base import BackboneConfig, LoraSettings
 from dina_lrm.backbones.latents import unpacked
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.generators.schedule import sampling_levels
 from dina_lrm.heads import QFormerConfig

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.preference.presets import PRESETS

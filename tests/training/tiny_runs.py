@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.config import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from dina_lrm.backbones.adapters import peft_config
-from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_text
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.tensor_files import load_tensors

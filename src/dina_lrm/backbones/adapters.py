@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dina_lrm.backbones.adapter_state import ModuleState, own_modules
 from dina_lrm.backbones.attention import ATTENTION_LAYERS
-from dina_lrm.backbones.base import LoraSettings
+from dina_lrm.backbones.settings import LoraSettings
 
 ADAPTER_NAME = "reward"
 _PREFIX = "base_model.model."

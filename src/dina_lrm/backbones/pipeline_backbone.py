@@ -18,9 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.adapter_state import AdapterScope
-from dina_lrm.backbones.base import BackboneConfig, Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
 from dina_lrm.backbones.parts import FolderParts, Parts, PipelineParts, stored_scheduler
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, unread_prompts
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.backbones.truncated import Kept, load_truncated

@@ -14,10 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.latents import lent, packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.backbones.base import Backbone, BackboneConfig
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.runs.json_files import read_json_object

@@ -15,10 +15,11 @@ from diffusers import AutoencoderDC, DiffusionPipeline, SanaPipeline, SanaTransf
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.latents import lent
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess

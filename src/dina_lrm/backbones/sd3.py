@@ -12,9 +12,10 @@ from diffusers import DiffusionPipeline, SD3Transformer2DModel, StableDiffusion3
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.parts import FolderParts, Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.t5 import T5, PartsWithoutT5, has_t5
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens

@@ -18,9 +18,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
 from dina_lrm.backbones.parts import Parts, PipelineParts, stored_scheduler
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.stable_diffusion_parts import (
     UnetFolderParts,
     encode_unet_prompts,

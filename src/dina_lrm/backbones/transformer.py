@@ -17,8 +17,10 @@ from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE, naming, 
 from dina_lrm.backbones.adapter_state import AdapterScope, ModuleState, refuse_merged
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
-from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning, Features, LoraSettings
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.placement import weights_dtype
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.backbones.shared_weights import SharedWeights
 from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapped
 from dina_lrm.backbones.turn import turn

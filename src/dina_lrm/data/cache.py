@@ -24,7 +24,9 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, BackboneConfig, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data import cache_format as layout
 from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
 from dina_lrm.data.pairs import PairTable

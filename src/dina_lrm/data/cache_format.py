@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import dina_lrm
-from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data import pairs
 from dina_lrm.data.generator_content import encoders_content
 from dina_lrm.data.shards import ShardInfo, shard_name

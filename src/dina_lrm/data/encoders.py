@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from dina_lrm.backbones.base import Backbone, BackboneConfig
+from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import family_of_folder, load_backbone
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.json_files import read_json_object
 

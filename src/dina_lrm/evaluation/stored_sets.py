@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from dina_lrm.backbones.base import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.sets import EvaluationSet

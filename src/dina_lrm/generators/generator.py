@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.adapters import peft_config
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, LoraSettings
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.lora_file import GeneratorLora, find_lora, read_lora
 from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Features
+from dina_lrm.backbones.conditioning import Features
 
 
 @dataclass(frozen=True)

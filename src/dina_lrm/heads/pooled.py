@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Features
+from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import Head, HeadTokens
 
 LOGIT_SCALE = 2.6592

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Features
+from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.cross_attention import CrossAttention
 from dina_lrm.heads.film import FiLMAdapter

@@ -5,7 +5,8 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, Conditioning, Features
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.heads.base import Head
 
 

@@ -120,7 +120,7 @@ def head_cost(chosen: Generator, batch: int, pixels: int, levels: int, backward:
     head.requires_grad_(backward)
 
     def run() -> Tensor:
-        from dina_lrm.backbones.base import Features
+        from dina_lrm.backbones.conditioning import Features
 
         def features() -> HeadTokens:
             tokens = (pixels // 16) ** 2

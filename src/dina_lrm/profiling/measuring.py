@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dina_lrm.backbones.base import BackboneConfig
 from dina_lrm.backbones.pipeline_folder import load_pipeline
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import locate_generator
 from dina_lrm.profiling.live_bytes import peak_bytes

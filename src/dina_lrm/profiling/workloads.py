@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dina_lrm.alignment.algorithms.refl_loss import refl_loss
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.generators.generator import Generator

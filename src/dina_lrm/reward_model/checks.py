@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.diffusion.noise import SEEDS
 from dina_lrm.pictures.sources import described, shown
 

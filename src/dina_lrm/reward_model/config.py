@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dina_lrm import __version__
-from dina_lrm.backbones.base import BackboneConfig, LoraSettings
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.heads.table import HeadConfig, head_from_dict, head_to_dict
 from dina_lrm.preference.likelihood import PreferenceModel, Thurstone

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import ImageSource, fit, load_pixels
 from dina_lrm.reward_model.checks import checked_batch_size

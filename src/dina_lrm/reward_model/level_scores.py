@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.heads.base import Head, HeadTokens

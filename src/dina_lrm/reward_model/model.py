@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads import Head

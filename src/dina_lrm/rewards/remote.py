@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from safetensors.torch import save
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.rewards.base import RewardKind
 from dina_lrm.rewards.bounded_http import Address, Answer, Failure, ask, printable, shown_url
 from dina_lrm.runs.json_files import parse_json

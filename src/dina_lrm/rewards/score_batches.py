@@ -10,7 +10,7 @@ from typing import final
 from PIL import Image
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import Ode
 from dina_lrm.sampling.guidance import RewardGuidance, guided_velocity

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.typed import require

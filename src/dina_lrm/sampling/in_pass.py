@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.backbones.adapter_state import adapters_in_use
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.generators.generator import ADAPTER, Generator, Latents
 from dina_lrm.reward_model.level_scores import scoring_mode

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward, load_reward

@@ -8,7 +8,8 @@ from einops import rearrange
 from jaxtyping import Int64
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone, Conditioning
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
-from dina_lrm.backbones.base import Backbone, BackboneConfig, LoraSettings
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.pooled import PooledConfig
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.precision import compute_dtype

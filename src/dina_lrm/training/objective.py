@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective

@@ -4,7 +4,8 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase, Hooks, scaled_mode, unpacked
 from tests.tiny.flux import saved_flux_pipeline, tiny_flux_pipeline
 

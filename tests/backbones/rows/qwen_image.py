@@ -4,7 +4,8 @@ import torch
 from diffusers import QwenImagePipeline
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase, Hooks, unpacked
 from tests.tiny.qwen_image import saved_qwen_pipeline, tiny_qwen_pipeline
 

@@ -2,7 +2,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase, Hooks
 from tests.tiny.sana import SANA_CHANNELS, saved_sana_pipeline, tiny_sana_pipeline
 

@@ -2,7 +2,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase, Hooks, scaled_mode
 from tests.tiny import saved_tiny_pipeline, tiny_sd3_pipeline
 

@@ -6,7 +6,8 @@ from diffusers import DDIMScheduler, StableDiffusionXLPipeline
 from einops import rearrange
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase
 from tests.tiny_unets import UNET_CHANNELS, saved, tiny_sd_pipeline, tiny_sdxl_pipeline
 

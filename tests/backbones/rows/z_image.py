@@ -3,7 +3,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.settings import BackboneConfig
 from tests.backbones.case import FamilyCase, Hooks, scaled_mode
 from tests.tiny.z_image import saved_z_image_pipeline, tiny_z_image_pipeline
 

@@ -17,7 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.heads import QFormerConfig, QFormerHead
 from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
 from dina_lrm.reward_model.formats import ours as checkpoint

@@ -15,7 +15,7 @@ from einops import rearrange
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.heads import QFormerConfig, QFormerHead
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective

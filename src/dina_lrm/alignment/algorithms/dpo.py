@@ -14,7 +14,7 @@ from torch import Tensor
 from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome
 from dina_lrm.alignment.algorithms.dpo_loss import dpo_loss, squared_error
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective

@@ -21,7 +21,7 @@ from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, m
 from dina_lrm.alignment.algorithms.lpo_loss import best_and_worst, lpo_loss, pair_threshold
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.rollout import derived_seeds, step_of
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.runs.processes import Processes

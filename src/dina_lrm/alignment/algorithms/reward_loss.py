@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dina_lrm.alignment.algorithms.refl_loss import refl_loss
 from dina_lrm.alignment.algorithms.refl_settings import Shaping
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reward_model.checks import NoiseLevels
 from dina_lrm.reward_model.model import LatentRewardModel
 

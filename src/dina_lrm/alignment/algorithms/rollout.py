@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import DenoisingStep, Kernel, Ode
 

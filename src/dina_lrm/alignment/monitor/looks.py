@@ -13,7 +13,7 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
 from dina_lrm.alignment.monitor.monitor import Monitor
 from dina_lrm.alignment.monitor.records import Record, best_record
-from dina_lrm.backbones.base import Conditioning
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.pictures.measures import Images
 from dina_lrm.rewards.base import Reward, load_reward

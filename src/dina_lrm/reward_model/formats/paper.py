@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dina_lrm.backbones.base import BackboneConfig, LoraSettings
 from dina_lrm.backbones.registry import family_of_folder
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.preference.presets import preference_preset

@@ -17,8 +17,8 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from dina_lrm.backbones.adapters import peft_config
-from dina_lrm.backbones.base import LoraSettings
 from dina_lrm.backbones.sd3 import SD3Backbone
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_json, write_text
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.draws import corpus
