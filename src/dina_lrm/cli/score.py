@@ -12,8 +12,8 @@ from dina_lrm.cli.levels import parsed_levels
 from dina_lrm.cli.places import check_file
 
 if TYPE_CHECKING:
-    from dina_lrm.rewards.score_files import ScoreSummary
-    from dina_lrm.rewards.score_rows import ScoreRows
+    from dina_lrm.rewards.scoring.files import ScoreSummary
+    from dina_lrm.rewards.scoring.rows import ScoreRows
 
 
 @dataclass
@@ -56,8 +56,8 @@ class Arguments(CommonArguments):
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what has no score yet."""
     levels = parsed_levels(arguments.noise_level, arguments.ensemble)
-    from dina_lrm.rewards.score_log import check_table
-    from dina_lrm.rewards.score_rows import read_score_rows
+    from dina_lrm.rewards.scoring.log import check_table
+    from dina_lrm.rewards.scoring.rows import read_score_rows
 
     check_table(arguments.out)
     check_file("--out", arguments.out)
@@ -83,7 +83,7 @@ def _scored(arguments: Arguments, rows: ScoreRows, levels: float | tuple[float, 
     from dina_lrm.data.generator_content import generator_content
     from dina_lrm.locate import locate_reward_model
     from dina_lrm.reward_model.model import LatentRewardModel
-    from dina_lrm.rewards.score_files import score_files, weights_hash
+    from dina_lrm.rewards.scoring.files import score_files, weights_hash
 
     folder = locate_reward_model(arguments.model, arguments.revision)
     model = LatentRewardModel.from_pretrained(

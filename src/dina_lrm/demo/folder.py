@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 
 from dina_lrm.images import load_image
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.score_files import score_files
-from dina_lrm.rewards.score_rows import read_score_rows
+from dina_lrm.rewards.scoring.files import score_files
+from dina_lrm.rewards.scoring.rows import read_score_rows
 from dina_lrm.synthetic.draws import FlawRates, draw, render_draws
 from dina_lrm.synthetic.scene import sample_prompt, seen
 from dina_lrm.synthetic.utility import true_utility

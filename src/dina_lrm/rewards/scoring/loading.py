@@ -13,7 +13,7 @@ from torch import Tensor
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import fit, image_pixels
 from dina_lrm.pictures.files import decoded_bytes, file_bytes
-from dina_lrm.rewards.score_rows import ScoreRow
+from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.content import content_of
 
 Scores = Mapping[tuple[str, str], tuple[float, float]]

@@ -16,13 +16,13 @@ import torch
 
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.score_ahead import ahead
-from dina_lrm.rewards.score_batches import BatchScorer
-from dina_lrm.rewards.score_formats import ScoredRow
-from dina_lrm.rewards.score_known import Standing, settled
-from dina_lrm.rewards.score_loading import Loaded, Loader
-from dina_lrm.rewards.score_log import ScoreLog
-from dina_lrm.rewards.score_rows import ScoreRow, ScoreRows
+from dina_lrm.rewards.scoring.ahead import ahead
+from dina_lrm.rewards.scoring.batches import BatchScorer
+from dina_lrm.rewards.scoring.formats import ScoredRow
+from dina_lrm.rewards.scoring.known import Standing, settled
+from dina_lrm.rewards.scoring.loading import Loaded, Loader
+from dina_lrm.rewards.scoring.log import ScoreLog
+from dina_lrm.rewards.scoring.rows import ScoreRow, ScoreRows
 from dina_lrm.runs.lock import one_writer
 
 _THREADS: Final = 8

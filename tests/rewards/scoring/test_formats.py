@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.rewards.score_formats import COLUMNS, FORMATS, ScoredRow, row_of
+from dina_lrm.rewards.scoring.formats import COLUMNS, FORMATS, ScoredRow, row_of
 
 LINE_ENDS = "a\rb", "a\nb", "a\r\nb", "a\u2028b", "a\x85b", "a\x0bb", "a\x0cb", 'a"b', "a,b", "\ufeffa", " a ", "a\tb"
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from dina_lrm.rewards.score_rows import read_score_rows
+from dina_lrm.rewards.scoring.rows import read_score_rows
 
 
 def folder_of(tmp_path, names):

@@ -10,9 +10,9 @@ from PIL import Image
 
 from dina_lrm.images import png_bytes
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.score_files import score_files, weights_hash
-from dina_lrm.rewards.score_formats import FORMATS, read_parquet
-from dina_lrm.rewards.score_rows import ScoreRow
+from dina_lrm.rewards.scoring.files import score_files, weights_hash
+from dina_lrm.rewards.scoring.formats import FORMATS, read_parquet
+from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.lock import one_writer
 from tests.models import tiny_reward_model
 
@@ -144,7 +144,7 @@ def test_a_prompt_is_encoded_once_for_all_batches(model, rows, tmp_path, monkeyp
 
 
 def test_many_prompts_are_let_go_of_and_change_no_score(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("dina_lrm.rewards.score_batches.KEPT_PROMPTS", 1)
+    monkeypatch.setattr("dina_lrm.rewards.scoring.batches.KEPT_PROMPTS", 1)
     texts = [f"a {size} {colour} ball" for size in ("small", "large") for colour in ("red", "blue")]
     given = [ScoreRow(f"{n}", text, png_bytes(picture(n))) for n, text in enumerate(texts)]
     score_files(model, given, tmp_path / "scores.csv", batch_size=2)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dina_lrm.rewards.score_rows import ScoreRow, read_score_rows
+from dina_lrm.rewards.scoring.rows import ScoreRow, read_score_rows
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dina_lrm.rewards.score_formats import ScoredRow, read_parquet
-from dina_lrm.rewards.score_log import ScoreLog, check_table
+from dina_lrm.rewards.scoring.formats import ScoredRow, read_parquet
+from dina_lrm.rewards.scoring.log import ScoreLog, check_table
 
 SETTINGS = {"model": "synthetic", "noise_level": [0.4], "seed": 0}
 ROWS = [

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from dina_lrm.rewards.score_ahead import ahead
-from dina_lrm.rewards.score_formats import ScoredRow
-from dina_lrm.rewards.score_rows import ScoreRow
+from dina_lrm.rewards.scoring.ahead import ahead
+from dina_lrm.rewards.scoring.formats import ScoredRow
+from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.content import content_of
 
 Score = tuple[float, float]
