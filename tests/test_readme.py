@@ -79,7 +79,7 @@ def test_blocks_are_found_with_their_notes():
 
 
 def test_the_command_page_lists_every_command():
-    from dina_lrm.cli.main import COMMANDS
+    from dina_lrm.cli.commands import COMMANDS
 
     text = (ROOT / "docs" / "cli.md").read_text()
     assert [command for command in COMMANDS if f"`dina-lrm {command}" not in text] == []

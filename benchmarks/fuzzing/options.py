@@ -8,7 +8,8 @@ import re
 from contextlib import redirect_stdout
 from functools import cache
 
-from dina_lrm.cli.main import COMMANDS, main
+from dina_lrm.cli.commands import COMMANDS
+from dina_lrm.cli.main import main
 
 Nonsense = tuple[list[str], str, frozenset[int]]
 ANY, REFUSED = frozenset({0, 1, 2}), frozenset({2})

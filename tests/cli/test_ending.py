@@ -73,10 +73,12 @@ def test_a_signal_ends_the_block_and_later_ones_act_as_ever():
 def test_a_stopped_command_says_so_in_its_json(tmp_path):
     code = f"""
 import json, os, signal, sys
+from dina_lrm.cli.commands import Command
 from dina_lrm.cli.main import main
 import tests.cli.toy as toy
 toy.run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()
-sys.exit(main(["toy", "3", "--json", {str(tmp_path / "r.json")!r}], {{"toy": ("tests.cli.toy", "")}}))
+toys = {{"toy": Command("tests.cli.toy_arguments", "tests.cli.toy:run", "")}}
+sys.exit(main(["toy", "3", "--json", {str(tmp_path / "r.json")!r}], toys))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "dina-lrm toy: error: stopped by a signal\n")

@@ -15,8 +15,6 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import tiny_reward_model
 from tests.reports.page import Page
 
-COMMANDS = {"evaluate": ("dina_lrm.cli.evaluate", "")}
-
 
 @pytest.fixture(scope="module")
 def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +35,7 @@ def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> int:
-    return main(["evaluate", *map(str, words)], COMMANDS)
+    return main(["evaluate", *map(str, words)])
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import pytest
 
 import dina_lrm.cli
 from dina_lrm import __version__
-from dina_lrm.cli.main import COMMANDS, main
+from dina_lrm.cli.commands import COMMANDS, Command
+from dina_lrm.cli.main import main
 from dina_lrm.runs.lock import held_name
 
 TOYS = {
-    "toy": ("tests.cli.toy", "Do a toy's work."),
-    "group toy": ("tests.cli.toy", "The same, in a group."),
+    "toy": Command("tests.cli.toy_arguments", "tests.cli.toy:run", "Do a toy's work."),
+    "group toy": Command("tests.cli.toy_arguments", "tests.cli.toy:run", "The same, in a group."),
 }
 
 
@@ -35,6 +36,7 @@ def test_a_command_that_is_done_exits_with_0_and_writes_its_result(tmp_path, cap
         ("bug", 1, "the toy broke"),
         ("interrupt", 1, "interrupted"),
         ("bad", 2, "--number: 7 given, an even number is accepted"),
+        ("odd", 2, "--end odd: refused before the work is imported"),
         ("missing", 2, "[Errno 2] No such file or directory: 'nowhere.csv'"),
     ],
 )
@@ -104,10 +106,18 @@ def test_every_command_has_help_with_an_example(command, capsys):
     assert "--json FILE" in text
 
 
-def test_every_command_file_is_in_the_table():
-    files = Path(dina_lrm.cli.__path__[0]).glob("*.py")
-    commands = {f"dina_lrm.cli.{path.stem}" for path in files if "\nclass Arguments(" in path.read_text()}
-    assert commands == {module for module, _ in COMMANDS.values()}
+def test_every_file_of_options_is_in_the_table():
+    root = Path(dina_lrm.cli.__path__[0])
+    files = [path.relative_to(root) for path in root.rglob("*.py") if "\nclass Arguments(" in path.read_text()]
+    found = {".".join(("dina_lrm", "cli", *path.with_suffix("").parts)) for path in files}
+    assert found == {command.arguments for command in COMMANDS.values()}
+
+
+@pytest.mark.parametrize("words", [("toy", "--help"), ("toy",), ("toy", "three"), ("toy", "3", "--end", "odd")])
+def test_the_work_is_imported_only_when_it_is_done(words, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "tests.cli.toy", raising=False)
+    toy(*words)
+    assert "tests.cli.toy" not in sys.modules and "toy" in "".join(capsys.readouterr())
 
 
 def test_version_through_python_m():

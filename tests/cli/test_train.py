@@ -22,11 +22,9 @@ from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
 
-COMMANDS = {"train": ("dina_lrm.cli.train", "")}
-
 
 def run(*words: object) -> int:
-    return main(["train", *map(str, words)], COMMANDS)
+    return main(["train", *map(str, words)])
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,9 @@
-"""A command that can end in every way a command can end."""
+"""The work of a command that can end in every way a command can end."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
-
-from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
-
-
-@dataclass
-class Arguments(CommonArguments):
-    """Do a toy's work.
-
-    Example:
-        dina-lrm toy 3 --end well
-    """
-
-    number: tyro.conf.Positional[float]
-    """What to square."""
-    end: Annotated[
-        Literal["well", "failed", "bug", "bad", "missing", "interrupt"], tyro.conf.arg(help="how to end")
-    ] = "well"
+from dina_lrm.cli.common import CommandFailed, UserError, console, progress
+from tests.cli.toy_arguments import Arguments
 
 
 def run(arguments: Arguments) -> dict[str, object]:

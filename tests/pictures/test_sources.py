@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dina_lrm.images import load_image, split_images
-from dina_lrm.pictures.sources import plain_picture, printable, shown
+from dina_lrm.pictures.names import printable, shown
+from dina_lrm.pictures.sources import plain_picture
 
 
 class Elsewhere(os.PathLike):

@@ -27,6 +27,9 @@ class CommonArguments:
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print errors only."""
 
+    def check(self) -> None:
+        """Refuse what can be refused before the libraries are imported that the work needs. Raises UserError."""
+
     def claims(self) -> Path | None:
         """What no other command may write to while this one runs; None where it holds its place in a way of its own."""
         return None

@@ -11,11 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dina_lrm import __version__
+from dina_lrm.cli.commands import COMMANDS, Command
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
 from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
 from dina_lrm.cli.notices import notices
@@ -25,51 +24,11 @@ from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
 from dina_lrm.runs.lock import held_name
 from dina_lrm.screen import escaped, held_back, say
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-# command -> (module, help): only the module of the chosen command is imported
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("dina_lrm.cli.demo", "The whole path on the bundled world: train, measure, score, report."),
-    "doctor": ("dina_lrm.cli.doctor", "Show versions and devices; check that the bundled model scores right."),
-    "data check": ("dina_lrm.cli.data_check", "Say what a comparison file holds and what is wrong with it."),
-    "data filter": ("dina_lrm.cli.data_filter", "Write the comparisons that pass filters; say what they removed."),
-    "prepare": ("dina_lrm.cli.prepare", "Encode comparisons into a cache of latents and conditioning."),
-    "cache verify": ("dina_lrm.cli.cache_verify", "Say whether a cache is what was written, to the bit."),
-    "cache info": ("dina_lrm.cli.cache_info", "Say what made a cache, and what it holds."),
-    "train": ("dina_lrm.cli.train", "Train a reward model on comparisons, by a recipe."),
-    "evaluate": ("dina_lrm.cli.evaluate", "Measure reward models: accuracy, calibration, what they miss."),
-    "calibrate": ("dina_lrm.cli.calibrate", "Fit a temperature, so that win probabilities can be believed."),
-    "align refl": ("dina_lrm.cli.align_refl", "Align a generator by the gradient of a reward."),
-    "align flow-grpo": ("dina_lrm.cli.align_flow_grpo", "Align a generator by rewards of whole groups of images."),
-    "align lpo": ("dina_lrm.cli.align_lpo", "Align a generator by preferences between candidates of single steps."),
-    "align dpo": ("dina_lrm.cli.align_dpo", "Align a generator by preferences between its finished samples."),
-    "align study": ("dina_lrm.cli.align_study", "Measure alignment on the synthetic world against the truth."),
-    "sample": ("dina_lrm.cli.sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
-    "sample curve": ("dina_lrm.cli.sample_curve", "Measure best-of-N, pruned and not, against the truth."),
-    "evaluate-generator": (
-        "dina_lrm.cli.evaluate_generator",
-        "Judge a tuned generator beside its base, on the same prompts and seeds.",
-    ),
-    "ablate": ("dina_lrm.cli.ablate", "Repeat the paper's tables in miniature on the synthetic world."),
-    "profile": ("dina_lrm.cli.profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
-    "score": ("dina_lrm.cli.score", "Score image files for prompts into a table."),
-    "compare": ("dina_lrm.cli.compare", "Say which of two images is preferred for a prompt."),
-    "convert": ("dina_lrm.cli.convert", "Turn a checkpoint folder released with the paper into ours."),
-    "synthetic generate": ("dina_lrm.cli.synthetic_generate", "Write comparisons of the synthetic world as files."),
-    "synthetic judge": ("dina_lrm.cli.synthetic_judge", "Train the judge of the synthetic world's pixels."),
-    "synthetic uncurate": (
-        "dina_lrm.cli.synthetic_uncurate",
-        "Train the LoRA that makes the generator draw damaged pictures.",
-    ),
-    "synthetic pretrain": ("dina_lrm.cli.synthetic_pretrain", "Train the generator of the synthetic world."),
-}
-
 # The libraries' notices and loading bars speak to programmers; the bars of downloads stay.
 QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
 
-def main(arguments: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
+def main(arguments: Sequence[str] | None = None, commands: Mapping[str, Command] = COMMANDS) -> int:
     """Run the command line and return the exit code."""
     try:
         with stopped_by_signals():
@@ -78,13 +37,13 @@ def main(arguments: Sequence[str] | None = None, commands: Mapping[str, tuple[st
         leave_broken_streams()
 
 
-def _main(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
+def _main(words: list[str], commands: Mapping[str, Command]) -> int:
     if words in (["--version"], ["-V"]):
         say(f"dina-lrm {__version__}")
         return 0
     name = _command_of(words, commands)
     if name is not None:
-        return _named(name, commands[name][0], words[len(name.split()) :])
+        return _named(name, commands[name], words[len(name.split()) :])
     group = words[0] if words and _in_group(words[0], commands) else None
     rest = words[1:] if group else words
     if rest[:1] in (["-h"], ["--help"]):
@@ -100,11 +59,10 @@ def _main(words: list[str], commands: Mapping[str, tuple[str, str]]) -> int:
     return 2
 
 
-def _named(name: str, module_name: str, words: list[str]) -> int:
+def _named(name: str, command: Command, words: list[str]) -> int:
     """Parse the words of a command, and run it."""
     try:
-        module = import_module(module_name)
-        arguments = parsed(name, module, words)
+        arguments = parsed(name, command.options(), words)
     except Help as asked:
         say(str(asked))
         return 0
@@ -112,14 +70,14 @@ def _named(name: str, module_name: str, words: list[str]) -> int:
         return _failed(name, error, lambda told: _keep_error(json_target(words), told, words))
     for line in repeated(words):
         say(f"dina-lrm {name}: warning: {escaped(line)}", "stderr")
-    return _run(name, module, arguments)
+    return _run(name, command, arguments)
 
 
-def _in_group(group: str, commands: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    return {name: text for name, (_, text) in commands.items() if name.startswith(f"{group} ")}
+def _in_group(group: str, commands: Mapping[str, Command]) -> dict[str, str]:
+    return {name: command.help for name, command in commands.items() if name.startswith(f"{group} ")}
 
 
-def _command_of(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> str | None:
+def _command_of(words: Sequence[str], commands: Mapping[str, Command]) -> str | None:
     """The name of one or two words that the command line starts with."""
     two, one = " ".join(words[:2]), " ".join(words[:1])
     if two in commands:
@@ -129,8 +87,8 @@ def _command_of(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
     return one if one in commands and not another else None
 
 
-def _overview(group: str | None, commands: Mapping[str, tuple[str, str]]) -> str:
-    listed = _in_group(group, commands) if group else {name: text for name, (_, text) in commands.items()}
+def _overview(group: str | None, commands: Mapping[str, Command]) -> str:
+    listed = _in_group(group, commands) if group else {name: command.help for name, command in commands.items()}
     width = max(map(len, listed))
     usage = " ".join(filter(None, ("usage: dina-lrm", group, "COMMAND [OPTIONS]")))
     rows = [f"  {name:<{width}}  {text}" for name, text in listed.items()]
@@ -138,7 +96,7 @@ def _overview(group: str | None, commands: Mapping[str, tuple[str, str]]) -> str
     return "\n".join([usage, "", "Commands:", *rows, "", f"Options and an example of a command: {example}"])
 
 
-def _unknown(group: str | None, given: str, commands: Mapping[str, tuple[str, str]]) -> str:
+def _unknown(group: str | None, given: str, commands: Mapping[str, Command]) -> str:
     known = list(_in_group(group, commands)) if group else list(commands)
     if group and given.startswith("-"):
         return f"{group}: which command? {escaped(given)!r} is an option; the commands are {', '.join(known)}"
@@ -148,7 +106,7 @@ def _unknown(group: str | None, given: str, commands: Mapping[str, tuple[str, st
     return f"unknown command {word!r}; {hint}"
 
 
-def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
+def _run(name: str, command: Command, arguments: CommonArguments) -> int:
     for variable, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(variable, value)
     try:
@@ -161,7 +119,7 @@ def _run(name: str, module: ModuleType, arguments: CommonArguments) -> int:
             check_numbers(arguments)
             claimed = arguments.claims()
             with notices(name, arguments.quiet), held_name(claimed) if claimed is not None else nullcontext():
-                result = module.run(arguments)
+                result = command.run(arguments)
             keep_json(arguments.json, result, name, _places(arguments))
         except BaseException as error:
             return _failed(name, error, lambda told: keep_json(arguments.json, told, name, _places(arguments)))

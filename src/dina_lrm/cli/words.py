@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from types import ModuleType
 
 import tyro
 
@@ -30,7 +29,7 @@ class Help(Exception):
     """Help was asked for: the text to show."""
 
 
-def parsed(name: str, module: ModuleType, words: Sequence[str]) -> CommonArguments:
+def parsed(name: str, options: type[CommonArguments], words: Sequence[str]) -> CommonArguments:
     """The command's typed arguments.
 
     Raises Help with the text that was asked for, and UserError naming every option at fault with the nearest that the
@@ -40,14 +39,12 @@ def parsed(name: str, module: ModuleType, words: Sequence[str]) -> CommonArgumen
     try:
         with redirect_stdout(shown), redirect_stderr(errors):
             # tyro keeps only the summary of a docstring; the example after it is what people look for
-            description = inspect.getdoc(module.Arguments)
-            arguments: CommonArguments = tyro.cli(
-                module.Arguments, prog=f"dina-lrm {name}", description=description, args=words
-            )
+            description = inspect.getdoc(options)
+            arguments: CommonArguments = tyro.cli(options, prog=f"dina-lrm {name}", description=description, args=words)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise Help(shown.getvalue().rstrip("\n")) from None
-        raise UserError(f"{_fault(name, module, words)}; see dina-lrm {name} --help") from None
+        raise UserError(f"{_fault(name, options, words)}; see dina-lrm {name} --help") from None
     return arguments
 
 
@@ -83,20 +80,20 @@ def repeated(words: Sequence[str]) -> list[str]:
     return lines
 
 
-def _fault(name: str, module: ModuleType, words: Sequence[str]) -> str:
+def _fault(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
     """What is wrong with the words, in one line."""
-    sections = _sections(name, module, words)
+    sections = _sections(name, options, words)
     unknown = [word for section in sections for word in _unknown(section)]
     if unknown:
-        options = [word for word in unknown if word.startswith("-")]
+        dashed = [word for word in unknown if word.startswith("-")]
         choices = [re.split(r",\s*", found[1]) for found in map(_CHOICES.match, sections) if found]
-        has_recipes = any(field.name == "recipe" for field in dataclasses.fields(module.Arguments))
+        has_recipes = any(field.name == "recipe" for field in dataclasses.fields(options))
         if has_recipes and unknown[0] == words[0]:  # without a recipe its options are unknown too
-            known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(name, module, ["--help"]))
+            known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(name, options, ["--help"]))
             hint, accepted = _nearest(unknown[0], known), f"accepted: {', '.join(known)}"
             hint = accepted if hint.startswith("accepted") else f"{hint} {accepted}"
             return f"{escaped(unknown[0])!r} is none of its recipes; {hint}"
-        return "; ".join(_with_nearest(word, name, module, words) for word in options or unknown[:1])
+        return "; ".join(_with_nearest(word, name, options, words) for word in dashed or unknown[:1])
     missing = [found for section in sections if "Missing from " in section for found in _MISSING.findall(section)]
     if missing:
         return f"missing: {', '.join(option if option.startswith('-') else told for option, told in missing)}"
@@ -111,11 +108,11 @@ def _unknown(section: str) -> list[str]:
     return re.split(r",?\s+", re.sub(r"\(applied to [^)]*\)", "", found[1]).strip())
 
 
-def _with_nearest(given: str, name: str, module: ModuleType, words: Sequence[str]) -> str:
+def _with_nearest(given: str, name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
     if not given.startswith("-"):
         return f"{escaped(given)!r}: is one word too many; a text of several words stands in quotes"
     word = given.partition("=")[0]
-    return f"unknown option {escaped(word)}; {_nearest(word, _options(name, module, words))}"
+    return f"unknown option {escaped(word)}; {_nearest(word, _known_options(name, options, words))}"
 
 
 def _nearest(given: str, known: Sequence[str]) -> str:
@@ -128,26 +125,26 @@ def _nearest(given: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"accepted: {', '.join(known[:40])}"
 
 
-def _options(name: str, module: ModuleType, words: Sequence[str]) -> list[str]:
+def _known_options(name: str, options: type[CommonArguments], words: Sequence[str]) -> list[str]:
     """The options of the command, or of the recipe that the words name."""
     recipe = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     for leading in (recipe, []):
-        told = _said(name, module, [*leading, "--help"])
+        told = _said(name, options, [*leading, "--help"])
         found = list(dict.fromkeys(_LISTED.findall(told)))
         if found:
             return found
     return []
 
 
-def _sections(name: str, module: ModuleType, words: Sequence[str]) -> list[str]:
+def _sections(name: str, options: type[CommonArguments], words: Sequence[str]) -> list[str]:
     """What tyro says of words that it refuses: a title, what is wrong, where there is help."""
-    return re.split(r"^\s*-{5,}\s*$", _said(name, module, words), flags=re.MULTILINE)
+    return re.split(r"^\s*-{5,}\s*$", _said(name, options, words), flags=re.MULTILINE)
 
 
-def _said(name: str, module: ModuleType, words: Sequence[str]) -> str:
+def _said(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
     out = io.StringIO()  # it has no encoding, so that tyro draws no boxes
     with redirect_stdout(out), redirect_stderr(out), _wide(), suppress(SystemExit):
-        tyro.cli(module.Arguments, prog=f"dina-lrm {name}", args=words)
+        tyro.cli(options, prog=f"dina-lrm {name}", args=words)
     return out.getvalue()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
-from dina_lrm.pictures.sources import shown
+from dina_lrm.pictures.names import shown
 
 Found = TypeVar("Found")
 PROMPT_COLUMNS: Final = ("Prompt", "Prompts", "prompt")

@@ -20,7 +20,8 @@ from typing import Final
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dina_lrm.pictures.colour import MAX_PROFILE, RgbImage, to_rgb
-from dina_lrm.pictures.sources import shown, why_no_file
+from dina_lrm.pictures.names import shown
+from dina_lrm.pictures.sources import why_no_file
 
 FORMATS: Final = {
     "PNG": (".png", ".apng"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dina_lrm.pictures.files import SUFFIXES
-from dina_lrm.pictures.sources import printable, shown
+from dina_lrm.pictures.names import printable, shown
 
 HIDDEN: Final = "hidden"
 LINKED: Final = "linked folder"

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from dina_lrm.pictures.names import shown
+
 PictureSource = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 """A path, the bytes of an image file, a PIL image, an array (H, W) or (H, W, 1|3|4), or a tensor (3, H, W)."""
 GivenPicture = PictureSource | os.PathLike[str] | bytearray | memoryview | BinaryIO | io.IOBase | Mapping[str, Any]
@@ -29,12 +31,9 @@ ACCEPTED: Final = (
 )
 NO_FILE: Final = "no such image file"
 """What is said of a path that might be one."""
-_LONGEST: Final = 100
 _DATA_URI = re.compile(r"(^|/)data:[\w.+-]*/?[\w.+-]*[;,]")
 _ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs|hf|file):/")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{80,}\s*$")
-_UNDECODED = re.compile("[\udc80-\udcff]")
-"""How Python writes the bytes of a file's name that are not UTF-8."""
 
 
 def plain_picture(value: object) -> PictureSource:
@@ -73,18 +72,6 @@ def described(value: object) -> str:
     if isinstance(value, float) and math.isnan(value):
         return "nan was given, a missing value of a table"
     return f"a {type(value).__name__} was given ({shown(repr(value))})"
-
-
-def shown(name: object) -> str:
-    """A path or text in an error: its beginning and end where it is long; bytes that are no text are escaped."""
-    text = printable(os.fspath(name) if isinstance(name, os.PathLike) else str(name))
-    return text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...{text[-20:]} ({len(text)} letters)"
-
-
-def printable(text: str) -> str:
-    """A text without what UTF-8 cannot say: a byte of a file's name that is no text becomes its hexadecimal escape."""
-    escaped = _UNDECODED.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
-    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def why_no_file(path: Path) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.diffusion.noise import SEEDS
-from dina_lrm.pictures.sources import described, shown
+from dina_lrm.pictures.names import shown
+from dina_lrm.pictures.sources import described
 
 NoiseLevels: TypeAlias = float | int | Sequence[float | int]
 """A noise level in [0, 1], or those of a token-level ensemble."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from dina_lrm.pictures.sources import shown
+from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, read_parquet, write_parquet
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.runs.json_files import read_json_object

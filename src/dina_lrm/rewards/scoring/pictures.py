@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from dina_lrm.data.sources.parquet_rows import parquet_rows
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
 from dina_lrm.pictures.folders import PictureFolder, scan_pictures
-from dina_lrm.pictures.sources import printable, shown
+from dina_lrm.pictures.names import printable, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

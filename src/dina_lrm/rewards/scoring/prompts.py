@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dina_lrm.data.prompt_sets import check_prompts_file, names_a_file, read_prompt_lines
 from dina_lrm.data.sources.tables import FORMATS, scan_rows
-from dina_lrm.pictures.sources import shown
+from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.pictures import Pictures, text_of
 from dina_lrm.screen import whole
 

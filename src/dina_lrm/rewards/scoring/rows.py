@@ -9,7 +9,7 @@ from typing import final
 
 from dina_lrm.pictures.files import SUFFIXES
 from dina_lrm.pictures.folders import PictureFolder
-from dina_lrm.pictures.sources import printable, shown
+from dina_lrm.pictures.names import printable, shown
 from dina_lrm.rewards.scoring.pictures import Pictures, folder_pictures, is_table, table_columns, table_pictures
 from dina_lrm.rewards.scoring.prompts import Matched, matched_prompts
 

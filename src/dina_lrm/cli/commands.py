@@ -1,0 +1,82 @@
+"""The table of commands: where the options of each are described, and which function does its work.
+
+Only the chosen command is imported, and its function only after its words were understood: help, and the answer to
+wrong words, wait for no library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from dina_lrm.cli.common import CommonArguments
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table."""
+
+    arguments: str
+    """The module whose class `Arguments` holds the options; it imports nothing heavy."""
+    job: str
+    """The function that does the work, as "module:function": of the arguments, returning what `--json` writes."""
+    help: str
+    """What the command does, in a line."""
+
+    def options(self) -> type[CommonArguments]:
+        """The class of its options."""
+        found: type[CommonArguments] = import_module(self.arguments).Arguments
+        return found
+
+    def run(self, arguments: CommonArguments) -> dict[str, object]:
+        """Check the arguments, import the function, and do the work; returns the result for `--json`."""
+        arguments.check()
+        module, _, function = self.job.partition(":")
+        job: Callable[[CommonArguments], dict[str, object]] = getattr(import_module(module), function)
+        return job(arguments)
+
+
+def _split(name: str, help: str) -> Command:
+    """The command of `cli/arguments/NAME.py` and `cli/NAME.py`."""
+    return Command(f"dina_lrm.cli.arguments.{name}", f"dina_lrm.cli.{name}:run", help)
+
+
+def _whole(name: str, help: str) -> Command:
+    """A command with its options and its work in one file."""
+    return Command(f"dina_lrm.cli.{name}", f"dina_lrm.cli.{name}:run", help)
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": _whole("demo", "The whole path on the bundled world: train, measure, score, report."),
+    "doctor": _whole("doctor", "Show versions and devices; check that the bundled model scores right."),
+    "data check": _whole("data_check", "Say what a comparison file holds and what is wrong with it."),
+    "data filter": _whole("data_filter", "Write the comparisons that pass filters; say what they removed."),
+    "prepare": _whole("prepare", "Encode comparisons into a cache of latents and conditioning."),
+    "cache verify": _whole("cache_verify", "Say whether a cache is what was written, to the bit."),
+    "cache info": _whole("cache_info", "Say what made a cache, and what it holds."),
+    "train": _whole("train", "Train a reward model on comparisons, by a recipe."),
+    "evaluate": _whole("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
+    "calibrate": _whole("calibrate", "Fit a temperature, so that win probabilities can be believed."),
+    "align refl": _whole("align_refl", "Align a generator by the gradient of a reward."),
+    "align flow-grpo": _whole("align_flow_grpo", "Align a generator by rewards of whole groups of images."),
+    "align lpo": _whole("align_lpo", "Align a generator by preferences between candidates of single steps."),
+    "align dpo": _whole("align_dpo", "Align a generator by preferences between its finished samples."),
+    "align study": _whole("align_study", "Measure alignment on the synthetic world against the truth."),
+    "sample": _whole("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
+    "sample curve": _whole("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
+    "evaluate-generator": _whole(
+        "evaluate_generator", "Judge a tuned generator beside its base, on the same prompts and seeds."
+    ),
+    "ablate": _whole("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
+    "profile": _whole("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
+    "score": _split("score", "Score image files for prompts into a table."),
+    "compare": _whole("compare", "Say which of two images is preferred for a prompt."),
+    "convert": _whole("convert", "Turn a checkpoint folder released with the paper into ours."),
+    "synthetic generate": _whole("synthetic_generate", "Write comparisons of the synthetic world as files."),
+    "synthetic judge": _whole("synthetic_judge", "Train the judge of the synthetic world's pixels."),
+    "synthetic uncurate": _whole(
+        "synthetic_uncurate", "Train the LoRA that makes the generator draw damaged pictures."
+    ),
+    "synthetic pretrain": _whole("synthetic_pretrain", "Train the generator of the synthetic world."),
+}
