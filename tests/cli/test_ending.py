@@ -7,7 +7,6 @@ import sys
 import pytest
 import safetensors
 
-from dina_lrm.cli.common import UserError
 from dina_lrm.cli.ending import Stopped, code_of, line_of, stopped_by_signals
 
 FRAMES = """PytorchStreamReader failed reading zip archive: failed finding central directory
@@ -22,7 +21,7 @@ ALLOCATOR = (
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (UserError("a\nb.png: no such file"), 2, "a b.png: no such file"),
+        (ValueError("a\nb.png: no such file"), 2, "a b.png: no such file"),
         (RuntimeError(FRAMES), 1, "PytorchStreamReader failed reading zip archive: failed finding central directory"),
         (KeyError("step"), 1, "KeyError: 'step'"),
         (ZeroDivisionError(), 1, "ZeroDivisionError"),
@@ -55,10 +54,10 @@ def test_half_a_character_is_named():
 
 
 def test_line_ends_of_a_name_are_told_from_those_of_a_library(tmp_path):
-    from dina_lrm.cli.places import check_file
+    from dina_lrm.runs.places import check_file
 
     (tmp_path / "a\nb").mkdir()
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ValueError) as raised:
         check_file("--json", tmp_path / "a\nb")
     assert r"a\nb: is a folder" in line_of(raised.value)
 

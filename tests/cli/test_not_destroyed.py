@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.cli.common import CommandFailed, UserError
+from dina_lrm.cli.common import CommandFailed
 from dina_lrm.cli.main import main
 from dina_lrm.cli.result import begin_json, keep_json
 
@@ -110,7 +110,7 @@ def test_a_result_takes_no_place_of_a_file_that_the_command_works_with(given, tm
         path.write_text(text)
     target = mine[("model", "table.csv", "other").index(given)]
     before = contents(tmp_path)
-    with pytest.raises(UserError, match=f"--json .*{target.name}"):
+    with pytest.raises(ValueError, match=f"--json .*{target.name}"):
         begin_json(target, [tmp_path / given])
     assert contents(tmp_path) == before
 
@@ -118,7 +118,7 @@ def test_a_result_takes_no_place_of_a_file_that_the_command_works_with(given, tm
 @pytest.mark.parametrize("text", [f"{CONFIG}\n{CONFIG}\n", f"[{CONFIG}]"])
 def test_a_result_takes_no_place_of_rows(text, tmp_path):
     (tmp_path / "rows.json").write_text(text)
-    with pytest.raises(UserError, match="holds something else than a result"):
+    with pytest.raises(ValueError, match="holds something else than a result"):
         begin_json(tmp_path / "rows.json")
     assert (tmp_path / "rows.json").read_text() == text
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.cli.common import UserError
 from dina_lrm.cli.result import begin_json, plain, write_json
 
 
@@ -39,7 +38,7 @@ def test_nothing_is_made_before_there_is_a_result(tmp_path):
 def test_a_place_where_nothing_can_be_written_is_refused(name, reason, tmp_path):
     (tmp_path / "file.txt").write_text("mine")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match=f"--json .*{reason}"):
+    with pytest.raises(ValueError, match=f"--json .*{reason}"):
         begin_json(tmp_path / name)
     assert (tmp_path / "file.txt").read_text() == "mine"
 
@@ -49,9 +48,9 @@ def test_the_files_of_the_command_are_not_written_over(tmp_path):
     data.write_text("[]")
     (tmp_path / "link.json").symlink_to(data)
     for name in ("data.json", "link.json"):
-        with pytest.raises(UserError, match="the command works on that file"):
+        with pytest.raises(ValueError, match="the command works on that file"):
             begin_json(tmp_path / name, ["a text", str(data)])
-    with pytest.raises(UserError, match="the command works on that file"):
+    with pytest.raises(ValueError, match="the command works on that file"):
         begin_json(tmp_path / "new.csv", [tmp_path / "new.csv"])
     assert data.read_text() == "[]"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds, console, progress, study_command
-from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.ablations import ABLATIONS, ablation, variants_of
 from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.ownership import check_page, check_results, page_beside
+from dina_lrm.runs.places import check_folder
 
 
 @dataclass

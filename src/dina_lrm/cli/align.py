@@ -27,10 +27,10 @@ from dina_lrm.cli.common import (
     progress,
 )
 from dina_lrm.cli.judges import check_rewards
-from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
+from dina_lrm.runs.places import check_folder
 from dina_lrm.sampling.reward_term import RewardTerm
 
 if TYPE_CHECKING:
@@ -223,8 +223,8 @@ def look_line(look: Look) -> dict[str, object]:
 
 def _prompts(arguments: AlignArguments, config: AlignConfig) -> HeldOut:
     """Prompts to train on, and others to look at."""
-    from dina_lrm.cli.prompts import prompts_of
     from dina_lrm.data.held_out import hold_out_last, without
+    from dina_lrm.synthetic.prompts import prompts_of
 
     wanted, seeds = config.looks.prompts, [config.seed, 7]
     drawn = SYNTHETIC_PROMPTS + (wanted if arguments.look_prompts is None else 0)

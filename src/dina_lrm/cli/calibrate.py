@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SyntheticSize, made_set, named_sets
-from dina_lrm.cli.places import check_new_folder
+from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, console
-from dina_lrm.cli.places import check_new_folder
+from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass

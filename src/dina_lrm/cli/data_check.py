@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, console, progress
-from dina_lrm.cli.places import check_file
+from dina_lrm.runs.places import check_file
 from dina_lrm.screen import Screen, table_of, whole
 
 if TYPE_CHECKING:

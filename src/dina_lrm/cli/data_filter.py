@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
 from dina_lrm.cli.data_check import mapping, named_source, say_left_out
 from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
-from dina_lrm.cli.places import check_file
+from dina_lrm.runs.places import check_file
 from dina_lrm.screen import table_of
 
 if TYPE_CHECKING:

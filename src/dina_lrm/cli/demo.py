@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.cli.places import check_folder
 from dina_lrm.demo.settings import KIND, DemoSettings
 from dina_lrm.runs.ownership import check_replaceable
+from dina_lrm.runs.places import check_folder
 from dina_lrm.screen import table_of
 
 

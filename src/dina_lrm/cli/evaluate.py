@@ -13,8 +13,8 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.evaluation_sets import SYNTHETIC, NamedSet, SyntheticSize, made_set, named_sets, pictures_of
-from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.ownership import check_results
+from dina_lrm.runs.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -144,11 +144,11 @@ class _Run:
         self.found[name] = (judge, judged, time.perf_counter() - began)
 
     def _judge(self, name: str) -> tuple[Judge, LatentRewardModel | None]:
-        from dina_lrm.cli.judges import is_reward, picture_judge
-        from dina_lrm.evaluation.judges import LatentJudge
+        from dina_lrm.evaluation.judges import LatentJudge, picture_judge
         from dina_lrm.evaluation.parts import content_of_judge
         from dina_lrm.locate import locate_reward_model
         from dina_lrm.reward_model.model import LatentRewardModel
+        from dina_lrm.rewards.base import is_reward
         from dina_lrm.rewards.contents import content_of_reward
 
         arguments, asked = self.arguments, self.asked

@@ -19,9 +19,8 @@ from dina_lrm.cli.common import (
     progress,
 )
 from dina_lrm.cli.judges import check_rewards
-from dina_lrm.cli.places import check_folder
-from dina_lrm.cli.prompts import prompts_of
 from dina_lrm.runs.ownership import check_results
+from dina_lrm.runs.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.cli.generator_sides import Named, Sides
@@ -204,6 +203,8 @@ def _names(arguments: Arguments) -> list[str]:
 
 def _prompts(arguments: Arguments) -> PromptSet:
     import numpy as np
+
+    from dina_lrm.synthetic.prompts import prompts_of
 
     # Another stream than training prompts and looks are drawn from
     found = prompts_of(arguments.prompts, [arguments.seed, 11, 0], arguments.count or SYNTHETIC_PROMPTS)

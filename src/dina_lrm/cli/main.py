@@ -151,7 +151,7 @@ def _keep_error(path: Path | None, told: dict[str, object], words: Sequence[str]
     """The error of words that were not understood; no file that one of them names is touched."""
     try:
         begin_json(path, other_words(words))
-    except UserError:
+    except ValueError:
         return  # that the target is none either comes when the words are right
     write_json(path, told)
 

@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
 from dina_lrm.cli.data_check import mapping, say_left_out
-from dina_lrm.cli.places import check_folder
+from dina_lrm.runs.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.data.cache import EncodedComparisons

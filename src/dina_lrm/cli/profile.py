@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import CommonArguments, UserError, chosen_device, console, progress
-from dina_lrm.cli.places import check_file
 from dina_lrm.runs.ownership import check_page
+from dina_lrm.runs.places import check_file
 from dina_lrm.screen import add_row, text_of
 
 if TYPE_CHECKING:

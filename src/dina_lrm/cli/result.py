@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dina_lrm.cli.common import CommandFailed, UserError
-from dina_lrm.cli.places import check_file
 from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.runs.places import check_file
 from dina_lrm.screen import whole
 
 _NOT_ENDED = "the command has not ended, or was killed"
@@ -26,7 +26,7 @@ def begin_json(path: Path | None, others: Iterable[str | Path] = ()) -> None:
     """Refuse a `--json` target before the work is done rather than after it, and take an old result away.
 
     What lay there is replaced by an object that says that the command has not ended: whatever ends it, nobody reads the
-    result of another one. Raises UserError for a target that cannot be written, that is one of `others`, the files and
+    result of another one. Raises ValueError for a target that cannot be written, that is one of `others`, the files and
     folders that the command reads or writes, or lies in one of them and is no result.
     """
     if path is None:

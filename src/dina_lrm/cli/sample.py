@@ -20,10 +20,9 @@ from dina_lrm.cli.common import (
 )
 from dina_lrm.cli.cuts import default_cuts, parsed_cuts
 from dina_lrm.cli.judges import check_rewards
-from dina_lrm.cli.places import check_folder
-from dina_lrm.cli.prompts import prompts_or_texts
 from dina_lrm.generators.settings import as_asked, usual_settings
 from dina_lrm.runs.ownership import check_replaceable
+from dina_lrm.runs.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.generators.generator import Generator
@@ -124,6 +123,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     if arguments.prompt_count < 1:
         raise UserError(f"--prompt-count {arguments.prompt_count}: accepted are whole numbers of at least 1")
     check_rewards((arguments.reward,))
+    from dina_lrm.synthetic.prompts import prompts_or_texts
+
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
     from dina_lrm.cli.sampled import Sampled, pixels_of, shown_lines, write_samples
     from dina_lrm.sampling.best_of_n import best_of_n

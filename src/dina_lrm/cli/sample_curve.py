@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dina_lrm.cli.common import CommonArguments, UserError, check_seeds, console, progress
-from dina_lrm.cli.places import check_folder
-from dina_lrm.cli.prompts import SYNTHETIC, prompts_of
 from dina_lrm.runs.ownership import check_results
+from dina_lrm.runs.places import check_folder
 
 if TYPE_CHECKING:
     from dina_lrm.experiments.sampling_curve import Schedule
@@ -112,6 +111,7 @@ def _pools(arguments: Arguments, cut_steps: Sequence[int]) -> tuple[list[Pool], 
     from dina_lrm.sampling.objective import Objective
     from dina_lrm.sampling.reward_term import RewardTerm
     from dina_lrm.sampling.selection import SamplingPlan
+    from dina_lrm.synthetic.prompts import SYNTHETIC, prompts_of
 
     prompts = list(prompts_of(SYNTHETIC, [0, 7], arguments.prompt_count).prompts)
     generator = loaded_generator(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.files import folder_replaced_when_complete
+from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, SEED, UNIT, Range, check_ranges, ranged
 from dina_lrm.runs.settings import Applies, check_applies
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
-from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import SEED, Range, check_ranges, ranged
 
 _THREE = Range("an integer of at least 3", 3)

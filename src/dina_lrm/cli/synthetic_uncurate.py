@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, console, progress
-from dina_lrm.cli.places import check_folder
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import held_folder
+from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import SEED, check_ranges, ranged
 from dina_lrm.synthetic.pretraining.config import UncuratedConfig
 

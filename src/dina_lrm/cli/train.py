@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.cli.places import check_folder
 from dina_lrm.recipes import RECIPES
+from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.training.applies import as_asked

@@ -28,7 +28,7 @@ from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
 from dina_lrm.images import load_pixels
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.base import Reward, load_reward
 
 PLAIN: Final = Reading(())
 """The reading of a judge that has no noise level."""
@@ -227,3 +227,11 @@ def _pixels(item: EvaluationSet, row: int, side: int, image: int) -> Tensor | st
     if item.pictures is None:
         raise ValueError(f"set {item.name!r} holds latents only; a judge of pictures needs the images: give its file")
     return load_pixels(item.pictures(row)[side])
+
+
+def picture_judge(name: str, batch_size: int = 16) -> PictureJudge:
+    """The judge of a reward's name, such as "clip:MODEL" or "sharpness".
+
+    Raises ValueError when its weights are not there, or it reads latents.
+    """
+    return PictureJudge(load_reward(name), name, batch_size)

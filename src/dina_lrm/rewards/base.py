@@ -6,10 +6,11 @@ A new reward is one class that fits `Reward` and one row of `REWARDS`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -109,6 +110,18 @@ def reward_family(name: str) -> tuple[str, str]:
         )
         raise ValueError(f"reward {name!r}; accepted: {known}")
     return family, model or row.default or ""
+
+
+def is_reward(name: str) -> bool:
+    """Whether a name is that of a reward ("clip:MODEL", "sharpness") rather than of a latent reward model."""
+    family = name.partition(":")[0]
+    return family in REWARDS and family not in ("latent", "image") and not Path(name).exists()
+
+
+def check_rewards(names: Iterable[str]) -> None:
+    """ValueError for a name that is no reward's, before anything is loaded or drawn."""
+    for name in names:
+        reward_family(name)
 
 
 def load_reward(name: str) -> Reward:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments
 from dina_lrm.cli.levels import parsed_levels
-from dina_lrm.cli.places import check_file
 from dina_lrm.rewards.scoring.log import check_table
+from dina_lrm.runs.places import check_file
 
 
 @dataclass

@@ -1,7 +1,6 @@
 import pytest
 
-from dina_lrm.cli.common import UserError
-from dina_lrm.cli.places import check_file, check_folder, check_new_folder
+from dina_lrm.runs.places import check_file, check_folder, check_new_folder
 
 
 def test_good_places_pass_and_nothing_is_made(tmp_path):
@@ -34,5 +33,5 @@ def test_places_that_fail_later_are_refused_now(check, name, reason, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("nowhere")
-    with pytest.raises(UserError, match=f"--out .*{reason}"):
+    with pytest.raises(ValueError, match=f"--out .*{reason}"):
         check("--out", tmp_path / name)

@@ -1,15 +1,18 @@
-"""The prompts that a command line names: words, a text file, a published set, or captions of the synthetic world."""
+"""Prompts by name: texts, a text file, a published set, or captions of the synthetic world."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from dina_lrm.data.prompt_sets import PromptSet
+import numpy as np
 
-SYNTHETIC = "synthetic"
+from dina_lrm.data.prompt_sets import PromptSet, names_a_file, read_prompt_set
+from dina_lrm.synthetic.captions import distinct_captions
+
+SYNTHETIC: Final = "synthetic"
+"""The name of the world's captions."""
 
 
 def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
@@ -17,21 +20,13 @@ def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
 
     Raises ValueError or FileNotFoundError as `read_prompt_set` does.
     """
-    from dina_lrm.data.prompt_sets import PromptSet, read_prompt_set
-
     if source != SYNTHETIC:
         return read_prompt_set(Path(source))
-    import numpy as np
-
-    from dina_lrm.synthetic.captions import distinct_captions
-
     return PromptSet(source, tuple(distinct_captions(np.random.default_rng(seeds), count)))
 
 
 def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
     """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
-    from dina_lrm.data.prompt_sets import names_a_file
-
     if len(given) == 1 and (given[0] == SYNTHETIC or names_a_file(given[0])):
         return list(prompts_of(given[0], seeds, count).prompts)
     for text in given:
