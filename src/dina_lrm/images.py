@@ -24,19 +24,12 @@ from dina_lrm.pictures.colour import RgbImage
 from dina_lrm.pictures.files import MAX_PIXELS, check_size, decoded_bytes, decoded_image, file_bytes
 from dina_lrm.pictures.sources import ACCEPTED, GivenPicture, described, is_one_picture, plain_picture
 
-ImageSource = GivenPicture
-"""A path, encoded bytes (also in a file object or a mapping), a PIL image, an array (H, W) or (H, W, 1|3|4), or a
-tensor (3, H, W).
-
-Arrays are uint8, uint16 or float in [0, 1]; tensors are uint8 or float in [0, 1].
-"""
-
 
 class ColourProfileWarning(UserWarning):
     """A picture's colour profile could not be used."""
 
 
-def load_image(source: ImageSource) -> Image.Image:
+def load_image(source: GivenPicture) -> Image.Image:
     """Read any image source as an 8-bit RGB PIL image; warns of colour profiles that cannot be used."""
     plain = plain_picture(source)
     if isinstance(plain, np.ndarray | Tensor):
@@ -47,7 +40,7 @@ def load_image(source: ImageSource) -> Image.Image:
     return found.image
 
 
-def load_pixels(source: ImageSource) -> Float[Tensor, "3 height width"]:
+def load_pixels(source: GivenPicture) -> Float[Tensor, "3 height width"]:
     """Read any image source as float32 pixels in [0, 1] on the CPU; tensors and arrays keep their full precision."""
     plain = plain_picture(source)
     if isinstance(plain, Tensor):
@@ -62,7 +55,7 @@ def image_pixels(image: Image.Image) -> Float[Tensor, "3 height width"]:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def split_images(images: object) -> list[ImageSource]:
+def split_images(images: object) -> list[GivenPicture]:
     """A list of single images from one image, several (a sequence, a column of a table), or a batch (B, 3, H, W).
 
     Raises ValueError for what is neither, and for a set, which has no order.
@@ -78,7 +71,7 @@ def split_images(images: object) -> list[ImageSource]:
     return list(images)
 
 
-def to_pixels(images: Sequence[ImageSource], bucket: Bucket) -> Float[Tensor, "batch 3 height width"]:
+def to_pixels(images: Sequence[GivenPicture], bucket: Bucket) -> Float[Tensor, "batch 3 height width"]:
     """Pixels in [-1, 1] of the bucket's size: each image is scaled to cover the bucket and cropped at the centre."""
     if not images:
         raise ValueError("to_pixels: no images given; at least one is needed")

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from dina_lrm.evaluation.bootstrap import (
     bootstrap_interval,
-    interval_text,
+    interval_of_mean,
     mean_interval,
     student_interval,
     wilson_interval,
@@ -87,7 +87,13 @@ def test_refuses_what_has_no_interval() -> None:
 def test_an_interval_needs_more_than_one_prompt_and_more_than_one_value(values):
     clusters = np.zeros(len(values), dtype=int) if len(set(values)) > 1 else np.arange(len(values))
     assert mean_interval(np.array(values), clusters) is None
-    assert interval_text(None, None) == "[needs more prompts]"
+
+
+def test_the_mean_of_an_interval_is_that_of_what_is_counted():
+    found = interval_of_mean(np.array([1.0, np.nan, 3.0, np.nan]), np.array([0, 0, 1, 1]))
+    assert (found.value, found.n, found.missing) == (2.0, 2, 2)
+    assert (found.low, found.high) == mean_interval(np.array([1.0, 3.0]))
+    assert interval_of_mean(np.array([0.5])).low is None
 
 
 def test_few_prompts_have_students_interval_many_a_bootstraps_and_shares_stay_shares():

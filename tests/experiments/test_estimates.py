@@ -75,7 +75,7 @@ def test_an_accuracy_is_the_mean_over_seeds_and_its_interval_covers_the_truth():
         cells = {cell_name("base", s): cell("base", s, judges(0.7, seed=100 * trial + s)) for s in range(3)}
         found = accuracy(cells, Row("base"), "in_domain", (0, 1, 2))
         mean = np.mean([c.sets["in_domain"].readings["0.2"].accuracy for c in cells.values()])
-        assert found.value == pytest.approx(mean) and found.seeds == 3
+        assert found.value == pytest.approx(mean) and found.n == 3
         inside += found.low <= 0.7 <= found.high
     assert inside >= 51
 
@@ -92,7 +92,7 @@ def test_seeds_that_differ_widen_the_interval():
 def test_a_model_is_not_ahead_of_itself_and_a_difference_is_antisymmetric():
     cells = {cell_name(v, s): cell(v, s, judges(p, seed=s)) for v, p in (("base", 0.7), ("full", 0.75)) for s in (0, 1)}
     same = difference(cells, Row("base"), Row("base"), MEAN, (0, 1))
-    assert (same.value, same.low, same.high, same.sign) == (0, 0, 0, 0)
+    assert (same.value, same.low, same.high, same.beyond()) == (0, 0, 0, 0)
     there = difference(cells, Row("full"), Row("base"), MEAN, (0, 1))
     back = difference(cells, Row("base"), Row("full"), MEAN, (0, 1))
     assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
@@ -109,7 +109,7 @@ def test_pairs_that_both_rank_alike_say_nothing():
     }
     gap = difference(cells, Row("full"), Row("base"), "in_domain", (0,))
     one, other = (accuracy(cells, Row(v), "in_domain", (0,)) for v in ("full", "base"))
-    assert gap.sign == 1 and one.low < other.high
+    assert gap.beyond() == 1 and one.low < other.high
 
 
 def test_only_seeds_that_both_were_trained_with_count():
@@ -118,7 +118,7 @@ def test_only_seeds_that_both_were_trained_with_count():
         "base.seed-1": cell("base", 1, judges(0.7, seed=1)),
         "full.seed-1": cell("full", 1, judges(0.9, seed=2)),
     }
-    assert difference(cells, Row("full"), Row("base"), MEAN, (0, 1)).seeds == 1
+    assert difference(cells, Row("full"), Row("base"), MEAN, (0, 1)).n == 1
     assert difference(cells, Row("full"), Row("frozen"), MEAN, (0, 1)) is None
 
 
@@ -178,10 +178,13 @@ def test_table_4_is_the_mean_over_seeds_with_their_interval(tmp_path):
     cells = load_cells(tmp_path / "found" / "cells")
     assert cells["base.seed-1"].uncertainty == rows[1]
     found = uncertainty(cells, "base", 0.2, "vr_common", (0, 1, 2))
-    assert (found.value, found.seeds) == (pytest.approx(0.04), 3)
+    assert (found.value, found.n) == (pytest.approx(0.04), 3)
     assert found.high - found.value == pytest.approx(4.303 * 0.02 / 3**0.5, rel=1e-3)
     page = write_results(tmp_path / "found", ("uncertainty",), (0, 1, 2), "dina-lrm ablate uncertainty").read_text()
-    assert "| 0.2 | 4.0 ± 5.0 | 4.0 ± 0.0 | 1.000 ± 0.000 | 4.0e-02 ± 0.0e+00 | 3 |" in page
+    assert (
+        "| 0.2 | 4.0 (−1.0 to 9.0) | 4.0 (4.0 to 4.0) | 1.000 (1.000 to 1.000) | 4.0e−02 (4.0e−02 to 4.0e−02) | 3 |"
+        in page
+    )
     assert (tmp_path / "found" / "plots" / "uncertainty.png").stat().st_size > 5_000
     with pytest.raises(ValueError, match=r"holds no cell of uncertainty"):
         write_results(tmp_path / "empty", ("uncertainty",), (0,), "none")
@@ -199,5 +202,5 @@ def test_a_gain_of_calibration_is_that_of_seeds_both_have():
     assert calibration_gain(cells, Row("nll"), Row("base"), (0, 1, 2)) is None
     cells |= {cell_name("nll", s): with_error("nll", s, 0.02) for s in range(2)}
     found = calibration_gain(cells, Row("nll"), Row("base"), (0, 1, 2))
-    assert (found.value, found.seeds) == (pytest.approx(0.085), 2)
+    assert (found.value, found.n) == (pytest.approx(0.085), 2)
     assert found.high - found.value == pytest.approx(12.706 * 0.00707107 / 2**0.5, rel=1e-3)

@@ -8,12 +8,13 @@ import pytest
 from dina_lrm.cli.main import main
 from dina_lrm.experiments.sampling_curve import (
     PLAIN,
-    CurvePoint,
     Schedule,
     best_of_n_curve,
     curve_plot,
     curve_table,
     joined,
+    points_of,
+    stored_points,
 )
 from dina_lrm.experiments.sampling_pools import Pool, draw_pool, replay
 from dina_lrm.generators.generator import Generator
@@ -24,7 +25,6 @@ from dina_lrm.sampling.pruning import Cut, Pruning
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.synthetic.world import bundled_pipeline
-from dina_lrm.typed import from_plain
 from tests.documents import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
@@ -75,17 +75,17 @@ def test_the_curve_by_hand():
     points = {(p.method, p.n): p for p in best_of_n_curve(pools, (1, 2, 4, 8), (schedule,), UNITS)}
     assert set(points) == {(PLAIN, 1), (PLAIN, 2), (PLAIN, 4), (PLAIN, 8), ("half", 4), ("half", 8)}
     whole = joined(pools)
-    assert points[PLAIN, 1].utility.mean == pytest.approx(whole.utility.mean())
-    assert points[PLAIN, 1].gain.mean == pytest.approx(0) and points[PLAIN, 1].groups == 8
+    assert points[PLAIN, 1].utility.value == pytest.approx(whole.utility.mean())
+    assert points[PLAIN, 1].gain.value == pytest.approx(0) and points[PLAIN, 1].groups == 8
     best = whole.final.argmax(axis=1)
-    assert points[PLAIN, 8].utility.mean == pytest.approx(whole.utility[np.arange(3), best].mean())
+    assert points[PLAIN, 8].utility.value == pytest.approx(whole.utility[np.arange(3), best].mean())
     # 8 candidates of 4 steps, two forwards of 2 each, and a score of 3; the chosen one is decoded
     assert points[PLAIN, 8].gflops * 1e9 == pytest.approx(8 * (4 * 2 * 2 + 3) + 1)
     # two steps of all with a score, then two of half with a score
     assert points["half", 8].gflops * 1e9 == pytest.approx(8 * (2 * 4 + 3) + 4 * (2 * 4 + 3) + 1)
-    lost = points["half", 8].lost.mean
-    assert lost == pytest.approx(points[PLAIN, 8].utility.mean - points["half", 8].utility.mean)
-    proxies = [points[PLAIN, n].proxy.mean for n in (1, 2, 4, 8)]
+    lost = points["half", 8].lost.value
+    assert lost == pytest.approx(points[PLAIN, 8].utility.value - points["half", 8].utility.value)
+    proxies = [points[PLAIN, n].proxy.value for n in (1, 2, 4, 8)]
     assert proxies == sorted(proxies)
     with pytest.raises(ValueError, match="at most 8"):
         best_of_n_curve(pools, (16,), (), UNITS)
@@ -116,6 +116,7 @@ def test_the_command_draws_once_and_writes_table_and_plot(tmp_path, capsys):
 
 def test_the_page_shows_the_table_of_the_committed_results():
     rows = json.loads((ROOT / "docs" / "results" / "sampling" / "curve.json").read_text())["points"]
-    points = [from_plain(CurvePoint, row) for row in rows]
+    points = points_of(rows)
+    assert points_of(stored_points(points)) == points
     assert curve_table(points).strip("\n") in (ROOT / "docs" / "sampling.md").read_text()
     assert len(curve_plot(points).axes) == 2

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dina_lrm.cli.main import main
 from dina_lrm.profiling.counting import Cost, by_batch, count, without_storage
 from dina_lrm.profiling.encoders import TEXT_ENCODERS, vae_cost
-from dina_lrm.profiling.generators import GENERATORS, Generator, head_cost, transformer_cost
+from dina_lrm.profiling.generators import GENERATORS, FullSizeGenerator, head_cost, transformer_cost
 from dina_lrm.profiling.hardware import EFFICIENCY, GPUS, gpu, seconds
 from dina_lrm.profiling.jobs import dataset_cost, jobs
 from dina_lrm.profiling.live_bytes import LiveBytes
@@ -21,7 +21,7 @@ from dina_lrm.profiling.pixel_judges import judge_cost, qwen2_language, qwen2_vi
 META = torch.device("meta")
 
 
-def shallow(name: str) -> Generator:
+def shallow(name: str) -> FullSizeGenerator:
     """A generator of full width and few blocks: what is counted takes as long as there are blocks."""
     return replace(GENERATORS[name], depth=2, blocks=3, text_encoders=("clip-l",))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dina_lrm.evaluation.generators import Estimate, GeneratorComparison, PairedValues, compare, compare_groups
+from dina_lrm.evaluation.generators import GeneratorComparison, PairedValues, compare, compare_groups
 from dina_lrm.reports.blocks import Share
 from dina_lrm.reports.generators import (
     composition_table,
@@ -10,7 +10,6 @@ from dina_lrm.reports.generators import (
     result_tables,
     verdicts,
     wins_table,
-    with_interval,
     write_generator_report,
 )
 from tests.reports.page import Page
@@ -51,7 +50,7 @@ def test_tables_hold_every_comparison_of_their_kind():
     )
     wins, composition, measures = result_tables(found)
     assert [row[:2] for row in wins.rows] == [["latent:a", "optimised"], ["true utility", "oracle"]]
-    assert wins.rows[0][5] == Share(1.0, found.find("latent:a").win_rate.low, found.find("latent:a").win_rate.high)
+    assert wins.rows[0][5] == Share(found.find("latent:a").win_rate)
     assert [row[0] for row in composition.rows] == ["colour"] and composition.rows[0][3].signed
     assert [row[0] for row in measures.rows] == ["S"]
     assert (wins, composition, measures) == (wins_table(found), composition_table(found), measures_table(found))
@@ -64,9 +63,3 @@ def test_the_page_has_groups_and_pictures_and_nothing_from_outside(tmp_path):
     page = Page(path.read_text())
     assert len(page.images) == 4 and not page.unclosed and "a <bar>" in page.text and "Category" in page.text
     assert "objective: latent:a" in page.text and "A note." in page.text
-
-
-def test_what_is_not_known_is_a_dash():
-    assert with_interval(Estimate(None, None, None, 0, 3)) == "–"
-    assert with_interval(Estimate(-0.5, None, None, 2)) == "−0.500 (needs more prompts)"
-    assert with_interval(Estimate(0.5, -0.1, 1.1, 2), signed=True) == "+0.500 (−0.100 to +1.100)"

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure as Plot
 from PIL import Image
 
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.reports.blocks import (
     Code,
     Facts,
@@ -66,7 +67,7 @@ def test_the_page_says_what_was_measured(report: str) -> None:
     for measured in result.tests:
         accuracy = measured.at(result.reference).accuracy
         assert f"{100 * accuracy.accuracy:.1f}" in text
-        assert f"{100 * accuracy.low:.1f}\u2013{100 * accuracy.high:.1f}" in text
+        assert f"({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})" in text
         assert f"{100 * (measured.ceiling or 0):.1f}" in text
     for needed in ("micro_strict", "Label ties", "Missing", "Bayes ceiling", "seed", result.command, "torch"):
         assert needed in text
@@ -89,7 +90,12 @@ def test_all_blocks_and_what_they_hold(tmp_path: Path) -> None:
             "One <b>", [Text("Some **bold** text & `code`.\n\n- item"), Code("a < b"), Facts({"key": "value <i>"})]
         ),
         Section(
-            "Two", [Table(["Name", "Count", "Share"], [["x", 1234, Share(0.5, 0.4, 0.6)], ["y", None, 0.25]], "Cap")]
+            "Two",
+            [
+                Table(
+                    ["Name", "Count", "Share"], [["x", 1234, Share(Interval(0.5, 0.4, 0.6))], ["y", None, 0.25]], "Cap"
+                )
+            ],
         ),
         Section("Three", [Headlines([Headline("Label", "42 %", "note")]), Figure(plot, "A plot")]),
         Section("Four", [ImageGrid([ImageRow("a red cube", [Picture(np.zeros((4, 4, 3), np.uint8), "c", "good")])])]),
@@ -102,7 +108,7 @@ def test_all_blocks_and_what_they_hold(tmp_path: Path) -> None:
         "a < b",
         "value <i>",
         "1 234",
-        "50.0 40.0\u201360.0",
+        "50.0 (40.0 to 60.0)",
         "0.250",
         "\u2013",
         "42 %",

@@ -26,7 +26,7 @@ def test_an_interval_stands_beside_its_value() -> None:
     result = simulated_result(pairs=60)
     accuracy = result.tests[0].readings[0].accuracy
     text = shown(accuracy_table([result]), width=120)
-    assert f"{100 * accuracy.accuracy:.1f} {100 * accuracy.low:.1f}\u2013{100 * accuracy.high:.1f}" in text
+    assert f"{100 * accuracy.accuracy:.1f} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})" in text
     assert "Bayes ceiling" in text
 
 

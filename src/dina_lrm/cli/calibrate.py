@@ -53,7 +53,6 @@ def run(arguments: Arguments) -> dict[str, object]:
     sets = named_sets(arguments.on, None, arguments.source)
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")
-    from dina_lrm.evaluation.bootstrap import share_interval_text
     from dina_lrm.evaluation.evaluate import judge_set
     from dina_lrm.evaluation.judges import LatentJudge
     from dina_lrm.reward_model.formats import ours as checkpoint
@@ -73,11 +72,11 @@ def run(arguments: Arguments) -> dict[str, object]:
         )
     temperature = model.config.temperature * measured.scaled.temperature
     checkpoint.write(arguments.out, replace(stored, config=replace(stored.config, temperature=temperature)))
-    told = [f"{100 * c.ece:.1f} % ({share_interval_text(c.ece_low, c.ece_high)})" for c in (before, after)]
+    told = [c.interval.text(".1f", percent=True) for c in (before, after)]
     console(arguments.quiet).print(
         f"temperature {temperature:.3f} in {arguments.out}; "
-        f"ECE at t = {model.config.noise_level:g} on {len(item.data)} pairs: {told[0]} before, {told[1]} with it; a "
-        f"perfect model would show {100 * after.ece_floor:.1f} %",
+        f"ECE in % at t = {model.config.noise_level:g} on {len(item.data)} pairs: {told[0]} before, {told[1]} with it; "
+        f"a perfect model would show {100 * after.ece_floor:.1f}",
     )
     return {
         "out": arguments.out,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dina_lrm.cli.common import CommonArguments, UserError, console, progress
 from dina_lrm.demo.settings import KIND, DemoSettings
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.runs.places import check_folder
 from dina_lrm.screen import table_of
@@ -70,13 +71,13 @@ def run(arguments: Arguments) -> dict[str, object]:
     lines.append(["Bayes ceiling", *(f"{100 * m['ceiling']:.1f}" for m in found["sets"].values())])
     shown.print(table_of(("Accuracy in %", *(name.replace("_", " ") for name in found["sets"])), lines))
     gain = found["alignment"]
+    rise = Interval(gain["gain"], gain["gain_low"], gain["gain_high"], gain["pictures"])
     shown.print(
-        f"aligned by ReFL, {gain['updates']} updates: true utility {gain['gain']:+.2f} "
-        f"({gain['gain_low']:+.2f} to {gain['gain_high']:+.2f}) on {gain['pictures']} prompts",
+        f"aligned by ReFL, {gain['updates']} updates: true utility {rise.text('+.2f')} on {rise.n} prompts",
     )
     shown.print(f"{found['seconds']:.0f} s, seed {found['seed']}; look at {arguments.out / 'report.html'}")
     return found
 
 
 def _accuracy(measured: Mapping[str, float]) -> str:
-    return f"{100 * measured['accuracy']:.1f} ({100 * measured['low']:.1f}-{100 * measured['high']:.1f})"
+    return Interval(measured["accuracy"], measured["low"], measured["high"]).text(".1f", percent=True)

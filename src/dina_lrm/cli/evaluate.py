@@ -110,10 +110,10 @@ class _Run:
     """What has been measured so far, and what is shared between judges: sets, encodings, parts on disk."""
 
     def __init__(self, arguments: Arguments, asked: _Asked) -> None:
-        from dina_lrm.evaluation.parts import Parts
+        from dina_lrm.evaluation.parts import EvaluationParts
 
         self.arguments, self.asked = arguments, asked
-        self.parts = Parts(None if arguments.out is None else arguments.out / "parts")
+        self.parts = EvaluationParts(None if arguments.out is None else arguments.out / "parts")
         self.found: dict[str, tuple[Judge, list[JudgedSet], float]] = {}
         self.failures: list[dict[str, str]] = []
         self.model: LatentRewardModel | None = None

@@ -57,7 +57,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     check_seeds(arguments.seeds)
     check_folder("--out", arguments.out)
     check_results(arguments.out, "curve.json", _is_curve, ("curve.md", "curve.png"))
-    from dina_lrm.experiments.sampling_curve import best_of_n_curve, curve_plot, curve_table
+    from dina_lrm.experiments.sampling_curve import best_of_n_curve, curve_plot, curve_table, stored_points
     from dina_lrm.reports.theme import save_figure
     from dina_lrm.runs.files import replaced_when_complete
     from dina_lrm.typed import to_plain
@@ -75,7 +75,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         "steps": arguments.steps,
         "schedules": to_plain(schedules),
         "unit flops": to_plain(units),
-        "points": to_plain(points),
+        "points": stored_points(points),
     }
     for name, text in (("curve.json", json.dumps(found, indent=1)), ("curve.md", table)):
         with replaced_when_complete(arguments.out / name) as temporary:

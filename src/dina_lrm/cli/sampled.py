@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dina_lrm.cli.result import plain
-from dina_lrm.evaluation.bootstrap import interval_text, mean_interval
+from dina_lrm.evaluation.bootstrap import interval_of_mean
+from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.generators.generator import Generator
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.runs.files import write_json
@@ -25,16 +26,6 @@ Pixels = NDArray[np.uint8]
 """(n, height, width, 3)."""
 SHOWN = 64
 """Prompts on the sheet."""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over prompts with its 95 % interval, None where that needs more of them; equal ones are drawn together."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -61,10 +52,21 @@ class Sampled:
         each = {name: count * candidates // len(self.alone) for name, count in asdict(one).items()}
         return Evaluations(**each) + Evaluations(decoder=len(self.chosen))
 
+    def sides(self) -> dict[str, dict[str, Interval] | None]:
+        """Reward and true utility of what was chosen, of the first samples, and the gain; None where it is unknown."""
+        utility, alone = self._utilities()
+        proxy, first = (np.array([one.score for one in side]) for side in (self.chosen, self.alone))
+        return {
+            "proxy": _beside(proxy, first, self.chosen),
+            "true utility": None if utility is None or alone is None else _beside(utility, alone, self.chosen),
+        }
+
+    def _utilities(self) -> list[Float[np.ndarray, " prompts"] | None]:
+        return [_utility(pixels, self.chosen) for pixels in (self.pixels, self.alone_pixels)]
+
     def facts(self) -> dict[str, object]:
         """All that was measured, as plain values."""
-        utility, alone = (_utility(p, self.chosen) for p in (self.pixels, self.alone_pixels))
-        proxy, first = (np.array([one.score for one in side]) for side in (self.chosen, self.alone))
+        utility, alone = self._utilities()
         compute = {
             "spent": asdict(self.spent),
             "flops a prompt": self.units.total(self.spent) / len(self.chosen),
@@ -73,8 +75,7 @@ class Sampled:
             "seconds": self.seconds,
         }
         return {
-            "proxy": _beside(proxy, first, self.chosen),
-            "true utility": None if utility is None or alone is None else _beside(utility, alone, self.chosen),
+            **renamed(plain(self.sides()), {"value": "mean", "missing": None}),
             "compute": compute,
             "samples": [
                 {
@@ -117,16 +118,15 @@ def _write_samples(folder: Path, sampled: Sampled, arguments: object) -> None:
 
 def shown_lines(sampled: Sampled) -> list[str]:
     """What is said at the end."""
-    facts, lines = sampled.facts(), []
-    for name in ("proxy", "true utility"):
-        found = facts[name]
-        if isinstance(found, dict):
-            sides = ", ".join(f"{side} {_said(mean)}" for side, mean in found.items() if isinstance(mean, Mean))
-            number = found["chosen"].n
-            told = f"95 % intervals over {number} prompts" if number > 1 else "one prompt has no interval"
-            lines.append(f"{name}: {sides}; {told}")
-    if facts["true utility"] is None:
-        lines.append("true utility: unknown, no prompt is a caption of the synthetic world")
+    lines = []
+    for name, found in sampled.sides().items():
+        if found is None:
+            lines.append(f"{name}: unknown, no prompt is a caption of the synthetic world")
+            continue
+        sides = ", ".join(f"{side} {interval.text('+.3f')}" for side, interval in found.items())
+        number = found["chosen"].n
+        told = f"95 % intervals over {number} prompts" if number > 1 else "one prompt has no interval"
+        lines.append(f"{name}: {sides}; {told}")
     spent, total = sampled.spent, sampled.units.total(sampled.spent)
     share = total / sampled.units.total(sampled.best_of_n)
     counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in asdict(spent).items() if count)
@@ -142,7 +142,7 @@ def shown_lines(sampled: Sampled) -> list[str]:
 
 def _beside(
     chosen: Float[np.ndarray, " prompts"], alone: Float[np.ndarray, " prompts"], selections: Sequence[Selection]
-) -> dict[str, Mean]:
+) -> dict[str, Interval]:
     return {
         "chosen": _mean(chosen, selections),
         "first": _mean(alone, selections),
@@ -150,10 +150,10 @@ def _beside(
     }
 
 
-def _mean(values: Float[np.ndarray, " prompts"], selections: Sequence[Selection]) -> Mean:
+def _mean(values: Float[np.ndarray, " prompts"], selections: Sequence[Selection]) -> Interval:
+    """Over prompts; equal ones are drawn together."""
     _, clusters = np.unique([one.prompt for one in selections], return_inverse=True)
-    low, high = mean_interval(values, clusters) or (None, None)
-    return Mean(float(np.nanmean(values)), low, high, int((~np.isnan(values)).sum()))
+    return interval_of_mean(values, clusters)
 
 
 def _utility(pixels: Pixels, selections: Sequence[Selection]) -> Float[np.ndarray, " prompts"] | None:
@@ -164,10 +164,6 @@ def _utility(pixels: Pixels, selections: Sequence[Selection]) -> Float[np.ndarra
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _said(mean: Mean) -> str:
-    return f"{mean.mean:+.3f} {interval_text(mean.low, mean.high)}"
 
 
 def _name(row: int) -> str:

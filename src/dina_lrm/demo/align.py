@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt8
 
 from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.trainer import AlignmentRun
-from dina_lrm.evaluation.bootstrap import mean_interval
+from dina_lrm.evaluation.bootstrap import interval_of_mean
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.recipes.alignment import refl_synthetic
 from dina_lrm.synthetic.captions import distinct_captions, true_values
@@ -47,10 +48,9 @@ class Aligned:
     golden_after: float
 
     @property
-    def gain(self) -> tuple[float, float | None, float | None]:
-        """Of true utility, with its 95 % interval over the prompts; None where that needs more of them."""
-        change = self.utility_after - self.utility_before
-        return float(change.mean()), *(mean_interval(change) or (None, None))
+    def gain(self) -> Interval:
+        """How much the mean true utility rose, with its interval over the prompts."""
+        return interval_of_mean(self.utility_after - self.utility_before)
 
 
 def align(job: AlignJob) -> Aligned:

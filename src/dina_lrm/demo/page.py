@@ -11,7 +11,7 @@ from PIL import Image
 
 from dina_lrm.demo.align import Aligned
 from dina_lrm.demo.folder import RankedPrompt
-from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
+from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Text
 from dina_lrm.reports.evaluation import evaluation_sections
@@ -64,7 +64,7 @@ def _opening(demonstration: Demonstration) -> Section:
         [
             Headline("In-domain accuracy", f"{100 * accuracy:.1f} %", f"ceiling {100 * measured.ceiling:.1f} %"),
             Headline("Of the Bayes ceiling", f"{100 * accuracy / measured.ceiling:.1f} %", "in-domain"),
-            Headline("Pretraining is worth", f"{100 * gap:+.1f}", "points over a random backbone"),
+            Headline("Pretraining is worth", number_text(gap, "+.1f", percent=True), "points over a random backbone"),
             Headline("Training", f"{run.seconds:.0f} s", f"{run.pairs_per_second:.0f} pairs/s"),
         ]
     )
@@ -83,7 +83,7 @@ def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
         pictures = [
             Picture(
                 image,
-                f"{score:+.2f}\nutility {utility:.2f}\n{flaws}",
+                f"{_signed(score)}\nutility {number_text(utility)}\n{flaws}",
                 "good" if i in best else "bad" if i in worst else "",
             )
             for i, (image, score, utility, flaws) in enumerate(
@@ -95,7 +95,7 @@ def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
 
 
 def _alignment(aligned: Aligned) -> Section:
-    gain, low, high = aligned.gain
+    gain = aligned.gain
     text = (
         f"ReFL followed the gradient of the bundled reward model for {aligned.updates} updates, from a generator that "
         f"learned from damaged pictures. Its pictures for {len(aligned.prompts)} prompts that it did not train on, "
@@ -104,7 +104,7 @@ def _alignment(aligned: Aligned) -> Section:
     )
     heads = Headlines(
         [
-            Headline("True utility", _signed(gain), _interval(low, high)),
+            Headline("True utility", gain.middle("+.2f"), f"95 % interval: {gain.ends('+.2f')}"),
             _change("Reward, optimised", aligned.reward_before, aligned.reward_after),
             _change("Golden judge", aligned.golden_before, aligned.golden_after),
         ]
@@ -126,14 +126,8 @@ def _change(name: str, before: float, after: float) -> Headline:
     return Headline(name, _signed(after - before), f"from {_signed(before)} to {_signed(after)}")
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"95 % interval: {NEEDS_PROMPTS}"
-    return f"95 % interval {_signed(low)} to {_signed(high)}"
-
-
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\u2212")
+    return number_text(value, "+.2f")
 
 
 def _training(demonstration: Demonstration) -> Section:

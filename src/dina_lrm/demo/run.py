@@ -143,15 +143,15 @@ def results_json(demonstration: Demonstration, seconds: float) -> dict[str, Any]
 
 
 def _alignment(aligned: Aligned) -> dict[str, float | int | None]:
-    gain, low, high = aligned.gain
+    gain = aligned.gain
     return {
         "updates": aligned.updates,
         "pictures": len(aligned.prompts),
         "true_utility_before": float(aligned.utility_before.mean()),
         "true_utility_after": float(aligned.utility_after.mean()),
-        "gain": gain,
-        "gain_low": low,
-        "gain_high": high,
+        "gain": gain.value,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
         "reward_before": aligned.reward_before,
         "reward_after": aligned.reward_after,
         "golden_before": aligned.golden_before,

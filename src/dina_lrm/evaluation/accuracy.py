@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dina_lrm.evaluation.bootstrap import mean_interval
+from dina_lrm.evaluation.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class PairwiseAccuracy:
     missing: int
     prompts: int | None = None
     threshold: float = 0.0
+
+    @property
+    def interval(self) -> Interval:
+        """The accuracy with its interval, over the pairs that were counted."""
+        return Interval(self.accuracy, self.low, self.high, self.counted)
 
 
 def convention_named(name: str) -> Convention:

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm, t
 
+from dina_lrm.evaluation.interval import Interval
+
 FEW_PROMPTS: Final = 6
 """Fewer have Student's interval, not a bootstrap's."""
-NEEDS_PROMPTS: Final = "needs more prompts"
-"""What is said in the place of an interval that there is none of."""
 _CHUNK: Final = 4_000_000
 """Resampled indices held at once: 32 MB whatever the number of pairs."""
 
@@ -48,16 +48,19 @@ def mean_interval(
     return (max(0.0, low), min(1.0, high)) if share else (low, high)
 
 
-def interval_text(low: float | None, high: float | None, form: str = "+.3f") -> str:
-    """Both ends in brackets, or that it needs more prompts."""
-    return f"[{NEEDS_PROMPTS}]" if low is None or high is None else f"[{low:{form}}, {high:{form}}]"
+def interval_of_mean(
+    values: Float[np.ndarray, " observations"],
+    clusters: Int[np.ndarray, " observations"] | None = None,
+    share: bool = False,
+    seed: int = 0,
+) -> Interval:
+    """The mean of the values that are not NaN, with the interval of `mean_interval`; `n` counts them.
 
-
-def share_interval_text(low: float | None, high: float | None, digits: int = 1) -> str:
-    """Both ends in percent, or that they need more prompts."""
-    if low is None or high is None:
-        return NEEDS_PROMPTS
-    return f"{100 * low:.{digits}f}\u2013{100 * high:.{digits}f} %"
+    `clusters` are drawn together. At least one value has to be counted.
+    """
+    counted = ~np.isnan(values)
+    low, high = mean_interval(values, clusters, share, seed=seed) or (None, None)
+    return Interval(float(np.nanmean(values)), low, high, int(counted.sum()), int((~counted).sum()))
 
 
 def bootstrap_interval(

@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float, Int
 
+from dina_lrm.evaluation.interval import Interval
+
 _SMALLEST_PROBABILITY: Final = 1e-12
 """Floor of p in the log score: one pair can cost at most 27.6 nats."""
 _FLOOR_DRAWS: Final = 100
@@ -50,6 +52,11 @@ class Calibration:
     brier: float
     log_score: float
     bins: tuple[ReliabilityBin, ...]
+
+    @property
+    def interval(self) -> Interval:
+        """ECE with its interval."""
+        return Interval(self.ece, self.ece_low, self.ece_high, self.pairs)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from dina_lrm.evaluation.accuracy import labels
 from dina_lrm.evaluation.bootstrap import wilson_interval
+from dina_lrm.evaluation.interval import Interval
 
 SEVERITIES: Final = {"mild": (0.0, 1 / 3), "medium": (1 / 3, 2 / 3), "severe": (2 / 3, 1.0)}
 """Ranges (low, high] of severity that are shown as one row."""
@@ -47,6 +48,11 @@ class DiagnosticRow:
     low: float
     high: float
     pairs: int
+
+    @property
+    def interval(self) -> Interval:
+        """The accuracy with its interval."""
+        return Interval(self.accuracy, self.low, self.high, self.pairs)
 
 
 def diagnose(

@@ -11,13 +11,14 @@ counted when neither side is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dina_lrm.evaluation.bootstrap import mean_interval
+from dina_lrm.evaluation.bootstrap import interval_of_mean
+from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.typed import from_plain, to_plain
 
 MeasureKind = Literal["reward", "truth", "attribute", "measure"]
@@ -25,23 +26,6 @@ MeasureKind = Literal["reward", "truth", "attribute", "measure"]
 better nor worse by itself."""
 Role = Literal["optimised", "held out", "unknown", ""]
 """Of a reward in the tuning; "" for what is no reward."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean of `counted` values with its 95 % interval; None where there is no value, or a single prompt."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    counted: int
-    missing: int = 0
-
-    def beyond(self, neutral: float) -> int:
-        """1 where the interval is above `neutral`, -1 where it is below, 0 where it is not decided."""
-        if self.low is None or self.high is None:
-            return 0
-        return int(self.low > neutral) - int(self.high < neutral)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +41,7 @@ class PairedValues:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MeasureComparison:
     """A measure of both sides, and of their pairs; `win_rate` counts the `ties` half, and is None for what has no
     better side.
     """
@@ -65,10 +49,10 @@ class Comparison:
     name: str
     kind: MeasureKind
     role: Role
-    base: Estimate
-    tuned: Estimate
-    difference: Estimate
-    win_rate: Estimate | None
+    base: Interval
+    tuned: Interval
+    difference: Interval
+    win_rate: Interval | None
     ties: int
 
 
@@ -79,7 +63,7 @@ class GroupComparison:
     grouping: str
     group: str
     prompts: int
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MeasureComparison, ...]
 
 
 @dataclass(frozen=True)
@@ -95,33 +79,33 @@ class GeneratorComparison:
     settings: dict[str, str]
     optimised: tuple[str, ...] | None
     """The rewards of the tuning's objective; None where the run that made the LoRA is not known."""
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MeasureComparison, ...]
     groups: tuple[GroupComparison, ...]
     notes: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     command: str = ""
     seconds: float = 0.0
 
-    def find(self, name: str) -> Comparison | None:
+    def find(self, name: str) -> MeasureComparison | None:
         """The comparison of that name, None where it was not made."""
         return next((found for found in self.comparisons if found.name == name), None)
 
-    def of_kind(self, *kinds: MeasureKind) -> list[Comparison]:
+    def of_kind(self, *kinds: MeasureKind) -> list[MeasureComparison]:
         """The comparisons of those kinds."""
         return [found for found in self.comparisons if found.kind in kinds]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        plain: dict[str, Any] = to_plain(self)
+        plain: dict[str, Any] = renamed(to_plain(self), {"value": "mean", "n": "counted"})
         return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GeneratorComparison:
         """The inverse of `to_dict`. Raises ValueError for an unknown key or a value of the wrong type."""
-        return from_plain(cls, values, "evaluation")
+        return from_plain(cls, renamed(values, {"mean": "value", "counted": "n"}), "evaluation")
 
 
-def compare(values: PairedValues, seed: int = 0) -> Comparison:
+def compare(values: PairedValues, seed: int = 0) -> MeasureComparison:
     """One measure of both sides. Raises ValueError for sides of different lengths."""
     base, tuned, prompts = values.base, values.tuned, values.prompts
     if not base.shape == tuned.shape == prompts.shape:
@@ -133,7 +117,7 @@ def compare(values: PairedValues, seed: int = 0) -> Comparison:
     gap = np.where(finite, np.where(finite, tuned, 0.0) - np.where(finite, base, 0.0), np.nan)
     wins = np.where(finite, (np.sign(gap) + 1) / 2, np.nan)
     is_share = values.kind == "attribute"
-    return Comparison(
+    return MeasureComparison(
         values.name,
         values.kind,
         values.role,
@@ -168,11 +152,9 @@ def _within(values: PairedValues, inside: np.ndarray) -> PairedValues:
 
 def _estimate(
     values: Float[np.ndarray, " pairs"], prompts: Int[np.ndarray, " pairs"], seed: int, share: bool = False
-) -> Estimate:
+) -> Interval:
     known = np.isfinite(values)
-    counted, missing = int(known.sum()), int((~known).sum())
-    if counted == 0:
-        return Estimate(None, None, None, 0, missing)
-    mean = float(values[known].mean())
-    low, high = mean_interval(values[known], prompts[known], share, seed=seed) or (None, None)
-    return Estimate(mean, low, high, counted, missing)
+    missing = int((~known).sum())
+    if not known.any():
+        return Interval(None, None, None, 0, missing)
+    return replace(interval_of_mean(values[known], prompts[known], share, seed), missing=missing)

@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from dina_lrm.evaluation.accuracy import convention_named, pair_credits
 from dina_lrm.evaluation.bootstrap import mean_interval
+from dina_lrm.evaluation.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,14 @@ class PairedDifference:
     p_value: float
 
     @property
+    def interval(self) -> Interval:
+        """The difference with its interval, over the pairs that were counted."""
+        return Interval(self.difference, self.low, self.high, self.pairs)
+
+    @property
     def decided(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return self.interval.beyond() != 0
 
 
 def paired_difference(

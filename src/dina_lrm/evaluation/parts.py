@@ -27,7 +27,7 @@ from dina_lrm.typed import from_plain, to_plain
 
 
 @dataclass(frozen=True)
-class Parts:
+class EvaluationParts:
     """The folder of the parts of an evaluation; None keeps nothing."""
 
     folder: Path | None

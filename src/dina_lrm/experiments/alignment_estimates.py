@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.alignment_cells import AlignedCell
 from dina_lrm.experiments.alignment_costs import AlignmentCost
 from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.estimates import Estimate, estimate
+from dina_lrm.experiments.estimates import estimate
 
 Cells = Mapping[str, AlignedCell]
 Chosen = Callable[[AlignedCell], int]
@@ -20,14 +20,14 @@ Chosen = Callable[[AlignedCell], int]
 _DRAWS: Final = 2_000
 
 
-def gain(cells: Cells, variant: str, value: str = "utility", look: int | Chosen = -1) -> Estimate | None:
+def gain(cells: Cells, variant: str, value: str = "utility", look: int | Chosen = -1) -> Interval | None:
     """A true value of a look above that of the first look, on the same prompts and seeds; None without a cell."""
     own = of_variant(cells, variant)
     rows = [_gains(cell, value, look if isinstance(look, int) else look(cell)) for cell in own]
     return estimate([(np.stack(rows), 1)]) if rows else None
 
 
-def gain_difference(cells: Cells, variant: str, other: str, value: str = "utility") -> Estimate | None:
+def gain_difference(cells: Cells, variant: str, other: str, value: str = "utility") -> Interval | None:
     """The gain of a variant above another's, over the seeds that both have; None without one."""
     pairs = [
         (cell, cells[cell_name(other, cell.seed)])
@@ -51,24 +51,11 @@ def compute_to_reach(cells: Cells, variant: str, target: float, cost: AlignmentC
     return _first_at([cost.after(step) for step in own[0].steps()], means, target)
 
 
-@dataclass(frozen=True)
-class ComputeRatio:
-    """How many times less one run computes than another until it is where the other ends, with a 95 % interval.
-
-    `never` is the share of the draws in which it never gets there; those count as no saving at all, 0.
-    """
-
-    ratio: float
-    low: float
-    high: float
-    never: float
-
-
-def compute_ratio(cells: Cells, variant: str, other: str, costs: Mapping[str, AlignmentCost]) -> ComputeRatio | None:
+def compute_ratio(cells: Cells, variant: str, other: str, costs: Mapping[str, AlignmentCost]) -> Interval | None:
     """FLOPs that `other` takes to its own final mean gain over those that `variant` takes to it.
 
-    The interval is a percentile bootstrap that draws prompts, common to both, and seeds. None where the final gain is
-    not above 0, or the variant never reaches it.
+    The interval is a percentile bootstrap that draws prompts, common to both, and seeds; a draw in which the variant
+    never reaches the gain counts as no saving at all, 0. None where the final gain is not above 0, or never reached.
     """
     curves = {name: _curves(cells, name) for name in (variant, other)}
     spent = {
@@ -98,7 +85,7 @@ def compute_ratio(cells: Cells, variant: str, other: str, costs: Mapping[str, Al
         if value is not None:
             drawn.append(value)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return ComputeRatio(found, float(low), float(high), float(np.mean(np.array(drawn) == 0)))
+    return Interval(found, float(low), float(high), len(curves[variant]))
 
 
 def _curves(cells: Cells, variant: str) -> Float[np.ndarray, "seeds looks pictures"]:

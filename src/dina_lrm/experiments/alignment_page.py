@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dina_lrm.alignment.monitor.alarm import AlarmSettings
+from dina_lrm.evaluation.interval import Interval, number_text
 from dina_lrm.experiments.alignment_alarms import alarmed, best_look, rolled_back, window_of
 from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
 from dina_lrm.experiments.alignment_costs import AlignmentCost, load_costs
@@ -24,7 +25,7 @@ from dina_lrm.experiments.alignment_estimates import (
     of_variant,
 )
 from dina_lrm.experiments.alignment_runs import COSTS, PICTURES
-from dina_lrm.experiments.estimates import Estimate, verdict_of
+from dina_lrm.experiments.estimates import as_stored, verdict_of
 from dina_lrm.recipes.alignment_study import (
     ALIGNMENT_STUDIES,
     ALIGNMENT_VARIANTS,
@@ -38,7 +39,6 @@ from dina_lrm.reports.theme import LIGHT, drawing, save_figure
 from dina_lrm.runs.files import write_json, write_text
 from dina_lrm.runs.ownership import page_beside
 
-_MINUS: Final = "\u2212"
 _BANDS: Final = (
     "Bands of the panels are 95 % intervals over seeds of the mean on these prompts: the drawing of prompts, which the "
     "table's intervals know of, is not in them. Scales of rewards differ between runs with different rewards."
@@ -95,7 +95,7 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
             own = of_variant(cells, name)
             looks = range(len(own[0].steps()))
             found = [gain(cells, name, "utility", look) for look in looks]
-            known = [(e.value, e.low, e.high) for e in found if e is not None]
+            known = [each.span for each in found if each is not None]
             spent = [costs[name].after(step) / 1e12 for step in own[0].steps()]
             line_with_band(axes, spent, known, _label(name), index, LIGHT)
         axes.axhline(0, color=LIGHT.quiet, linewidth=0.8)
@@ -107,7 +107,7 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
 
 def _reached(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> list[str]:
     """What each run spends until it is as good as the least of them at its end."""
-    ends = {name: found.value for name in _present(study, cells) if (found := gain(cells, name)) is not None}
+    ends = {name: found.span[0] for name in _present(study, cells) if (found := gain(cells, name)) is not None}
     last = min(ends, key=lambda name: ends[name])
     if len(ends) < 2 or ends[last] <= 0:
         return []
@@ -117,11 +117,12 @@ def _reached(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentC
         if flops is None:
             continue
         saved = compute_ratio(cells, name, last, costs) if name != last else None
-        told = "" if saved is None else f" ({saved.ratio:.1f} times less; 95 %: {saved.low:.1f} to {saved.high:.1f})"
+        told = "" if saved is None else f", {saved.text('.1f')} times less"
         parts.append(f"{_label(name)} after {flops / 1e12:.2f} TFLOPs{told}")
     return [
-        f"The mean gain that {_label(last)} ends with, {ends[last]:+.2f}, is reached by {', by '.join(parts)}. The "
-        "interval of a ratio draws prompts and seeds; a draw in which the gain is never reached counts as 0 times."
+        f"The mean gain that {_label(last)} ends with, {number_text(ends[last], '+.2f')}, is reached by "
+        f"{', by '.join(parts)}. The interval of a ratio draws prompts and seeds; a draw in which the gain is never "
+        "reached counts as 0 times."
     ]
 
 
@@ -177,7 +178,7 @@ def _page(
     return "\n".join(parts)
 
 
-def _estimate_of(claim: AlignmentClaim, cells: Cells) -> Estimate | None:
+def _estimate_of(claim: AlignmentClaim, cells: Cells) -> Interval | None:
     if claim.worse is None:
         return gain(cells, claim.better)
     return gain_difference(cells, claim.better, claim.worse)
@@ -258,7 +259,7 @@ def _judge(own: Sequence[AlignedCell], role: str) -> str:
         if not values:
             return ""
         ends.append(float(np.mean(values)))
-    return f"{ends[0]:.2f} → {ends[1]:.2f}".replace("-", _MINUS)
+    return " → ".join(number_text(end) for end in ends)
 
 
 def _window(cells: Cells) -> int:
@@ -269,8 +270,8 @@ def _label(variant: str) -> str:
     return ALIGNMENT_VARIANTS[variant].label
 
 
-def _signed(value: Estimate) -> str:
-    return f"{value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})".replace("-", _MINUS)
+def _signed(gained: Interval) -> str:
+    return gained.text("+.2f")
 
 
 def _as_json(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> dict[str, object]:
@@ -283,12 +284,12 @@ def _as_json(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentC
                 "variant": name,
                 "label": _label(name),
                 "cost": None if cost is None else asdict(cost),
-                "gain": {value: asdict(found) for value, found in truth.items()},
+                "gain": {value: as_stored(found) for value, found in truth.items()},
             }
         )
     claims = []
     for claim in study.claims:
         found = _estimate_of(claim, cells)
         verdict = None if found is None else verdict_of(found)
-        claims.append({"text": claim.text, "verdict": verdict, "gain": None if found is None else asdict(found)})
+        claims.append({"text": claim.text, "verdict": verdict, "gain": None if found is None else as_stored(found)})
     return {"title": study.title, "rows": rows, "claims": claims}

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
+from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.experiments.cells import Cell, CellSet, cell_name, unpacked
 from dina_lrm.recipes.ablations import Row
 
@@ -26,35 +28,31 @@ SETS = ("in_domain", "unseen_compositions", "unseen_defects", "generated")
 MEAN = "mean"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95 % interval; with one seed, the interval knows nothing of seeds."""
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-
-    @property
-    def sign(self) -> int:
-        """1 where the interval is above 0, -1 where it is below, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
-
-
-def verdict_of(found: Estimate) -> str:
-    """What an estimate says about a claim; one seed says nothing, since seeds differ too."""
-    if found.seeds < 2:
+def verdict_of(found: Interval) -> str:
+    """What a mean over seeds says about a claim; one seed says nothing, since seeds differ too."""
+    if found.n < 2:
         return "one seed only"
-    return {1: "holds", -1: "does not hold", 0: "not decided"}[found.sign]
+    return {1: "holds", -1: "does not hold", 0: "not decided"}[found.beyond()]
 
 
-def accuracy(cells: Mapping[str, Cell], row: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
+def written(found: Interval, form: str, percent: bool = False) -> str:
+    """A mean over seeds with its interval; what has none for being of one seed stands alone: prompts would not help."""
+    return found.middle(form, percent) if found.low is None else found.text(form, percent)
+
+
+def as_stored(found: Interval) -> dict[str, Any]:
+    """A mean over seeds as the files of results have it."""
+    stored: dict[str, Any] = renamed(asdict(found), {"n": "seeds", "missing": None})
+    return stored
+
+
+def accuracy(cells: Mapping[str, Cell], row: Row, column: str, seeds: Sequence[int]) -> Interval | None:
     """Accuracy of a table's row on a set, or its mean over the four sets; None where no seed was trained."""
     present = [seed for seed in seeds if cell_name(row.variant, seed) in cells]
     return estimate([_right(cells, row, name, present) for name in _sets(column)]) if present else None
 
 
-def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, seeds: Sequence[int]) -> Estimate | None:
+def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, seeds: Sequence[int]) -> Interval | None:
     """Accuracy of `row` minus that of `other`, over the seeds that both were trained with; None without one."""
     names = [(cell_name(row.variant, seed), cell_name(other.variant, seed)) for seed in seeds]
     both = [seed for seed, (a, b) in zip(seeds, names, strict=True) if a in cells and b in cells]
@@ -67,7 +65,7 @@ def difference(cells: Mapping[str, Cell], row: Row, other: Row, column: str, see
     return estimate(parts)
 
 
-def calibration_gain(cells: Mapping[str, Cell], row: Row, other: Row, seeds: Sequence[int]) -> Estimate | None:
+def calibration_gain(cells: Mapping[str, Cell], row: Row, other: Row, seeds: Sequence[int]) -> Interval | None:
     """Calibration error of `other` minus that of `row`, in domain, over the seeds of both; the interval is of seeds."""
     pairs = [[measure(cells, one, "in_domain", "ece", [seed]) for one in (other, row)] for seed in seeds]
     gains = [more - less for more, less in pairs if more is not None and less is not None]
@@ -86,7 +84,7 @@ def measure(cells: Mapping[str, Cell], row: Row, name: str, measure: str, seeds:
 
 def uncertainty(
     cells: Mapping[str, Cell], variant: str, level: float, measure: str, seeds: Sequence[int]
-) -> Estimate | None:
+) -> Interval | None:
     """A measure of Table 4 at a noise level, such as "vr_common"; the interval is that of seeds alone."""
     found = [
         getattr(row, measure)
@@ -124,7 +122,7 @@ def _right(
     return np.stack([unpacked(s.readings[row.reading].right, s.pairs) for s in found]), found[0].per_prompt
 
 
-def estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> Estimate:
+def estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> Interval:
     """The mean over sets, each with how many of its columns are of one prompt, and over seeds, with its interval."""
     seeds = len(parts[0][0])
     by_seed = np.mean([x.mean(axis=1) for x, _ in parts], axis=0)
@@ -133,14 +131,16 @@ def estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> E
     value, variance = float(by_seed.mean()), prompts + trained
     freedom = math.inf if trained == 0 else variance**2 / (trained**2 / (seeds - 1))
     half = float(student.ppf(0.975, freedom)) * math.sqrt(variance)
-    return Estimate(value, value - half, value + half, seeds)
+    return Interval(value, value - half, value + half, seeds)
 
 
-def _over_seeds(found: Sequence[float]) -> Estimate:
-    """The mean of one number a seed, with the interval of seeds alone; without width where there is one seed."""
+def _over_seeds(found: Sequence[float]) -> Interval:
+    """The mean of one number a seed, with the interval of seeds alone; one seed has none."""
     value, freedom = float(np.mean(found)), len(found) - 1
-    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found))) if freedom else 0.0
-    return Estimate(value, value - half, value + half, len(found))
+    if freedom == 0:
+        return Interval(value, None, None, 1)
+    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found)))
+    return Interval(value, value - half, value + half, len(found))
 
 
 def _prompt_variance(x: Float[np.ndarray, " pairs"], per_prompt: int) -> float:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dina_lrm.evaluation.interval import Interval, number_text
 from dina_lrm.experiments.cells import Cell, load_cells
 from dina_lrm.experiments.estimates import (
     MEAN,
     SETS,
-    Estimate,
     accuracy,
+    as_stored,
     calibration_gain,
     check_comparable,
     difference,
     measure,
     verdict_of,
+    written,
 )
 from dina_lrm.experiments.uncertainty_table import (
     uncertain_levels,
@@ -79,13 +80,13 @@ def _as_json(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
     rows = []
     for row in chosen.rows:
         numbers = {column: accuracy(cells, row, column, seeds) for column in (*SETS, MEAN)}
-        plain = {column: None if e is None else asdict(e) for column, e in numbers.items()}
+        plain = {column: None if e is None else as_stored(e) for column, e in numbers.items()}
         rows.append({"variant": row.variant, "label": VARIANTS[row.variant].label, "reading": row.reading, **plain})
     claims = []
     for claim in chosen.claims:
         gap = _gap(claim, cells, seeds)
         verdict = None if gap is None else verdict_of(gap)
-        claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else asdict(gap)})
+        claims.append({"text": claim.text, "verdict": verdict, "difference": None if gap is None else as_stored(gap)})
     found: dict[str, object] = {"title": chosen.title, "rows": rows, "claims": claims}
     if chosen.uncertain is not None:
         found["uncertainty"] = uncertainty_json(chosen.uncertain, cells, seeds)
@@ -146,7 +147,7 @@ def _page(
     return "\n".join(parts)
 
 
-def _gap(claim: Claim, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Estimate | None:
+def _gap(claim: Claim, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Interval | None:
     if claim.calibration:
         return calibration_gain(cells, claim.better, claim.worse, seeds)
     return difference(cells, claim.better, claim.worse, claim.column, seeds)
@@ -157,7 +158,7 @@ def _claim_line(chosen: Ablation, claim: Claim, cells: Mapping[str, Cell], seeds
     where = chosen.title.split(":")[0]
     if gap is None:
         return f"| {claim.text} | {where} | | not measured |"
-    return f"| {claim.text} | {where} | {_signed(gap)} | {verdict_of(gap)} |"
+    return f"| {claim.text} | {where} | {_points(gap)} | {verdict_of(gap)} |"
 
 
 def _table(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[str]:
@@ -170,21 +171,18 @@ def _table(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) ->
             continue
         gap = None if row == REFERENCE else difference(cells, row, REFERENCE, MEAN, seeds)
         ece = measure(cells, row, "in_domain", "ece", seeds)
-        shown = [VARIANTS[row.variant].label, _reading(row), *map(_plain, known)]
-        shown += ["" if gap is None else _signed(gap), "" if ece is None else f"{100 * ece:.1f}", str(known[0].seeds)]
+        shown = [VARIANTS[row.variant].label, _reading(row), *(each.text(".1f", percent=True) for each in known)]
+        shown += [
+            "" if gap is None else _points(gap),
+            "" if ece is None else number_text(ece, ".1f", percent=True),
+            str(known[0].n),
+        ]
         lines.append(f"| {' | '.join(shown)} |")
     return lines
 
 
-def _plain(value: Estimate) -> str:
-    return f"{100 * value.value:.1f} ± {50 * (value.high - value.low):.1f}"
-
-
-def _signed(value: Estimate) -> str:
-    text = f"{100 * value.value:+.1f}"
-    if value.high > value.low:  # one seed's calibration error has no interval
-        text += f" ({100 * value.low:+.1f} to {100 * value.high:+.1f})"
-    return text.replace("-", "\u2212")
+def _points(gap: Interval) -> str:
+    return written(gap, "+.1f", percent=True)
 
 
 def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
@@ -199,8 +197,9 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
                 value = accuracy(cells, row, column, seeds)
                 assert value is not None
                 colour = LIGHT.colour(0 if row != REFERENCE else 1)
-                panel.hlines(place, 100 * value.low, 100 * value.high, color=colour, linewidth=1.8)
-                panel.plot([100 * value.value], [place], "o", color=colour, markersize=5)
+                middle, low, high = (100 * each for each in value.span)
+                panel.hlines(place, low, high, color=colour, linewidth=1.8)
+                panel.plot([middle], [place], "o", color=colour, markersize=5)
             panel.set_title(title_of(column).replace(" ", "\n"), fontsize=9)
             panel.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
             panel.grid(True, axis="x")
@@ -230,7 +229,7 @@ def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]
             some = next(cell for cell in cells.values() if cell.variant == variant)
             levels = [level for level in SWEEP if f"{level:g}" in some.sets["in_domain"].readings]
             found = [accuracy(cells, Row(variant, f"{level:g}"), MEAN, seeds) for level in levels]
-            known = [(e.value, e.low, e.high) for e in found if e is not None]
+            known = [each.span for each in found if each is not None]
             line_with_band(axes, levels, known, VARIANTS[variant].label, index, LIGHT)
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("mean accuracy of four sets")

@@ -7,19 +7,22 @@ same groups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS, mean_interval
+from dina_lrm.evaluation.bootstrap import interval_of_mean
+from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops
 from dina_lrm.sampling.pruning import Cut, Pruning, StepReading
+from dina_lrm.typed import from_plain, to_plain
 
 PLAIN = "best-of-N"
 
@@ -39,16 +42,6 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A mean with its 95 % interval."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    """None where more prompts are needed for an interval."""
-
-
-@dataclass(frozen=True)
 class CurvePoint:
     """One method at one N."""
 
@@ -56,11 +49,11 @@ class CurvePoint:
     n: int
     groups: int
     """Of candidates a prompt."""
-    proxy: Measured
-    utility: Measured
-    gain: Measured
+    proxy: Interval
+    utility: Interval
+    gain: Interval
     """True utility above a single sample of the same groups."""
-    lost: Measured | None
+    lost: Interval | None
     """True utility below plain best-of-N of the same groups; None for itself."""
     gflops: float
     """A chosen sample."""
@@ -103,14 +96,25 @@ def joined(pools: Sequence[Pool]) -> Pool:
     return Pool(plan, first.prompts, final, utility, tables, first.guided)
 
 
+def stored_points(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
+    """Points as plain values for JSON."""
+    plain: list[dict[str, Any]] = renamed(to_plain(points), {"value": "mean"})
+    return plain
+
+
+def points_of(plain: Sequence[Mapping[str, Any]]) -> list[CurvePoint]:
+    """The inverse of `stored_points`. Raises ValueError for an unknown key or a value of the wrong type."""
+    return [from_plain(CurvePoint, row, "points") for row in renamed(plain, {"mean": "value"})]
+
+
 def curve_table(points: Sequence[CurvePoint]) -> str:
     """As Markdown."""
     head = "| method | N | reward | true utility | above one sample | below best-of-N | GFLOPs | of best-of-N's |"
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for p in points:
-        lost = "" if p.lost is None else _said(p.lost)
+        lost = "" if p.lost is None else p.lost.text("+.3f")
         lines.append(
-            f"| {p.method} | {p.n} | {p.proxy.mean:.2f} | {_said(p.utility)} | {_said(p.gain)} | {lost} | "
+            f"| {p.method} | {p.n} | {p.proxy.middle()} | {p.utility.text('+.3f')} | {p.gain.text('+.3f')} | {lost} | "
             f"{p.gflops:.1f} | {100 * p.share:.0f} % |"
         )
     return "\n".join(lines)
@@ -124,14 +128,12 @@ def curve_plot(points: Sequence[CurvePoint], theme: Theme = LIGHT) -> Figure:
         for panel, (name, title) in zip(panels, (("proxy", "Reward"), ("utility", "True utility")), strict=True):
             for index, method in enumerate(dict.fromkeys(point.method for point in points)):
                 own = [point for point in points if point.method == method]
-                found: list[Measured] = [getattr(point, name) for point in own]
-                value = np.array([m.mean for m in found])
-                # An interval that needs more prompts is not drawn
-                errors = np.array([[_to(m.mean, m.low) for m in found], [_to(m.mean, m.high) for m in found]])
+                found: list[Interval] = [getattr(point, name) for point in own]
+                value, low, high = np.array([each.span for each in found]).T
                 panel.errorbar(
                     [point.gflops for point in own],
                     value,
-                    np.maximum(errors, 0),
+                    np.abs([low - value, high - value]),
                     color=theme.colour(index),
                     linestyle=DASHES[index % len(DASHES)],
                     marker=MARKERS[index % len(MARKERS)],
@@ -165,11 +167,9 @@ def _point(
     single = pool.utility[:, : groups * n].mean(axis=1)
     utility, best = _taken(pool.utility, found), _taken(pool.utility, plain)
     flops, most = (units.total(_spent(side)) / len(pool.prompts) / groups for side in (found, plain))
-    lost = None if found is plain else _measured(best - utility)
-    proxy = _measured(_taken(pool.final, found))
-    return CurvePoint(
-        method, n, groups, proxy, _measured(utility), _measured(utility - single), lost, flops / 1e9, flops / most
-    )
+    lost = None if found is plain else interval_of_mean(best - utility)
+    proxy, gain = interval_of_mean(_taken(pool.final, found)), interval_of_mean(utility - single)
+    return CurvePoint(method, n, groups, proxy, interval_of_mean(utility), gain, lost, flops / 1e9, flops / most)
 
 
 def _taken(
@@ -182,17 +182,3 @@ def _taken(
 def _spent(found: Sequence[Sequence[Replayed]]) -> Evaluations:
     """On all groups; decoding the chosen samples is counted too."""
     return Evaluations.sum(one.spent + Evaluations(decoder=1) for own in found for one in own)
-
-
-def _measured(values: Float[np.ndarray, " prompts"]) -> Measured:
-    return Measured(float(np.nanmean(values)), *(mean_interval(values) or (None, None)))
-
-
-def _to(mean: float, end: float | None) -> float:
-    return 0.0 if end is None else abs(end - mean)
-
-
-def _said(found: Measured) -> str:
-    if found.low is None or found.high is None:
-        return f"{found.mean:+.3f} ({NEEDS_PROMPTS})"
-    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Final
 
 from matplotlib.figure import Figure
 
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.cells import Cell
-from dina_lrm.experiments.estimates import Estimate, uncertainty
+from dina_lrm.experiments.estimates import as_stored, uncertainty, written
 from dina_lrm.reports.axes import line_with_band, percent_axis
 from dina_lrm.reports.theme import LIGHT, drawing
 
@@ -26,7 +26,7 @@ def uncertain_levels(variant: str, cells: Mapping[str, Cell]) -> list[float]:
 def uncertainty_json(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[dict[str, object]]:
     """One object a level, each measure with its interval over seeds."""
     return [
-        {"level": level} | {name: asdict(_known(cells, variant, level, name, seeds)) for name in MEASURES}
+        {"level": level} | {name: as_stored(_known(cells, variant, level, name, seeds)) for name in MEASURES}
         for level in uncertain_levels(variant, cells)
     ]
 
@@ -37,8 +37,8 @@ def uncertainty_table(variant: str, cells: Mapping[str, Cell], seeds: Sequence[i
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for level in uncertain_levels(variant, cells):
         common, own, margin, variance = (_known(cells, variant, level, name, seeds) for name in MEASURES)
-        shares = [_plain(share, 100.0, ".1f") for share in (common, own)]
-        shown = [f"{level:g}", *shares, _plain(margin, 1.0, ".3f"), _plain(variance, 1.0, ".1e"), str(common.seeds)]
+        shares = [written(each, ".1f", percent=True) for each in (common, own)]
+        shown = [f"{level:g}", *shares, written(margin, ".3f"), written(variance, ".1e"), str(common.n)]
         lines.append(f"| {' | '.join(shown)} |")
     return lines
 
@@ -51,7 +51,8 @@ def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
         axes = figure.add_subplot()
         for index, (name, label) in enumerate(_LABELS.items()):
             found = [_known(cells, variant, level, name, seeds) for level in levels]
-            line_with_band(axes, levels, [(e.value, max(0.0, e.low), e.high) for e in found], label, index, LIGHT)
+            spans = [(value, max(0.0, low), high) for value, low, high in (each.span for each in found)]
+            line_with_band(axes, levels, spans, label, index, LIGHT)
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("share of draws that decide otherwise")
         percent_axis(axes)
@@ -59,13 +60,8 @@ def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
         return figure
 
 
-def _known(cells: Mapping[str, Cell], variant: str, level: float, name: str, seeds: Sequence[int]) -> Estimate:
+def _known(cells: Mapping[str, Cell], variant: str, level: float, name: str, seeds: Sequence[int]) -> Interval:
     found = uncertainty(cells, variant, level, name, seeds)
     if found is None:
         raise ValueError(f"{variant} has no uncertainty at t = {level:g} for the seeds {list(seeds)}")
     return found
-
-
-def _plain(value: Estimate, factor: float, form: str) -> str:
-    middle, half = factor * value.value, factor * (value.high - value.low) / 2
-    return f"{middle:{form}} ± {half:{form}}" if value.seeds > 1 else f"{middle:{form}}"

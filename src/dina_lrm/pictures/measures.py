@@ -32,7 +32,8 @@ TILE: Final = 128
 """Largest side of a tile, in pixels."""
 _NEIGHBOURS: Final = (-3, -2, 2, 3)
 """Those at 1 are left out: the window spreads a peak over them."""
-_GREY: Final = np.array([0.299, 0.587, 0.114])
+GREY: Final = (0.299, 0.587, 0.114)
+"""What red, green and blue are worth in a grey picture (ITU-R BT.601)."""
 _FLAT: Final = (0.5 / 255) ** 2
 """Variance below half a grey level: a picture of one colour has no texture."""
 
@@ -44,9 +45,10 @@ Values = Float[np.ndarray, " pictures"]
 def edge_strength(images: Images) -> Values:
     """Mean absolute Laplacian of the grey pictures, in [0, 8]; raises ValueError below 3 x 3 pixels.
 
-    The reward `sharpness` is the mean of its square.
+    The reward `sharpness` is the mean of its square. It is no call of this, nor the other way round: this one adds in
+    another order, in 64 bits, and numbers of runs that were recorded with either must stay comparable to the bit.
     """
-    grey = _pixels("edge_strength", images, 3) @ _GREY
+    grey = _pixels("edge_strength", images, 3) @ np.array(GREY)
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     return np.abs(around - 4 * inner).mean(axis=(1, 2))

@@ -24,7 +24,10 @@ from dina_lrm.pictures.names import shown
 PictureSource = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 """A path, the bytes of an image file, a PIL image, an array (H, W) or (H, W, 1|3|4), or a tensor (3, H, W)."""
 GivenPicture = PictureSource | os.PathLike[str] | bytearray | memoryview | BinaryIO | io.IOBase | Mapping[str, Any]
-"""What a caller may give for a picture: also file objects, other buffers, and {"bytes": ..., "path": ...}."""
+"""What a caller may give for a picture: also file objects, other buffers, and {"bytes": ..., "path": ...}.
+
+Arrays are uint8, uint16 or float in [0, 1]; tensors are uint8 or float in [0, 1].
+"""
 ACCEPTED: Final = (
     "a path, the bytes of an image file (also in a file object or as {'bytes': ..., 'path': ...}), a PIL image, an "
     "array or a tensor"

@@ -20,7 +20,7 @@ from dina_lrm.profiling.counting import META, Cost, count
 
 
 @dataclass(frozen=True)
-class Generator:
+class FullSizeGenerator:
     """A generator: its transformer of so many blocks, a call of it, and the head that reads it."""
 
     about: str
@@ -47,8 +47,8 @@ class Generator:
         return image + -image % self.multiple, text + -text % self.multiple
 
 
-GENERATORS: Final[dict[str, Generator]] = {
-    "sd3.5-medium": Generator(
+GENERATORS: Final[dict[str, FullSizeGenerator]] = {
+    "sd3.5-medium": FullSizeGenerator(
         "Stable Diffusion 3.5 Medium, first 12 of 24 blocks",
         depth=12,
         blocks=24,
@@ -62,7 +62,7 @@ GENERATORS: Final[dict[str, Generator]] = {
         text_encoders=("clip-l", "clip-g", "t5-xxl"),
         conditioning=(77 + 128) * 4096 + 2048,
     ),
-    "flux.1-dev": Generator(
+    "flux.1-dev": FullSizeGenerator(
         "FLUX.1-dev, the 19 double blocks of 57",
         depth=19,
         blocks=57,
@@ -76,7 +76,7 @@ GENERATORS: Final[dict[str, Generator]] = {
         text_encoders=("clip-l", "t5-xxl"),
         conditioning=128 * 4096 + 768,
     ),
-    "z-image-turbo": Generator(
+    "z-image-turbo": FullSizeGenerator(
         "Z-Image-Turbo, first 16 of 30 layers, captions of 128 tokens",
         depth=16,
         blocks=30,
@@ -95,7 +95,7 @@ GENERATORS: Final[dict[str, Generator]] = {
 """Generators by name."""
 
 
-def generator(name: str) -> Generator:
+def generator(name: str) -> FullSizeGenerator:
     """The generator of that name; raises ValueError naming those there are."""
     if name not in GENERATORS:
         raise ValueError(f"generator {name!r}; accepted: {', '.join(GENERATORS)}")
@@ -103,7 +103,7 @@ def generator(name: str) -> Generator:
 
 
 @cache
-def transformer_cost(chosen: Generator, depth: int, batch: int, pixels: int, backward: bool) -> Cost:
+def transformer_cost(chosen: FullSizeGenerator, depth: int, batch: int, pixels: int, backward: bool) -> Cost:
     """The first `depth` blocks of a generator on square images; the gradient is that of the latents."""
     model = chosen.transformer(depth)
     _, run = chosen.call(model, batch, pixels // 8, chosen.text_tokens)
@@ -112,7 +112,7 @@ def transformer_cost(chosen: Generator, depth: int, batch: int, pixels: int, bac
 
 
 @cache
-def head_cost(chosen: Generator, batch: int, pixels: int, levels: int, backward: bool) -> Cost:
+def head_cost(chosen: FullSizeGenerator, batch: int, pixels: int, levels: int, backward: bool) -> Cost:
     """The head on the features of `levels` noise levels, read together; its weights learn."""
     taps = (chosen.width,) * len(chosen.taps)
     with META:

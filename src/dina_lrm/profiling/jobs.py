@@ -9,7 +9,7 @@ from typing import Any
 
 from dina_lrm.profiling.counting import Cost, by_batch
 from dina_lrm.profiling.encoders import text_cost, vae_cost
-from dina_lrm.profiling.generators import Generator, head_cost, transformer_cost
+from dina_lrm.profiling.generators import FullSizeGenerator, head_cost, transformer_cost
 from dina_lrm.profiling.hardware import WEIGHT_BYTES, seconds
 from dina_lrm.profiling.pixel_judges import PIXEL_JUDGES, judge_cost
 
@@ -45,7 +45,7 @@ class JobCost:
 
 
 def jobs(
-    chosen: Generator, pixels: int, batch: int = 1, levels: int = 3, judges: Sequence[str] = tuple(PIXEL_JUDGES)
+    chosen: FullSizeGenerator, pixels: int, batch: int = 1, levels: int = 3, judges: Sequence[str] = tuple(PIXEL_JUDGES)
 ) -> list[JobCost]:
     """Encoding, scoring with and without encoders, an ensemble of `levels`, a training step, ReFL with a latent reward
     and with each of the pixel rewards `judges`.
@@ -78,15 +78,15 @@ def jobs(
     return [JobCost(job, cost, pixels, batch) for job, cost in rows]
 
 
-def _prompts(chosen: Generator, batch: int) -> Cost:
+def _prompts(chosen: FullSizeGenerator, batch: int) -> Cost:
     return sum((by_batch(partial(text_cost, name), batch) for name in chosen.text_encoders), Cost())
 
 
-def _body(chosen: Generator, pixels: int, images: int) -> Cost:
+def _body(chosen: FullSizeGenerator, pixels: int, images: int) -> Cost:
     return by_batch(lambda n: transformer_cost(chosen, chosen.depth, n, pixels, True), images)
 
 
-def _reward(chosen: Generator, pixels: int, images: int, levels: int) -> Cost:
+def _reward(chosen: FullSizeGenerator, pixels: int, images: int, levels: int) -> Cost:
     """Blocks once a level and the head on all of them, with the way back to the latents and to the head's weights."""
     head = by_batch(lambda n: head_cost(chosen, n, pixels, levels, True), images)
     return _body(chosen, pixels, images).times(levels) + head
@@ -102,7 +102,7 @@ class DatasetCost:
     training_hours: float
 
 
-def dataset_cost(chosen: Generator, pixels: int, pairs: int, gpu: str, latent_bytes: int = 2) -> DatasetCost:
+def dataset_cost(chosen: FullSizeGenerator, pixels: int, pairs: int, gpu: str, latent_bytes: int = 2) -> DatasetCost:
     """Estimated storage (latents and conditioning in `latent_bytes` a number) and hours; images are never shared."""
     numbers = 2 * 16 * (pixels // 8) ** 2 + chosen.conditioning
     # In batches, weights are read once for many images: FLOPs decide

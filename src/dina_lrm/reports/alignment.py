@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dina_lrm.alignment.monitor.alarm import AlarmSettings
 from dina_lrm.alignment.monitor.looks import SAMPLES, Look
 from dina_lrm.alignment.monitor.records import Record, Summary, history_of, read_records
-from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
+from dina_lrm.evaluation.interval import NEEDS_PROMPTS, NO_NUMBER, number_text
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
 from dina_lrm.reports.blocks import Cell, Facts, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
@@ -108,9 +108,8 @@ def _change(records: Sequence[Record]) -> Section:
 
 def _headline(name: str, before: Summary, after: Summary) -> Headline:
     if before.mean is None or after.mean is None:
-        return Headline(name, "–", f"from {_mean(before)} to {_mean(after)}")
-    change = f"{after.mean - before.mean:+.2f}".replace("-", "\u2212")
-    return Headline(name, change, f"from {_mean(before)} to {_mean(after)}")
+        return Headline(name, NO_NUMBER, f"from {_mean(before)} to {_mean(after)}")
+    return Headline(name, number_text(after.mean - before.mean, "+.2f"), f"from {_mean(before)} to {_mean(after)}")
 
 
 def _name(kind: str, name: str, record: Record) -> str:
@@ -132,9 +131,8 @@ def _error(summary: Summary) -> Cell:
 
 
 def _mean(summary: Summary) -> str:
-    value = summary.mean
-    text = "–" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-    return text.replace("-", "\u2212")
+    large = summary.mean is not None and abs(summary.mean) >= 100
+    return number_text(summary.mean, ".0f" if large else ".3g")
 
 
 def _samples(folder: Path, steps: Sequence[int]) -> tuple[dict[int, NDArray[np.uint8]], list[str]]:

@@ -11,7 +11,7 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
-from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS
+from dina_lrm.evaluation.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,13 @@ def as_written(text: str) -> str:
 
 @dataclass(frozen=True)
 class Share:
-    """A share in [0, 1], shown in percent, with its interval where known. `best` sets it in bold; `signed` is for
-    differences of shares.
+    """A share in [0, 1], shown in percent, and with its interval where it is an estimate. `best` sets it in bold;
+    `signed` is for differences of shares.
     """
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    value: float | Interval
     best: bool = False
     signed: bool = False
-    note: str = ""
-    """In the place of an interval."""
-
-
-def measured_share(
-    value: float, low: float | None, high: float | None, best: bool = False, signed: bool = False
-) -> Share:
-    """A share with its interval, or with the words that it needs more prompts."""
-    return Share(value, low, high, best, signed, NEEDS_PROMPTS if low is None or high is None else "")
 
 
 Cell = str | int | float | Share | None

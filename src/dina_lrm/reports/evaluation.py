@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.accuracy import convention_named
-from dina_lrm.evaluation.bootstrap import share_interval_text
 from dina_lrm.evaluation.differences import JudgeDifference
+from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
 from dina_lrm.reports.axes import title_of
@@ -97,7 +97,7 @@ def _summary(result: EvaluationResult) -> Section:
     items = []
     for measured in result.tests:
         accuracy = measured.at(result.reference).accuracy
-        note = share_interval_text(accuracy.low, accuracy.high)
+        note = f"({accuracy.interval.ends('.1f', percent=True)})"
         if measured.ceiling is not None:
             note += f"\n{100 * accuracy.accuracy / measured.ceiling:.0f} % of the ceiling"
         items.append(Headline(title_of(measured.name), f"{100 * accuracy.accuracy:.1f} %", note))
@@ -182,7 +182,7 @@ def _disagreements(result: EvaluationResult, images: PairImages | None) -> Secti
 def _disagreement_row(pair: Disagreement, sides: tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]) -> ImageRow:
     first_wins = pair.preference > 0.5
     scored = ((pair.score_a, pair.probability), (pair.score_b, 1 - pair.probability))
-    captions = [f"score {score:+.2f}\nmodel {100 * p:.0f} %".replace("-", "\u2212") for score, p in scored]
+    captions = [f"score {number_text(score, '+.2f')}\nmodel {100 * p:.0f} %" for score, p in scored]
     if pair.true_probability is not None:
         truths = (pair.true_probability, 1 - pair.true_probability)
         captions = [f"{text}\ntruth {100 * p:.0f} %" for text, p in zip(captions, truths, strict=True)]

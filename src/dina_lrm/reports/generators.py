@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dina_lrm.evaluation.bootstrap import NEEDS_PROMPTS, share_interval_text
-from dina_lrm.evaluation.generators import Comparison, Estimate, GeneratorComparison, GroupComparison
+from dina_lrm.evaluation.generators import GeneratorComparison, GroupComparison, MeasureComparison
+from dina_lrm.evaluation.interval import NO_NUMBER, Interval
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
     Block,
@@ -27,7 +27,6 @@ from dina_lrm.reports.blocks import (
     Table,
     Text,
     as_written,
-    measured_share,
 )
 from dina_lrm.reports.html import write_report
 from dina_lrm.synthetic.generated import stored_oracle_error
@@ -64,9 +63,9 @@ def wins_table(result: GeneratorComparison) -> Table:
         [
             found.name,
             found.role or _ORACLE,
-            found.base.mean,
-            found.tuned.mean,
-            with_interval(found.difference, signed=True),
+            found.base.value,
+            found.tuned.value,
+            found.difference.text("+.3f"),
             share(found.win_rate),
             found.ties,
             found.difference.missing,
@@ -82,15 +81,14 @@ def composition_table(result: GeneratorComparison) -> Table:
     rows: list[list[Cell]] = []
     for found in result.of_kind("attribute"):
         gap = found.difference
-        change = None if gap.mean is None else measured_share(gap.mean, gap.low, gap.high, signed=True)
-        rows.append([found.name, share(found.base), share(found.tuned), change, gap.counted])
+        rows.append([found.name, share(found.base), share(found.tuned), Share(gap, signed=True), gap.n])
     return Table(["Asked for", "Base, %", "Tuned, %", "Difference", "Pairs"], rows, "Right, by the oracle.")
 
 
 def measures_table(result: GeneratorComparison) -> Table:
     """Measures of the pictures that are neither better nor worse by themselves."""
     rows: list[list[Cell]] = [
-        [title_of(found.name), found.base.mean, found.tuned.mean, with_interval(found.difference, signed=True)]
+        [title_of(found.name), found.base.value, found.tuned.value, found.difference.text("+.3f")]
         for found in result.of_kind("measure")
     ]
     return Table(["Measure", "Base", "Tuned", "Difference"], rows)
@@ -102,7 +100,7 @@ def verdicts(result: GeneratorComparison) -> list[str]:
     A mean may hold while most pairs are lost, where a few are won by much: both are said.
     """
     judged = result.of_kind("reward", "truth")
-    ahead = [found.name for found in judged if found.role == "optimised" and found.difference.beyond(0.0) > 0]
+    ahead = [found.name for found in judged if found.role == "optimised" and found.difference.beyond() > 0]
     if not ahead:
         return []
     others = [found for found in judged if found.role != "optimised"]
@@ -110,27 +108,17 @@ def verdicts(result: GeneratorComparison) -> list[str]:
     return [f"While {rise}, {found.name} {_verdict(found)}." for found in others]
 
 
-def _verdict(found: Comparison) -> str:
-    mean = found.difference.beyond(0.0)
+def _verdict(found: MeasureComparison) -> str:
+    mean = found.difference.beyond()
     pairs = 0 if found.win_rate is None else found.win_rate.beyond(0.5)
     means = {1: "rises too", 0: "is not decided in the mean", -1: "falls: by it the gain is not real"}
     most = {1: ", and wins most pairs", 0: ", and who wins more pairs is not decided", -1: ", and loses most pairs"}
     return means[mean] + ("" if pairs == mean else most[pairs])
 
 
-def share(found: Estimate | None) -> Share | None:
+def share(found: Interval | None) -> Share | None:
     """A share as a cell."""
-    return None if found is None or found.mean is None else measured_share(found.mean, found.low, found.high)
-
-
-def with_interval(found: Estimate, signed: bool = False) -> str:
-    """A mean with its interval as text."""
-    form = "+.3f" if signed else ".3f"
-    if found.mean is None:
-        return "\u2013"
-    known = found.low is not None and found.high is not None
-    interval = f" ({found.low:{form}} to {found.high:{form}})" if known else f" ({NEEDS_PROMPTS})"
-    return f"{found.mean:{form}}{interval}".replace("-", "\u2212")
+    return None if found is None else Share(found)
 
 
 def _summary(result: GeneratorComparison) -> Section:
@@ -149,17 +137,17 @@ def _summary(result: GeneratorComparison) -> Section:
     return Section("Is it better?", [*blocks, Text("\n".join(f"- {line}" for line in lines))])
 
 
-def _headline(found: Comparison) -> Headline:
+def _headline(found: MeasureComparison) -> Headline:
     wins = found.win_rate
-    if wins is None or wins.mean is None:
-        return Headline(found.name, "\u2013", f"{found.difference.missing} pairs without a score")
-    interval = f"{share_interval_text(wins.low, wins.high, 0)}, "
-    return Headline(found.name, f"{100 * wins.mean:.0f} %", f"of pairs won\n{interval}{found.role or _ORACLE}")
+    if wins is None or wins.value is None:
+        return Headline(found.name, NO_NUMBER, f"{found.difference.missing} pairs without a score")
+    told = f"of pairs won ({wins.ends('.0f', percent=True)})\n{found.role or _ORACLE}"
+    return Headline(found.name, f"{wins.middle('.0f', percent=True)} %", told)
 
 
 def _means(result: GeneratorComparison) -> Table:
     rows: list[list[Cell]] = [
-        [found.name, with_interval(found.base), found.base.missing, with_interval(found.tuned), found.tuned.missing]
+        [found.name, found.base.text(".3f"), found.base.missing, found.tuned.text(".3f"), found.tuned.missing]
         for found in result.of_kind("reward", "truth")
     ]
     columns = ["Judge", "Base", "Missing", "Tuned", "Missing"]

@@ -5,7 +5,6 @@ write_report(path, "Evaluation", [Section("Accuracy", [Text("..."), Table(...), 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from dina_lrm import __version__
+from dina_lrm.evaluation.interval import NO_NUMBER, Interval, number_text
 from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
 from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
@@ -100,17 +100,17 @@ def table_cells(table: Table) -> list[list[ShownCell]]:
 def _shown(cell: Cell, numeric: bool) -> ShownCell:
     if not isinstance(cell, Share):
         return ShownCell(_plain_cell(cell), numeric=numeric)
-    interval, form, between = cell.note, "+.1f" if cell.signed else ".1f", " to " if cell.signed else "\u2013"
-    if cell.low is not None and cell.high is not None:
-        interval = f"{100 * cell.low:{form}}{between}{100 * cell.high:{form}}".replace("-", "\u2212")
-    return ShownCell(f"{100 * cell.value:{form}}".replace("-", "\u2212"), interval, cell.best, numeric)
+    form = "+.1f" if cell.signed else ".1f"
+    if not isinstance(cell.value, Interval):
+        return ShownCell(number_text(cell.value, form, percent=True), best=cell.best, numeric=numeric)
+    middle = cell.value.middle(form, percent=True)
+    ends = "" if middle == NO_NUMBER else f"({cell.value.ends(form, percent=True)})"
+    return ShownCell(middle, ends, cell.best, numeric)
 
 
 def _plain_cell(cell: str | int | float | None) -> str:
-    if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
-        return "\u2013"
-    if isinstance(cell, float):
-        return f"{cell:.3f}".replace("-", "\u2212")
+    if cell is None or isinstance(cell, float):
+        return number_text(cell, ".3f")
     return f"{cell:,}".replace(",", "\u202f") if isinstance(cell, int) else cell
 
 

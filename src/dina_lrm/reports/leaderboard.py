@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm import __version__
-from dina_lrm.evaluation.bootstrap import share_interval_text
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.pages import template_environment, write_page
@@ -63,7 +62,7 @@ def _lines(result: EvaluationResult, sets: Sequence[str]) -> list[_Line]:
             a = measured.at(reading).accuracy
             missing = a.missing + measured.missing
             told = f"{a.counted} of {a.pairs} pairs, {a.label_ties} ties, {missing} missing"
-            cells.append(_Cell(100 * a.accuracy, share_interval_text(a.low, a.high).removesuffix(" %"), told))
+            cells.append(_Cell(100 * a.accuracy, f"({a.interval.ends('.1f', percent=True)})", told))
         known = [cell.accuracy for cell in cells if cell is not None]
         mean = sum(known) / len(known) if len(known) == len(cells) and known else None
         lines.append(_Line(result.model, reading.name, cells, mean))

@@ -89,7 +89,10 @@ def reliability_diagram(result: EvaluationResult, reading: Reading | None = None
 
 def model_bars(results: Sequence[EvaluationResult], theme: Theme = ADAPTIVE) -> Figure:
     """Models beside each other on every set, at their reference reading. Bars start at chance, 50 %."""
-    bars = {result.model: {s.name: _interval(s.at(result.reference)) for s in result.tests} for result in results}
+    bars = {
+        result.model: {s.name: s.at(result.reference).accuracy.interval.span for s in result.tests}
+        for result in results
+    }
     return accuracy_bars(bars, {s.name: s.ceiling for s in results[0].tests}, theme)
 
 
@@ -168,23 +171,15 @@ def diagnostic_plot(result: SetResult, theme: Theme = ADAPTIVE) -> Figure:
         return figure
 
 
-def _interval(result: ReadingResult) -> tuple[float, float, float]:
-    """An interval that needs more prompts is drawn without width: as the point that it is around."""
-    found = result.accuracy
-    if found.low is None or found.high is None:
-        return found.accuracy, found.accuracy, found.accuracy
-    return found.accuracy, found.low, found.high
-
-
 def _accuracy_line(axes: Axes, readings: Sequence[ReadingResult], label: str, index: int, theme: Theme) -> None:
     colour = theme.colour(index)
     single = sorted((r for r in readings if r.reading.is_level), key=lambda r: r.reading.levels)
     if single:
         t = [r.reading.levels[0] for r in single]
-        line_with_band(axes, t, [_interval(r) for r in single], label, index, theme)
+        line_with_band(axes, t, [r.accuracy.interval.span for r in single], label, index, theme)
     for rank, result in enumerate(r for r in readings if r.reading.is_ensemble):
         x, name = _ensemble_position(rank) + 0.02 * index, None if single else in_plot(label)
-        value, low, high = _interval(result)
+        value, low, high = result.accuracy.interval.span
         axes.vlines(x, low, high, color=colour, linewidth=1.6)
         axes.plot(
             [x],

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
 from dina_lrm.evaluation.differences import JudgeDifference
+from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import title_of
-from dina_lrm.reports.blocks import Cell, Share, Table, measured_share
+from dina_lrm.reports.blocks import Cell, Share, Table
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
@@ -26,10 +27,7 @@ def accuracy_table(results: Sequence[EvaluationResult]) -> Table:
     best = [max(a.accuracy for a in column if a is not None) for column in zip(*found, strict=True)]
     rows: list[list[Cell]] = []
     for number, ((result, reading), row) in enumerate(zip(lines, found, strict=True)):
-        shares = [
-            None if a is None else measured_share(a.accuracy, a.low, a.high, best=a.accuracy == best[i])
-            for i, a in enumerate(row)
-        ]
+        shares = [None if a is None else Share(a.interval, best=a.accuracy == best[i]) for i, a in enumerate(row)]
         mean = means[number] if means else None
         shares += [None if mean is None else Share(mean, best=mean == best_mean)] if means else []
         rows.append([result.model if reading == result.readings[0] else "", reading.name, *shares])
@@ -72,9 +70,9 @@ def difference_table(differences: Sequence[JudgeDifference]) -> Table:
     rows: list[list[Cell]] = []
     for row in differences:
         d = row.found
-        gap = measured_share(d.difference, d.low, d.high, signed=True)
+        gap = Share(d.interval, signed=True)
         verdict = "not decided" if not d.decided else "ahead" if d.difference > 0 else "behind"
-        p = "< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}"
+        p = "< 0.001" if d.p_value < 0.001 else number_text(d.p_value, ".3f")
         rows.append([row.model, title_of(row.set), gap, verdict, p, d.only_first, d.only_second, d.pairs])
     columns = ["Model", "Set", "Points", "", "McNemar p", "Only it right", "Only the first right", "Pairs"]
     note = (
@@ -91,7 +89,7 @@ def uncertainty_table(measured: SetResult) -> Table:
     ]
     columns = ["Noise level", "VR, common noise", "VR, independent noise", "Mean margin", "Variance of a score"]
     note = (
-        f"{measured.uncertainty[0].draws} noise draws. VR: mean over pairs of min(p, 1 \u2212 p), p the share of draws "
+        f"{measured.uncertainty[0].draws} noise draws. VR: mean over pairs of min(p, 1 - p), p the share of draws "
         "in which the first image is ahead. Common noise: both images of a pair see the same draw."
     )
     return Table(columns, rows, caption=title_of(measured.name), note=note)
@@ -118,7 +116,7 @@ def calibration_table(results: Sequence[EvaluationResult]) -> Table:
             c, truth = reading.calibration, reading.truth
             to_truth: list[Cell] = [None, None] if truth is None else [Share(truth.ece), truth.kl]
             name = result.model if measured is result.tests[0] else ""
-            shares = [measured_share(c.ece, c.ece_low, c.ece_high), Share(c.ece_floor)]
+            shares = [Share(c.interval), Share(c.ece_floor)]
             rows.append([name, title_of(measured.name), *shares, c.brier, c.log_score, *to_truth, *_scaled(reading)])
     columns = ["Model", "Set", "ECE %", "of a perfect model", "Brier", "Log score", "ECE to truth %", "KL to truth"]
     columns += ["Temperature", "ECE with it %", "to truth %"]
@@ -136,7 +134,7 @@ def _scaled(reading: ReadingResult) -> list[Cell]:
         return [scaled.temperature, None, None]
     met = scaled.calibration
     truth = None if scaled.truth is None else Share(scaled.truth.ece)
-    return [scaled.temperature, measured_share(met.ece, met.ece_low, met.ece_high), truth]
+    return [scaled.temperature, Share(met.interval), truth]
 
 
 def fault_table(measured: SetResult) -> Table:
@@ -146,7 +144,7 @@ def fault_table(measured: SetResult) -> Table:
     lines: list[list[Cell]] = []
     for kind in dict.fromkeys(row.kind for row in measured.diagnostics):
         found = [rows.get((kind, severity)) for severity in severities]
-        shares = [None if row is None else Share(row.accuracy, row.low, row.high) for row in found]
+        shares = [None if row is None else Share(row.interval) for row in found]
         lines.append([kind, *shares, rows[kind, ALL].pairs])
     columns = ["Fault", *(f"{title_of(severity)} %" for severity in severities), "Pairs"]
     return Table(columns, lines, note="Wilson's 95 % interval below each share.")

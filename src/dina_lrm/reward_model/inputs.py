@@ -12,7 +12,7 @@ from torch import Tensor
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
-from dina_lrm.images import ImageSource, fit, load_pixels
+from dina_lrm.images import GivenPicture, fit, load_pixels
 from dina_lrm.reward_model.checks import checked_batch_size
 
 
@@ -93,7 +93,7 @@ class PromptStore:
 def encoded_images(
     where: str,
     backbone: Backbone,
-    images: Sequence[ImageSource],
+    images: Sequence[GivenPicture],
     buckets: Sequence[Bucket],
     batch_size: int,
     notices: Notices,
@@ -125,7 +125,7 @@ class EncodedBatch:
 def encoded_batches(
     where: str,
     backbone: Backbone,
-    images: Sequence[ImageSource],
+    images: Sequence[GivenPicture],
     prompts: Sequence[str],
     buckets: Sequence[Bucket],
     batch_size: int,
@@ -145,7 +145,7 @@ def encoded_batches(
 
 
 def bucketed(
-    where: str, images: Sequence[ImageSource], buckets: Sequence[Bucket], notices: Notices, first_row: int = 0
+    where: str, images: Sequence[GivenPicture], buckets: Sequence[Bucket], notices: Notices, first_row: int = 0
 ) -> dict[Bucket, list[tuple[int, Float[Tensor, "3 bucket_height bucket_width"]]]]:
     """Load images and fit them into their nearest buckets, as (row, pixels in [0, 1])."""
     groups: dict[Bucket, list[tuple[int, Tensor]]] = {}

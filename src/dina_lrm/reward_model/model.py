@@ -28,7 +28,7 @@ from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads import Head
 from dina_lrm.heads.reading import read_features
-from dina_lrm.images import ImageSource, split_images
+from dina_lrm.images import GivenPicture, split_images
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.reward_model.assembly import backbone_of, fresh_head
 from dina_lrm.reward_model.card import describe
@@ -163,7 +163,7 @@ class LatentRewardModel(nn.Module):
 
     def score(
         self,
-        images: ImageSource | Sequence[ImageSource],
+        images: GivenPicture | Sequence[GivenPicture],
         prompts: str | Sequence[str],
         noise_level: NoiseLevels | None = None,
         seed: int = 0,
@@ -227,8 +227,8 @@ class LatentRewardModel(nn.Module):
 
     def win_probability(
         self,
-        images_a: ImageSource | Sequence[ImageSource],
-        images_b: ImageSource | Sequence[ImageSource],
+        images_a: GivenPicture | Sequence[GivenPicture],
+        images_b: GivenPicture | Sequence[GivenPicture],
         prompts: str | Sequence[str],
         noise_level: NoiseLevels | None = None,
         seed: int = 0,
@@ -272,7 +272,7 @@ class LatentRewardModel(nn.Module):
         return conditioning
 
     def encode_images(
-        self, images: ImageSource | Sequence[ImageSource], batch_size: int = 16
+        self, images: GivenPicture | Sequence[GivenPicture], batch_size: int = 16
     ) -> Float[Tensor, "images channels height width"]:
         """Latents of images of one bucket, in the generator's scaled space; warns once of resized ones."""
         notices = Notices()
@@ -302,7 +302,7 @@ class LatentRewardModel(nn.Module):
     def _score(
         self,
         where: str,
-        images: Sequence[ImageSource],
+        images: Sequence[GivenPicture],
         prompts: Sequence[str],
         noise_level: NoiseLevels | None,
         seed: int,

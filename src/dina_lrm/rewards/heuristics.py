@@ -21,9 +21,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from dina_lrm.pictures.measures import GREY
 from dina_lrm.rewards.base import RewardKind, check_images
 
-_GREY: Final = (0.299, 0.587, 0.114)
 _HIGH: Final = 0.25
 """Cycles a pixel."""
 _FLAT: Final = 1e-6
@@ -34,7 +34,7 @@ _LAPLACIAN: Final = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 @final
 @dataclass(frozen=True)
 class Sharpness:
-    """Mean square of the Laplacian of the grey image."""
+    """Mean square of the Laplacian of the grey image: of what `pictures.measures.edge_strength` is the mean size of."""
 
     name: str = "sharpness"
     kind: ClassVar[RewardKind] = "pixel"
@@ -50,7 +50,7 @@ class Sharpness:
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1]; the prompts do not matter."""
         check_images(self.name, inputs, prompts)
-        grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(_GREY))[:, None]
+        grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(GREY))[:, None]
         edges = F.conv2d(grey, inputs.new_tensor(_LAPLACIAN)[None, None])
         return edges.square().mean(dim=(1, 2, 3))
 
@@ -74,7 +74,7 @@ class HighFrequency:
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1]; the prompts do not matter."""
         check_images(self.name, inputs, prompts)
-        grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(_GREY))
+        grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(GREY))
         sides = [torch.hann_window(side + 2, periodic=False).to(inputs)[1:-1] for side in grey.shape[1:]]
         window = sides[0][:, None] * sides[1][None, :]
         mean = (grey * window).sum(dim=(1, 2), keepdim=True) / window.sum()
