@@ -76,22 +76,22 @@ def test_the_result_is_whole_and_says_what_was_optimised(written, place):
     }  # fmt: skip
     assert {each.name for each in result.of_kind("attribute")} >= {"colour", "shape", "size", "count"}
     assert result.find("spatial") is None, "no prompt asks for a relation"
-    assert result.find("sharpness").win_rate.counted == 6
-    assert result.find("diversity").base.counted == 3 and result.find("diversity").win_rate is None
+    assert result.find("sharpness").win_rate.n == 6
+    assert result.find("diversity").base.n == 3 and result.find("diversity").win_rate is None
     groups = {(group.grouping, group.group): group for group in result.groups}
     assert set(groups) == {
         ("Category", "Rings"), ("Category", "Bars"), ("Category", "Animals"), ("Challenge", "Basic"),
         ("Challenge", "Complex"),
     }  # fmt: skip
     utility = {each.name: each for each in groups["Challenge", "Complex"].comparisons}["true utility"]
-    assert utility.win_rate.counted == 0 and utility.win_rate.missing == 2, "that is no caption of the synthetic world"
+    assert utility.win_rate.n == 0 and utility.win_rate.missing == 2, "that is no caption of the synthetic world"
     assert json.loads((place / "result.json").read_text())["blocks_kept"] == 0
 
 
 def test_missing_scores_are_counted_and_never_zero(written):
     result = GeneratorComparison.from_dict(json.loads((written / "evaluation.json").read_text()))
     sometimes = result.find("python:tests.rewards.functions.sometimes")
-    assert sometimes.base.missing == 2 and sometimes.base.counted == 4 and sometimes.base.mean == 1
+    assert sometimes.base.missing == 2 and sometimes.base.n == 4 and sometimes.base.value == 1
     assert sometimes.difference.missing == 2
 
 
@@ -209,8 +209,8 @@ def test_pictures_that_are_not_finite_have_no_scores_and_are_counted(place, caps
     assert "6 of 6 pictures of the tuned generator are not finite" in result.notes[0]
     for name in ("jpeg-size", "true utility", "edge_strength", "diversity"):
         found = result.find(name)
-        assert found.tuned.counted == 0 and found.difference.mean is None, name
-        assert found.base.counted and found.ties == 0, name
+        assert found.tuned.n == 0 and found.difference.value is None, name
+        assert found.base.n and found.ties == 0, name
 
 
 def test_other_weights_of_the_same_name_are_no_longer_what_the_pictures_are_of(place, capsys, tmp_path):

@@ -12,7 +12,8 @@ from torch import Tensor
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
-from dina_lrm.images import GivenPicture, fit, load_pixels
+from dina_lrm.images import fit, load_pixels
+from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.reward_model.checks import checked_batch_size
 
 

@@ -28,7 +28,8 @@ from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads import Head
 from dina_lrm.heads.reading import read_features
-from dina_lrm.images import GivenPicture, split_images
+from dina_lrm.images import split_images
+from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.reward_model.assembly import backbone_of, fresh_head
 from dina_lrm.reward_model.card import describe
