@@ -3,7 +3,7 @@
 PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done))
 TORCH ?= torch
-PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
+PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
 READY := .venv/ready

@@ -1,5 +1,6 @@
 """Fixtures of the tiny pipeline. Its module is imported when one is used: diffusers takes seconds to import."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,3 +24,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import saved_tiny_pipeline
 
     return saved_tiny_pipeline(tmp_path_factory.mktemp("tiny") / "generator")
+
+
+@pytest.fixture(scope="session")
+def warm_programs() -> Iterator[Path]:
+    """A folder with `python` and `dina-lrm`, whose processes have imported already what commands import."""
+    from tests.warm.programs import programs
+
+    with programs() as folder:
+        yield folder

@@ -25,9 +25,9 @@ def with_marks(document):
     return pytest.param(document, id=name_of(document), marks=[pytest.mark.slow] if slow else [])
 
 
-def environment(home):
-    """The variables a block sees: this Python first on the path, a home of its own, no network, few threads."""
-    scripts = Path(sys.executable).parent
+def environment(home, programs):
+    """The variables a block sees: the programs first on the path, a home of its own, no network, few threads."""
+    scripts = f"{programs}{os.pathsep}{Path(sys.executable).parent}"
     return {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
@@ -39,15 +39,18 @@ def environment(home):
 
 
 @pytest.mark.parametrize("document", [with_marks(document) for document in DOCUMENTS])
-def test_every_block_runs(document, tmp_path):
+def test_every_block_runs(document, tmp_path, warm_programs):
     home, folder = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     folder.mkdir()
     for block in blocks_of(document.read_text()):
         if block.language not in RUNNABLE or block.not_run:
             continue
-        shell = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
-        done = subprocess.run([*shell, block.text], cwd=folder, env=environment(home), capture_output=True, text=True)
+        shell = (
+            ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [str(warm_programs / "python"), "-c"]
+        )
+        seen = environment(home, warm_programs)
+        done = subprocess.run([*shell, block.text], cwd=folder, env=seen, capture_output=True, text=True)
         where = f"{name_of(document)}, line {block.line}"
         assert done.returncode == 0, f"{where} exits with {done.returncode}:\n{done.stdout}{done.stderr}"
 
