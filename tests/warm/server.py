@@ -7,6 +7,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -18,13 +19,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
-IMPORTED = (
-    "torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "scipy.stats", "scipy.optimize",
-    "matplotlib.figure", "tensorboard", "torch.distributed.run", "torch.utils.tensorboard",
-    "diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3", "diffusers.loaders.peft",
-    "dina_lrm.cli.main", "dina_lrm.synthetic.world", "dina_lrm.model", "dina_lrm.training.trainer",
-    "dina_lrm.evaluation.evaluate",
+import dina_lrm
+
+LIBRARIES = (
+    "diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3", "diffusers.loaders.peft", "datasets",
+    "matplotlib.figure", "scipy.stats", "torch.distributed.run", "torch.utils.tensorboard",
 )  # fmt: skip
+"""What takes long to import, and is imported by no module of the package before it is needed."""
 
 
 def serve(place: str) -> Callable[[], None]:
@@ -119,8 +120,10 @@ def warn(options: str) -> None:
 
 def main() -> Callable[[], None]:
     root = os.getcwd()
-    for name in IMPORTED:
-        importlib.import_module(name)
+    modules = [found.name for found in pkgutil.walk_packages(dina_lrm.__path__, "dina_lrm.")]
+    for name in (*LIBRARIES, *modules):
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
     sys.path.remove(root)  # a command sees the packages that are installed, and its own folder
     gc.collect()
     gc.freeze()
