@@ -2,20 +2,21 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.kills import MODES
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.mark.slow
-def test_a_sample_of_kills_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_sample_of_kills_leaves_no_trace(tmp_path: Path, warm_programs: Path) -> None:
     told = tmp_path / "kills.json"
     commands = ("generate", "filter", "score", "prepare", "convert")
-    command = [sys.executable, "-m", "benchmarks.kills", "--every", "4", "--json", str(told), "--commands", *commands]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [str(warm_programs / "python"), "-m", "benchmarks.kills", "--every", "4", "--json", str(told)]
+    done = subprocess.run([*command, "--commands", *commands], cwd=ROOT, capture_output=True, text=True)
     found = json.loads(told.read_text()) if told.is_file() else {}
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     for name in commands:

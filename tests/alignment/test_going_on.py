@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -146,14 +146,14 @@ def test_what_is_held_is_the_same_in_another_place_and_with_a_lora_that_learned(
 
 
 @pytest.mark.slow
-def test_sigterm_of_a_command_ends_it_well(tmp_path):
+def test_sigterm_of_a_command_ends_it_well(tmp_path, warm_programs):
     words = "align refl synthetic --prompts synthetic --batch-size 4 --micro-batch 4 --ema-every 1 --looks.prompts 2"
     words += f" --looks.images 1 --looks.every 3 --steps 30 --out {tmp_path / 'run'} --json {tmp_path / 'r.json'}"
-    command = [sys.executable, "-m", "dina_lrm", *words.split()]
+    command = [str(warm_programs / "dina-lrm"), *words.split()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     while process.poll() is None and not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
-        pass
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     told, _ = process.communicate(timeout=300)
     found = json.loads((tmp_path / "r.json").read_text())

@@ -1,8 +1,8 @@
 """What every algorithm's run obeys: whose weights learn, that a stopped run goes on exactly, what diffusers reads."""
 
 import json
+import os
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -305,10 +305,12 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [config.algorithm for config in CONFIGS])
-def test_two_processes_learn_what_one_learns(algorithm, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+def test_two_processes_learn_what_one_learns(algorithm, tmp_path, warm_programs):
+    python = str(warm_programs / "python")
+    launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     words = [*launch, "tests.alignment.launched_run", algorithm, str(tmp_path / "2")]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=600)
+    environment = {**os.environ, "PYTHON_EXEC": python}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     two_updates(algorithm, tmp_path / "1")
     one, two = (

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -62,25 +61,25 @@ def test_a_rehearsal_of_several_rewards_has_pictures_to_standardise_them_by(tmp_
     assert "at least 2 to standardise" in capsys.readouterr().err
 
 
-def test_a_rehearsal_that_is_stopped_says_so(tmp_path):
+def test_a_rehearsal_that_is_stopped_says_so(tmp_path, warm_programs):
     (tmp_path / "stops.py").write_text(
         "import os\nimport signal\n\n\ndef once(images, prompts):\n"
         "    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n    return -images.mean(dim=(1, 2, 3))\n"
     )
-    command = [str(Path(sys.executable).with_name("dina-lrm")), "align", "refl", "synthetic", "--prompts", "synthetic"]
+    command = [str(warm_programs / "dina-lrm"), "align", "refl", "synthetic", "--prompts", "synthetic"]
     command += ["--out", "run", "--dry-run", *SHORT, "--reward", "python:stops.once"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "stopped by SIGTERM" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_a_function_of_the_working_directory_is_a_reward(tmp_path):
+def test_a_function_of_the_working_directory_is_a_reward(tmp_path, warm_programs):
     (tmp_path / "own_reward.py").write_text(
         "def dark(images, prompts):\n    return -images.mean(dim=(1, 2, 3))\n\n\n"
         "def counted(images, prompts):\n    return [float(len(prompt)) for prompt in prompts]\n"
     )
-    command = [str(Path(sys.executable).with_name("dina-lrm")), "align", "refl", "synthetic", "--prompts", "synthetic"]
+    command = [str(warm_programs / "dina-lrm"), "align", "refl", "synthetic", "--prompts", "synthetic"]
     command += ["--out", "run", "--dry-run", *SHORT]
     subprocess.run([*command, "--reward", "python:own_reward.dark"], cwd=tmp_path, check=True, capture_output=True)
     refused = subprocess.run(
@@ -96,8 +95,8 @@ SHORT = (
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path):
-    words = [sys.executable, "-m", "dina_lrm", "align", "refl", "synthetic", "--prompts", "synthetic", *SHORT]
+def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path, warm_programs):
+    words = [str(warm_programs / "dina-lrm"), "align", "refl", "synthetic", "--prompts", "synthetic", *SHORT]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([*words, "--out", str(whole)], check=True, capture_output=True)
     with subprocess.Popen([*words, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
@@ -106,7 +105,9 @@ def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path):
             time.sleep(0.05)
         os.kill(run.pid, signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL and not (killed / "lora").exists()
-    subprocess.run([*words, "--out", str(killed), "--resume"], check=True, capture_output=True)
+    # A new interpreter, which seeds its hashes anew
+    fresh = [sys.executable, "-m", "dina_lrm", *words[1:]]
+    subprocess.run([*fresh, "--out", str(killed), "--resume"], check=True, capture_output=True)
     for file in ("metrics.jsonl", "monitor.jsonl", "lora/pytorch_lora_weights.safetensors"):
         assert (killed / file).read_bytes() == (whole / file).read_bytes(), file
     for file in ("report.html", "vote.html", "plots/alignment.png", "plots/gallery.png", "samples/step-6.png"):

@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -225,12 +224,12 @@ def test_faults_exit_with_2_and_are_named(folder, model_folder, words, message, 
 
 
 @pytest.mark.slow
-def test_the_commands_work_as_a_program(folder, tiny_folder, model_folder):
+def test_the_commands_work_as_a_program(folder, tiny_folder, model_folder, warm_programs):
     environment = {"PATH": "", "HOME": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
     def program(*words):
         done = subprocess.run(
-            [sys.executable, "-m", "dina_lrm", *map(str, words)],
+            [warm_programs / "dina-lrm", *map(str, words)],
             cwd=folder, env=environment, capture_output=True, text=True,
         )  # fmt: skip
         assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -184,13 +183,15 @@ def test_synthetic_prompts_have_no_effect_on_a_cache(tiny, cache, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_processes_of_a_launch_on_cpus_make_one_run_of_a_comparison_file(tmp_path):
+def test_processes_of_a_launch_on_cpus_make_one_run_of_a_comparison_file(tmp_path, warm_programs):
     votes = tmp_path / "votes"
     assert main(["synthetic", "generate", "--prompts", "2", "--images", "3", "--out", str(votes), "--quiet"]) == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dina_lrm"]
+    python = str(warm_programs / "python")
+    launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dina_lrm"]
     words = f"train synthetic --data {votes / 'comparisons.jsonl'} --out {tmp_path / 'run'} --steps 2 --batch-size 4"
     words += f" --log.trackers --log.log-every 1 --json {tmp_path / 'r.json'}"
     environment = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}
+    environment["PYTHON_EXEC"] = python
     done = subprocess.run([*launch, *words.split()], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("the reward model is") == 1

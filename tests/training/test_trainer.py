@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -126,10 +125,10 @@ def test_sigterm_saves_and_a_resumed_run_is_bit_identical(tiny_folder, tmp_path)
     assert losses[0] == losses[1]
 
 
-def test_a_run_killed_outright_resumes_bit_identically(tiny_folder, tmp_path):
+def test_a_run_killed_outright_resumes_bit_identically(tiny_folder, tmp_path, warm_programs):
     folder, root = tmp_path / "run", Path(__file__).parents[2]
     command = ["-m", "tests.training.killed_run", str(tiny_folder), str(folder), str(torch.get_num_threads())]
-    done = subprocess.run([sys.executable, *command], cwd=root, check=False, capture_output=True, timeout=300)
+    done = subprocess.run([warm_programs / "python", *command], cwd=root, check=False, capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     config = tiny_config(tiny_folder, steps=STEPS, adaptation=ADAPTATION)
     assert train(config, tiny_comparisons(), folder, resume=True, quiet=True).steps == STEPS
