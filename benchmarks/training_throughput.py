@@ -37,12 +37,13 @@ from dina_lrm.preference.loss import fidelity_loss
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import encoding_backbone
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.processes import Processes
 from dina_lrm.synthetic.comparisons import sample_comparisons, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import compute_dtype, preference_objective, reward_model_config
 from dina_lrm.training.batching import StepInputs
 from dina_lrm.training.config import TrainConfig
-from dina_lrm.training.launch import make_accelerator
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import Trainer
 
 
@@ -110,7 +111,7 @@ def measure(name: str, config: TrainConfig, data: EncodedComparisons, steps: int
     warm_up = 2
     with tempfile.TemporaryDirectory() as place:
         trainers = {
-            label: Trainer(changed, data, Path(place), make_accelerator((), Path(place)), quiet=True)
+            label: Trainer(TrainingPlan(changed, data, place, quiet=True), Processes())
             for label, changed in {
                 "ours": config,
                 "ours, compiled": replace(config, compute=replace(config.compute, compile=True)),
@@ -124,7 +125,7 @@ def measure(name: str, config: TrainConfig, data: EncodedComparisons, steps: int
         def ours(label: str) -> None:
             for _ in range(steps):
                 outcome = trainers[label].stepper(source(len(losses[label])))
-                losses[label].append(outcome.totals[0] / outcome.totals[1])
+                losses[label].append(outcome.totals.mean_loss)
                 if label == "ours":
                     rates.append(outcome.learning_rate)
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dina_lrm.reward_model.model import LatentRewardModel
     from dina_lrm.sampling.diffusers_hooks import RewardTrace
     from dina_lrm.training.config import TrainConfig
+    from dina_lrm.training.plan import TrainingPlan
     from dina_lrm.training.trainer import TrainResult, train
 
 _NAMES = {
@@ -82,6 +83,7 @@ _NAMES = {
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),
     "dina_lrm.training.config": ("TrainConfig",),
+    "dina_lrm.training.plan": ("TrainingPlan",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -115,6 +117,7 @@ __all__ = [
     "Thurstone",
     "TrainConfig",
     "TrainResult",
+    "TrainingPlan",
     "VariancePreserving",
     "__version__",
     "encode_comparisons",

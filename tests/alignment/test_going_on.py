@@ -16,7 +16,6 @@ from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.locate import BUNDLED
 from dina_lrm.runs.lock import BusyError, one_writer
-from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import PROMPTS, REFL, a_generator, a_run
@@ -30,9 +29,8 @@ def interrupted(config, folder, at, number=signal.SIGTERM):
         if step == at:
             os.kill(os.getpid(), number)
 
-    run = AlignmentRun(config, a_generator(config), PROMPTS, PROMPTS[:2], folder)
-    with stop_on_signals() as stop:
-        first = run.run(lambda look: ask(look.step) if at == 0 else None, lambda step, *_: ask(step), stop=stop)
+    run = AlignmentRun(config, a_generator(config), PROMPTS, PROMPTS[:2], folder, say=said.append)
+    first = run.run(lambda look: ask(look.step) if at == 0 else None, lambda step, *_: ask(step))
     again = AlignmentRun(config, a_generator(config), PROMPTS, PROMPTS[:2], folder, resume=True, say=said.append)
     return first, again.run(lambda look: None, lambda *_: None), said
 
@@ -54,6 +52,8 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_bytes(at, number, whole,
     first, last, said = interrupted(REFL, tmp_path / "run", at, number)
     assert (first.steps, first.interrupted, first.lora_step) == (at, signal.Signals(number).name, None)
     assert last.steps == 4 and last.interrupted is None
+    name = signal.Signals(number).name
+    assert said[0] == f"stopped by {name} after update {at} of 4; the state is saved, resume goes on"
     assert said[-1].endswith(f"goes on from update {at}")
     for file in FILES:
         assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes(), file

@@ -63,7 +63,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(config, straight, tm
         assert torch.equal(resumed.generator.parameters[name], parameter), name
     for file in ("metrics.jsonl", "monitor.jsonl", "outcome.json"):
         assert (tmp_path / "run" / file).read_text() == (whole.folder / file).read_text()
-    with pytest.raises(FileExistsError, match="add --resume"):
+    with pytest.raises(FileExistsError, match="holds a run already; resume it"):
         a_run(config, tmp_path / "run")
     other = replace(config, lr=2e-2)
     with pytest.raises(ValueError, match="started with other settings: lr"):

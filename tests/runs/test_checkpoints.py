@@ -14,12 +14,11 @@ from dina_lrm.runs.checkpoints import (
     complete_checkpoints,
     load_checkpoint,
     newest_checkpoint,
-    optimizer_tensors,
     prune_checkpoints,
-    restore_optimizer,
     resumption,
     save_checkpoint,
 )
+from dina_lrm.runs.learning import optimizer_tensors, restore_optimizer
 from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.training.faults import non_finite_names, stop_for_non_finite
 

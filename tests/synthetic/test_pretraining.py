@@ -1,6 +1,8 @@
 """The two training stages learn, stop and go on to the same weights, and leave a pipeline that loads."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 from dina_lrm.rewards.base import load_reward
+from dina_lrm.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dina_lrm.synthetic.comparisons import in_domain
 from dina_lrm.synthetic.pretraining.config import (
     GeneratorConfig,
@@ -20,7 +24,7 @@ from dina_lrm.synthetic.pretraining.config import (
     VaeConfig,
 )
 from dina_lrm.synthetic.pretraining.judge import train_judge
-from dina_lrm.synthetic.pretraining.loop import batch_rows, learning_rate
+from dina_lrm.synthetic.pretraining.loop import Interrupted, Schedule, Stage, batch_rows, learning_rate
 from dina_lrm.synthetic.pretraining.noise_prediction import noise_prediction_loss
 from dina_lrm.synthetic.pretraining.run import pretrain
 from dina_lrm.synthetic.pretraining.uncurated import uncurate
@@ -67,6 +71,37 @@ def test_the_unet_learns_beside_the_worlds_own_encoders() -> None:
     assert 0.5 < loss.item() < 2.0
     reached = [p.grad is not None and bool(p.grad.abs().max() > 0) for p in pipeline.text_encoder.parameters()]
     assert sum(reached) > len(reached) // 2
+
+
+def a_stage(folder: Path, stop_at: int | None = None) -> dict[str, Tensor]:
+    """The weights of a small stage, asked to stop in step `stop_at`."""
+    module = nn.Linear(3, 1)
+    rows = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(0.5)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
+    stage = Stage("stage", module, optimizer, Schedule(6, 2, 0.1, warmup=2, ema=0.9), folder)
+
+    def report(_: str, step: int, *__: float) -> None:
+        if step == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stage.run(8, 0, lambda chosen, step: module(rows[chosen]).square().mean(), 1e9, report)
+    return module.state_dict()
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["now", "as earlier versions wrote it"])
+def test_a_stage_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights(earlier: bool, tmp_path: Path) -> None:
+    whole = a_stage(tmp_path / "whole")
+    with pytest.raises(Interrupted, match=r"stage: stopped by SIGTERM after step 4 of 6; .* the same command goes on"):
+        a_stage(tmp_path / "cut", stop_at=4)
+    if earlier:
+        state = load_checkpoint(tmp_path / "cut" / "step-4")
+        tensors = {"average" if name == "ema" else name: group for name, group in state.tensors.items()}
+        save_checkpoint(tmp_path / "cut", Checkpoint(4, tensors, {"stage": "stage"}))
+    again = a_stage(tmp_path / "cut")
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
 
 
 FEW = (1, 2)

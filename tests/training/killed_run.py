@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dina_lrm.training.config import AdaptationSettings
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.training.tiny_runs import on_line, tiny_comparisons, tiny_config
 
@@ -19,7 +20,11 @@ STEPS = 20
 def main(generator: str, folder: str, threads: str) -> None:
     torch.set_num_threads(int(threads))
     on_line(Path(folder), 7, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    train(tiny_config(Path(generator), steps=STEPS, adaptation=ADAPTATION), tiny_comparisons(), folder, quiet=True)
+    train(
+        TrainingPlan(
+            tiny_config(Path(generator), steps=STEPS, adaptation=ADAPTATION), tiny_comparisons(), folder, quiet=True
+        )
+    )
 
 
 if __name__ == "__main__":

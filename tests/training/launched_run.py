@@ -8,6 +8,7 @@ import torch
 from accelerate import PartialState
 
 from dina_lrm.training.config import LogSettings, OptimizerSettings
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
 
@@ -21,4 +22,4 @@ def launched_config(generator: Path):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     assert os.environ["WORLD_SIZE"] == "2" and PartialState(cpu=True).num_processes == 2
-    train(launched_config(Path(sys.argv[1])), tiny_comparisons(), sys.argv[2], quiet=True)
+    train(TrainingPlan(launched_config(Path(sys.argv[1])), tiny_comparisons(), sys.argv[2], quiet=True))

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.processes import Processes
 from dina_lrm.training.config import ObjectiveSettings, TeacherSettings
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.dry_run import dry_run
-from dina_lrm.training.launch import make_accelerator
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.models import tiny_reward_model
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
@@ -25,7 +26,7 @@ def teacher(tiny_folder, tmp_path_factory):
 
 
 def labels(settings, data, folder):
-    return distilled(settings, data, make_accelerator((), folder), shown=False).preference
+    return distilled(settings, data, Processes(), shown=False).preference
 
 
 def test_labels_are_a_mixture_with_the_teachers_win_probabilities(teacher, tmp_path):
@@ -46,11 +47,11 @@ def test_a_run_with_a_teacher_differs_and_resumes_bit_identically(teacher, tiny_
     plain = tiny_config(tiny_folder)
     config = dataclasses.replace(plain, objective=ObjectiveSettings(teacher=TeacherSettings(teacher, 0.5)))
     data = tiny_comparisons()
-    straight = train(config, data, tmp_path / "straight", quiet=True).model.head.state_dict()
-    train(dataclasses.replace(config, steps=4), data, tmp_path / "cut", quiet=True)
-    resumed = train(config, data, tmp_path / "cut", resume=True, quiet=True).model.head.state_dict()
+    straight = train(TrainingPlan(config, data, tmp_path / "straight", quiet=True)).model.head.state_dict()
+    train(TrainingPlan(dataclasses.replace(config, steps=4), data, tmp_path / "cut", quiet=True))
+    resumed = train(TrainingPlan(config, data, tmp_path / "cut", resume=True, quiet=True)).model.head.state_dict()
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
-    without = train(plain, data, tmp_path / "plain", quiet=True).model.head.state_dict()
+    without = train(TrainingPlan(plain, data, tmp_path / "plain", quiet=True)).model.head.state_dict()
     assert any(not torch.equal(straight[name], without[name]) for name in straight)
 
 

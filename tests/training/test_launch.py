@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from dina_lrm.runs.metrics import read_lines
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.training.launched_run import launched_config
 from tests.training.tiny_runs import tiny_comparisons
@@ -19,7 +20,7 @@ def test_two_processes_train_what_one_does(tiny_folder, tmp_path):
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    train(launched_config(tiny_folder), tiny_comparisons(), tmp_path / "one", quiet=True)
+    train(TrainingPlan(launched_config(tiny_folder), tiny_comparisons(), tmp_path / "one", quiet=True))
     lines = [read_lines(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]
     for one, two in zip(*lines, strict=True):
         assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)

@@ -24,6 +24,7 @@ from dina_lrm.training.config import (
     TrainConfig,
 )
 from dina_lrm.training.faults import NonFiniteError
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.training.killed_run import ADAPTATION, STEPS
 from tests.training.tiny_runs import on_line, tiny_comparisons, tiny_config
@@ -51,7 +52,7 @@ def assert_same_tensors(one, other):
 def straight(tiny_folder, tmp_path_factory):
     """A finished run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("straight") / "run"
-    return train(tiny_config(tiny_folder), tiny_comparisons(), folder, quiet=True)
+    return train(TrainingPlan(tiny_config(tiny_folder), tiny_comparisons(), folder, quiet=True))
 
 
 def test_the_run_folder_is_the_contract(straight):
@@ -99,7 +100,7 @@ def test_the_exported_weights_are_the_average(straight):
 def test_it_overfits_a_few_pairs(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, steps=50, batch_size=9, optimizer=OptimizerSettings(lr=1e-2, clip_norm=None))
     config = dataclasses.replace(config, log=LogSettings(log_every=1, checkpoint_every=0, trackers=()))
-    result = train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     lines = read_lines(tmp_path / "run" / "metrics.jsonl")
     late = sum(line["loss"] for line in lines[-10:]) / 10
     assert late < 0.15 < lines[0]["loss"]
@@ -110,14 +111,14 @@ def test_sigterm_saves_and_a_resumed_run_is_bit_identical(tiny_folder, tmp_path)
     folder, config = tmp_path / "run", tiny_config(tiny_folder)
     config = dataclasses.replace(config, steps=20)
     watcher = on_line(folder, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    stopped = train(config, tiny_comparisons(), folder, quiet=True)
+    stopped = train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
     watcher.join()
     assert stopped.stopped == "SIGTERM"
     assert 3 <= stopped.steps < 20
     assert stopped.model_folder is None
     assert (folder / "checkpoints" / f"step-{stopped.steps}").is_dir()
-    resumed = train(config, tiny_comparisons(), folder, resume=True, quiet=True)
-    whole = train(config, tiny_comparisons(), tmp_path / "whole", quiet=True)
+    resumed = train(TrainingPlan(config, tiny_comparisons(), folder, resume=True, quiet=True))
+    whole = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "whole", quiet=True))
     assert resumed.stopped is None
     assert_same_tensors(final_weights(folder), final_weights(whole.folder))
     assert [line["step"] for line in read_lines(folder / "metrics.jsonl")] == list(range(1, 21))
@@ -131,40 +132,49 @@ def test_a_run_killed_outright_resumes_bit_identically(tiny_folder, tmp_path, wa
     done = subprocess.run([warm_programs / "python", *command], cwd=root, check=False, capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     config = tiny_config(tiny_folder, steps=STEPS, adaptation=ADAPTATION)
-    assert train(config, tiny_comparisons(), folder, resume=True, quiet=True).steps == STEPS
-    whole = train(config, tiny_comparisons(), tmp_path / "whole", quiet=True)
+    assert train(TrainingPlan(config, tiny_comparisons(), folder, resume=True, quiet=True)).steps == STEPS
+    whole = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "whole", quiet=True))
     assert_same_tensors(final_weights(folder), final_weights(whole.folder))
 
 
 def test_resume_takes_the_newest_complete_checkpoint(tiny_folder, tmp_path, straight):
     folder, config = tmp_path / "run", tiny_config(tiny_folder)
-    train(config, tiny_comparisons(), folder, quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
     expected = final_weights(folder)
     cut = folder / "checkpoints" / "step-6" / "weights.safetensors"
     cut.write_bytes(cut.read_bytes()[:-10])
-    train(config, tiny_comparisons(), folder, resume=True, quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), folder, resume=True, quiet=True))
     assert_same_tensors(final_weights(folder), expected)
 
 
 def test_a_run_may_be_extended_but_not_changed(tiny_folder, tmp_path):
     folder, config = tmp_path / "run", tiny_config(tiny_folder, steps=2)
-    train(config, tiny_comparisons(), folder, quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
     with pytest.raises(FileExistsError, match="holds a run already"):
-        train(config, tiny_comparisons(), folder, quiet=True)
+        train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
     with pytest.raises(ValueError, match=r"other settings: optimizer\.lr"):
-        train(tiny_config(tiny_folder, optimizer=OptimizerSettings(lr=1.0)), tiny_comparisons(), folder, resume=True)
+        train(
+            TrainingPlan(
+                tiny_config(tiny_folder, optimizer=OptimizerSettings(lr=1.0)), tiny_comparisons(), folder, resume=True
+            )
+        )
     with pytest.raises(ValueError, match="started on other data"):
-        train(config, tiny_comparisons(seed=5), folder, resume=True, quiet=True)
-    assert train(tiny_config(tiny_folder, steps=3), tiny_comparisons(), folder, resume=True, quiet=True).steps == 3
+        train(TrainingPlan(config, tiny_comparisons(seed=5), folder, resume=True, quiet=True))
+    assert (
+        train(
+            TrainingPlan(tiny_config(tiny_folder, steps=3), tiny_comparisons(), folder, resume=True, quiet=True)
+        ).steps
+        == 3
+    )
 
 
 def test_a_model_that_somebody_changed_is_refused_before_the_work(tiny_folder, tmp_path):
     folder = tmp_path / "run"
-    train(tiny_config(tiny_folder, steps=1), tiny_comparisons(), folder, quiet=True)
+    train(TrainingPlan(tiny_config(tiny_folder, steps=1), tiny_comparisons(), folder, quiet=True))
     (folder / "model" / "notes.txt").write_text("mine")
     before = (folder / "metrics.jsonl").read_bytes()
     with pytest.raises(FileExistsError, match=r"holds 'notes\.txt', which this program did not make"):
-        train(tiny_config(tiny_folder, steps=2), tiny_comparisons(), folder, resume=True, quiet=True)
+        train(TrainingPlan(tiny_config(tiny_folder, steps=2), tiny_comparisons(), folder, resume=True, quiet=True))
     assert (folder / "metrics.jsonl").read_bytes() == before
     assert (folder / "model" / "notes.txt").read_text() == "mine"
 
@@ -180,9 +190,9 @@ def test_accumulation_is_a_bigger_batch(weight, tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, optimizer=OptimizerSettings(lr=1e-2, eps=1e-2))
     objective = dataclasses.replace(config.objective, heterogeneous=HeterogeneousSettings(weight))
     config = dataclasses.replace(config, objective=objective)
-    train(config, tiny_comparisons(), tmp_path / "whole", quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), tmp_path / "whole", quiet=True))
     compute = ComputeSettings(precision="fp32", accumulation=3)
-    train(dataclasses.replace(config, compute=compute), tiny_comparisons(), tmp_path / "cut", quiet=True)
+    train(TrainingPlan(dataclasses.replace(config, compute=compute), tiny_comparisons(), tmp_path / "cut", quiet=True))
     one, other = final_weights(tmp_path / "whole"), final_weights(tmp_path / "cut")
     for name, tensor in one.items():
         if name.startswith("weights/"):
@@ -195,7 +205,7 @@ def test_other_ways_to_compute_stay_close(option, tiny_folder, tmp_path, straigh
         "gradient_checkpointing": ComputeSettings(precision="fp32", gradient_checkpointing=True),
         "bf16": ComputeSettings(precision="bf16"),
     }[option]
-    train(tiny_config(tiny_folder, compute=compute), tiny_comparisons(), tmp_path / "run", quiet=True)
+    train(TrainingPlan(tiny_config(tiny_folder, compute=compute), tiny_comparisons(), tmp_path / "run", quiet=True))
     losses = [[line["loss"] for line in read_lines(f / "metrics.jsonl")] for f in (straight.folder, tmp_path / "run")]
     tolerance = 1e-3 if option == "gradient_checkpointing" else 0.05
     assert losses[0] == pytest.approx(losses[1], abs=tolerance)
@@ -204,7 +214,7 @@ def test_other_ways_to_compute_stay_close(option, tiny_folder, tmp_path, straigh
 def test_frozen_trains_the_head_alone(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, adaptation=AdaptationSettings(kind="frozen"))
     fresh = LatentRewardModel.build(reward_model_config(config), dtype=torch.float32)
-    result = train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     trained = {name for name in final_weights(tmp_path / "run") if name.startswith("weights/")}
     assert {name.split("/")[1].split(".")[0] for name in trained} == {"head"}
     assert_same_tensors(fresh.backbone.state_dict(), result.model.backbone.state_dict())
@@ -215,7 +225,7 @@ def test_frozen_trains_the_head_alone(tiny_folder, tmp_path):
 def test_a_random_backbone_differs_and_is_stored_with_the_model(kind, tiny_folder, tmp_path):
     adaptation = AdaptationSettings(kind=kind, rank=2, alpha=4.0, random_backbone=True)
     config = tiny_config(tiny_folder, adaptation=adaptation)
-    result = train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     pretrained = LatentRewardModel.build(reward_model_config(tiny_config(tiny_folder)), dtype=torch.float32)
     batch = tiny_comparisons().batch(torch.arange(4))
     features = [
@@ -230,7 +240,7 @@ def test_a_random_backbone_differs_and_is_stored_with_the_model(kind, tiny_folde
 
 def test_full_adaptation_trains_and_stores_every_weight(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, adaptation=AdaptationSettings(kind="full"), optimizer=OptimizerSettings(lr=1e-3))
-    result = train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     batch = tiny_comparisons().batch(torch.arange(4))
     loaded = LatentRewardModel.from_pretrained(result.model_folder, dtype=torch.float32)
     here, there = (m.score_latents(batch.latents, batch.conditioning) for m in (result.model, loaded))
@@ -240,7 +250,9 @@ def test_full_adaptation_trains_and_stores_every_weight(tiny_folder, tmp_path):
 
 def test_without_average_the_live_weights_are_exported(tiny_folder, tmp_path):
     result = train(
-        tiny_config(tiny_folder, ema=EmaSettings(enabled=False)), tiny_comparisons(), tmp_path / "run", quiet=True
+        TrainingPlan(
+            tiny_config(tiny_folder, ema=EmaSettings(enabled=False)), tiny_comparisons(), tmp_path / "run", quiet=True
+        )
     )
     weights = final_weights(tmp_path / "run")
     head = load_file(result.model_folder / "head.safetensors")
@@ -252,7 +264,7 @@ def test_validation_is_logged_with_the_average_and_leaves_training_alone(tiny_fo
     log = LogSettings(log_every=1, checkpoint_every=2, evaluate_every=2, trackers=())
     validation = tiny_comparisons(seed=9, ties=2)
     config = tiny_config(tiny_folder, log=log)
-    result = train(config, tiny_comparisons(), tmp_path / "run", validation=validation, quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=validation, quiet=True))
     lines = [line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if "validation_loss" in line]
     assert [line["step"] for line in lines] == [2, 4]
     assert result.validation.pairs == 9
@@ -275,7 +287,7 @@ def test_a_nan_stops_the_run_and_names_tensor_and_pair(tiny_folder, tmp_path):
     )
     config = tiny_config(tiny_folder, batch_size=9)
     with pytest.raises(NonFiniteError, match=r"step 1: scores is not finite .* pairs pair-3, pair-5;") as error:
-        train(config, broken, tmp_path / "run", quiet=True)
+        train(TrainingPlan(config, broken, tmp_path / "run", quiet=True))
     report = json.loads((tmp_path / "run" / "non_finite-0.json").read_text())
     assert report["tensors"][:2] == ["scores", "pair_loss"]
     assert sorted(report["batch"]["pair"]) == sorted(data.pairs.pair_id)
@@ -285,37 +297,37 @@ def test_a_nan_stops_the_run_and_names_tensor_and_pair(tiny_folder, tmp_path):
 def test_the_global_generators_come_out_as_they_went_in(tiny_folder, tmp_path):
     torch.manual_seed(123)
     before = torch.random.get_rng_state()
-    train(tiny_config(tiny_folder, steps=1), tiny_comparisons(), tmp_path / "run", quiet=True)
+    train(TrainingPlan(tiny_config(tiny_folder, steps=1), tiny_comparisons(), tmp_path / "run", quiet=True))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_tensorboard_is_written(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, steps=1, log=LogSettings(log_every=1, checkpoint_every=0))
-    train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     assert list((tmp_path / "run" / "tensorboard").rglob("events.*"))
 
 
 def test_a_missing_tracker_is_named_before_anything_runs(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder, log=LogSettings(trackers=("trackio",)))
     with pytest.raises(ValueError, match="'trackio' is not installed"):
-        train(config, tiny_comparisons(), tmp_path / "run", quiet=True)
+        train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
 
 
 def test_a_run_whose_config_was_cut_off_goes_on_by_the_record_in_its_checkpoint(tiny_folder, tmp_path):
     folder, config = tmp_path / "run", tiny_config(tiny_folder, steps=2)
-    train(config, tiny_comparisons(), folder, quiet=True)
+    train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
     whole = (folder / "config.json").read_bytes()
     for cut in (b"", whole[: len(whole) // 2]):
         (folder / "config.json").write_bytes(cut)
         with pytest.raises(ValueError, match="started on other data"):
-            train(config, tiny_comparisons(seed=5), folder, resume=True, quiet=True)
+            train(TrainingPlan(config, tiny_comparisons(seed=5), folder, resume=True, quiet=True))
         assert (folder / "config.json").read_bytes() == cut
-        train(config, tiny_comparisons(), folder, resume=True, quiet=True)
+        train(TrainingPlan(config, tiny_comparisons(), folder, resume=True, quiet=True))
         assert (folder / "config.json").read_bytes() == whole
     (folder / "config.json").write_bytes(b"")
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(ValueError, match=r"config.json: not a JSON value"):
-        train(config, tiny_comparisons(), folder, resume=True, quiet=True)
+        train(TrainingPlan(config, tiny_comparisons(), folder, resume=True, quiet=True))
 
 
 def with_image(data, row, value):
@@ -335,7 +347,7 @@ def test_a_validation_set_that_cannot_be_read_is_found_before_the_training(tiny_
     shard = next((tmp_path / "cache").glob("latents-*"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
     damaged = EncodedComparisons.load(tmp_path / "cache")
-    result = train(config, tiny_comparisons(), tmp_path / "run", validation=damaged)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=damaged))
     assert result.measured_on == "training" and len(result.left_out) == 9 and result.model_folder.is_dir()
     assert "9 comparisons cannot be read and are left out: pair-0" in " ".join(capsys.readouterr().err.split())
 
@@ -344,7 +356,7 @@ def test_a_model_is_written_whatever_could_be_measured_of_it(tiny_folder, tmp_pa
     """Latents so large that scores overflow: no pair has a finite one."""
     config = tiny_config(tiny_folder, steps=2)
     huge = with_image(tiny_comparisons(seed=9), slice(None), 1e38)
-    result = train(config, tiny_comparisons(), tmp_path / "run", validation=huge, quiet=True)
+    result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=huge, quiet=True))
     assert result.validation.pairs == 0 and result.validation.missing == 9
     stored = LatentRewardModel.from_pretrained(result.model_folder).config
     assert (stored.score_mean, stored.score_std) == (0.0, 1.0)

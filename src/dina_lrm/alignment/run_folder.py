@@ -18,17 +18,16 @@ from typing import Final
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.rewards.bounded_http import without_passwords
 from dina_lrm.runs.files import clear_litter, write_json
+from dina_lrm.runs.folder import CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_json_object, read_record
-from dina_lrm.runs.ownership import check_no_leftovers
 from dina_lrm.typed import from_plain
 
-CONFIG: Final = "config.json"
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
 _OUTCOME: Final = "outcome.json"
-_WRITTEN: Final = ("checkpoints", "metrics.jsonl", "monitor.jsonl", "lora", "loras", "report.html", "plots")
-"""What a run writes over as it goes on."""
-_FREE_TO_CHANGE: Final = {"name", "checkpoint_every", "trackers"}
+_RESULTS: Final = ("monitor.jsonl", "lora", "loras")
+"""What a run writes over as it goes on, beside what every run does."""
+_FREE_TO_CHANGE: Final = ("name", "checkpoint_every", "trackers")
 """Settings that a run that goes on may change: they say how visibly, not what is learned."""
 
 
@@ -69,20 +68,13 @@ class RunFolder:
         Raises FileExistsError for a run in the way, ValueError for one with other settings, prompts, generator or
         rewards, and for files that cannot be read.
         """
-        file = self.path / CONFIG
-        check_no_leftovers(self.path, _WRITTEN, CONFIG)
-        if not file.is_file():
+        if not holds_run(self.path, resume, _RESULTS):
             return []
-        if not resume:
-            raise FileExistsError(f"{self.path}: holds a run already; add --resume, or give another folder")
-        wanted, found = self.config.to_dict(), without_passwords(read_json_object(file))
+        found = without_passwords(read_json_object(self.path / CONFIG))
         if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
             # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
             found["steps"] = self.config.steps
-        compared = {*wanted, *found} - _FREE_TO_CHANGE
-        different = sorted(key for key in compared if found.get(key) != wanted.get(key))
-        if different:
-            raise ValueError(f"{file}: the run was started with other settings: {', '.join(different)}")
+        check_same_settings(self.path, found, self.config.to_dict(), _FREE_TO_CHANGE)
         return self._check_told()
 
     def _check_told(self) -> list[str]:

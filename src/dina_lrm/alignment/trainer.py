@@ -11,7 +11,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,23 +30,17 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.contents import contents
 from dina_lrm.alignment.monitor.looks import Look, Looks
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
-from dina_lrm.alignment.run_numbers import RunNumbers
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
-from dina_lrm.runs.checkpoints import (
-    Checkpoint,
-    learning_state,
-    newest_checkpoint,
-    prune_checkpoints,
-    restore_learning_state,
-    resumption,
-    save_checkpoint,
-)
+from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, resumption
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.folder import CHECKPOINTS
+from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.numbers import RunNumbers
 from dina_lrm.runs.processes import Processes
-from dina_lrm.runs.stopping import StopRequest
+from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 from dina_lrm.sampling.objective import Objective
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
@@ -61,8 +55,8 @@ OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
 Say = Callable[[str], None]
 """Called with a sentence about the run."""
-_CHECKPOINTS: Final = 2
-"""Kept: should the newest be damaged, the one before it is not."""
+_KEPT: Final = 2
+"""Checkpoints: should the newest be damaged, the one before it is not."""
 
 
 @dataclass(frozen=True)
@@ -113,17 +107,13 @@ class AlignmentRun:
         self._processes.wait()
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
         self._average = MovingAverage(generator.parameters, config.ema_decay, every=config.ema_every)
+        self._learning = Learning(generator.parameters, self._optimizer, self._average)
 
-    def run(
-        self,
-        on_look: OnLook,
-        on_step: OnStep,
-        stop_after: int | None = None,
-        stop: StopRequest | None = None,
-    ) -> RunOutcome:
-        """Train to the end, or until `stop_after` updates, until an alarm stops it or until `stop` asks for it.
+    def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> RunOutcome:
+        """Train to the end, until `stop_after` updates, or until an alarm stops it.
 
-        Raises BusyError where another process runs in the folder.
+        SIGINT and SIGTERM finish the update, save and return; `say` is told so. Raises BusyError where another process
+        runs in the folder.
         """
         with held_folder(self.folder, self._processes.main):
             if self._processes.main:
@@ -140,8 +130,10 @@ class AlignmentRun:
                 self._files.begin()
             self._standardise(looks)
             last = min(self.config.steps, stop_after or self.config.steps)
-            with RunNumbers(self.config, self.folder, point.step) if looks else nullcontext() as numbers:
+            with self._numbers(point.step) if looks else nullcontext() as numbers, stop_on_signals() as stop:
                 outcome = self._go(point, last, looks, numbers, on_look, on_step, stop)
+            if outcome.interrupted:
+                self._say(stopped_sentence(outcome.interrupted, outcome.steps, self.config.steps, "update"))
             if looks and (outcome.stopped or (outcome.steps == self.config.steps and not outcome.interrupted)):
                 outcome = self._finish(looks, outcome)
             self._processes.wait()
@@ -155,7 +147,7 @@ class AlignmentRun:
         numbers: RunNumbers | None,
         on_look: OnLook,
         on_step: OnStep,
-        stop: StopRequest | None,
+        stop: StopRequest,
     ) -> RunOutcome:
         """Updates, looks and checkpoints up to `last`; a request to stop is heeded after an update or a look."""
         done, stopped, due = point.step, point.stopped, False
@@ -180,7 +172,8 @@ class AlignmentRun:
         if done % self.config.ema_every == 0:
             self._average.update()
         if numbers is not None:
-            numbers.of_update(done, outcome)
+            plain = asdict(outcome)
+            numbers.write(done, {**plain.pop("details"), **plain})
         on_step(done, self.config.steps, outcome.reward)
 
     def _of_all(self, outcome: Outcome) -> Outcome:
@@ -222,39 +215,35 @@ class AlignmentRun:
                 if self.config.looks.save_loras or self.config.looks.on_alarm == "roll-back":
                     self.generator.save_lora(self.folder / "loras" / f"step-{step}")
             on_look(look)
-            if numbers is not None:
-                numbers.of_look(look)
+            if numbers is not None:  # monitor.jsonl has them already
+                numbers.track(look.step, {"look": look.means()})
             if look.alarms and self.config.looks.on_alarm != "tell":
                 said = look.alarms[0].sentence
         return self._processes.agree(said)
 
-    def _asked(self, stop: StopRequest | None) -> str | None:
-        """The signal that asks any process to stop, the same on all of them."""
-        if stop is None:
-            return None
+    def _numbers(self, start: int) -> RunNumbers:
+        return RunNumbers(self.folder, start, self.config.trackers, self.config.to_dict())
+
+    def _asked(self, stop: StopRequest) -> str | None:
+        """What asks any process to stop, the same on all of them."""
         anywhere = self._processes.mean({"asked": float(bool(stop))})["asked"] > 0
-        return (stop.signal_name or "a signal to another process") if anywhere else None
+        return stop.reason if anywhere else None
 
     def _save(self, point: _Point, numbers: RunNumbers | None) -> None:
         if numbers is None:
             return
         numbers.sync()
-        tensors = learning_state(self.generator.parameters, self._optimizer)
-        tensors["ema"] = self._average.state_dict()
-        folder = self.folder / "checkpoints"
-        values = {"ema_updates": self._average.updates, "stopped": point.stopped, "look_due": point.look_due}
-        save_checkpoint(folder, Checkpoint(point.step, tensors, values))
-        prune_checkpoints(folder, _CHECKPOINTS, point.step)
+        values = {"stopped": point.stopped, "look_due": point.look_due}
+        keep_checkpoint(self.folder / CHECKPOINTS, self._learning.checkpoint(point.step, values), _KEPT)
 
     def _restore(self) -> _Point:
         """Where the newest checkpoint is."""
-        state = newest_checkpoint(self.folder / "checkpoints")
+        state = newest_checkpoint(self.folder / CHECKPOINTS)
         if self._resume:
             self._say(f"{self.folder}: {resumption(state, 'update')}")
         if state is None:
             return _Point()
-        restore_learning_state(state, self.generator.parameters, self._optimizer)
-        self._average.load_state_dict(state.group("ema"), state.value("ema_updates", int))
+        self._learning.restore(state)
         stopped = None if state.values.get("stopped") is None else state.value("stopped", str)
         return _Point(state.step, stopped, state.value("look_due", bool) if "look_due" in state.values else False)
 

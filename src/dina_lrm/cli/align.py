@@ -143,7 +143,6 @@ def _run(
     from dina_lrm.backbones.lora_export import check_export
     from dina_lrm.generators.load import loaded_generator
     from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
-    from dina_lrm.runs.stopping import stop_on_signals
 
     if processes.count > 1:
         device = str(processes.device)
@@ -172,27 +171,20 @@ def _run(
         say.print(f"{held.left_out} of --prompts are left out: their text is that of a prompt that is looked at")
     generator.check_prompts([*held.trained.prompts, *held.shown.prompts], [*held.trained.places, *held.shown.places])
     prompts, shown = list(held.trained.prompts), list(held.shown.prompts)
-    aligned = AlignmentRun(
-        config, generator, prompts, shown, out, arguments.resume, processes, lambda text: say.print(text)
-    )
+    said: Callable[[str], None] = (lambda text: None) if arguments.dry_run else (lambda text: say.print(text))
+    aligned = AlignmentRun(config, generator, prompts, shown, out, arguments.resume, processes, said)
     taken, window = config.number_of_looks(), config.looks.window
     if taken < window and not arguments.dry_run:
         say.print(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound")
-    with progress("updates", quiet) as report, stop_on_signals() as stop:
+    with progress("updates", quiet) as report:
         clock.began = time.perf_counter()
-        outcome = aligned.run(on_look, on_step, stop=stop)
+        outcome = aligned.run(on_look, on_step)
     page = write_alignment_report(out) if processes.main else out
     found: dict[str, object] = {
         "recipe": config.name, "algorithm": config.algorithm, "steps": outcome.steps, "stopped": outcome.stopped,
         "lora_step": outcome.lora_step, "looks": looks, "interrupted": outcome.interrupted,
     }  # fmt: skip
-    if arguments.dry_run:
-        return found
-    if outcome.interrupted:
-        say.print(
-            f"stopped by {outcome.interrupted} after update {outcome.steps} of {config.steps}; the state is saved, "
-            "--resume goes on",
-        )
+    if arguments.dry_run or outcome.interrupted:
         return found
     say.print(f"LoRA: {out / 'lora'}")
     say.print(f"Report: {page}")

@@ -26,7 +26,7 @@ def expected_cost(
     """
     import torch
 
-    from dina_lrm.training.launch import peak_memory_bytes
+    from dina_lrm.runs.processes import peak_memory_bytes
 
     update = (clock.updates[-1] - clock.updates[-2]) * config.batch_size / rehearsed
     looks = config.number_of_looks()

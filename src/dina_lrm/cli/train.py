@@ -76,7 +76,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         raise UserError(f"--out {arguments.out}: holds a run already; add --resume, or give another folder")
     check_trackers("log.trackers", config.log.trackers)
     from dina_lrm.runs.lock import held_folder
-    from dina_lrm.training.launch import join_processes
+    from dina_lrm.runs.processes import join_processes
 
     check_folder("--out", arguments.out)
     with held_folder(arguments.out, join_processes().is_main_process and not arguments.dry_run):
@@ -103,10 +103,12 @@ def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons
 def _train(
     arguments: Arguments, config: TrainConfig, data: EncodedComparisons, held_out: EncodedComparisons | None
 ) -> dict[str, object]:
-    from dina_lrm.training.launch import join_processes
+    from dina_lrm.runs.processes import join_processes
+    from dina_lrm.training.plan import TrainingPlan
     from dina_lrm.training.trainer import train_in
 
-    result = train_in(config, data, arguments.out, held_out, resume=arguments.resume, quiet=arguments.quiet)
+    plan = TrainingPlan(config, data, arguments.out, held_out, resume=arguments.resume, quiet=arguments.quiet)
+    result = train_in(plan)
     state = join_processes()
     shown = console(arguments.quiet or not state.is_main_process)
     if result.validation is not None:  # an early stop has said so, and why

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -191,8 +189,7 @@ class EncodedComparisons:
         shards = [*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts]
         tally = Tally(shards)
         if not header.tables:  # an earlier version recorded no hash of its tables: the one of all rows stands for them
-            counted = tally.tables(self._tables())
-            deque(chain(counted.pairs, counted.prompts), maxlen=0)
+            tally.count(self._tables())
         content = header.content if header.tables else tally.content
         found = (len(self), int((self.preference == 0.5).sum()), len(self.missing), content)
         recorded = (header.pairs, header.ties, header.missing_pairs, header.content)
@@ -318,8 +315,7 @@ class EncodedComparisons:
             for table in (*self.latents, self.conditioning)
             for shard in table.shards()
         )
-        counted = tally.tables(self._tables())
-        deque(chain(counted.pairs, counted.prompts), maxlen=0)
+        tally.count(self._tables())
         return tally.content
 
     def _tables(self) -> Tables:

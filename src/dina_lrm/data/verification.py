@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -105,10 +103,8 @@ def _table_problems(header: CacheHeader, columns: dict[str, dict[str, layout.Col
         yield CacheProblem(layout.PAIRS_FILE, str(error))
     tally = Tally(info for _, _, info in _shards(header))
     texts, missing = columns[layout.PROMPTS_FILE], columns[layout.MISSING_FILE]
-    rows = tally.tables(
-        Tables(pairs.rows(), zip(texts["text"], texts["truncated"], strict=True), zip(*missing.values(), strict=True))
-    )
-    deque(chain(rows.pairs, rows.prompts, rows.missing), maxlen=0)
+    prompts = zip(texts["text"], texts["truncated"], strict=True)
+    tally.count(Tables(pairs.rows(), prompts, zip(*missing.values(), strict=True)))
     found = tally.header(header)
     for name in ("pairs", "ties", "truncated_prompts", "missing_pairs", "content"):
         given, recorded = getattr(found, name), getattr(header, name)

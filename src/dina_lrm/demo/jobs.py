@@ -24,6 +24,7 @@ from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.recipes import recipe
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 
 _POLL_SECONDS: Final = 1.0
@@ -97,7 +98,7 @@ def train_and_measure(job: Job) -> Outcome:
     """Train one model and measure it; runs in a process of its own."""
     torch.set_num_threads(job.threads)
     config = replace(recipe(MODELS[job.name]), seed=job.settings.seed, steps=job.settings.steps)
-    trained = train(config, EncodedComparisons.load(job.data), job.run, quiet=True)
+    trained = train(TrainingPlan(config, EncodedComparisons.load(job.data), job.run, quiet=True))
     result = evaluate(
         trained.model,
         {stored.name: stored.open() for stored in job.sets},

@@ -38,6 +38,7 @@ from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.synthetic.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.training.assemble import reward_model_config
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 
 
@@ -144,7 +145,7 @@ def _latent_cell(
     steps = round(variant.step_share * budget.steps)
     config = replace(variant.config(), name=name, seed=seed, steps=steps)
     data = EncodedComparisons.load(_training_folder(work, variant.generator, seed, variant.votes))
-    trained = train(config, data, run, quiet=True)
+    trained = train(TrainingPlan(config, data, run, quiet=True))
     shutil.rmtree(run)
     if trained.stopped is not None:
         # A run that is asked to stop ends well, and would pass for a trained model here

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +23,7 @@ from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.generators.generator import Generator
 from dina_lrm.profiling.pixel_judges import clip_vision, pixel_judge
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.processes import Processes
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.step import Stepper
@@ -79,9 +79,9 @@ def training(model: LatentRewardModel, batch: int) -> Workload:
     levels = torch.rand(batch, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(batch, *latents.shape[1:], generator=torch.Generator().manual_seed(0))
     micro = MicroBatch([str(i) for i in range(batch)], pairs, levels, noise)
-    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision="no")
+    processes = Processes(cpu=model.device.type == "cpu")
     folder = Path(tempfile.gettempdir())  # for a report of values that are not finite
-    step = Stepper(TrainConfig(batch_size=batch), model, 1_000, accelerator, folder)
+    step = Stepper(TrainConfig(batch_size=batch), model, 1_000, processes, folder)
     return Workload("train, one step", lambda: step(StepInputs(0, [micro], float(batch))), (model,))
 
 

@@ -32,8 +32,8 @@ def data_for(
     from dina_lrm.data.cache import EncodedComparisons
     from dina_lrm.data.encoding import encode_comparisons
     from dina_lrm.data.sources import read_comparisons
+    from dina_lrm.runs.processes import join_processes
     from dina_lrm.training.assemble import reward_model_config
-    from dina_lrm.training.launch import join_processes
 
     if name == "synthetic":
         return _synthetic(config, synthetic_prompts, progress, seed)
@@ -77,8 +77,8 @@ def _check_unchanged(path: Path, cache: Path) -> None:
 def encoding_backbone(config: TrainConfig) -> Backbone:
     """The generator of `config` on this process's device, for its encoders."""
     from dina_lrm.reward_model.assembly import backbone_of
+    from dina_lrm.runs.processes import join_processes
     from dina_lrm.training.assemble import reward_model_config
-    from dina_lrm.training.launch import join_processes
 
     return backbone_of(reward_model_config(config), device=join_processes().device)
 

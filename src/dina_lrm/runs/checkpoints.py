@@ -117,6 +117,12 @@ def newest_values(folder: Path) -> dict[str, Any] | None:
     return _state(complete[-1]).values if complete else None
 
 
+def keep_checkpoint(folder: Path, checkpoint: Checkpoint, keep_last: int) -> None:
+    """Save what the run has reached in `folder`; but for the `keep_last` newest checkpoints, earlier ones go."""
+    save_checkpoint(folder, checkpoint)
+    prune_checkpoints(folder, keep_last, checkpoint.step)
+
+
 def prune_checkpoints(folder: Path, keep_last: int, newest: int | None = None) -> None:
     """Delete all but the `keep_last` newest complete checkpoints, and what a killed writer left.
 
@@ -153,60 +159,6 @@ def resumption(checkpoint: Checkpoint | None, what: str = "step") -> str:
     if checkpoint is None:
         return f"nothing to go on from: there is no checkpoint yet; begins at {what} 0"
     return "; ".join([*checkpoint.passed_over, f"goes on from {what} {checkpoint.step}"])
-
-
-def learning_state(
-    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> dict[str, Mapping[str, Tensor]]:
-    """The tensors of a checkpoint that every run has: trained parameters, and what the optimizer knows of them."""
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    return {
-        "weights": {name: parameter.detach() for name, parameter in parameters.items()},
-        "optimizer": optimizer_tensors(optimizer, names),
-    }
-
-
-@torch.no_grad()
-def restore_learning_state(
-    checkpoint: Checkpoint, parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
-    """Put back what `learning_state` gave; raises `ValueError` when the checkpoint's parameters are not these."""
-    weights = checkpoint.group("weights")
-    different = sorted(set(weights) ^ set(parameters))
-    different = different or [name for name, parameter in parameters.items() if weights[name].shape != parameter.shape]
-    if different:
-        raise ValueError(f"checkpoint of step {checkpoint.step}: trained parameters differ, first {different[0]!r}")
-    for name, parameter in parameters.items():
-        parameter.copy_(weights[name])
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    restore_optimizer(optimizer, names, checkpoint.group("optimizer"))
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors; `names` maps the `id` of a parameter to its name."""
-    return {
-        f"{names[id(parameter)]}/{entry}": torch.as_tensor(value)
-        for parameter, state in optimizer.state.items()
-        for entry, value in state.items()
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, names: Mapping[int, str], tensors: Mapping[str, Tensor]
-) -> None:
-    """Put back what `optimizer_tensors` gave; raises `ValueError` for a parameter the optimizer does not have."""
-    by_name: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        name, entry = key.rsplit("/", 1)
-        # A copy: tensors read from a file may still be mapped to it
-        by_name.setdefault(name, {})[entry] = tensor.clone()
-    order = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
-    unknown = sorted(set(by_name) - set(order))
-    if unknown:
-        raise ValueError(f"optimizer state: no trained parameter is named {unknown[0]!r}")
-    plain = optimizer.state_dict()
-    plain["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
-    optimizer.load_state_dict(plain)
 
 
 def _step_of(path: Path) -> int:

@@ -1,31 +1,84 @@
-"""Several processes that align one generator: each computes a share of an update, and all hold the same LoRA.
-
-The generator is not wrapped: what learns is a few matrices, whose gradients are averaged by hand. So adapters may be
-switched inside an update as often as an algorithm likes, and an update is the same on one process as on many, up to the
-order of sums.
-"""
+"""The processes of a run, as `accelerate launch` or `torchrun` set them up, or a single one."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
-from typing import final
+from contextlib import AbstractContextManager
+from typing import Final, final
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate import Accelerator, PartialState
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    broadcast_object_list,
+    parse_flag_from_env,
+)
 from jaxtyping import Float
 from torch import Tensor, nn
 
-_SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.MULTI_XPU)
+_SUPPORTED: Final = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
+)
+
+
+def join_processes(cpu: bool = False) -> PartialState:
+    """This process among those of its launch (`accelerate launch`, `torchrun`), on CPUs where there is nothing else.
+
+    `cpu`: compute there even where there is a GPU. Raises ValueError where several were launched and would compute
+    without knowing of each other.
+    """
+    state = PartialState(cpu=cpu or _on_cpu())
+    launched = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else state.num_processes
+    if launched != state.num_processes:
+        raise ValueError(
+            f"WORLD_SIZE={launched}: the launcher started so many processes, and this one finds {state.num_processes}; "
+            "set ACCELERATE_USE_CPU=1 to compute on CPUs, or start one process"
+        )
+    return state
+
+
+def _on_cpu() -> bool:
+    """Whether accelerate has to be told: by itself it sees no launch where there is no accelerator."""
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return True
+    return "RANK" in os.environ and not torch.accelerator.is_available()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Largest memory held so far: of the device, or of the process where that is the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @final
 class Processes:
-    """The processes as `accelerate launch` or `torchrun` set them up, or a single one."""
+    """Those that compute a run together: each takes its share of a batch, and all of them hold the same weights.
 
-    def __init__(self, cpu: bool | None = None) -> None:
-        """`cpu`: compute there even where there is a GPU. ValueError for launch modes that shard the weights."""
-        self._accelerator = Accelerator(cpu=cpu, mixed_precision="no")
+    A model that learns as a whole is `wrapped`. A generator that is aligned is not: what learns of it is a few
+    matrices, whose gradients are averaged by hand (`average_gradients`), so that adapters may be switched inside an
+    update as often as an algorithm likes, and an update is the same on one process as on many, up to the order of sums.
+
+    Precision, accumulation and batches are the run's own: they must not depend on how it was launched.
+    """
+
+    def __init__(self, cpu: bool = False) -> None:
+        """Join the launch, as `join_processes`; ValueError for launch modes that shard the weights too."""
+        join_processes(cpu)
+        # A tapped last block leaves some LoRA factors without a gradient
+        options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+        self._accelerator = Accelerator(cpu=cpu or _on_cpu(), mixed_precision="no", kwargs_handlers=[options])
         kind = self._accelerator.distributed_type
         if kind not in _SUPPORTED:
             raise ValueError(
@@ -52,6 +105,15 @@ class Processes:
         """Where this one computes."""
         return self._accelerator.device
 
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """`model` on this device, its gradients averaged over processes as they are computed."""
+        prepared: nn.Module = self._accelerator.prepare_model(model)
+        return prepared
+
+    def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager[None]:
+        """Inside, gradients of a wrapped model stay with their process: all but the last micro-batch of a step."""
+        return self._accelerator.no_sync(wrapped)
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Put the mean over processes in the place of each gradient; zero counts for a process that has none."""
         if self.count == 1:
@@ -63,6 +125,11 @@ class Processes:
     def gathered(self, values: Float[Tensor, " own"]) -> Float[Tensor, " all"]:
         """The values of all processes, in the order of the processes."""
         found: Tensor = values if self.count == 1 else self._accelerator.gather(values)
+        return found
+
+    def summed(self, values: Float[Tensor, ...]) -> Float[Tensor, ...]:
+        """The sum over processes of a tensor of one shape."""
+        found: Tensor = self._accelerator.reduce(values, "sum")
         return found
 
     def mean(self, values: Mapping[str, float]) -> dict[str, float]:

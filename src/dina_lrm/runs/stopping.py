@@ -18,6 +18,16 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal_name is not None
 
+    @property
+    def reason(self) -> str:
+        """The signal's name; without one of its own, another process of the run was asked."""
+        return self.signal_name or "a signal to another process"
+
+
+def stopped_sentence(reason: str, done: int, total: int, unit: str = "step", goes_on: str = "resume") -> str:
+    """What a run says that stopped on request after `done` of its `total` steps; `goes_on` is what continues it."""
+    return f"stopped by {reason} after {unit} {done} of {total}; the state is saved, {goes_on} goes on"
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:

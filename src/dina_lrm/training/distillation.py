@@ -9,7 +9,6 @@ in its probabilities. A pair that annotators decided by a hair then no longer co
 from __future__ import annotations
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Float32
 from rich.progress import track
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.cache_format import BackboneIdentity
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.processes import Processes
 from dina_lrm.screen import Screen
 from dina_lrm.training.config import TeacherSettings
 from dina_lrm.training.validation import in_order
@@ -25,7 +25,7 @@ _PAIRS_AT_ONCE = 128
 
 
 def distilled(
-    settings: TeacherSettings, data: EncodedComparisons, accelerator: Accelerator, shown: bool
+    settings: TeacherSettings, data: EncodedComparisons, processes: Processes, shown: bool
 ) -> EncodedComparisons:
     """`data` with its labels mixed with the teacher's; as it is where there is no teacher.
 
@@ -33,29 +33,29 @@ def distilled(
     """
     if settings.name is None or settings.weight == 0:
         return data
-    teacher = LatentRewardModel.from_pretrained(settings.name, device=accelerator.device)
+    teacher = LatentRewardModel.from_pretrained(settings.name, device=processes.device)
     wanted = BackboneIdentity.of(teacher.backbone.config)
     if data.header is not None and not data.header.backbone.same_as(wanted):
         raise ValueError(
             f"objective.teacher.name {settings.name}: it reads latents of {wanted}, the data were encoded by "
             f"{data.header.backbone}; accepted: a teacher on the generator of the data"
         )
-    probability = teacher_probabilities(teacher, data, accelerator, shown)
+    probability = teacher_probabilities(teacher, data, processes, shown)
     label = (1 - settings.weight) * data.preference + settings.weight * probability
     return data.with_preference(label.clamp(0, 1), f"teacher {settings.name} {settings.weight}")
 
 
 @torch.no_grad()
 def teacher_probabilities(
-    teacher: LatentRewardModel, data: EncodedComparisons, accelerator: Accelerator, shown: bool = False
+    teacher: LatentRewardModel, data: EncodedComparisons, processes: Processes, shown: bool = False
 ) -> Float32[Tensor, " pairs"]:
     """P(first preferred) of every comparison, on the CPU, the same on all processes."""
-    found = torch.zeros(len(data), device=accelerator.device)
-    batches = list(in_order(data, _PAIRS_AT_ONCE))[accelerator.process_index :: accelerator.num_processes]
+    found = torch.zeros(len(data), device=processes.device)
+    batches = list(in_order(data, _PAIRS_AT_ONCE))[processes.index :: processes.count]
     console = Screen(stream="stderr").console
     for indices in track(batches, "reading the teacher", console=console, disable=not (shown and console.is_terminal)):
-        batch = data.batch(indices).to(accelerator.device)
+        batch = data.batch(indices).to(processes.device)
         scores = teacher.score_latents(batch.latents, batch.conditioning)
         margin = scores[batch.first] - scores[batch.second]
         found[indices.to(found.device)] = teacher.margin_probability(margin).float()
-    return accelerator.reduce(found, "sum").cpu()
+    return processes.summed(found).cpu()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.runs.processes import Processes, peak_memory_bytes
 from dina_lrm.training.config import TeacherSettings, TrainConfig
-from dina_lrm.training.launch import make_accelerator, peak_memory_bytes
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.trainer import Trainer
 
@@ -45,13 +45,13 @@ def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPi
     objective = replace(config.objective, teacher=TeacherSettings())
     quiet = replace(config, log=replace(config.log, trackers=()), objective=objective)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = make_accelerator((), Path(folder))
-        with private_global_generators(accelerator.device):
-            trainer = Trainer(quiet, data, Path(folder), accelerator, pipeline=pipeline, quiet=True)
+        processes = Processes()
+        with private_global_generators(processes.device):
+            trainer = Trainer(TrainingPlan(quiet, data, folder, pipeline=pipeline, quiet=True), processes)
             start = time.perf_counter()
             trainer.stepper(trainer.source(0))
             middle = time.perf_counter()
-            pairs = trainer.stepper(trainer.source(1)).pairs
+            pairs = trainer.stepper(trainer.source(1)).totals.pairs
             seconds = time.perf_counter() - middle
     return DryRun(
         seconds_per_step=seconds,
@@ -59,7 +59,7 @@ def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPi
         total_steps=trainer.total_steps,
         estimated_seconds=seconds * trainer.total_steps,
         first_step_seconds=middle - start,
-        peak_memory_bytes=peak_memory_bytes(accelerator.device),
+        peak_memory_bytes=peak_memory_bytes(processes.device),
         parameters=sum(parameter.numel() for parameter in trainer.stepper.model.parameters()),
         trained_parameters=sum(parameter.numel() for parameter in trainer.stepper.parameters.values()),
     )

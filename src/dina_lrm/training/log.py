@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from dina_lrm.screen import Screen
+from dina_lrm.training.totals import PairTotals
 
 
 class StepBar:
@@ -55,24 +56,24 @@ class RunningMeans:
     """Totals over the steps since they were last read: means are taken over pairs, never over batch means."""
 
     def __init__(self) -> None:
-        self._totals: list[float] = []
+        self._totals = PairTotals()
         self._norms: list[float] = []
         self._clear()
 
-    def add(self, totals: Sequence[float], gradient_norm: float) -> None:
-        """Totals of one step: loss times weight, weight, pairs ranked right, pairs decided, pairs, |margin|."""
-        self._totals = [old + new for old, new in zip(self._totals, totals, strict=True)]
+    def add(self, totals: PairTotals, gradient_norm: float) -> None:
+        """What one step saw."""
+        self._totals += totals
         self._norms.append(gradient_norm)
 
     def read(self) -> dict[str, float]:
         """The means since the last `clear`; accuracy is NaN when only ties were seen."""
-        loss, weight, correct, decided, pairs, margin = self._totals
+        totals, seconds = self._totals, time.perf_counter() - self._since
         return {
-            "loss": loss / weight,
-            "accuracy": correct / decided if decided else float("nan"),
-            "margin": margin / pairs,
+            "loss": totals.mean_loss,
+            "accuracy": totals.accuracy,
+            "margin": totals.margin / totals.pairs,
             "gradient_norm": sum(self._norms) / len(self._norms),
-            "pairs_per_second": pairs / max(time.perf_counter() - self._since, 1e-9),
+            "pairs_per_second": totals.pairs / max(seconds, 1e-9),
         }
 
     def take(self) -> dict[str, float]:
@@ -82,6 +83,6 @@ class RunningMeans:
         return values
 
     def _clear(self) -> None:
-        self._totals = [0.0] * 6
+        self._totals = PairTotals()
         self._norms = []
         self._since = time.perf_counter()

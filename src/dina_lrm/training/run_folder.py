@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -12,16 +12,14 @@ from dina_lrm import __version__
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.runs.checkpoints import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
+from dina_lrm.runs.folder import CHECKPOINTS, CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_record
-from dina_lrm.runs.ownership import check_no_leftovers
-from dina_lrm.runs.settings import changed_settings, is_one_of
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.typed import from_plain, to_plain
 
-CONFIG_FILE = "config.json"
-CHECKPOINTS = "checkpoints"
-# Settings that a resumed run may change: they say how long, how and how visibly, not what is learnt
-FREE_TO_CHANGE = ("name", "steps", "epochs", "log.", "compute.")
+_RESULTS: Final = ("model",)
+_FREE_TO_CHANGE: Final = ("name", "steps", "epochs", "log.", "compute.")
+"""Settings that a resumed run may change: they say how long, how and how visibly, not what is learnt."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class StoredRun:
 
 def read_run(folder: Path) -> StoredRun:
     """The record of the run in `folder`. Raises ValueError naming the file and the key at fault."""
-    return read_record(StoredRun, folder / CONFIG_FILE)
+    return read_record(StoredRun, folder / CONFIG)
 
 
 def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
@@ -70,16 +68,13 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
     Raises `FileExistsError` for a run in the way, `ValueError` when the stored run is another one or cannot be read.
     """
     stored = None
-    if (folder / CONFIG_FILE).is_file():
-        if not resume:
-            raise FileExistsError(f"{folder} holds a run already; resume it, or choose another folder")
+    if holds_run(folder, resume, _RESULTS):
         stored = _stored_run(folder)
         _check_same_run(stored, record, folder)
-    check_no_leftovers(folder, (CHECKPOINTS, "metrics.jsonl", "model", "report.html", "plots"), CONFIG_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     clear_litter(folder)
     if stored is None or to_plain(stored) != record.to_dict() or not _is_readable(folder):
-        write_json(folder / CONFIG_FILE, record.to_dict())
+        write_json(folder / CONFIG, record.to_dict())
 
 
 def _stored_run(folder: Path) -> StoredRun:
@@ -103,16 +98,7 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
-    changed = [
-        name
-        for name in changed_settings(stored.train, record.to_dict()["train"])
-        if not is_one_of(name, FREE_TO_CHANGE)
-    ]
-    if changed:
-        raise ValueError(
-            f"{folder}: the run was started with other settings: {', '.join(changed)}. Resume with the stored ones "
-            f"({CONFIG_FILE}), or start in another folder; only {', '.join(FREE_TO_CHANGE)} may change"
-        )
+    check_same_settings(folder, stored.train, record.to_dict()["train"], _FREE_TO_CHANGE)
     if stored.data.hash != record.data_hash:
         raise ValueError(
             f"{folder}: the run was started on other data ({stored.data.pairs} pairs; given are {record.pairs} "

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 
 from dina_lrm.precision import compute_dtype
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import Checkpoint, learning_state, restore_learning_state
+from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.processes import Processes
 from dina_lrm.training.assemble import build_optimizer, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
@@ -24,24 +24,18 @@ from dina_lrm.training.faults import NonFiniteError, non_finite_names, stop_for_
 from dina_lrm.training.objective import LossOutput, comparison_loss
 from dina_lrm.training.randomness import seed_layers
 from dina_lrm.training.schedule import learning_rate_factor
-from dina_lrm.training.validation import pair_totals
+from dina_lrm.training.totals import PairTotals, pair_sums
 
 
 @dataclass(frozen=True)
 class StepOutcome:
     """What a step did, summed over all processes."""
 
-    totals: tuple[float, ...]
-    """Loss times weight, weight, pairs ranked right, decided pairs, pairs, sum of |margin|."""
+    totals: PairTotals
     gradient_norm: float
     learning_rate: float
     stop: bool
     """Whether any process asked for the run to stop."""
-
-    @property
-    def pairs(self) -> float:
-        """Comparisons in the step."""
-        return self.totals[4]
 
 
 class Stepper:
@@ -51,7 +45,7 @@ class Stepper:
     """
 
     def __init__(
-        self, config: TrainConfig, model: LatentRewardModel, total_steps: int, accelerator: Accelerator, folder: Path
+        self, config: TrainConfig, model: LatentRewardModel, total_steps: int, processes: Processes, folder: Path
     ) -> None:
         self.config, self.model, self.total_steps = config, model, total_steps
         self.objective = preference_objective(config.objective.preference)
@@ -59,19 +53,20 @@ class Stepper:
         self.optimizer = build_optimizer(model, config.optimizer)
         ema = config.ema
         self.average = MovingAverage(self.parameters, ema.decay, ema.warmup) if ema.enabled else None
-        self._accelerator, self._folder = accelerator, folder
-        self._wrapped = accelerator.prepare_model(model)
-        self._device = accelerator.device
+        self.learning = Learning(self.parameters, self.optimizer, self.average)
+        self._processes, self._folder = processes, folder
+        self._wrapped = processes.wrapped(model)
+        self._device = processes.device
         self._dtype = compute_dtype(config.compute.precision, self._device)
 
     def __call__(self, inputs: StepInputs, stop: bool = False) -> StepOutcome:
         """Take one step; raises `NonFiniteError` before the weights are touched when anything is NaN or infinite."""
         rate = self._set_learning_rate(inputs.step)
-        seed_layers(self.config.seed, inputs.step, self._accelerator.process_index)
+        seed_layers(self.config.seed, inputs.step, self._processes.index)
         outputs = self._backward(inputs)
         norm = self._clip_gradients()
         totals, norm_value, stop_anywhere = self._reduce(inputs, outputs, norm, stop)
-        if not (math.isfinite(norm_value) and all(map(math.isfinite, totals))):
+        if not (math.isfinite(norm_value) and totals.are_finite()):
             raise self._fault(inputs, outputs)
         self.optimizer.step()
         if self.average is not None:
@@ -98,20 +93,6 @@ class Stepper:
         finally:
             self.model.train()
 
-    def checkpoint(self, step: int, values: Mapping[str, object]) -> Checkpoint:
-        """The complete state after `step` steps."""
-        tensors = learning_state(self.parameters, self.optimizer)
-        updates = 0
-        if self.average is not None:
-            tensors["ema"], updates = self.average.state_dict(), self.average.updates
-        return Checkpoint(step, tensors, {**values, "ema_updates": updates})
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Put a checkpoint back; raises `ValueError` when its parameters are not those of this model."""
-        restore_learning_state(checkpoint, self.parameters, self.optimizer)
-        if self.average is not None:
-            self.average.load_state_dict(checkpoint.group("ema"), checkpoint.value("ema_updates", int))
-
     def _set_learning_rate(self, step: int) -> float:
         factor = learning_rate_factor(step, self.total_steps, self.config.schedule)
         for group in self.optimizer.param_groups:
@@ -122,12 +103,12 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         outputs = []
         # Processes average their gradients; the loss is a sum over all of them divided by the weight of the whole batch
-        divisor = inputs.total_weight / self._accelerator.num_processes
+        divisor = inputs.total_weight / self._processes.count
         for number, micro in enumerate(inputs.micro_batches, start=1):
             last = number == len(inputs.micro_batches)
-            with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
+            with nullcontext() if last else self._processes.unsynchronised(self._wrapped):
                 outputs.append(self._forward(micro, divisor))
-                self._accelerator.backward(outputs[-1].loss)
+                outputs[-1].loss.backward()
         return outputs
 
     def _forward(self, micro: MicroBatch, divisor: float) -> LossOutput:
@@ -153,14 +134,14 @@ class Stepper:
 
     def _reduce(
         self, inputs: StepInputs, outputs: list[LossOutput], norm: Tensor, stop: bool
-    ) -> tuple[tuple[float, ...], float, bool]:
+    ) -> tuple[PairTotals, float, bool]:
         """Totals over micro-batches and processes, read from the device once."""
         parts = zip(outputs, inputs.micro_batches, strict=True)
-        totals = torch.stack([pair_totals(found, micro.batch.weight.to(self._device)) for found, micro in parts]).sum(0)
+        totals = torch.stack([pair_sums(found, micro.batch.weight.to(self._device)) for found, micro in parts]).sum(0)
         flag = torch.full((1,), float(stop), device=totals.device, dtype=totals.dtype)
-        everywhere = self._accelerator.reduce(torch.cat([totals, flag]), "sum")
+        everywhere = self._processes.summed(torch.cat([totals, flag]))
         *numbers, asked, norm_value = torch.cat([everywhere, norm.detach().to(totals.dtype).reshape(1)]).tolist()
-        return tuple(numbers), norm_value, asked > 0
+        return PairTotals(*numbers), norm_value, asked > 0
 
     def _fault(self, inputs: StepInputs, outputs: list[LossOutput]) -> NonFiniteError:
         step = inputs.step + 1
@@ -178,4 +159,4 @@ class Stepper:
         pairs = [name for micro in inputs.micro_batches for name in micro.pair_names]
         margins, values = (torch.cat([getattr(o, name) for o in outputs]).tolist() for name in ("margin", "pair_loss"))
         columns = {"pair": pairs, "margin": margins, "loss": values}
-        return stop_for_non_finite(self._folder, step, self._accelerator.process_index, found, columns)
+        return stop_for_non_finite(self._folder, step, self._processes.index, found, columns)

@@ -14,32 +14,28 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from accelerate import Accelerator
-
-from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import newest_checkpoint, prune_checkpoints, resumption, save_checkpoint
+from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, resumption
+from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.lock import held_folder
-from dina_lrm.runs.metrics import MetricsFile
-from dina_lrm.runs.stopping import stop_on_signals
+from dina_lrm.runs.numbers import RunNumbers
+from dina_lrm.runs.processes import Processes, join_processes, peak_memory_bytes
+from dina_lrm.runs.stopping import stop_on_signals, stopped_sentence
+from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model, noise_level_sampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
-from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
-from dina_lrm.training.launch import join_processes, make_accelerator, peak_memory_bytes, start_trackers
 from dina_lrm.training.log import RunningMeans, StepBar
+from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
-from dina_lrm.training.run_folder import CHECKPOINTS, RunRecord, open_run_folder
+from dina_lrm.training.run_folder import RunRecord, open_run_folder
 from dina_lrm.training.step import Stepper
 from dina_lrm.training.validation import Validation, measurable, validate, weighing
-
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,72 +82,46 @@ class TrainResult:
         }
 
 
-def train(
-    config: TrainConfig,
-    data: EncodedComparisons,
-    folder: str | Path,
-    validation: EncodedComparisons | None = None,
-    pipeline: DiffusionPipeline | None = None,
-    resume: bool = False,
-    quiet: bool = False,
-) -> TrainResult:
-    """Train a reward model on `data` into the run `folder`.
+def train(plan: TrainingPlan) -> TrainResult:
+    """Train a reward model by `plan`.
 
-    `resume` goes on from the newest whole checkpoint, to the weights that an uninterrupted run would have had, bit
-    for bit; without a checkpoint it starts. SIGINT and SIGTERM finish the step, save and return. `pipeline` shares a
-    loaded generator's weights. Under `accelerate launch` or `torchrun` every process calls this alike.
+    A resumed run comes to the weights that an uninterrupted one would have had, bit for bit. SIGINT and SIGTERM finish
+    the step, save and return. Under `accelerate launch` or `torchrun` every process calls this alike.
 
     Raises:
-        FileExistsError: `folder` holds a run and `resume` is off.
-        BusyError: another process trains in `folder`.
+        FileExistsError: the plan's folder holds a run, and it is not to be resumed.
+        BusyError: another process trains in the folder.
         ValueError: a setting, a resumed run with other settings or data than the stored ones, no checkpoint that is
             whole.
         NonFiniteError: a NaN or infinity, naming the tensor and the pairs.
     """
-    with held_folder(Path(folder), join_processes().is_main_process):
-        return train_in(config, data, folder, validation, pipeline, resume, quiet)
+    with held_folder(plan.place, join_processes().is_main_process):
+        return train_in(plan)
 
 
-def train_in(
-    config: TrainConfig,
-    data: EncodedComparisons,
-    folder: str | Path,
-    validation: EncodedComparisons | None = None,
-    pipeline: DiffusionPipeline | None = None,
-    resume: bool = False,
-    quiet: bool = False,
-) -> TrainResult:
-    """`train` for a caller that holds `folder` already (`runs.lock.held_folder`)."""
-    accelerator = make_accelerator(config.log.trackers, Path(folder))
-    with private_global_generators(accelerator.device):
-        trainer = Trainer(config, data, Path(folder), accelerator, validation, pipeline, quiet)
-        return trainer.run(resume)
+def train_in(plan: TrainingPlan) -> TrainResult:
+    """`train` for a caller that holds the plan's folder already (`runs.lock.held_folder`)."""
+    check_trackers("log.trackers", plan.config.log.trackers)
+    processes = Processes()
+    with private_global_generators(processes.device):
+        return Trainer(plan, processes).run()
 
 
 class Trainer:
     """The parts of one run; `train` makes one and runs it."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        data: EncodedComparisons,
-        folder: Path,
-        accelerator: Accelerator,
-        validation: EncodedComparisons | None = None,
-        pipeline: DiffusionPipeline | None = None,
-        quiet: bool = False,
-    ) -> None:
-        self.record = RunRecord.of(config, data)
+    def __init__(self, plan: TrainingPlan, processes: Processes) -> None:
+        config, data, validation = plan.config, plan.data, plan.validation
+        self.plan, self.record = plan, RunRecord.of(config, data)
         if validation is None and config.validation_fraction > 0:
             data, validation = split_by_prompt(data, config.validation_fraction, config.seed)
-        self._accelerator, self._main = accelerator, accelerator.is_main_process
-        self._shown = self._main and not quiet
+        self._processes, self._shown = processes, processes.main and not plan.quiet
         data = weighing(data, "training")
         self.left_out: list[str] = []
         if validation is not None:
             validation, self.left_out = measurable(weighing(validation, "validation"), config.batch_size)
-        data = distilled(config.objective.teacher, data, accelerator, self._shown)
-        self.config, self.data, self.validation, self.folder = config, data, validation, folder
+        data = distilled(config.objective.teacher, data, processes, self._shown)
+        self.config, self.data, self.validation, self.folder = config, data, validation, plan.place
         self.source = StepSource(
             weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
             noise_level_sampler(config.objective.noise_levels),
@@ -159,39 +129,38 @@ class Trainer:
             config.seed,
             config.objective.noise_levels.stratified,
             config.compute.accumulation,
-            accelerator.process_index,
-            accelerator.num_processes,
+            processes.index,
+            processes.count,
             config.objective.noise_levels.together,
         )
         self._resumed_from: int | None = None
         self._passed_over: tuple[str, ...] = ()
         self.total_steps = config.steps if config.steps is not None else self.source.steps_in(config.epochs)
-        self.stepper = Stepper(
-            config, build_model(config, accelerator.device, pipeline), self.total_steps, accelerator, folder
-        )
+        model = build_model(config, processes.device, plan.pipeline)
+        self.stepper = Stepper(config, model, self.total_steps, processes, self.folder)
 
-    def run(self, resume: bool = False) -> TrainResult:
+    def run(self) -> TrainResult:
         """Train from the start or the newest checkpoint to the end, or until asked to stop."""
         model_folder = self.folder / "model"
-        if self._main:
+        if self._processes.main:
             check_free(model_folder)  # not at the end of the work
-            open_run_folder(self.folder, self.record, resume)
-        self._accelerator.wait_for_everyone()
-        first = self._restore() if resume else 0
+            open_run_folder(self.folder, self.record, self.plan.resume)
+        self._processes.wait()
+        first = self._restore() if self.plan.resume else 0
         if self.left_out:
             shown = ", ".join(self.left_out[:8])
             instead = "" if self.validation is not None else "; training pairs are measured instead"
             self._say(f"validation: {len(self.left_out)} comparisons cannot be read and are left out: {shown}{instead}")
         start = time.perf_counter()
-        with start_trackers(self._accelerator, self.record):
-            done, stopped = self._loop(first)
+        with self._numbers(first) if self._processes.main else nullcontext() as numbers:
+            done, stopped = self._loop(first, numbers)
         seconds = time.perf_counter() - start
         model, measured = self.stepper.model, None
         if stopped is None:
             model, measured = finished_model(
-                self.stepper, self.data, self.validation, self.record, model_folder, self._main
+                self.stepper, self.data, self.validation, self.record, model_folder, self._processes.main
             )
-            self._accelerator.wait_for_everyone()
+            self._processes.wait()
         return TrainResult(
             folder=self.folder,
             model=model,
@@ -206,27 +175,29 @@ class Trainer:
             passed_over=self._passed_over,
             seconds=seconds,
             pairs_per_second=self._pairs_seen / max(seconds, 1e-9),
-            peak_memory_bytes=peak_memory_bytes(self._accelerator.device),
+            peak_memory_bytes=peak_memory_bytes(self._processes.device),
         )
 
     def _restore(self) -> int:
-        checkpoint = newest_checkpoint(self.folder / CHECKPOINTS, self._accelerator.device)
+        checkpoint = newest_checkpoint(self.folder / CHECKPOINTS, self._processes.device)
         self._say(f"{self.folder}: {resumption(checkpoint)}")
         if checkpoint is None:
             return 0
-        self.stepper.restore(checkpoint)
+        self.stepper.learning.restore(checkpoint)
         self._resumed_from, self._passed_over = checkpoint.step, checkpoint.passed_over
         return checkpoint.step
 
     def _say(self, message: str) -> None:
         Screen(not self._shown, "stderr").print(message)
 
-    def _loop(self, first: int) -> tuple[int, str | None]:
+    def _numbers(self, first: int) -> RunNumbers:
+        return RunNumbers(self.folder, first, self.config.log.trackers, self.record.to_dict())
+
+    def _loop(self, first: int, numbers: RunNumbers | None) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
         means = RunningMeans()
         done, self._pairs_seen = first, 0.0
         with (
-            MetricsFile(self.folder, first) if self._main else nullcontext() as metrics,
             stop_on_signals() as stop,
             Prefetcher(self.source, self.total_steps - 1) as inputs,
             StepBar(self.total_steps, first, self._shown) as bar,
@@ -235,42 +206,38 @@ class Trainer:
                 outcome = self.stepper(inputs(step), bool(stop))
                 done = step + 1
                 means.add(outcome.totals, outcome.gradient_norm)
-                self._pairs_seen += outcome.pairs
+                self._pairs_seen += outcome.totals.pairs
                 bar.advance(done, means.read())
                 ends = done == self.total_steps or outcome.stop
                 if ends or done % self.config.log.log_every == 0:
-                    self._log(metrics, done, {**means.take(), "learning_rate": outcome.learning_rate})
+                    _log(numbers, done, {**means.take(), "learning_rate": outcome.learning_rate})
                 if not ends and _due(done, self.config.log.evaluate_every):
-                    self._evaluate(metrics, done)
+                    self._evaluate(numbers, done)
                 if ends or _due(done, self.config.log.checkpoint_every):
-                    self._save(done, metrics)
+                    self._save(done, numbers)
                 if outcome.stop and done < self.total_steps:
-                    name = stop.signal_name or "a signal to another process"
-                    bar.say(
-                        f"stopped by {name} after step {done} of {self.total_steps}; the state is saved, resume goes on"
-                    )
-                    return done, name
+                    bar.say(stopped_sentence(stop.reason, done, self.total_steps))
+                    return done, stop.reason
         return done, None
 
-    def _log(self, metrics: MetricsFile | None, step: int, values: dict[str, float]) -> None:
-        if metrics is not None:
-            metrics.write(step, values)
-        self._accelerator.log(values, step=step)
-
-    def _evaluate(self, metrics: MetricsFile | None, step: int) -> None:
+    def _evaluate(self, numbers: RunNumbers | None, step: int) -> None:
         if self.validation is None:
             return
         with self.stepper.evaluating(), self.stepper.computing():
             found = validate(self.stepper.model, self.stepper.objective, self.validation, self.config.batch_size)
-        self._log(metrics, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
+        _log(numbers, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
 
-    def _save(self, step: int, metrics: MetricsFile | None) -> None:
-        if metrics is not None:
-            metrics.sync()
-            folder = self.folder / CHECKPOINTS
-            save_checkpoint(folder, self.stepper.checkpoint(step, self.record.to_dict()))
-            prune_checkpoints(folder, self.config.log.keep_last, step)
-        self._accelerator.wait_for_everyone()
+    def _save(self, step: int, numbers: RunNumbers | None) -> None:
+        if numbers is not None:
+            numbers.sync()
+            state = self.stepper.learning.checkpoint(step, self.record.to_dict())
+            keep_checkpoint(self.folder / CHECKPOINTS, state, self.config.log.keep_last)
+        self._processes.wait()
+
+
+def _log(numbers: RunNumbers | None, step: int, values: dict[str, float]) -> None:
+    if numbers is not None:
+        numbers.write(step, values)
 
 
 def _due(step: int, every: int) -> bool:

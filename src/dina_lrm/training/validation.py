@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -14,7 +13,8 @@ from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.faults import non_finite_names
-from dina_lrm.training.objective import LossOutput, comparison_loss
+from dina_lrm.training.objective import comparison_loss
+from dina_lrm.training.totals import PairTotals, pair_sums
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def validate(
     model: LatentRewardModel, objective: PreferenceObjective, data: EncodedComparisons, batch_size: int, seed: int = 0
 ) -> Validation:
     """Measure `model` on `data` at its own noise level; every image sees the noise of `seed`, as in scoring."""
-    totals = torch.zeros(6, dtype=torch.float64)
+    sums = torch.zeros(6, dtype=torch.float64)
     scores = []
     for indices in in_order(data, batch_size):
         batch = data.batch(indices).to(model.device)
@@ -52,33 +52,20 @@ def validate(
         level = torch.full((batch.groups,), model.config.noise_level, device=model.device)
         found = comparison_loss(model, model.process, objective, batch, level, noise)
         known = found.margin.isfinite() & found.pair_loss.isfinite()
-        totals += pair_totals(found, batch.weight, known).cpu().double()
+        sums += pair_sums(found, batch.weight, known).cpu().double()
         scores += [found.scores[side[known]].double().cpu() for side in (batch.first, batch.second)]
-    weighted_loss, weight, correct, decided, count, _ = totals.tolist()
+    totals = PairTotals(*sums.tolist())
     every_score = torch.cat(scores)
     spread = float(every_score.std()) if len(every_score) > 1 else 0.0
     return Validation(
-        loss=weighted_loss / weight if weight else math.nan,
-        accuracy=correct / decided if decided else math.nan,
-        pairs=int(count),
-        ties=int(count - decided),
+        loss=totals.mean_loss,
+        accuracy=totals.accuracy,
+        pairs=int(totals.pairs),
+        ties=int(totals.pairs - totals.decided),
         score_mean=float(every_score.mean()),
         score_std=spread if spread > 0 else 1.0,
-        missing=len(data) - int(count),
+        missing=len(data) - int(totals.pairs),
     )
-
-
-def pair_totals(found: LossOutput, weight: Tensor, known: Tensor | None = None) -> Tensor:
-    """Sums over pairs (those that are `known`): loss times weight, weight, ranked right, decided, pairs, |margin|."""
-    columns = (
-        found.pair_loss * weight,
-        weight,
-        found.correct,
-        found.decided,
-        torch.ones_like(weight),
-        found.margin.abs(),
-    )
-    return torch.stack([(column if known is None else column[known]).float().sum() for column in columns])
 
 
 def weighing(data: EncodedComparisons, what: str) -> EncodedComparisons:

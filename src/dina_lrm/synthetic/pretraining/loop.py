@@ -3,21 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from dina_lrm.runs.checkpoints import (
-    Checkpoint,
-    learning_state,
-    newest_checkpoint,
-    prune_checkpoints,
-    restore_learning_state,
-    save_checkpoint,
-)
-from dina_lrm.runs.stopping import StopRequest, stop_on_signals
+from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, newest_checkpoint
+from dina_lrm.runs.learning import Learning
+from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 
 Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
@@ -66,8 +61,9 @@ class Stage:
         self, name: str, modules: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, folder: Path
     ) -> None:
         self.name, self.schedule, self.folder = name, schedule, folder
-        self._optimizer, self._parameters = optimizer, dict(modules.named_parameters())
-        self._average = {name: p.detach().clone() for name, p in self._parameters.items()} if schedule.ema else {}
+        parameters = dict(modules.named_parameters())
+        average = MovingAverage(parameters, schedule.ema) if schedule.ema else None
+        self._learning = Learning(parameters, optimizer, average)
 
     def run(self, n: int, seed: int, loss_of: Callable[[Tensor, int], Tensor], every: float, report: Report) -> float:
         """Train on `n` rows; `loss_of(rows, step)` is minimised. Returns the smoothed loss at the end.
@@ -91,53 +87,46 @@ class Stage:
         rows = batch_rows(n, schedule.batch_size, seed, start)
         for step in range(start, schedule.steps):
             rate = learning_rate(step, schedule.steps, schedule.learning_rate, schedule.warmup)
-            for group in self._optimizer.param_groups:
+            for group in self._learning.optimizer.param_groups:
                 group["lr"] = rate
             loss = loss_of(next(rows), step)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"{self.name}: the loss of step {step + 1} is {loss.item()}")
-            self._update(loss, step)
+            self._update(loss)
             smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
             report(self.name, step + 1, schedule.steps, smooth)
             if stop or time.monotonic() - saved > every or step + 1 == schedule.steps:
                 self._save(step + 1)
                 saved = time.monotonic()
             if stop:
-                raise Interrupted(
-                    f"{self.name}: stopped by {stop.signal_name} after step {step + 1} of {schedule.steps}; the state "
-                    "is saved, the same command goes on"
-                )
-        self._finish()
+                told = stopped_sentence(stop.reason, step + 1, schedule.steps, goes_on="the same command")
+                raise Interrupted(f"{self.name}: {told}")
+        if self._learning.average is not None:
+            self._learning.average.copy_to_parameters()
         return smooth
 
-    def _update(self, loss: Tensor, step: int) -> None:
+    def _update(self, loss: Tensor) -> None:
         loss.backward()
-        nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        if self._average:
-            decay = min(self.schedule.ema, (1 + step) / (10 + step))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(self._average.values()), list(self._parameters.values()), 1 - decay)
+        nn.utils.clip_grad_norm_(self._learning.parameters.values(), 1.0)
+        self._learning.optimizer.step()
+        self._learning.optimizer.zero_grad(set_to_none=True)
+        if self._learning.average is not None:
+            self._learning.average.update()
 
     def _save(self, step: int) -> None:
-        tensors = learning_state(self._parameters, self._optimizer)
-        if self._average:
-            tensors["average"] = self._average
-        save_checkpoint(self.folder, Checkpoint(step, tensors, {"stage": self.name}))
-        prune_checkpoints(self.folder, keep_last=1)
+        keep_checkpoint(self.folder, self._learning.checkpoint(step, {"stage": self.name}), keep_last=1)
 
-    @torch.no_grad()
     def _restore(self) -> int:
         state = newest_checkpoint(self.folder)
         if state is None:
             return 0
-        restore_learning_state(state, self._parameters, self._optimizer)
-        for name, value in self._average.items():
-            value.copy_(state.group("average")[name])
+        self._learning.restore(_with_average(state))
         return state.step
 
-    @torch.no_grad()
-    def _finish(self) -> None:
-        for name, value in self._average.items():
-            self._parameters[name].copy_(value)
+
+def _with_average(state: Checkpoint) -> Checkpoint:
+    """A checkpoint of an earlier version, which had the average by another name and an update of it in each step."""
+    if "average" not in state.tensors:
+        return state
+    tensors = {**state.tensors, "ema": state.group("average")}
+    return replace(state, tensors=tensors, values={**state.values, "ema_updates": state.step})

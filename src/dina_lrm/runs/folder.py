@@ -1,0 +1,49 @@
+"""What every run's folder has, and whether a run may begin or go on in one.
+
+config.json       what the run is: its settings, and what else has to stay as it is
+metrics.jsonl     a line of numbers for each step that is logged
+checkpoints/      step-N: complete states
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from dina_lrm.runs.metrics import METRICS_FILE
+from dina_lrm.runs.ownership import check_no_leftovers
+from dina_lrm.runs.settings import changed_settings, is_one_of
+
+CONFIG: Final = "config.json"
+CHECKPOINTS: Final = "checkpoints"
+PAGE: Final = ("report.html", "plots")
+"""What a report writes into the folder of its run."""
+
+
+def holds_run(folder: Path, resume: bool, results: Sequence[str]) -> bool:
+    """Whether `folder` holds a run to go on with; False where one may begin.
+
+    `results` are names that the run writes to beside those of every run. Raises FileExistsError for a run in the way,
+    which is one without `resume`, and for such files without the config.json that says whose they are.
+    """
+    check_no_leftovers(folder, (CHECKPOINTS, METRICS_FILE, *results, *PAGE), CONFIG)
+    if not (folder / CONFIG).is_file():
+        return False
+    if not resume:
+        raise FileExistsError(f"{folder}: holds a run already; resume it, or give another folder")
+    return True
+
+
+def check_same_settings(folder: Path, stored: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]) -> None:
+    """Pass settings, as plain values, that differ from the stored ones in what is `free` to change alone.
+
+    `free` names settings, dotted; a name that ends in a dot stands for all below it. Raises ValueError naming the
+    others.
+    """
+    changed = [name for name in changed_settings(stored, given) if not is_one_of(name, free)]
+    if changed:
+        raise ValueError(
+            f"{folder / CONFIG}: the run was started with other settings: {', '.join(changed)}; resume it with the "
+            f"stored ones, or start in another folder (only {', '.join(free)} may change)"
+        )
