@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 from dina_lrm.rewards.base import load_reward
 from dina_lrm.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 from dina_lrm.synthetic.comparisons import in_domain
 from dina_lrm.synthetic.pretraining.config import (
     GeneratorConfig,
@@ -101,6 +102,7 @@ def test_a_stage_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights(ear
         tensors = {"average" if name == "ema" else name: group for name, group in state.tensors.items()}
         save_checkpoint(tmp_path / "cut", Checkpoint(4, tensors, {"stage": "stage"}))
     again = a_stage(tmp_path / "cut")
+    assert [line["step"] for line in read_lines(tmp_path / "cut" / METRICS_FILE)] == [4, 6]
     assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
 
 
@@ -168,6 +170,8 @@ def test_the_uncurated_lora_stops_and_goes_on_to_the_same_weights(tmp_path: Path
     with pytest.raises(Killed):
         uncurate(config, 0, tmp_path / "again", until_two, every=0.0, grid=FEW)
     again = uncurate(config, 0, tmp_path / "again", lambda *_: None, every=0.0, grid=FEW)
+    with pytest.raises(ValueError, match=r"config\.json: .* other settings: rank, seed; accepted"):
+        uncurate(replace(config, rank=4), 1, tmp_path / "again", lambda *_: None, grid=FEW)
     first, second = (load_file(folder / "pytorch_lora_weights.safetensors") for folder in (whole, again))
     assert first.keys() == second.keys() and any("lora_B" in name and bool(first[name].any()) for name in first)
     for name, tensor in first.items():

@@ -63,7 +63,9 @@ def align(job: AlignJob) -> Aligned:
     generator = loaded_generator(config.generator, "cpu", job.seed)
     found: list[Look] = []
     run = AlignmentRun(config, generator, prompts[: -job.prompts], prompts[-job.prompts :], job.run)
-    run.run(found.append, lambda step, steps, reward: None)
+    outcome = run.run(found.append, lambda step, steps, reward: None)
+    if outcome.interrupted is not None:
+        raise RuntimeError(f"the alignment was stopped by {outcome.interrupted} after update {outcome.steps}")
     first, last = found[0], found[-1]
     return Aligned(
         updates=job.updates,

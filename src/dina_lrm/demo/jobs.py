@@ -99,6 +99,8 @@ def train_and_measure(job: Job) -> Outcome:
     torch.set_num_threads(job.threads)
     config = replace(recipe(MODELS[job.name]), seed=job.settings.seed, steps=job.settings.steps)
     trained = train(TrainingPlan(config, EncodedComparisons.load(job.data), job.run, quiet=True))
+    if trained.stopped is not None:
+        raise RuntimeError(f"the training of {job.name} was stopped by {trained.stopped} after step {trained.steps}")
     result = evaluate(
         trained.model,
         {stored.name: stored.open() for stored in job.sets},

@@ -20,7 +20,7 @@ from dina_lrm.evaluation.environment import environment
 from dina_lrm.experiments.alignment_cells import cell_of_run
 from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
 from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.pool import collected, worker_pool
+from dina_lrm.experiments.pool import Stopped, collected, worker_pool
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.recipes.alignment_study import ALIGNMENT_VARIANTS
 from dina_lrm.reports.gallery import gallery, save_gallery
@@ -94,7 +94,10 @@ def _one(name: str, seed: int, budget: StudyBudget, folder: Path) -> str:
         aligned = AlignmentRun(
             config, loaded_generator(config.generator, "cpu", seed), _training_prompts(seed, shown), shown, run
         )
-        aligned.run(lambda look: None, lambda step, steps, reward: None)
+        outcome = aligned.run(lambda look: None, lambda step, steps, reward: None)
+        if outcome.interrupted is not None:
+            # A run that is asked to stop ends well, and would pass for a whole one here
+            raise Stopped(f"stopped by {outcome.interrupted} after update {outcome.steps} of {config.steps}")
         seconds = time.perf_counter() - began
         cell = cell_of_run(run, name, seed, config.to_dict(), seconds, environment())
         if seed == 0:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE
 from dina_lrm.runs.ownership import check_no_leftovers
 from dina_lrm.runs.settings import changed_settings, is_one_of
@@ -35,6 +37,21 @@ def holds_run(folder: Path, resume: bool, results: Sequence[str]) -> bool:
     return True
 
 
+def keep_settings(folder: Path, settings: Mapping[str, Any], free: Sequence[str]) -> None:
+    """Write the config.json of a run that goes on, unasked, with what its folder holds.
+
+    A folder without one, as earlier versions left it, is taken to be of these settings. Raises ValueError as
+    `check_same_settings`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    stored = read_json_object(file) if file.is_file() else None
+    if stored is not None:
+        check_same_settings(folder, stored, settings, free)
+    if stored != settings:
+        write_json(file, settings)
+
+
 def check_same_settings(folder: Path, stored: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]) -> None:
     """Pass settings, as plain values, that differ from the stored ones in what is `free` to change alone.
 
@@ -43,7 +60,8 @@ def check_same_settings(folder: Path, stored: Mapping[str, Any], given: Mapping[
     """
     changed = [name for name in changed_settings(stored, given) if not is_one_of(name, free)]
     if changed:
+        free_ones = f" ({', '.join(free)} may change)" if free else ""
         raise ValueError(
-            f"{folder / CONFIG}: the run was started with other settings: {', '.join(changed)}; resume it with the "
-            f"stored ones, or start in another folder (only {', '.join(free)} may change)"
+            f"{folder / CONFIG}: the run was started with other settings: {', '.join(changed)}; accepted: the stored "
+            f"ones{free_ones}, or another folder"
         )

@@ -5,17 +5,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, newest_checkpoint
 from dina_lrm.runs.learning import Learning
+from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.moving_average import MovingAverage
 from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 
 Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
+_LOG_EVERY: Final = 10
+"""Steps between two lines of metrics.jsonl."""
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
@@ -55,7 +59,7 @@ class Interrupted(Exception):
 
 
 class Stage:
-    """One stage: its modules, optimiser, average and checkpoints under `folder`."""
+    """One stage: its modules, optimiser and average; checkpoints and metrics.jsonl lie in `folder`."""
 
     def __init__(
         self, name: str, modules: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, folder: Path
@@ -70,39 +74,46 @@ class Stage:
 
         Raises Interrupted after the step in which SIGINT or SIGTERM came.
         """
-        with stop_on_signals() as stop:
-            return self._run(n, seed, loss_of, every, report, stop)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        start = self._restore()
+        rows = batch_rows(n, self.schedule.batch_size, seed, start)
+        with stop_on_signals() as stop, MetricsFile(self.folder, start) as metrics:
+            smooth = self._steps(start, lambda step: loss_of(next(rows), step), every, report, stop, metrics)
+        if self._learning.average is not None:
+            self._learning.average.copy_to_parameters()
+        return smooth
 
-    def _run(
+    def _steps(
         self,
-        n: int,
-        seed: int,
-        loss_of: Callable[[Tensor, int], Tensor],
+        start: int,
+        loss_of: Callable[[int], Tensor],
         every: float,
         report: Report,
         stop: StopRequest,
+        metrics: MetricsFile,
     ) -> float:
-        schedule, start = self.schedule, self._restore()
-        smooth, saved = float("nan"), time.monotonic()
-        rows = batch_rows(n, schedule.batch_size, seed, start)
+        schedule, smooth, saved = self.schedule, float("nan"), time.monotonic()
         for step in range(start, schedule.steps):
             rate = learning_rate(step, schedule.steps, schedule.learning_rate, schedule.warmup)
             for group in self._learning.optimizer.param_groups:
                 group["lr"] = rate
-            loss = loss_of(next(rows), step)
+            loss = loss_of(step)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"{self.name}: the loss of step {step + 1} is {loss.item()}")
             self._update(loss)
             smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
             report(self.name, step + 1, schedule.steps, smooth)
-            if stop or time.monotonic() - saved > every or step + 1 == schedule.steps:
+            asked = bool(stop)  # once: what is asked for later is saved after the next step
+            ends = asked or step + 1 == schedule.steps
+            if ends or (step + 1) % _LOG_EVERY == 0:
+                metrics.write(step + 1, {"loss": loss.item(), "smoothed_loss": smooth, "learning_rate": rate})
+            if ends or time.monotonic() - saved > every:
+                metrics.sync()
                 self._save(step + 1)
                 saved = time.monotonic()
-            if stop:
+            if asked:
                 told = stopped_sentence(stop.reason, step + 1, schedule.steps, goes_on="the same command")
                 raise Interrupted(f"{self.name}: {told}")
-        if self._learning.average is not None:
-            self._learning.average.copy_to_parameters()
         return smooth
 
     def _update(self, loss: Tensor) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.files import by_umask, replaced_when_complete, write_json, write_text
+from dina_lrm.runs.folder import keep_settings
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.architecture import build_pipeline
@@ -25,6 +26,7 @@ from dina_lrm.synthetic.tokenizer import write_vocabulary
 from dina_lrm.synthetic.unet import build_unet_pipeline
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 from dina_lrm.synthetic.world import SyntheticPipeline, bundled_pipeline, sample_images
+from dina_lrm.typed import to_plain
 
 KIND = "generator"
 """What the marker of its folder says."""
@@ -34,9 +36,12 @@ _ORIGIN = "_name_or_path"
 
 
 def pretrain(config: PretrainConfig, folder: Path, report: Report, grid: tuple[int, int] = GRID) -> Path:
-    """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors)."""
+    """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors).
+
+    Raises ValueError for a folder of other settings, `Interrupted` where a signal asks it to stop.
+    """
     check_replaceable(folder / "generator", KIND)
-    folder.mkdir(parents=True, exist_ok=True)
+    keep_settings(folder, to_plain(config), ("compile", "checkpoint_seconds"))
     began = time.monotonic()
     pipeline, measured = (_pretrain_unet if config.architecture == "unet" else _pretrain_sd3)(config, folder, report)
     facts = {"config": asdict(config), **measured, "seconds": time.monotonic() - began}

@@ -20,6 +20,7 @@ from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.sd3 import SD3Backbone
 from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_json, write_text
+from dina_lrm.runs.folder import keep_settings
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
@@ -71,8 +72,12 @@ def uncurate(
     every: float = 60.0,
     grid: tuple[int, int] = GRID,
 ) -> Path:
-    """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it)."""
+    """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it).
+
+    Raises ValueError for a folder of other settings, `Interrupted` where a signal asks it to stop.
+    """
     check_replaceable(folder / "lora", KIND)
+    keep_settings(folder, {"seed": seed, **asdict(config)}, ())
     began = time.monotonic()
     pipeline = bundled_pipeline()
     assert isinstance(pipeline, StableDiffusion3Pipeline)
