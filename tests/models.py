@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads import QFormerConfig
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
 

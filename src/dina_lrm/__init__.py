@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     )
     from dina_lrm.evaluation.evaluate import evaluate
     from dina_lrm.evaluation.results import EvaluationResult
-    from dina_lrm.heads import Head, PooledConfig, PooledHead, QFormerConfig, QFormerHead
+    from dina_lrm.heads.base import Head
+    from dina_lrm.heads.pooled import PooledHead
+    from dina_lrm.heads.qformer import QFormerHead
+    from dina_lrm.heads.settings import PooledConfig, QFormerConfig
     from dina_lrm.precision import preferred_dtype
     from dina_lrm.preference import (
         BradleyTerry,
@@ -66,7 +69,10 @@ _NAMES = {
     ),
     "dina_lrm.evaluation.evaluate": ("evaluate",),
     "dina_lrm.evaluation.results": ("EvaluationResult",),
-    "dina_lrm.heads": ("Head", "PooledConfig", "PooledHead", "QFormerConfig", "QFormerHead"),
+    "dina_lrm.heads.base": ("Head",),
+    "dina_lrm.heads.pooled": ("PooledHead",),
+    "dina_lrm.heads.qformer": ("QFormerHead",),
+    "dina_lrm.heads.settings": ("PooledConfig", "QFormerConfig"),
     "dina_lrm.reward_model.level_scores": ("LevelScores",),
     "dina_lrm.reward_model.model": ("LatentRewardModel",),
     "dina_lrm.precision": ("preferred_dtype",),

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
 Config = TypeVar("Config")
+Member = TypeVar("Member")
 
 
 def require(condition: bool, where: str, given: object, accepted: str) -> None:
@@ -58,6 +59,31 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
         raise ValueError(f"{where}: {error}") from error
 
 
+def to_tagged(member: Member, table: Mapping[str, type[Member]], tag: str = "name") -> dict[str, Any]:
+    """One of several dataclasses as plain values: its name in `table` as `tag`, and all its fields.
+
+    Raises ValueError for a class that is no row of the table, and so could not be read back.
+    """
+    name = next((name for name, kind in table.items() if kind is type(member)), None)
+    require(name is not None, "class", type(member).__name__, f"a row of the table {', '.join(table)}")
+    return {tag: name, **to_plain(member)}
+
+
+def from_tagged(
+    table: Mapping[str, type[Member]], values: object, where: str, tag: str = "name", default: str | None = None
+) -> Member:
+    """The member of `table` that `to_tagged` described; without a tag it is the one named `default`.
+
+    Raises ValueError for an unknown name, and as `from_plain`.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: expected a table of settings, got {values!r}")
+    name = values.get(tag, default)
+    known = isinstance(name, str) and name in table
+    require(known, f"{where}.{tag}", name, ", ".join(table))
+    return from_plain(table[str(name)], {key: value for key, value in values.items() if key != tag}, where)
+
+
 def _required(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
     has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
     return field.init and not has_default and field.name not in values
@@ -67,7 +93,7 @@ def unknown_key(where: str, key: str, accepted: Sequence[str]) -> str:
     """The message for a name that does not exist: where it stands, the nearest name, all names."""
     nearest = difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{where}: unknown key {key!r}; {hint}accepted: {', '.join(accepted)}"
+    return f"{where}: unknown key {key!r}; {hint}accepted: {', '.join(accepted) or 'no settings'}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispatches on a type hint

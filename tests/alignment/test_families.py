@@ -12,7 +12,7 @@ import torch
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.generators.load import loaded_generator
-from dina_lrm.heads import QFormerConfig
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel

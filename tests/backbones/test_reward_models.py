@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dina_lrm.backbones.registry import family_of_folder, family_of_pipeline
-from dina_lrm.heads import QFormerConfig
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
 from tests.backbones.families import ONE_OF_EACH, SETTINGS

@@ -8,9 +8,12 @@ import torch
 
 from dina_lrm.backbones.conditioning import Features
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads import HeadTokens, PooledConfig, PooledHead, QFormerConfig, QFormerHead
+from dina_lrm.heads.base import HeadTokens
 from dina_lrm.heads.grids import on_one_grid
+from dina_lrm.heads.pooled import PooledHead
+from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.reading import read_features
+from dina_lrm.heads.settings import PooledConfig, QFormerConfig
 from dina_lrm.preference.likelihood import BradleyTerry
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel

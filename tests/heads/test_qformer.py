@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Features
-from dina_lrm.heads import HeadTokens, QFormerConfig, QFormerHead
+from dina_lrm.heads.base import HeadTokens
+from dina_lrm.heads.qformer import QFormerHead
+from dina_lrm.heads.settings import QFormerConfig
 
 WIDTH, TIME = 16, 12
 State = dict[str, np.ndarray]

@@ -107,7 +107,7 @@ def test_special_cases_are_uniform() -> None:
 
 def test_no_levels_are_no_levels() -> None:
     assert Uniform().sample(0, torch.Generator()).shape == (0,)
-    with pytest.raises(ValueError, match=r"Uniform.sample: n is -1"):
+    with pytest.raises(ValueError, match=r"Uniform.sample: n: got -1"):
         Uniform().sample(-1, torch.Generator())
 
 
@@ -119,15 +119,15 @@ def test_a_sampler_survives_the_round_trip_through_a_dict(sampler: NoiseLevelSam
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "gaussian"}, r"accepted are constant, uniform, logit_normal, power, beta, mode"),
-        ({"name": "logit_normal", "mean": 0.8}, r"unknown field 'mean'; accepted are mu, s"),
-        ({"name": "logit_normal", "s": 0.0}, r"LogitNormal: s is 0.0; accepted is a finite number above 0"),
-        ({"name": "logit_normal", "mu": float("nan")}, r"mu is nan; accepted is a finite number"),
-        ({"name": "constant", "level": 1.5}, r"Constant: level is 1.5; accepted is a number in \[0, 1\]"),
-        ({"name": "uniform", "low": 0.7, "high": 0.2}, r"Uniform: \(low, high\) is \(0.7, 0.2\)"),
-        ({"name": "mode", "scale": 2.0}, r"Mode: scale is 2.0; accepted is a number in \[-1, 1.7519\]"),
-        ({"name": "power", "exponent": 0}, r"Power: exponent is 0.0"),
-        ({"name": "beta", "alpha": -1}, r"Beta: alpha is -1.0"),
+        ({"name": "gaussian"}, r"accepted: constant, uniform, logit_normal, power, beta, mode"),
+        ({"name": "logit_normal", "mean": 0.8}, r"unknown key 'mean'; .*accepted: mu, s"),
+        ({"name": "logit_normal", "s": 0.0}, r"LogitNormal: s: got 0.0, accepted: a finite number above 0"),
+        ({"name": "logit_normal", "mu": float("nan")}, r"mu: got nan, accepted: a finite number"),
+        ({"name": "constant", "level": 1.5}, r"Constant: level: got 1.5, accepted: a number in \[0, 1\]"),
+        ({"name": "uniform", "low": 0.7, "high": 0.2}, r"Uniform: \(low, high\): got \(0.7, 0.2\)"),
+        ({"name": "mode", "scale": 2.0}, r"Mode: scale: got 2.0, accepted: a number in \[-1, 1.7519\]"),
+        ({"name": "power", "exponent": 0}, r"Power: exponent: got 0.0"),
+        ({"name": "beta", "alpha": -1}, r"Beta: alpha: got -1.0"),
     ],
 )
 def test_what_cannot_be_read_is_named(values: dict[str, object], message: str) -> None:

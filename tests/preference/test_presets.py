@@ -41,7 +41,7 @@ def test_an_unknown_preset_lists_the_known() -> None:
 
 
 def test_an_epsilon_that_would_do_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="epsilon of 'nll' is 1e-06; accepted is 0"):
+    with pytest.raises(ValueError, match="epsilon of 'nll': got 1e-06, accepted: 0"):
         PreferenceObjective(BradleyTerry(), loss="nll", epsilon=1e-6)
 
 

@@ -67,7 +67,7 @@ def test_impossible_values_are_refused(change: dict[str, Any], message: str) -> 
         (lambda v: v["backbone"].update(deepness=3), r"config\.json\.backbone\.deepness: unknown key"),
         (lambda v: v["backbone"].update(depth="3"), r"config\.json\.backbone\.depth: expected int, got '3'"),
         (lambda v: v["backbone"].update(depth=0), r"^model/config\.json\.backbone: depth: got 0"),
-        (lambda v: v["preference"].update(name="elo"), r"^model/config\.json: .*'elo'"),
+        (lambda v: v["preference"].update(name="elo"), r"^model/config\.json\.preference\.name: .*'elo'"),
         (
             lambda v: v.update(preference="\r"),
             r"^model/config\.json\.preference: expected a table.*'\\r'",

@@ -71,7 +71,7 @@ class TestAScoreIsAFunctionOfItsOwnInputs:
 
     def test_training_mode_changes_nothing_and_comes_back(self, tiny_folder: Path) -> None:
         from dina_lrm.backbones.settings import LoraSettings
-        from dina_lrm.heads import QFormerConfig
+        from dina_lrm.heads.settings import QFormerConfig
 
         head, lora = QFormerConfig(attention_heads=4, dropout=0.5), LoraSettings(rank=2, dropout=0.5)
         model = tiny_reward_model(tiny_folder, head=head, lora=lora)

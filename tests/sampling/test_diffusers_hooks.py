@@ -9,7 +9,7 @@ from dina_lrm.backbones.latents import unpacked
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.generators.schedule import sampling_levels
-from dina_lrm.heads import QFormerConfig
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.models import randomised

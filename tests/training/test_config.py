@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from dina_lrm.training.config import (
     AdaptationSettings,
     EmaSettings,
-    HeadSettings,
     NoiseLevelSettings,
     ObjectiveSettings,
     OptimizerSettings,
-    PooledSettings,
     PreferenceName,
     SamplerName,
     TrainConfig,
@@ -66,18 +64,6 @@ def test_no_other_key_is_ever_accepted(key):
     if key not in names:
         with pytest.raises(ValueError, match="unknown key"):
             TrainConfig.from_dict({key: 1})
-
-
-def test_head_settings_are_those_of_the_head():
-    from dina_lrm.heads.qformer import QFormerConfig
-
-    assert dataclasses.asdict(HeadSettings()) == dataclasses.asdict(QFormerConfig())
-
-
-def test_pooled_settings_are_those_of_the_head():
-    from dina_lrm.heads.pooled import PooledConfig
-
-    assert dataclasses.asdict(PooledSettings()) == dataclasses.asdict(PooledConfig())
 
 
 def test_noise_level_settings_are_the_parameters_of_all_samplers():

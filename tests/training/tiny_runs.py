@@ -9,12 +9,12 @@ import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
     EmaSettings,
-    HeadSettings,
     LogSettings,
     ModelSettings,
     OptimizerSettings,
@@ -35,7 +35,7 @@ def tiny_config(generator: Path, **changes) -> TrainConfig:
             text_taps=(1, 2),
             prompt_length=0,
             resolution=32,
-            head=HeadSettings(width=16, attention_heads=2, queries=2),
+            head=QFormerConfig(width=16, attention_heads=2, queries=2),
         ),
         adaptation=AdaptationSettings(rank=2, alpha=4.0),
         optimizer=OptimizerSettings(lr=1e-2),

@@ -3,6 +3,10 @@
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
+
+PROMPT_LENGTH: Final = 128
+"""Tokens of the long text encoder where nothing else is said: as the paper trains (section 5.1)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class BackboneConfig:
     depth: int
     visual_taps: tuple[int, ...]
     text_taps: tuple[int, ...] = ()
-    prompt_length: int = 128
+    prompt_length: int = PROMPT_LENGTH
     revision: str | None = None
     guidance: float = 3.5
     reading: str = "own"

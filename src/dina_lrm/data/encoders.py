@@ -8,12 +8,9 @@ import torch
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import family_of_folder, load_backbone
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.json_files import read_json_object
-
-PROMPT_LENGTH = 128
-"""Tokens of the long text encoder, where a generator has one (paper, section 5.1)."""
 
 
 def encoding_backbone(
@@ -24,7 +21,7 @@ def encoding_backbone(
 ) -> Backbone:
     """The shallowest backbone of a generator ("synthetic", a folder or a hub id), for its encoders.
 
-    `prompt_length` None is the paper's 128 for a generator with a long text encoder (T5), else 0.
+    `prompt_length` None is `PROMPT_LENGTH` for a generator with a long text encoder (T5), else 0.
     """
     folder = locate_generator(generator, revision)
     if prompt_length is None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from dina_lrm.backbones.settings import PROMPT_LENGTH
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, COUNT_OR_0, check_ranges, ranged
@@ -18,7 +19,7 @@ class GeneratorSettings:
 
     pretrained: str = "stabilityai/stable-diffusion-3.5-medium"
     resolution: int = ranged(1024, COUNT)
-    prompt_length: int = ranged(128, COUNT_OR_0)
+    prompt_length: int = ranged(PROMPT_LENGTH, COUNT_OR_0)
     """Tokens of the long text encoder; 0 for a Stable Diffusion 3 without T5."""
     rank: int = ranged(32, COUNT)
     alpha: float = ranged(64.0, ABOVE_0)

@@ -11,8 +11,6 @@ those of the weights published with LRM.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,34 +19,7 @@ from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import Head, HeadTokens
-
-LOGIT_SCALE = 2.6592
-"""ln(1 / 0.07), where CLIP's temperature starts."""
-
-
-@dataclass(frozen=True)
-class PooledConfig:
-    """Shape of a `PooledHead`."""
-
-    width: int | None = None
-    """Width of the common space; None = that of the pooled prompt."""
-    guidance: float = 7.5
-    """Of the feature enhancement; 1 = none, and half the cost: the empty prompt is not run."""
-    guided: Literal["last", "all"] = "last"
-    """Which taps are enhanced: the last one (LRM), or all."""
-    text_projection: bool = True
-    """Project the pooled prompt too; without it (SDXL) the common space is as wide as the prompt."""
-    logit_scale: float = LOGIT_SCALE
-    """Where the logarithm of the scale starts."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible shapes."""
-        if self.width is not None and self.width < 1:
-            raise ValueError(f"head: width={self.width}; accepted: at least 1, or none")
-        if not 0.0 <= self.guidance < float("inf"):
-            raise ValueError(f"head: guidance={self.guidance}; accepted: a finite number of at least 0")
-        if self.guided not in ("last", "all"):
-            raise ValueError(f"head: guided={self.guided!r}; accepted: 'last' and 'all'")
+from dina_lrm.heads.settings import PooledConfig
 
 
 class PooledHead(Head):

@@ -11,7 +11,6 @@ Parameter names are those of the weights released with the paper, so that their 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,43 +21,7 @@ from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.cross_attention import CrossAttention
 from dina_lrm.heads.film import FiLMAdapter
 from dina_lrm.heads.grids import on_one_grid
-
-
-@dataclass(frozen=True)
-class QFormerConfig:
-    """Shape of a `QFormerHead`."""
-
-    width: int | None = None
-    """Width of the queries; None = the width of the first visual tap. A multiple of 4 and of `attention_heads`."""
-    queries: int = 4
-    attention_heads: int = 8
-    use_proj_in: bool = False
-    """Project features before FiLM even where their width is already `width`; other widths are always projected."""
-    use_text: bool = True
-    """Read the text taps too; needs a backbone that has them."""
-    mask_text_padding: bool = False
-    """Hide padding tokens of prompts from the queries, where the backbone knows them. The paper attends to all."""
-    logistic: bool = False
-    """Pass the score through a learned logistic in (-2, 2)."""
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse impossible shapes."""
-        if self.queries < 1 or self.attention_heads < 1:
-            given = f"queries={self.queries}, attention_heads={self.attention_heads}"
-            raise ValueError(f"head: {given}; both must be at least 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"head: dropout={self.dropout}; accepted: 0 <= dropout < 1")
-        if self.width is not None:
-            self.check_width(self.width)
-
-    def check_width(self, width: int) -> None:
-        """Raise ValueError unless `width` splits into quarters and into attention heads."""
-        if width < 1 or width % 4 or width % self.attention_heads:
-            raise ValueError(
-                f"head: width={width}; accepted: multiples of 4 (each tap is narrowed to a quarter) "
-                f"and of attention_heads={self.attention_heads}"
-            )
+from dina_lrm.heads.settings import QFormerConfig
 
 
 class QFormerHead(Head):

@@ -9,7 +9,6 @@ A model is the log-CDF F of a symmetric distribution: log P(a) = F(m), log P(b) 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, final
 
@@ -18,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dina_lrm.preference.named import from_named_dict, require, to_named_dict
 from dina_lrm.preference.normal import log_ndtr
+from dina_lrm.typed import from_tagged, require, to_tagged
 
 
 class LogProbabilities(NamedTuple):
@@ -56,12 +55,12 @@ class PreferenceModel(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Name and fields, ready for JSON."""
-        return to_named_dict(self, PREFERENCE_MODELS)
+        return to_tagged(self, PREFERENCE_MODELS)
 
     @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "PreferenceModel":
-        """The model that `to_dict` described; a ValueError lists the names and fields that are accepted."""
-        return from_named_dict(values, PREFERENCE_MODELS, "preference model")
+    def from_dict(values: object, where: str = "preference model") -> "PreferenceModel":
+        """The model that `to_dict` described. Raises ValueError as `from_tagged`."""
+        return from_tagged(PREFERENCE_MODELS, values, where)
 
 
 @final

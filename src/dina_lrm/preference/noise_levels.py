@@ -9,7 +9,6 @@ Mode and logit-normal sampling are those of Esser et al. (2024), Eq. 19 and 20.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -17,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.preference.named import from_named_dict, require, to_named_dict
+from dina_lrm.typed import from_tagged, require, to_tagged
 
 
 class NoiseLevelSampler(ABC):
@@ -36,12 +35,12 @@ class NoiseLevelSampler(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Name and fields, ready for JSON."""
-        return to_named_dict(self, NOISE_LEVEL_SAMPLERS)
+        return to_tagged(self, NOISE_LEVEL_SAMPLERS)
 
     @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "NoiseLevelSampler":
-        """The sampler that `to_dict` described; a ValueError lists the names and fields that are accepted."""
-        return from_named_dict(values, NOISE_LEVEL_SAMPLERS, "noise-level sampler")
+    def from_dict(values: object, where: str = "noise-level sampler") -> "NoiseLevelSampler":
+        """The sampler that `to_dict` described. Raises ValueError as `from_tagged`."""
+        return from_tagged(NOISE_LEVEL_SAMPLERS, values, where)
 
 
 @final
@@ -159,7 +158,7 @@ class Timesteps(NoiseLevelSampler):
 
     def __post_init__(self) -> None:
         given = (self.first, self.last, self.interval, self.total)
-        require(all(value == int(value) for value in given), "Timesteps", given, "whole numbers")
+        require(all(float(value).is_integer() for value in given), "Timesteps", given, "whole numbers")
         ordered = 0 <= self.first <= self.last < self.total and self.interval >= 1
         require(ordered, "Timesteps: (first, last, interval, total)", given, "0 <= first <= last < total, interval > 0")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dina_lrm.preference.likelihood import BradleyTerry, PreferenceModel, Thurstone
 from dina_lrm.preference.loss import fidelity_loss, nll_loss
-from dina_lrm.preference.named import require
+from dina_lrm.typed import require
 
 
 @dataclass(frozen=True)

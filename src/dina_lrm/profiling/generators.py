@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from dina_lrm.heads.base import HeadTokens
-from dina_lrm.heads.qformer import QFormerConfig, QFormerHead
+from dina_lrm.heads.qformer import QFormerHead
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.profiling.architectures import Call, call_flux, call_sd35, call_z_image, flux, sd35, z_image
 from dina_lrm.profiling.counting import META, Cost, count
 

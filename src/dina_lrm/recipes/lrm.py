@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.heads.settings import PooledConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
@@ -19,7 +20,6 @@ from dina_lrm.training.config import (
     NoiseLevelSettings,
     ObjectiveSettings,
     OptimizerSettings,
-    PooledSettings,
     PreferenceSettings,
     ScheduleSettings,
     TrainConfig,
@@ -79,7 +79,7 @@ def sdxl() -> TrainConfig:
             depth=4,
             visual_taps=(1, 2, 3, 4),
             resolution=1024,
-            pooled=PooledSettings(text_projection=False),
+            pooled=PooledConfig(text_projection=False),
         ),
         schedule=ScheduleSettings("constant", warmup_steps=1_000),
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
     EmaSettings,
-    HeadSettings,
     LogSettings,
     ModelSettings,
     NoiseLevelSettings,
@@ -67,7 +67,7 @@ def flux1_dev() -> TrainConfig:
         text_taps=taps,
         prompt_length=128,
         resolution=1024,
-        head=HeadSettings(width=1536, use_proj_in=True),
+        head=QFormerConfig(width=1536, use_proj_in=True),
     )
     return replace(sd35m(), name="paper-flux1-dev", model=model)
 
@@ -88,7 +88,7 @@ def z_image_turbo() -> TrainConfig:
         text_taps=taps,
         prompt_length=128,
         resolution=1024,
-        head=HeadSettings(width=1536, use_proj_in=True, mask_text_padding=True),
+        head=QFormerConfig(width=1536, use_proj_in=True, mask_text_padding=True),
     )
     adaptation = AdaptationSettings(kind="lora", rank=32, alpha=64.0)
     return replace(sd35m(), name="paper-z-image-turbo", model=model, adaptation=adaptation)

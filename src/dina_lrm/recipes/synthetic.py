@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
     EmaSettings,
-    HeadSettings,
     LogSettings,
     ModelSettings,
     NoiseLevelSettings,
@@ -42,7 +42,7 @@ def synthetic() -> TrainConfig:
             resolution=32,
             noise_level=0.2,
             ensemble_levels=(0.1, 0.2, 0.4),
-            head=HeadSettings(attention_heads=5),
+            head=QFormerConfig(attention_heads=5),
         ),
         adaptation=AdaptationSettings(kind="lora", rank=16, alpha=32.0),
         objective=ObjectiveSettings(noise_levels=NoiseLevelSettings("uniform", low=0.0, high=0.5)),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.heads.settings import PooledConfig, QFormerConfig
 from dina_lrm.recipes.synthetic import synthetic
 from dina_lrm.training.config import (
-    HeadSettings,
     NoiseLevelSettings,
     ObjectiveSettings,
-    PooledSettings,
     PreferenceSettings,
     TrainConfig,
 )
@@ -34,7 +33,7 @@ def synthetic_unet() -> TrainConfig:
         text_taps=(0,),
         noise_level=0.06,
         ensemble_levels=(0.02, 0.06, 0.24),
-        head=HeadSettings(width=160, attention_heads=5),
+        head=QFormerConfig(width=160, attention_heads=5),
     )
     objective = ObjectiveSettings(noise_levels=NoiseLevelSettings("uniform", low=0.0, high=0.35))
     return replace(base, name="synthetic-unet", steps=600, model=model, objective=objective)
@@ -49,7 +48,7 @@ def synthetic_unet_lrm() -> TrainConfig:
     `synthetic-unet`.
     """
     base = synthetic_unet()
-    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledSettings(width=160))
+    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledConfig(width=160))
     return replace(base, name="synthetic-unet-lrm", model=model, objective=_objective(last=351.0))
 
 
@@ -61,7 +60,7 @@ def synthetic_lrm() -> TrainConfig:
     Expected: twice the time of a step of `synthetic`, for the passes with the empty prompt.
     """
     base = synthetic()
-    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledSettings(width=160))
+    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledConfig(width=160))
     return replace(base, name="synthetic-lrm", steps=600, model=model, objective=_objective(last=501.0))
 
 

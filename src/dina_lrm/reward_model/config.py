@@ -7,8 +7,7 @@ from typing import Any
 
 from dina_lrm import __version__
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads.qformer import QFormerConfig
-from dina_lrm.heads.table import HeadConfig, head_from_dict, head_to_dict
+from dina_lrm.heads.settings import HeadConfig, QFormerConfig, head_from_dict, head_to_dict
 from dina_lrm.preference.likelihood import PreferenceModel, Thurstone
 from dina_lrm.typed import from_plain, to_plain
 
@@ -66,12 +65,9 @@ class RewardModelConfig:
         """
         try:
             stored = dict(values)
-            if "preference" in stored:
-                if not isinstance(stored["preference"], Mapping):
-                    raise ValueError(f"{where}.preference: expected a table of settings, got {stored['preference']!r}")
-                stored["preference"] = PreferenceModel.from_dict(stored["preference"])
-            if isinstance(stored.get("head"), Mapping):
-                stored["head"] = head_from_dict(stored["head"], f"{where}.head")
+            for name, read in (("preference", PreferenceModel.from_dict), ("head", head_from_dict)):
+                if name in stored:
+                    stored[name] = read(stored[name], f"{where}.{name}")
             return from_plain(cls, stored, where)
         except (ValueError, TypeError) as error:
             written_by = values.get("library_version", "an unknown version")

@@ -26,7 +26,7 @@ from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
-from dina_lrm.heads import Head
+from dina_lrm.heads.base import Head
 from dina_lrm.heads.reading import read_features
 from dina_lrm.images import split_images
 from dina_lrm.pictures.sources import GivenPicture

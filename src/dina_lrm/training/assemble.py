@@ -11,8 +11,6 @@ from torch import nn
 from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads.pooled import PooledConfig
-from dina_lrm.heads.qformer import QFormerConfig
 from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
@@ -66,9 +64,7 @@ def reward_model_config(config: TrainConfig) -> RewardModelConfig:
             revision=model.revision,
             guidance=model.guidance,
         ),
-        head=PooledConfig(**asdict(model.pooled))
-        if model.head_kind == "pooled"
-        else QFormerConfig(**asdict(model.head)),
+        head=model.chosen_head,
         lora=lora if adaptation.kind == "lora" else None,
         own_backbone=adaptation.kind == "full",
         preference=preference_objective(config.objective.preference).model,

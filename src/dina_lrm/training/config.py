@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dina_lrm.backbones.settings import PROMPT_LENGTH
+from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import (
     ABOVE_0,
@@ -37,37 +39,6 @@ ScheduleName = Literal["constant", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
-class HeadSettings:
-    """Shape of the Q-Former head (`heads.qformer.QFormerConfig`); width None = the width of the backbone."""
-
-    width: int | None = ranged(None, COUNT)
-    queries: int = ranged(4, COUNT)
-    attention_heads: int = ranged(8, COUNT)
-    use_proj_in: bool = False
-    use_text: bool = True
-    mask_text_padding: bool = False
-    logistic: bool = False
-    dropout: float = ranged(0.0, UNIT_BELOW_1)
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "model.head")
-
-
-@dataclass(frozen=True)
-class PooledSettings:
-    """Shape of LRM's head (`heads.pooled.PooledConfig`)."""
-
-    width: int | None = ranged(None, COUNT)
-    guidance: float = ranged(7.5, NOT_NEGATIVE)
-    guided: Literal["last", "all"] = "last"
-    text_projection: bool = True
-    logit_scale: float = ranged(2.6592, FINITE)
-
-    def __post_init__(self) -> None:
-        check_ranges(self, "model.pooled")
-
-
-@dataclass(frozen=True)
 class ModelSettings:
     """Which reward model is trained, and how it will score when it is done."""
 
@@ -80,7 +51,7 @@ class ModelSettings:
     visual_taps: tuple[int, ...] = (4, 8, 12)
     """Features are read after that many blocks."""
     text_taps: tuple[int, ...] = (4, 8, 12)
-    prompt_length: int = ranged(128, COUNT_OR_0)
+    prompt_length: int = ranged(PROMPT_LENGTH, COUNT_OR_0)
     """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 for a Stable Diffusion 3 without T5."""
     guidance: float = ranged(3.5, NOT_NEGATIVE)
     """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
@@ -91,14 +62,19 @@ class ModelSettings:
     ensemble_levels: tuple[float, ...] = ranged((0.2, 0.5, 0.7), UNIT)
     head_kind: HeadKind = "qformer"
     """The paper's query transformer, described by `head`, or LRM's pooled maps, described by `pooled`."""
-    head: HeadSettings = field(default_factory=HeadSettings)
-    pooled: PooledSettings = field(default_factory=PooledSettings)
+    head: QFormerConfig = field(default_factory=QFormerConfig)
+    pooled: PooledConfig = field(default_factory=PooledConfig)
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
         for name, taps in (("visual_taps", self.visual_taps), ("text_taps", self.text_taps)):
             require(all(0 <= tap <= self.depth for tap in taps), f"model.{name}", taps, f"taps in 0..{self.depth}")
         require(bool(self.ensemble_levels), "model.ensemble_levels", self.ensemble_levels, "at least one noise level")
+
+    @property
+    def chosen_head(self) -> HeadConfig:
+        """That of `head_kind`."""
+        return self.pooled if self.head_kind == "pooled" else self.head
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.heads import PooledConfig
+from dina_lrm.heads.settings import PooledConfig
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel
 from tests.tiny import TEXT_WIDTH

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning, Features
-from dina_lrm.heads import QFormerConfig, QFormerHead
+from dina_lrm.heads.qformer import QFormerHead
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.heads.pooled import PooledConfig
+from dina_lrm.heads.settings import PooledConfig
 from dina_lrm.model_folders import check_model_folder
 from dina_lrm.preference.likelihood import BradleyTerry
 from dina_lrm.reward_model.config import RewardModelConfig

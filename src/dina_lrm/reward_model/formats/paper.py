@@ -17,16 +17,13 @@ import torch
 from torch import Tensor
 
 from dina_lrm.backbones.registry import family_of_folder
-from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads.qformer import QFormerConfig
+from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig, LoraSettings
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.preference.presets import preference_preset
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.stored import StoredModel, existing
 from dina_lrm.runs.tensor_files import load_torch_file
-
-PROMPT_LENGTH = 128
-"""Tokens of the long text encoder in training; the folder does not say it."""
 
 _READINGS = {"sd3": "own", "flux": "released", "z-image": "released"}
 _NEVER_RUN = ("all_final_layer.",)
@@ -77,7 +74,7 @@ def _config(
             depth=_required(where, model, "num_transformer_layers"),
             visual_taps=tuple(_required(where, model, "visual_head_idx")),
             text_taps=text_taps,
-            prompt_length=PROMPT_LENGTH,
+            prompt_length=PROMPT_LENGTH,  # the folder does not say it
             reading=_READINGS[family],
         ),
         head=_head_config(where, model, use_text=bool(text_taps), mask=family == "z-image"),

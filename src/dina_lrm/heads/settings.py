@@ -1,0 +1,90 @@
+"""What a user says of a head: its kind and shape, as plain values. Nothing here imports torch."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from dina_lrm.typed import from_tagged, to_tagged
+
+LOGIT_SCALE: Final = 2.6592
+"""ln(1 / 0.07), where CLIP's temperature starts."""
+
+
+@dataclass(frozen=True)
+class QFormerConfig:
+    """Shape of a `QFormerHead`."""
+
+    width: int | None = None
+    """Width of the queries; None = the width of the first visual tap. A multiple of 4 and of `attention_heads`."""
+    queries: int = 4
+    attention_heads: int = 8
+    use_proj_in: bool = False
+    """Project features before FiLM even where their width is already `width`; other widths are always projected."""
+    use_text: bool = True
+    """Read the text taps too; needs a backbone that has them."""
+    mask_text_padding: bool = False
+    """Hide padding tokens of prompts from the queries, where the backbone knows them. The paper attends to all."""
+    logistic: bool = False
+    """Pass the score through a learned logistic in (-2, 2)."""
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse impossible shapes."""
+        if self.queries < 1 or self.attention_heads < 1:
+            given = f"queries={self.queries}, attention_heads={self.attention_heads}"
+            raise ValueError(f"head: {given}; both must be at least 1")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"head: dropout={self.dropout}; accepted: 0 <= dropout < 1")
+        if self.width is not None:
+            self.check_width(self.width)
+
+    def check_width(self, width: int) -> None:
+        """Raise ValueError unless `width` splits into quarters and into attention heads."""
+        if width < 1 or width % 4 or width % self.attention_heads:
+            raise ValueError(
+                f"head: width={width}; accepted: multiples of 4 (each tap is narrowed to a quarter) "
+                f"and of attention_heads={self.attention_heads}"
+            )
+
+
+@dataclass(frozen=True)
+class PooledConfig:
+    """Shape of a `PooledHead`."""
+
+    width: int | None = None
+    """Width of the common space; None = that of the pooled prompt."""
+    guidance: float = 7.5
+    """Of the feature enhancement; 1 = none, and half the cost: the empty prompt is not run."""
+    guided: Literal["last", "all"] = "last"
+    """Which taps are enhanced: the last one (LRM), or all."""
+    text_projection: bool = True
+    """Project the pooled prompt too; without it (SDXL) the common space is as wide as the prompt."""
+    logit_scale: float = LOGIT_SCALE
+    """Where the logarithm of the scale starts."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible shapes."""
+        if self.width is not None and self.width < 1:
+            raise ValueError(f"head: width={self.width}; accepted: at least 1, or none")
+        if not 0.0 <= self.guidance < float("inf"):
+            raise ValueError(f"head: guidance={self.guidance}; accepted: a finite number of at least 0")
+        if self.guided not in ("last", "all"):
+            raise ValueError(f"head: guided={self.guided!r}; accepted: 'last' and 'all'")
+        if not math.isfinite(self.logit_scale):
+            raise ValueError(f"head: logit_scale={self.logit_scale}; accepted: a finite number")
+
+
+HeadConfig: TypeAlias = QFormerConfig | PooledConfig
+
+HEAD_KINDS: Final[dict[str, type[HeadConfig]]] = {"qformer": QFormerConfig, "pooled": PooledConfig}
+"""The paper's query transformer and LRM's cosine. A new head is a file, a row here and a line of `build_head`."""
+
+
+def head_to_dict(config: HeadConfig) -> dict[str, Any]:
+    """The head's kind and all its fields, ready for JSON."""
+    return to_tagged(config, HEAD_KINDS, "kind")
+
+
+def head_from_dict(values: object, where: str = "head") -> HeadConfig:
+    """What `head_to_dict` described; without a kind it is the query transformer, as the first folders have it."""
+    return from_tagged(HEAD_KINDS, values, where, "kind", default="qformer")
