@@ -6,6 +6,7 @@ The blocks of one document run in order, each in a process of its own, in one em
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,15 @@ def test_the_command_page_lists_every_command():
     assert [command for command in COMMANDS if f"`dina-lrm {command}" not in text] == []
 
 
-def test_the_python_page_shows_every_public_name():
+def shown_names(text):
+    return [line.removeprefix("::: ") for line in text.splitlines() if line.startswith(":::")]
+
+
+def test_the_python_page_shows_every_public_name_and_jobs_that_there_are():
     import dina_lrm
 
-    shown = {
-        line.rsplit(".", 1)[1] for line in (ROOT / "docs" / "api.md").read_text().splitlines() if line.startswith(":::")
-    }
-    assert shown == set(dina_lrm.__all__) - {"__version__"}
+    public, _, jobs = (ROOT / "docs" / "api.md").read_text().partition("\n## Jobs\n")
+    assert {name.rpartition(".")[2] for name in shown_names(public)} == set(dina_lrm.__all__) - {"__version__"}
+    for name in shown_names(jobs):
+        module, _, attribute = name.rpartition(".")
+        assert getattr(import_module(module), attribute).__doc__

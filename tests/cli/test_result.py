@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.cli.result import begin_json, plain, write_json
+from dina_lrm.cli.result import begin_json, write_json
 
 
 def test_a_result_is_never_that_of_an_earlier_command(tmp_path):
@@ -80,4 +80,4 @@ def test_names_that_are_no_text_are_shown_and_the_file_is_strict_json(tmp_path):
     write_json(tmp_path / "r.json", {"caf\udce9": Path("\ud83d"), "n": float("nan")})
     assert json.loads((tmp_path / "r.json").read_bytes()) == {"caf\\xe9": "\\ud83d", "n": None}
     with pytest.raises(TypeError, match="which JSON cannot say"):
-        plain({1})
+        write_json(tmp_path / "r.json", {"a": {1}})

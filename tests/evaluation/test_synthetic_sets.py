@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dina_lrm.backbones.base import Backbone
-from dina_lrm.evaluation.pictures import decoded_pair
+from dina_lrm.evaluation.sets import decoded_pair
 from dina_lrm.evaluation.synthetic import evaluation_set, rendered_set, synthetic_sets
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.comparisons import diagnostic, in_domain

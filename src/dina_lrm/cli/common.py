@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -100,6 +100,11 @@ def progress(description: str, quiet: bool = False) -> Iterator[ReportProgress]:
     with Progress(told, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors.console) as bar:
         task = bar.add_task(escaped(description), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def titled_progress(quiet: bool = False) -> Callable[[str], AbstractContextManager[ReportProgress]]:
+    """Progress of a work in parts, each with a title: `progress` without its own words."""
+    return lambda title: progress(title, quiet)
 
 
 def _log_tenths(description: str, errors: Screen) -> ReportProgress:

@@ -11,7 +11,6 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.cli.common import CommandFailed, CommonArguments, ReportProgress, UserError, console, progress
 from dina_lrm.cli.data_check import mapping, named_source, say_left_out
-from dina_lrm.cli.evaluation_sets import NamedSet, named_sets
 from dina_lrm.runs.places import check_file
 from dina_lrm.screen import table_of
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from dina_lrm.data.comparison import Comparison
     from dina_lrm.data.filtering import Filter, Filtered, Scores
+    from dina_lrm.evaluation.named_sets import NamedSet
 
 
 @dataclass
@@ -120,6 +120,8 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 def _checked(arguments: Arguments) -> tuple[NamedSet, ...]:
     """The test sets that are named; raises UserError for options that do not fit each other."""
+    from dina_lrm.evaluation.named_sets import named_sets
+
     rewards = _rewards(arguments)
     if rewards and arguments.mpcf is None:
         raise UserError(f"--{next(iter(rewards))}: is a reward of MPCF; give --mpcf strict, default or loose too")
@@ -127,7 +129,7 @@ def _checked(arguments: Arguments) -> tuple[NamedSet, ...]:
         raise UserError("--mpcf: by which rewards? Give one or more of --aesthetic, --clip, --vqa")
     if arguments.require_confidence and arguments.min_confidence is None:
         raise UserError("--require-confidence: give --min-confidence too")
-    tests = tuple(named_sets(arguments.not_in, None, "ours", "--not-in")) if arguments.not_in is not None else ()
+    tests = named_sets(arguments.not_in, None, "ours", "--not-in") if arguments.not_in is not None else ()
     unread = [named.word for named in tests if named.source is None]
     if unread:
         raise UserError(f"--not-in {unread[0]}: accepted are files of comparisons, and hpdv3:test=PATH")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dina_lrm.cli.common import CommandFailed, UserError
-from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.reports.records import record_text
+from dina_lrm.runs.files import write_text
 from dina_lrm.runs.places import check_file
-from dina_lrm.screen import whole
 
 _NOT_ENDED = "the command has not ended, or was killed"
 _MADE_BY = "made_by"
@@ -58,9 +56,7 @@ def write_json(path: Path | None, result: Mapping[str, object]) -> None:
     """Write `result` to `path`, whole or not at all; a device or a pipe is written to as it is; None is nowhere."""
     if path is None:
         return
-    from dina_lrm.runs.files import write_text
-
-    text = json.dumps(plain(result), indent=2, allow_nan=False) + "\n"
+    text = record_text(result)
     descriptor = _descriptor(path)
     if descriptor is not None:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as stream:
@@ -117,23 +113,3 @@ def _same(one: Path, other: Path) -> bool:
         return one.resolve() == other.resolve() or os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
-
-
-def plain(value: object) -> object:
-    """`value` in JSON's own types: dataclasses as objects, paths as text, non-finite numbers as null.
-
-    Passwords of rewards are left out.
-    """
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, str | Path):
-        return whole(without_password(str(value)))
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, Mapping):
-        return {whole(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    raise TypeError(f"a command's result holds a {type(value).__name__}, which JSON cannot say: {value!r:.80}")

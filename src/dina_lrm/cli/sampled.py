@@ -11,11 +11,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
-from dina_lrm.cli.result import plain
 from dina_lrm.evaluation.bootstrap import interval_of_mean
 from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.generators.generator import Generator
 from dina_lrm.reports.gallery import gallery, save_gallery
+from dina_lrm.reports.records import plain
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.ownership import made_folder
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops

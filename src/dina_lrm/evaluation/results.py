@@ -131,6 +131,22 @@ class EvaluationResult:
                 return result
         raise ValueError(f"no set {name!r}; sets: {', '.join(result.name for result in self.sets)}")
 
+    def accuracies(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Accuracy by reading and set, with its interval, the set's ceiling and its pairs: what most readers want."""
+        return {
+            reading.name: {
+                measured.name: {
+                    "accuracy": measured.at(reading).accuracy.accuracy,
+                    "low": measured.at(reading).accuracy.low,
+                    "high": measured.at(reading).accuracy.high,
+                    "ceiling": measured.ceiling,
+                    "pairs": measured.pairs,
+                }
+                for measured in self.tests
+            }
+            for reading in self.readings
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
         return to_plain(self)

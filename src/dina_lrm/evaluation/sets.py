@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.rendered import RenderedComparisons
+from dina_lrm.reward_model.model import LatentRewardModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,3 +57,13 @@ class EvaluationSet:
     def diagnostic_only(self) -> bool:
         """Whether every pair sets a perfect image against one fault."""
         return self.groups is not None and all(self.groups.kind)
+
+
+@torch.no_grad()
+def decoded_pair(model: LatentRewardModel, data: EncodedComparisons, pair: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both images of a pair, (h, w, 3) uint8, as the generator's decoder draws their latents."""
+    batch = data.batch(torch.tensor([pair])).to(model.device)
+    rows = torch.cat([batch.first, batch.second])
+    pixels = model.backbone.decode_latents(batch.latents[rows])
+    images = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return images[0], images[1]

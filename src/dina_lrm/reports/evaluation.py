@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.differences import JudgeDifference
 from dina_lrm.evaluation.interval import number_text
+from dina_lrm.evaluation.plan import Evaluation
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
 from dina_lrm.reports.axes import title_of
@@ -25,10 +26,13 @@ from dina_lrm.reports.blocks import (
     ImageRow,
     Picture,
     Section,
+    Table,
     Text,
     as_written,
 )
 from dina_lrm.reports.html import write_report
+from dina_lrm.reports.leaderboard import write_leaderboard
+from dina_lrm.reports.records import write_record
 from dina_lrm.reports.theme import LIGHT, save_figure
 
 PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]]
@@ -55,6 +59,27 @@ def evaluation_sections(
     if any(measured.disagreements for measured in main.sets):
         sections.append(_disagreements(main, images))
     return [*sections, _provenance(results)]
+
+
+def evaluation_shown(results: Sequence[EvaluationResult]) -> Iterator[Table | str]:
+    """What is shown at once: accuracies of all results; counts, faults and notes of the first of them."""
+    main = results[0]
+    if main.tests:
+        yield tables.accuracy_table(results)
+        yield tables.counts_table(main)
+    for measured in main.sets:
+        if measured.diagnostics:
+            yield tables.fault_table(measured)
+        yield from (f"{measured.name}: {note}" for note in measured.notes)
+
+
+def write_evaluation(folder: Path, found: Evaluation) -> tuple[Path, Path]:
+    """Write evaluation.json, plots, report.html and leaderboard.html into `folder`; returns the two pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder / "evaluation.json", found.to_dict())
+    save_evaluation_plots(folder / "plots", found.results)
+    page = write_evaluation_report(folder / "report.html", found.results, found.pictures, found.differences)
+    return page, write_leaderboard(folder / "leaderboard.html", found.results)
 
 
 def write_evaluation_report(

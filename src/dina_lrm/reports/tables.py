@@ -60,6 +60,15 @@ def mean_accuracy(result: EvaluationResult, reading: Reading, sets: Sequence[Set
     return sum(known) / len(known) if known and len(known) == len(found) else None
 
 
+def accuracy_means(results: Sequence[EvaluationResult]) -> dict[str, dict[str, float | None]]:
+    """Mean accuracy over the sets by model and reading; None where a set failed."""
+    sets = tested_sets(results)
+    return {
+        result.model: {reading.name: mean_accuracy(result, reading, sets) for reading in result.readings}
+        for result in results
+    }
+
+
 def _accuracy(result: EvaluationResult, name: str, reading: Reading) -> PairwiseAccuracy | None:
     measured = result.find(name)
     return None if measured is None else measured.at(reading).accuracy

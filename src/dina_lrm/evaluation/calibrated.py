@@ -1,0 +1,62 @@
+"""A copy of a reward model whose win probabilities can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dina_lrm.evaluation.calibration import Calibration
+from dina_lrm.evaluation.evaluate import judge_set
+from dina_lrm.evaluation.judges import LatentJudge
+from dina_lrm.evaluation.named_sets import NamedSet, made_set
+from dina_lrm.evaluation.scoring import ReportProgress
+from dina_lrm.reward_model.formats import ours
+from dina_lrm.reward_model.model import LatentRewardModel
+
+
+@dataclass(frozen=True)
+class CalibratedCopy:
+    """The temperature of a copy, and the calibration at the model's own noise level before and with it.
+
+    Each half of the prompts was judged with the temperature of the other half.
+    """
+
+    folder: Path
+    temperature: float
+    pairs: int
+    noise_level: float
+    before: Calibration
+    after: Calibration
+
+
+def calibrated_copy(
+    model: str,
+    folder: Path,
+    on: NamedSet,
+    *,
+    pairs: int = 6_000,
+    seed: int = 0,
+    batch_size: int = 64,
+    backbone: str | None = None,
+    device: str | None = None,
+    progress: ReportProgress | None = None,
+    option: str = "on",
+) -> CalibratedCopy:
+    """Fit a temperature on a set that `model` was neither trained nor will be tested on; store it with a copy.
+
+    Margins are divided by it before they become win probabilities; scores and rankings stay as they are. `pairs` are
+    those of a synthetic set. Raises ValueError, which names `option`, for a set of too few prompts.
+    """
+    stored = ours.read(model)
+    loaded = LatentRewardModel.from_pretrained(model, backbone=backbone, device=device)
+    item = made_set(on, lambda: loaded.backbone, pairs, seed)
+    judge = LatentJudge(loaded, model, (loaded.config.noise_level,), (), batch_size)
+    measured = judge_set(judge, item, seed, progress).result.at(judge.reference)
+    before, after = measured.calibration, measured.scaled.calibration
+    if after is None:
+        raise ValueError(
+            f"{option} {on.word}: {len(item.data)} pairs of too few prompts to fit and judge a temperature"
+        )
+    temperature = loaded.config.temperature * measured.scaled.temperature
+    ours.write(folder, replace(stored, config=replace(stored.config, temperature=temperature)))
+    return CalibratedCopy(folder, temperature, len(item.data), loaded.config.noise_level, before, after)

@@ -1,0 +1,235 @@
+"""Several judges on several sets, each measurement kept as it is made.
+
+plan = EvaluationPlan(("synthetic", "sharpness"), named_sets("synthetic:in_domain"), levels=(0.2, 0.4), pairs=500)
+found = plan.run(Path("evaluation/parts"))
+found.results[0].of("in_domain").at(found.results[0].reference).accuracy
+
+The same plan on the same folder goes on where it was stopped, and a set that fails does not lose the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.data.encoders import encoding_backbone
+from dina_lrm.evaluation.accuracy import convention_named
+from dina_lrm.evaluation.differences import JudgeDifference, judge_differences
+from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
+from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_judge
+from dina_lrm.evaluation.named_sets import SYNTHETIC, NamedSet, made_set
+from dina_lrm.evaluation.parts import EvaluationParts, content_of_judge
+from dina_lrm.evaluation.results import EvaluationResult
+from dina_lrm.evaluation.scoring import ReportProgress, readings_of
+from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair
+from dina_lrm.locate import locate_reward_model
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.base import is_reward
+from dina_lrm.rewards.contents import content_of_reward
+
+TitledProgress = Callable[[str], AbstractContextManager[ReportProgress]]
+"""Begins a part of the work under a title; what it gives is called with (done, total) of that part."""
+_PICTURES_AT_ONCE: Final = 16
+"""A judge of pictures is given no more pairs than these, whatever the batch size of latents."""
+
+
+def silent(title: str) -> AbstractContextManager[ReportProgress]:
+    """The progress of a work that nobody watches."""
+    return nullcontext(lambda done, total: None)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Judges, the sets that they are measured on, and all that decides the numbers.
+
+    `judges` are latent reward models ("synthetic", folders, hub ids), and other rewards by family ("sharpness",
+    "clip:MODEL"). `levels` and `ensembles` are in [0, 1]; None = those stored with each model. Scores are means over
+    `draws` noises, by turns a noise and its negative where they are `antithetic`. `pairs` are those of each synthetic
+    set; `seed` is that of noise, synthetic sets, sides of published pairs, and bootstrap; `batch_size` pairs are scored
+    at once and change no score. `backbone` says where the generator is when it is not where the models say.
+
+    Raises:
+        ValueError: no judge, or one twice; an unknown convention; levels or draws that cannot be.
+    """
+
+    judges: tuple[str, ...]
+    sets: tuple[NamedSet, ...]
+    levels: tuple[float, ...] | None = None
+    ensembles: tuple[tuple[float, ...], ...] | None = None
+    draws: int = 1
+    antithetic: bool = False
+    convention: str = "micro_strict"
+    pairs: int = 2_000
+    seed: int = 0
+    batch_size: int = 64
+    backbone: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.judges or len(set(self.judges)) < len(self.judges):
+            raise ValueError(f"judges: {' '.join(self.judges) or 'none'}; accepted: one or more, each once")
+        if self.draws < 1 or self.batch_size < 1 or (self.antithetic and self.draws % 2):
+            given = f"draws {self.draws}, antithetic {self.antithetic}, batch_size {self.batch_size}"
+            raise ValueError(f"{given}: accepted are whole numbers of at least 1, and even antithetic draws")
+        convention_named(self.convention)
+        readings_of(self.levels or (0.0,), self.ensembles or ())
+
+    def run(self, kept: Path | None = None, progress: TitledProgress = silent, command: str = "") -> Evaluation:
+        """Measure every judge on every set; what `kept` holds of an earlier run is not measured again.
+
+        Results say that `command` made them. A failure is noted and the rest goes on, but where there is a single judge
+        (and for failures of sets, a single set) it is raised: nothing else would be left.
+        """
+        work = _Work(self, EvaluationParts(kept), progress)
+        for name in self.judges:
+            work.judge(name)
+        return work.found(command)
+
+
+@dataclass(frozen=True)
+class MeasurementFailure:
+    """A judge that could not be loaded (`set` is "all"), or a set that it could not be measured on."""
+
+    model: str
+    set: str
+    error: str
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a plan found: a result for each judge that was measured on any set, every later judge against the first,
+    and what failed. `sets` are those that were made, by name.
+    """
+
+    results: tuple[EvaluationResult, ...]
+    differences: tuple[JudgeDifference, ...]
+    failures: tuple[MeasurementFailure, ...]
+    sets: Mapping[str, EvaluationSet]
+    model: LatentRewardModel | None
+    """The first latent reward model; None where all judges look at pictures."""
+
+    def pictures(self, name: str, pair: int) -> tuple[np.ndarray, np.ndarray]:
+        """Both images of a pair of a set, (h, w, 3) uint8.
+
+        They are the originals where the set has them, else what the decoder makes of the latents.
+        """
+        own = self.sets[name].pictures
+        if own is not None:
+            return own(pair)
+        assert self.model is not None  # a judge of pictures cannot have judged a set without them
+        return decoded_pair(self.model, self.sets[name].encoded, pair)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "results": [result.to_dict() for result in self.results],
+            "differences": [difference.to_dict() for difference in self.differences],
+            "failures": [asdict(failure) for failure in self.failures],
+        }
+
+
+class _Work:
+    """What has been measured so far, and what judges share: sets, encodings, parts on disk."""
+
+    def __init__(self, plan: EvaluationPlan, parts: EvaluationParts, progress: TitledProgress) -> None:
+        self._plan, self._parts, self._progress = plan, parts, progress
+        self._judged: dict[str, tuple[Judge, list[JudgedSet], float]] = {}
+        self._failures: list[MeasurementFailure] = []
+        self._model: LatentRewardModel | None = None
+        self._sets: dict[str, EvaluationSet] = {}
+        self._made: dict[tuple[object, ...], EvaluationSet] = {}
+        self._encoded: EncodedSets = {}
+        self._contents: dict[str, str] = {}
+        self._bundled: Backbone | None = None
+
+    def judge(self, name: str) -> None:
+        """Measure one judge on every set."""
+        began, plan = time.perf_counter(), self._plan
+        try:
+            judge, model = self._loaded(name)
+        except Exception as error:
+            self._failed(name, "all", error, alone=len(plan.judges) == 1)
+            return
+        judged: list[JudgedSet] = []
+        for named in plan.sets:
+            try:
+                judged.append(self._measured(judge, model, named))
+            except Exception as error:
+                self._failed(name, named.name, error, alone=len(plan.sets) == len(plan.judges) == 1)
+        self._judged[name] = (judge, judged, time.perf_counter() - began)
+
+    def _failed(self, name: str, of: str, error: Exception, alone: bool) -> None:
+        if alone:
+            raise error
+        self._failures.append(MeasurementFailure(name, of, str(error) or repr(error)))
+
+    def _loaded(self, name: str) -> tuple[Judge, LatentRewardModel | None]:
+        plan = self._plan
+        if is_reward(name):
+            reward = picture_judge(name, min(plan.batch_size, _PICTURES_AT_ONCE))
+            self._contents[reward.name] = content_of_reward(reward.reward)
+            return reward, None
+        folder = locate_reward_model(name)
+        model = LatentRewardModel.from_pretrained(folder, backbone=plan.backbone, device=plan.device)
+        self._model = self._model or model
+        self._contents[name] = content_of_judge(model)
+        settings = (plan.levels, plan.ensembles, plan.batch_size, plan.draws)
+        return LatentJudge(model, name, *settings, self._encoded, plan.antithetic), model
+
+    def _measured(self, judge: Judge, model: LatentRewardModel | None, named: NamedSet) -> JudgedSet:
+        plan, item = self._plan, self._set(named, model)
+        key = self._parts.key(
+            judge=judge.describe(),
+            name=judge.name,
+            content=self._contents[judge.name],
+            readings=judge.readings,
+            draws=(plan.draws, plan.antithetic),
+            set=(item.name, item.data.content_hash, len(item.data)),
+            seed=plan.seed,
+            convention=plan.convention,
+        )
+        known = self._parts.load(key)
+        if known is not None:
+            return known
+        with self._progress(f"{judge.name} on {item.name}") as report:
+            judged = judge_set(judge, item, plan.seed, report, plan.convention)
+        self._parts.save(key, judged)
+        return judged
+
+    def _set(self, named: NamedSet, model: LatentRewardModel | None) -> EvaluationSet:
+        """The set; encoded ones once for each generator, which models on it share."""
+        key: tuple[object, ...] = (named.word,)
+        if model is not None and not named.is_plain:
+            config = model.config
+            key += (config.backbone.pretrained, config.backbone.prompt_length, config.resolution)
+        if key not in self._made:
+            backbone = self._bundled_backbone if model is None else lambda: model.backbone
+            self._made[key] = made_set(named, backbone, self._plan.pairs, self._plan.seed)
+        self._sets.setdefault(named.name, self._made[key])
+        return self._made[key]
+
+    def _bundled_backbone(self) -> Backbone:
+        """What synthetic sets are encoded with where no latent reward model asks for another generator."""
+        if self._bundled is None:
+            self._bundled = encoding_backbone(SYNTHETIC)
+        return self._bundled
+
+    def found(self, command: str) -> Evaluation:
+        """Results, differences and failures so far."""
+        plan = self._plan
+        results = [
+            result_of(judge, [part.result for part in judged], plan.seed, plan.convention, command, seconds)
+            for judge, judged, seconds in self._judged.values()
+            if judged
+        ]
+        judged = {name: {part.result.name: part for part in parts} for name, (_, parts, _) in self._judged.items()}
+        tested = {named.name: self._sets[named.name] for named in plan.sets if named.name in self._sets}
+        differences = judge_differences(judged, tested, plan.convention, plan.seed)
+        return Evaluation(tuple(results), tuple(differences), tuple(self._failures), self._sets, self._model)
