@@ -17,10 +17,10 @@ from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.generators.generator import Generator
-from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.cnn import CnnReward
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
+from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.captions import distinct_captions

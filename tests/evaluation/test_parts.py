@@ -80,7 +80,7 @@ def test_a_part_that_is_not_what_was_written_is_measured_again(folder, damage):
 def test_a_judge_is_known_by_what_it_computes(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     (folder / "judged_by.py").write_text("def dark(images, prompts):\n    return -images.mean(dim=(1, 2, 3))\n")
-    from dina_lrm.rewards.base import load_reward
+    from dina_lrm.rewards.names import load_reward
 
     one = content_of_reward(load_reward("python:judged_by.dark"))
     assert one == content_of_reward(load_reward("python:judged_by.dark"))

@@ -11,8 +11,8 @@ from dina_lrm.generators.generator import ADAPTER, Generator
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.settings import usual_settings
 from dina_lrm.locate import BUNDLED_LORAS
-from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.disjoint import check_disjoint
+from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.runs import PROMPTS, REFL, a_run, updated

@@ -12,8 +12,8 @@ from dina_lrm.pictures.measures import (
     grid_energy,
     pairwise_distance,
 )
-from dina_lrm.rewards.base import REWARDS
 from dina_lrm.rewards.heuristics import Sharpness
+from dina_lrm.rewards.names import REWARDS
 from dina_lrm.synthetic import defects
 from dina_lrm.synthetic.render import render
 from dina_lrm.synthetic.scene import realise, sample_prompt

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.clip import ClipScore, load_clip, load_pickscore
 from dina_lrm.rewards.disjoint import check_disjoint, shares_with_named
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.heuristics import Colourfulness, Sharpness
 from dina_lrm.rewards.latent import ImageReward, LatentReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
+from dina_lrm.rewards.names import load_reward
 from tests.models import randomised, tiny_reward_model
 from tests.rewards.functions import brightness, sometimes
 from tests.rewards.tiny_judges import save_tiny_clip

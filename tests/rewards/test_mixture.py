@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from dina_lrm.rewards.base import load_reward
+from dina_lrm.rewards.names import load_reward
 from tests.models import some_images
 from tests.rewards.functions import brightness
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.rewards.base import load_reward
 from dina_lrm.rewards.bounded_http import Address, Answer, printable
+from dina_lrm.rewards.names import load_reward
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
 
 LATENTS = torch.zeros(2, 16, 4, 4)

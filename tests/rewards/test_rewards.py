@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 
-from dina_lrm.rewards.base import REWARDS, Reward, load_reward
+from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.latent import ImageReward, LatentReward
+from dina_lrm.rewards.names import REWARDS, load_reward
 from tests.models import some_images, some_latents, tiny_reward_model
 from tests.rewards.published_folders import (
     save_aesthetic,

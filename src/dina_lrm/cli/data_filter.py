@@ -184,8 +184,8 @@ def _scores(arguments: Arguments, tests: tuple[NamedSet, ...]) -> dict[str, Scor
     if arguments.mpcf is None:
         return {}
     from dina_lrm.data.filtering import Filtered
-    from dina_lrm.rewards.base import load_reward
     from dina_lrm.rewards.image_scores import score_images
+    from dina_lrm.rewards.names import load_reward
 
     rewards = {name: load_reward(reward) for name, reward in _rewards(arguments).items()}
     total = sum(1 for _ in Filtered(_comparisons(arguments), _cheap(arguments, tests)))

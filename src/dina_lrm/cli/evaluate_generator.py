@@ -219,8 +219,8 @@ def _prompts(arguments: Arguments) -> PromptSet:
 def _rewards(arguments: Arguments, base: Generator, named: Named) -> list[Reward]:
     """The judges; latent ones share the generator's weights, and read an optimised reward as the run did."""
     from dina_lrm.reward_model.model import LatentRewardModel
-    from dina_lrm.rewards.base import load_reward, reward_family
     from dina_lrm.rewards.latent import LatentReward
+    from dina_lrm.rewards.names import load_reward, reward_family
 
     levels = {} if named.run is None else {term.name: term.noise_level for term in named.run.rewards}
     found: list[Reward] = []

@@ -7,6 +7,6 @@ from collections.abc import Iterable
 
 def check_rewards(names: Iterable[str]) -> None:
     """ValueError for a name that is no reward's, before anything is loaded or drawn."""
-    from dina_lrm.rewards import base
+    from dina_lrm.rewards import names as known
 
-    base.check_rewards(names)
+    known.check_rewards(names)

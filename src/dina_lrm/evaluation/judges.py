@@ -28,7 +28,8 @@ from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
 from dina_lrm.images import load_pixels
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import Reward, load_reward
+from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.names import load_reward
 
 PLAIN: Final = Reading(())
 """The reading of a judge that has no noise level."""

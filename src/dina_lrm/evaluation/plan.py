@@ -31,8 +31,8 @@ from dina_lrm.evaluation.scoring import ReportProgress, readings_of
 from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import is_reward
 from dina_lrm.rewards.contents import content_of_reward
+from dina_lrm.rewards.names import is_reward
 
 TitledProgress = Callable[[str], AbstractContextManager[ReportProgress]]
 """Begins a part of the work under a title; what it gives is called with (done, total) of that part."""

@@ -104,6 +104,11 @@ class Generator:
         return self.backbone.transformer
 
     @property
+    def prompt_length(self) -> int:
+        """Tokens of its long text encoder; 0 without one."""
+        return self.backbone.config.prompt_length
+
+    @property
     def process(self) -> ForwardProcess:
         """Its forward process."""
         return self.backbone.process

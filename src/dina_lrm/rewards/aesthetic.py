@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dina_lrm.locate import locate_judge
-from dina_lrm.rewards.base import RewardKind, check_images, ready
+from dina_lrm.rewards.base import PixelReward, check_images, ready
 from dina_lrm.rewards.clip import ClipTowers
 from dina_lrm.rewards.score_mlp import ScoreMlp
 from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
@@ -28,13 +28,12 @@ _WEIGHTS: Final = ("*linearMSE.pth", "*.pth")
 
 @final
 @dataclass(frozen=True, eq=False)
-class Aesthetic:
+class Aesthetic(PixelReward):
     """The predictor on its CLIP; the prompts do not matter."""
 
     towers: ClipTowers
     predictor: ScoreMlp
     name: str = "aesthetic"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod

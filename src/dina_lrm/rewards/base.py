@@ -1,26 +1,75 @@
-"""What a reward is, and the table of those this library has.
+"""What a reward is, and how it is bound to a generator, whose clean latents it then scores.
 
-A new reward is one class that fits `Reward` and one row of `REWARDS`.
+    bound = reward.bound_to(generator)
+    bound(latents, prompts, seed, conditioning)
+
+A reward of pictures decodes the latents first; a latent reward reads them as they are, with the generator's own
+conditioning where it reads as many tokens.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from operator import attrgetter
-from pathlib import Path
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, final, runtime_checkable
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 
 RewardKind = Literal["pixel", "latent"]
 Model = TypeVar("Model", bound=nn.Module)
+NoiseLevels = float | tuple[float, ...] | None
+"""A noise level, several for an ensemble, or None for the level stored with the model."""
+Scores = Float[Tensor, " batch"]
+
+
+@runtime_checkable
+class HostGenerator(Protocol):
+    """What a reward asks of the generator that it is bound to."""
+
+    @property
+    def pipeline(self) -> Any:  # noqa: ANN401 - a pipeline of diffusers
+        """The pipeline whose weights a latent reward shares."""
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+
+    @property
+    def prompt_length(self) -> int:
+        """Tokens of the generator's long text encoder; 0 without one."""
+
+    def images(self, latents: Tensor) -> Tensor:
+        """Decode clean latents to pictures (batch, 3, height, width) in [0, 1]."""
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Encode prompts as the generator reads them."""
+
+
+class BoundReward(ABC):
+    """Scores clean latents of one generator; differentiable with respect to them where the reward is."""
+
+    decodings: ClassVar[int] = 0
+    """How often a score decodes an image."""
+
+    def __call__(
+        self, latents: Tensor, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
+    ) -> Scores:
+        """Score clean latents (batch, channels, height, width), one prompt each, in the reward's own scale.
+
+        `seed` draws the noise that latent rewards see, common to all. `conditioning` is the generator's of these
+        prompts. Scores of one latent reward model are normalised by the mean and deviation stored with it.
+        """
+        return self.raw(latents, prompts, seed, conditioning)
+
+    @abstractmethod
+    def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
+        """Score as `__call__` does, without normalising: what a mixture standardises itself."""
 
 
 @runtime_checkable
@@ -49,91 +98,57 @@ class Reward(Protocol):
         """Scores of a batch, one prompt each; raises ValueError when their numbers differ."""
 
 
-@dataclass(frozen=True)
-class RewardFamily:
-    """Where a reward is; `loader`, a function or a class's `load`, makes one from the name of its weights.
+@runtime_checkable
+class BindableReward(Reward, Protocol):
+    """A reward that can take part in an objective; a judge that only looks at pictures need not be one."""
 
-    `default` is the model of a name without one: a published hub id, or "" for a reward without weights; None where a
-    model must be named.
-    """
-
-    about: str
-    module: str
-    loader: str
-    default: str | None = None
+    def bound_to(self, generator: HostGenerator) -> BoundReward:
+        """Bind to a generator, whose clean latents it then scores."""
 
 
-REWARDS: dict[str, RewardFamily] = {
-    "latent": RewardFamily("a latent reward model, on latents", "dina_lrm.rewards.latent", "LatentReward.load"),
-    "image": RewardFamily("a latent reward model, on images", "dina_lrm.rewards.latent", "ImageReward.load"),
-    "clip": RewardFamily(
-        "CLIP's cosine times 100", "dina_lrm.rewards.clip", "load_clip", "openai/clip-vit-large-patch14"
-    ),
-    "pickscore": RewardFamily("PickScore", "dina_lrm.rewards.clip", "load_pickscore", "yuvalkirstain/PickScore_v1"),
-    "hpsv2": RewardFamily("HPSv2, its cosine times 100", "dina_lrm.rewards.hpsv2", "load_hpsv2", "xswu/HPSv2"),
-    "hpsv3": RewardFamily("HPSv3", "dina_lrm.rewards.hpsv3", "HpsV3.load", "MizzenAI/HPSv3"),
-    "imagereward": RewardFamily("ImageReward", "dina_lrm.rewards.blip", "BlipReward.load", "zai-org/ImageReward"),
-    "mps": RewardFamily("MPS, overall", "dina_lrm.rewards.mps", "Mps.load"),
-    "aesthetic": RewardFamily("LAION's aesthetic predictor", "dina_lrm.rewards.aesthetic", "Aesthetic.load"),
-    "vlm": RewardFamily("UnifiedReward, or another model asked for a score", "dina_lrm.rewards.vlm", "VlmJudge.load"),
-    "sharpness": RewardFamily("variance of the Laplacian", "dina_lrm.rewards.heuristics", "Sharpness.load", ""),
-    "high-frequency": RewardFamily(
-        "share of fine texture, for a penalty", "dina_lrm.rewards.heuristics", "HighFrequency.load", ""
-    ),
-    "colourfulness": RewardFamily(
-        "spread of opponent colours", "dina_lrm.rewards.heuristics", "Colourfulness.load", ""
-    ),
-    "jpeg-size": RewardFamily("minus bits a pixel as JPEG", "dina_lrm.rewards.heuristics", "JpegSize.load", ""),
-    "cnn": RewardFamily(
-        "a small network for the synthetic world's pictures", "dina_lrm.rewards.cnn", "CnnReward.load", "synthetic-cnn"
-    ),
-    "remote": RewardFamily(
-        "a latent reward model on a server, by its address", "dina_lrm.rewards.remote", "RemoteReward.load"
-    ),
-    "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture.load"),
-    "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward.load"),
-}
+@runtime_checkable
+class ReadsNoise(Protocol):
+    """A reward that adds noise to what it reads, at a level that can be chosen."""
+
+    def read_at(self, noise_level: float | tuple[float, ...]) -> BindableReward:
+        """Return the same reward, reading at another level, or at several as an ensemble."""
 
 
-def reward_family(name: str) -> tuple[str, str]:
-    """Family and model of a reward's name "FAMILY:MODEL", or "FAMILY" where that has a model of its own.
+@final
+class OnPictures(BoundReward):
+    """A reward of pictures: latents are decoded, once a score."""
 
-    Raises:
-        ValueError: an unknown family, or no model given where one is needed.
-    """
-    family, _, model = name.partition(":")
-    row = REWARDS.get(family)
-    if row is None or not (model or row.default is not None):
-        known = ", ".join(
-            f"{known}{':MODEL' if row.default is None else '[:MODEL]' if row.default else ''} ({row.about})"
-            for known, row in sorted(REWARDS.items())
-        )
-        raise ValueError(f"reward {name!r}; accepted: {known}")
-    return family, model or row.default or ""
+    decodings = 1
+
+    def __init__(self, reward: Reward, generator: HostGenerator) -> None:
+        self._reward, self._generator = reward, generator
+
+    def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
+        """Score the decoded pictures."""
+        return self._reward(self._generator.images(latents), list(prompts)).float()
 
 
-def is_reward(name: str) -> bool:
-    """Whether a name is that of a reward ("clip:MODEL", "sharpness") rather than of a latent reward model."""
-    family = name.partition(":")[0]
-    return family in REWARDS and family not in ("latent", "image") and not Path(name).exists()
+@final
+class OnLatents(BoundReward):
+    """A reward of latents that needs nothing but the prompts' words."""
+
+    def __init__(self, reward: Reward) -> None:
+        self._reward = reward
+
+    def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
+        """Score the latents as they are."""
+        return self._reward(latents.float(), list(prompts)).float()
 
 
-def check_rewards(names: Iterable[str]) -> None:
-    """ValueError for a name that is no reward's, before anything is loaded or drawn."""
-    for name in names:
-        reward_family(name)
+class PixelReward:
+    """The part that all rewards of pictures share: inherit from it, and a reward of one's own can be bound."""
 
+    kind: ClassVar[RewardKind] = "pixel"
 
-def load_reward(name: str) -> Reward:
-    """The reward "FAMILY:MODEL", such as "latent:synthetic"; a family is a row of `REWARDS`.
-
-    Raises:
-        ValueError: an unknown family, no model given, or weights that are not there or do not fit.
-    """
-    family, model = reward_family(name)
-    row = REWARDS[family]
-    reward: Reward = attrgetter(row.loader)(import_module(row.module))(model)
-    return reward
+    def bound_to(self, generator: HostGenerator) -> BoundReward:
+        """Bind to a generator: its latents are decoded, then scored."""
+        assert isinstance(self, Reward)
+        return OnPictures(self, generator)
 
 
 def check_images(where: str, images: Tensor, prompts: Sequence[str]) -> None:

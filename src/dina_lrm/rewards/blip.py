@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import read_json
-from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
+from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.pictures import MiddleCut, Preparation
 from dina_lrm.rewards.score_mlp import ScoreMlp
 from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
@@ -51,7 +51,7 @@ _VISION_NAMES: Final = {
 
 @final
 @dataclass(frozen=True, eq=False)
-class BlipReward:
+class BlipReward(PixelReward):
     """ImageReward; differentiable with respect to the images."""
 
     vision: BlipVisionModel
@@ -61,7 +61,6 @@ class BlipReward:
     pixels: Preparation
     """From images in [0, 1] to what the vision model takes."""
     name: str = "imagereward"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod

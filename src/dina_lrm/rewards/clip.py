@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
-from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
+from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.pictures import Cut, Preparation
 from dina_lrm.rewards.processor_file import clip_preparation
 
@@ -85,13 +85,12 @@ class ClipTowers:
 
 @final
 @dataclass(frozen=True, eq=False)
-class ClipScore:
+class ClipScore(PixelReward):
     """The cosine times a scale; differentiable with respect to the images."""
 
     towers: ClipTowers
     name: str = "clip"
     scale: float = 100.0
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     def __call__(

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.locate import locate_judge
-from dina_lrm.rewards.base import RewardKind, check_images, ready
+from dina_lrm.rewards.base import PixelReward, check_images, ready
 from dina_lrm.rewards.state_files import fill, read_state_dict
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, ConvJudge, tokenized, vocabulary_size
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
@@ -19,12 +19,11 @@ from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 
 @final
 @dataclass(frozen=True, eq=False)
-class CnnReward:
+class CnnReward(PixelReward):
     """A `ConvJudge` by the folder of its weights; "synthetic-cnn" is bundled."""
 
     model: ConvJudge
     name: str = "cnn"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import Reward, reward_family
+from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.names import reward_family
 
 _SAMPLES: Final = 16
 """Values of each tensor that are compared: weights that were trained differ in all."""

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.rewards.base import RewardKind
+from dina_lrm.rewards.base import BoundReward, HostGenerator, OnLatents, OnPictures, RewardKind
 
 Function = Callable[[Tensor, Sequence[str]], Any]
 
@@ -83,6 +83,10 @@ class FunctionReward:
                 "accepted: torch operations from the inputs to a tensor of scores, or Flow-GRPO"
             )
         return found.float()
+
+    def bound_to(self, generator: HostGenerator) -> BoundReward:
+        """Bind to a generator, whose pictures or latents it then scores."""
+        return OnPictures(self, generator) if self.kind == "pixel" else OnLatents(self)
 
 
 @contextmanager

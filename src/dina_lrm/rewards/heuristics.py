@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dina_lrm.pictures.measures import GREY
-from dina_lrm.rewards.base import RewardKind, check_images
+from dina_lrm.rewards.base import PixelReward, check_images
 
 _HIGH: Final = 0.25
 """Cycles a pixel."""
@@ -33,11 +33,10 @@ _LAPLACIAN: Final = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 @final
 @dataclass(frozen=True)
-class Sharpness:
-    """Mean square of the Laplacian of the grey image: of what `pictures.measures.edge_strength` is the mean size of."""
+class Sharpness(PixelReward):
+    """Mean square of the Laplacian of the grey image: of what `pictures.measures.edge_strength` is the mean size."""
 
     name: str = "sharpness"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod
@@ -57,11 +56,10 @@ class Sharpness:
 
 @final
 @dataclass(frozen=True)
-class HighFrequency:
+class HighFrequency(PixelReward):
     """Share of fine texture in the variation of the grey image, in [0, 1]; 0 for an image of one colour."""
 
     name: str = "high-frequency"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod
@@ -86,11 +84,10 @@ class HighFrequency:
 
 @final
 @dataclass(frozen=True)
-class Colourfulness:
+class Colourfulness(PixelReward):
     """Spread and mean of the opponent colours."""
 
     name: str = "colourfulness"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod
@@ -112,12 +109,11 @@ class Colourfulness:
 
 @final
 @dataclass(frozen=True)
-class JpegSize:
+class JpegSize(PixelReward):
     """Minus the bits a pixel that an image takes as a JPEG file; not differentiable."""
 
     quality: int = 95
     name: str = "jpeg-size"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = False
 
     @classmethod

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
-from dina_lrm.rewards.base import RewardKind, check_images
+from dina_lrm.rewards.base import PixelReward, check_images
 from dina_lrm.rewards.state_files import only_file, read_state_dict
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _PICTURE: Final = "<|image_pad|>"
 
 @final
 @dataclass(frozen=True, eq=False)
-class HpsV3:
+class HpsV3(PixelReward):
     """The judge. `instruction` holds `{text_prompt}`, and the reward token once."""
 
     model: Qwen2VLModel
@@ -58,7 +58,6 @@ class HpsV3:
     images: BaseImageProcessor
     instruction: str
     name: str = "hpsv3"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = False
 
     @classmethod

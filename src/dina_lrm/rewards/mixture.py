@@ -11,7 +11,7 @@ A mixture within a mixture is named relative to the file that holds it, and lies
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -19,7 +19,9 @@ from typing import Final, final
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.rewards.base import Reward, RewardKind, load_reward
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.rewards.base import BindableReward, BoundReward, HostGenerator, OnPictures, RewardKind, Scores
+from dina_lrm.rewards.names import load_reward, parsed_name
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import from_plain
 
@@ -48,7 +50,7 @@ class Mixture:
     """Several rewards of one kind. A score that one of them does not give is missing (NaN) in the sum."""
 
     items: tuple[MixtureItem, ...]
-    rewards: tuple[Reward, ...]
+    rewards: tuple[BindableReward, ...]
     name: str = "mixture"
 
     def __post_init__(self) -> None:
@@ -57,28 +59,30 @@ class Mixture:
             raise ValueError(f"{self.name}: {kinds or 'no rewards'}; accepted: one or more rewards that read the same")
 
     @classmethod
-    def load(cls, model: str, loaded: Callable[[str], Reward] = load_reward) -> Mixture:
-        """The file "FILE", or "FILE+python:MODULE.FUNCTION" for one that names functions; `loaded` makes each reward.
+    def load(cls, model: str, generator: HostGenerator | None = None) -> Mixture:
+        """Load the file "FILE", or "FILE+python:MODULE.FUNCTION" for one that names functions.
+
+        Its latent rewards share the weights of a `generator`, where one is given.
 
         Raises ValueError naming file and entry for what is no list of rewards, for a function that was not named in
         `model`, for a mixture in another folder, in itself, or more than eight deep.
         """
         file, *functions = model.split(_FUNCTION)
         allowed = {f"python:{function}" for function in functions}
-        return cls._read(Path(file), f"mixture:{model}", allowed, loaded, ())
+        return cls._read(Path(file), f"mixture:{model}", allowed, generator, ())
 
     @classmethod
     def _read(
-        cls, path: Path, name: str, allowed: set[str], loaded: Callable[[str], Reward], above: tuple[Path, ...]
+        cls, path: Path, name: str, allowed: set[str], generator: HostGenerator | None, above: tuple[Path, ...]
     ) -> Mixture:
         if not path.is_file():
             raise ValueError(f"mixture:{path}: no such file; accepted: a JSON list of rewards with weight, mean, std")
         inside = (*above, path.resolve())
         items = _items(path)
-        rewards: list[Reward] = []
+        rewards: list[BindableReward] = []
         for number, item in enumerate(items):
             where = f"{path}, entry {number}: {item.reward!r}"
-            family, _, inner = item.reward.partition(":")
+            family, inner = parsed_name(item.reward)
             if family == "python" and item.reward not in allowed:
                 raise ValueError(
                     f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
@@ -86,9 +90,9 @@ class Mixture:
                 )
             if family == "mixture":
                 place = _within(path, inner, inside, where)
-                rewards.append(cls._read(place, f"mixture:{place}", allowed, loaded, inside))
+                rewards.append(cls._read(place, f"mixture:{place}", allowed, generator, inside))
             else:
-                rewards.append(loaded(item.reward))
+                rewards.append(load_reward(item.reward, generator))
         return cls(items, tuple(rewards), name)
 
     @property
@@ -107,12 +111,30 @@ class Mixture:
         """Weighted sum of the z-scores."""
         return self.combined([reward(inputs, prompts) for reward in self.rewards])
 
+    def bound_to(self, generator: HostGenerator) -> BoundReward:
+        """Bind to a generator: rewards of pictures share one decoding, latent ones read its latents."""
+        if self.kind == "pixel":
+            return OnPictures(self, generator)
+        return _BoundMixture(self, [reward.bound_to(generator) for reward in self.rewards])
+
     def combined(self, scores: Sequence[Float32[Tensor, " batch"]]) -> Float32[Tensor, " batch"]:
         """The sum for the scores of its rewards, each a tensor on a device of its own; on that of the first."""
         place = scores[0].device
         pairs = zip(self.items, scores, strict=True)
         parts = [item.weight * (found.to(place) - item.mean) / item.std for item, found in pairs]
         return sum(parts[1:], start=parts[0])
+
+
+@final
+class _BoundMixture(BoundReward):
+    """The sum of latent rewards, each bound to the same generator."""
+
+    def __init__(self, mixture: Mixture, parts: Sequence[BoundReward]) -> None:
+        self._mixture, self._parts = mixture, parts
+
+    def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
+        """Sum the z-scores of what each part gives as it comes."""
+        return self._mixture.combined([part.raw(latents, prompts, seed, conditioning) for part in self._parts])
 
 
 def _items(path: Path) -> tuple[MixtureItem, ...]:

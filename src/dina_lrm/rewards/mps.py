@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dina_lrm.locate import locate_judge
-from dina_lrm.rewards.base import RewardKind, check_images, ready, said_of_cut_prompts
+from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.mps_cross import CrossTower
 from dina_lrm.rewards.pictures import Preparation
 from dina_lrm.rewards.processor_file import clip_preparation
@@ -40,7 +40,7 @@ _WEIGHTS: Final = ("MPS*.safetensors", "MPS*.pt*", "*.pt", "*.pth")
 
 @final
 @dataclass(frozen=True, eq=False)
-class Mps:
+class Mps(PixelReward):
     """The judge; differentiable with respect to the images."""
 
     clip: CLIPModel
@@ -50,7 +50,6 @@ class Mps:
     """From images in [0, 1] to what the vision model takes."""
     condition: str = CONDITION
     name: str = "mps"
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = True
 
     @classmethod

@@ -14,7 +14,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, NoReturn, final
 
 import torch
@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.rewards.base import RewardKind
+from dina_lrm.rewards.base import BoundReward, HostGenerator, RewardKind, Scores
 from dina_lrm.rewards.bounded_http import Address, Answer, Failure, ask, printable, shown_url
 from dina_lrm.runs.json_files import parse_json
 
@@ -92,6 +92,16 @@ class RemoteReward:
     def name(self) -> str:
         """With its address, without a password."""
         return f"remote:{shown_url(self.url)}"
+
+    def read_at(self, noise_level: float | tuple[float, ...]) -> RemoteReward:
+        """Return the same reward, reading at another level. ValueError for several: the protocol has one."""
+        if isinstance(noise_level, tuple):
+            raise ValueError(f"reward {self.name!r}: noise_level {noise_level}; accepted: one level, or None")
+        return replace(self, noise_level=noise_level)
+
+    def bound_to(self, generator: HostGenerator) -> BoundReward:
+        """Bind to a generator, whose latents and conditioning are sent as they are."""
+        return _BoundRemote(self, generator)
 
     def check_ready(self) -> None:
         """Ask for its health. RemoteRewardError when it does not answer 200."""
@@ -204,6 +214,19 @@ class RemoteReward:
         """The first retry follows at once, the others after pauses that double; as long as asked for, within limits."""
         own = 0.0 if attempt == 1 else self.backoff * 2 ** min(attempt - 2, 20)
         time.sleep(min(max(own, asked or 0.0), self.timeout, _LONGEST_PAUSE))
+
+
+@final
+class _BoundRemote(BoundReward):
+    """Scores of a server, with the conditioning of one generator."""
+
+    def __init__(self, reward: RemoteReward, generator: HostGenerator) -> None:
+        self._reward, self._generator = reward, generator
+
+    def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
+        """Score on the server."""
+        told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
+        return self._reward.score(latents.float(), told, seed)
 
 
 def _is_score(value: object) -> bool:

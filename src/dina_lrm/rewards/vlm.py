@@ -19,7 +19,7 @@ from torch import Tensor
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
-from dina_lrm.rewards.base import RewardKind, check_images
+from dina_lrm.rewards.base import PixelReward, check_images
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -51,7 +51,7 @@ def read_score(answer: str) -> float | None:
 
 @final
 @dataclass(eq=False)
-class VlmJudge:
+class VlmJudge(PixelReward):
     """A transformers image-text-to-text model, asked `question` about each image; greedy, so that answers repeat."""
 
     model: PreTrainedModel
@@ -61,7 +61,6 @@ class VlmJudge:
     name: str = "vlm"
     unread: list[str] = field(default_factory=list)
     """Answers without a score."""
-    kind: ClassVar[RewardKind] = "pixel"
     differentiable: ClassVar[bool] = False
 
     @classmethod

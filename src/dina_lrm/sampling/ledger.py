@@ -15,7 +15,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.generators.generator import Generator
-from dina_lrm.rewards.latent import LatentReward
 from dina_lrm.sampling.in_pass import InPass
 from dina_lrm.sampling.objective import Objective
 
@@ -106,11 +105,8 @@ def unit_flops(generator: Generator, objective: Objective, steps: int, prompt: s
 
 def in_pass_of(generator: Generator, objective: Objective) -> InPass | None:
     """The reward as it is read in the generator's pass, or None where it cannot be."""
-    reward = objective.rewards[0]
-    if len(objective.rewards) > 1 or not isinstance(reward, LatentReward):
-        return None
     try:
-        return InPass(generator, reward.model)
+        return InPass(generator, objective.latent_model("in-pass").model)
     except ValueError:
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,11 +16,8 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
-from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import Reward, load_reward
-from dina_lrm.rewards.latent import ImageReward, LatentReward
-from dina_lrm.rewards.mixture import Mixture
-from dina_lrm.rewards.remote import RemoteReward
+from dina_lrm.rewards.latent import BoundLatent
+from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
 
 
@@ -40,7 +37,8 @@ class Objective:
         names = [term.shown for term in terms]
         if len(set(names)) < len(names):
             raise ValueError(f"rewards: {names} names one twice; accepted is each once")
-        self.rewards: tuple[Reward, ...] = tuple(_loaded(term, generator) for term in terms)
+        self.rewards = tuple(load_reward(term.name, generator, term.noise_level) for term in terms)
+        self._bound = tuple(reward.bound_to(generator) for reward in self.rewards)
         for reward in self.rewards:
             if differentiable and not reward.differentiable:
                 raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL and guidance need")
@@ -70,15 +68,15 @@ class Objective:
     @property
     def decodings(self) -> int:
         """How often a score decodes an image: once for each reward of pixels."""
-        return sum(reward.kind == "pixel" for reward in self.rewards)
+        return sum(bound.decodings for bound in self._bound)
 
-    def conditioning_of(
-        self, model: LatentRewardModel, prompts: Sequence[str], conditioning: Conditioning | None
-    ) -> Conditioning:
-        """The generator's conditioning where the model reads as many tokens, else the model's own."""
-        if conditioning is None or model.backbone.config.prompt_length != self._generator.backbone.config.prompt_length:
-            return model.encode_prompts(list(prompts))
-        return conditioning
+    def latent_model(self, use: str) -> BoundLatent:
+        """The one latent reward that it is; ValueError, naming the `use`, for any other objective."""
+        bound = self._bound[0]
+        if len(self._bound) > 1 or not isinstance(bound, BoundLatent):
+            names = ", ".join(each.name for each in self.rewards)
+            raise ValueError(f"{use} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
+        return bound
 
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
@@ -94,10 +92,8 @@ class Objective:
         """
         self._generator.expect_finite(latents)
         parts = {}
-        for term, reward in zip(self._terms, self.rewards, strict=True):
-            scores = self._raw(reward, latents, prompts, seed, conditioning)
-            if isinstance(reward, LatentReward):
-                scores = reward.model.normalize(scores)
+        for term, reward in zip(self._terms, self._bound, strict=True):
+            scores = reward(latents, prompts, seed, conditioning)
             if scores.shape != (len(latents),):
                 raise ValueError(
                     f"reward {term.shown!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
@@ -115,47 +111,3 @@ class Objective:
             mean, deviation = self._scales.get(term.shown, (0.0, 1.0))
             rows.append(term.weight * (parts[term.shown] - mean) / deviation)
         return torch.stack(rows).sum(dim=0)
-
-    def _raw(
-        self,
-        reward: Reward,
-        latents: Tensor,
-        prompts: Sequence[str],
-        seed: int,
-        conditioning: Conditioning | None,
-    ) -> Tensor:
-        """Scores as the reward gives them."""
-        if isinstance(reward, LatentReward):
-            own = self.conditioning_of(reward.model, prompts, conditioning)
-            return reward.model.score_latents(latents, own, reward.noise_level, seed=seed)
-        if isinstance(reward, RemoteReward):
-            told = self._generator.encode_prompts(prompts) if conditioning is None else conditioning
-            return reward.score(latents.float(), told, seed)
-        if isinstance(reward, Mixture) and reward.kind == "latent":
-            return reward.combined([self._raw(each, latents, prompts, seed, conditioning) for each in reward.rewards])
-        return reward(self._generator.images(latents), list(prompts)).float()
-
-
-def _loaded(term: RewardTerm, generator: Generator) -> Reward:
-    family, _, model = term.name.partition(":")
-    if family != "latent":
-        judge = _mixture(model, generator) if family == "mixture" else load_reward(term.name)
-        if isinstance(judge, RemoteReward) and not isinstance(term.noise_level, tuple):
-            return replace(judge, noise_level=term.noise_level)
-        if term.noise_level is None:
-            return judge
-        if not isinstance(judge, ImageReward):
-            raise ValueError(
-                f"reward {term.shown!r}: noise_level {term.noise_level}; accepted for latent:, image:, remote: (one), "
-                "and None for all others"
-            )
-        return replace(judge, noise_level=term.noise_level)
-    shared = LatentRewardModel.from_pretrained(model, pipeline=generator.pipeline)
-    if generator.gradient_checkpointing:
-        shared.backbone.enable_gradient_checkpointing()
-    return LatentReward(shared, term.noise_level, name=term.shown)
-
-
-def _mixture(model: str, generator: Generator) -> Mixture:
-    """Its latent rewards share the generator's weights."""
-    return Mixture.load(model, lambda name: _loaded(RewardTerm(name), generator))

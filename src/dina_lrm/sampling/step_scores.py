@@ -10,8 +10,6 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
-from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.latent import LatentReward
 from dina_lrm.sampling.in_pass import InPass
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.pruning import StepReading
@@ -29,15 +27,14 @@ class StepScorer:
 
     def __init__(self, generator: Generator, objective: Objective, reading: StepReading) -> None:
         self._generator, self._objective = generator, objective
-        self._in_pass = InPass(generator, latent_model(objective, reading)) if reading == "in-pass" else None
+        self._in_pass = InPass(generator, objective.latent_model(reading).model) if reading == "in-pass" else None
         if reading == "noisy":
-            latent_model(objective, reading)
+            objective.latent_model(reading)
 
     def noisy(self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning) -> Scores:
         """Of the states at their own noise level."""
-        model = latent_model(self._objective, "noisy")
-        own = self._objective.conditioning_of(model, prompts, conditioning)
-        return finite("noisy", prompts, model.normalize(model.score_noisy(x, level.item(), own)))
+        bound = self._objective.latent_model("noisy")
+        return finite("noisy", prompts, bound.noisy(x, level.item(), prompts, conditioning))
 
     def clean(
         self,
@@ -54,10 +51,8 @@ class StepScorer:
 
     def preferred(self, margin: Tensor, level: Tensor, reading: StepReading) -> Tensor:
         """P(first preferred) from the margin of two scores, by the likelihood of the one latent reward."""
-        reward, model = self._objective.rewards[0], latent_model(self._objective, reading)
-        assert isinstance(reward, LatentReward)
-        read_at = reward.noise_level if reading == "clean" else level.item()
-        return model.margin_probability(margin * model.config.score_std, read_at)
+        bound = self._objective.latent_model(reading)
+        return bound.preferred(margin, None if reading == "clean" else level.item())
 
     def in_pass(
         self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning
@@ -65,17 +60,8 @@ class StepScorer:
         """Velocity and score of the states, in one pass."""
         assert self._in_pass is not None
         velocity, raw = self._in_pass(x, level, conditioning, self._generator.guidance)
-        model = latent_model(self._objective, "in-pass")
+        model = self._objective.latent_model("in-pass").model
         return velocity, finite("in-pass", prompts, model.normalize(raw))
-
-
-def latent_model(objective: Objective, reading: str) -> LatentRewardModel:
-    """The model of an objective that is one latent reward; ValueError for any other."""
-    reward = objective.rewards[0]
-    if len(objective.rewards) > 1 or not isinstance(reward, LatentReward):
-        names = ", ".join(each.name for each in objective.rewards)
-        raise ValueError(f"{reading} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
-    return reward.model
 
 
 def finite(where: str, prompts: Sequence[str], scores: Scores) -> Scores:

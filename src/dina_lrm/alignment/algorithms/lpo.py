@@ -26,7 +26,7 @@ from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective
-from dina_lrm.sampling.step_scores import StepScorer, latent_model
+from dina_lrm.sampling.step_scores import StepScorer
 
 _ROUNDED = 2e-3
 """Timestep 951 of a thousand, which schedules of 20 steps have where papers say 950, is level .952."""
@@ -68,7 +68,7 @@ class Lpo(Algorithm[LpoConfig]):
         super().__init__(config, generator, objective, prompts, processes)
         settings = config.lpo
         self._kernel = stochastic_kernel(settings.kernel, settings.eta)
-        latent_model(objective, settings.scored)
+        objective.latent_model(settings.scored)
         self._scorer = StepScorer(generator, objective, settings.scored)
         self._ends = self.levels[1:].clone()
         if settings.last_step:

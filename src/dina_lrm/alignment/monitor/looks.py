@@ -16,7 +16,8 @@ from dina_lrm.alignment.monitor.records import Record, best_record
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.pictures.measures import Images
-from dina_lrm.rewards.base import Reward, load_reward
+from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.names import load_reward
 from dina_lrm.runs.files import clear_litter, replaced_when_complete
 from dina_lrm.sampling.objective import Objective
 
