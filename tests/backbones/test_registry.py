@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
+from types import FunctionType
 
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import FAMILIES, family_of_folder, family_of_pipeline, load_backbone
-from dina_lrm.backbones.transformer import TransformerBackbone
 from tests.backbones.families import FAMILY_CASES
 
 CONFIG = FAMILY_CASES[0].config
@@ -14,8 +15,22 @@ CONFIG = FAMILY_CASES[0].config
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_row_names_a_family_that_is_tested(family):
-    assert issubclass(FAMILIES[family].load_class(), TransformerBackbone)
+    assert issubclass(FAMILIES[family].load_class(), Backbone)
     assert any(case.config.family == family for case in FAMILY_CASES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_implements_what_is_abstract_and_overrides_nothing_else(family):
+    classes = [c for c in FAMILIES[family].load_class().__mro__ if issubclass(c, Backbone)]
+    overridden = [
+        f"{child.__name__}.{name}"
+        for number, child in enumerate(classes)
+        for parent in classes[number + 1 :]
+        for name, method in vars(parent).items()
+        if isinstance(method, FunctionType | classmethod | property) and name in vars(child) and name != "__init__"
+        if not getattr(method, "__isabstractmethod__", False)
+    ]
+    assert overridden == []
 
 
 def test_families_are_recognised(tiny_pipeline, tiny_folder):

@@ -21,7 +21,7 @@ def test_widths_are_those_of_the_resolutions_and_text_is_handed_through(case, ba
 
 
 def test_the_prediction_is_the_schedulers(case, backbone):
-    assert backbone.prediction == ("epsilon" if case.predicts_noise else "v_prediction")
+    assert backbone.predicts_noise == case.predicts_noise
 
 
 def test_up_blocks_are_neither_loaded_nor_run(case, folder, backbone, conditioning):

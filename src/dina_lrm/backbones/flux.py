@@ -21,6 +21,7 @@ from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.latents import packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
@@ -34,8 +35,7 @@ class FluxBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = FluxTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = FluxPipeline
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
-    even_sigmas: ClassVar[bool] = True
-    even_for_solvers: ClassVar[bool] = False
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, even_for_solvers=False)
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
@@ -97,6 +97,10 @@ class FluxBackbone(PipelineBackbone):
         """Of CLIP and T5."""
         clip = kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, pipeline.tokenizer_max_length)
         return clip, kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, self.config.prompt_length)
+
+    def encode_unguided(self) -> Conditioning:
+        """The encoded empty prompt."""
+        return self.empty_conditioning()
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """T5 states and the pooled CLIP vector."""

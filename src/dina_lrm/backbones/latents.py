@@ -1,39 +1,90 @@
-"""Pixels to latents and back through an `AutoencoderKL`, in the scaled space that the generator was trained in."""
+"""Pixels to latents and back, in the scaled space that the generator was trained in; latents as tokens."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Scale = float | tuple[float, ...]
+"""One number, or one for each channel."""
 
-def encode_pixels(
-    vae: AutoencoderKL, pixels: Float[Tensor, "batch 3 height width"], shift: float | None = None
-) -> Float[Tensor, "batch channels h w"]:
-    """`(mode of the posterior - shift) * scale` in float32, for pixels in [-1, 1].
 
-    `shift` replaces that of the VAE's configuration, for pipelines that do not read it.
+@dataclass(frozen=True)
+class LatentSpace:
+    """How a generator's latents relate to its autoencoder's own: latents = (own - shift) * scale."""
+
+    pixels_per_latent: int
+    """Side of the square of pixels that one latent position stands for."""
+    shift: Scale
+    scale: Scale
+
+
+class Autoencoder(ABC):
+    """How a family's pipelines take pixels to scaled latents and back, with the autoencoder at hand."""
+
+    model_class: ClassVar[type[ModelMixin]]
+    """Its class in diffusers."""
+
+    @abstractmethod
+    def space(self, config: Mapping[str, Any]) -> LatentSpace:
+        """What an autoencoder of this configuration says of its latents."""
+
+    @abstractmethod
+    def encode(
+        self, vae: ModelMixin, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Scaled latents (float32) of pixels in [-1, 1]: the mode, where latents are a distribution."""
+
+    @abstractmethod
+    def decode(
+        self, vae: ModelMixin, latents: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The inverse: float32 pixels, nominally in [-1, 1]; differentiable."""
+
+
+@final
+@dataclass(frozen=True)
+class KLAutoencoder(Autoencoder):
+    """The usual one of diffusers, `AutoencoderKL`.
+
+    Without `shifted`, pipelines scale latents only, whatever shift the configuration holds.
     """
-    with lent(vae, pixels):
-        mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
-    own_shift, scale = shift_and_scale(vae.config)
-    shift = own_shift if shift is None else shift
-    return (mode.float() - shift) * scale
 
+    model_class: ClassVar[type[ModelMixin]] = AutoencoderKL
+    shifted: bool = True
 
-def decode_pixels(
-    vae: AutoencoderKL, latents: Float[Tensor, "batch channels h w"], shift: float | None = None
-) -> Float[Tensor, "batch 3 height width"]:
-    """The inverse: float32 pixels, nominally in [-1, 1]."""
-    own_shift, scale = shift_and_scale(vae.config)
-    shift = own_shift if shift is None else shift
-    unscaled = latents.float() / scale + shift
-    with lent(vae, latents):
-        return vae.decode(unscaled.to(vae.dtype)).sample.float()
+    def space(self, config: Mapping[str, Any]) -> LatentSpace:
+        """It halves the side between two of its resolutions."""
+        return LatentSpace(2 ** (len(config["block_out_channels"]) - 1), *self._shift_and_scale(config))
+
+    def encode(
+        self, vae: ModelMixin, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
+        """`(mode of the posterior - shift) * scale`."""
+        with lent(vae, pixels):
+            mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
+        shift, scale = self._shift_and_scale(vae.config)
+        return (mode.float() - shift) * scale
+
+    def decode(
+        self, vae: ModelMixin, latents: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The decoder's output, for `latents / scale + shift`."""
+        shift, scale = self._shift_and_scale(vae.config)
+        unscaled = latents.float() / scale + shift
+        with lent(vae, latents):
+            return vae.decode(unscaled.to(vae.dtype)).sample.float()
+
+    def _shift_and_scale(self, config: Mapping[str, Any]) -> tuple[float, float]:
+        return float(config.get("shift_factor") or 0.0) if self.shifted else 0.0, float(config["scaling_factor"])
 
 
 @contextmanager
@@ -60,8 +111,3 @@ def unpacked(
 ) -> Float[Tensor, "batch channels height width"]:
     """The inverse, for latents of that size."""
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=height // 2, w=width // 2, p=2, q=2)
-
-
-def shift_and_scale(vae_config: Mapping[str, Any]) -> tuple[float, float]:
-    """Of an `AutoencoderKL`'s configuration: latents are (its own - shift) * scale."""
-    return float(vae_config.get("shift_factor") or 0.0), float(vae_config["scaling_factor"])

@@ -16,9 +16,9 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
+from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.lora_file import Update, read_lora
 from dina_lrm.backbones.lora_names import ModuleNames, kohya_name
-from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.runs.files import save_tensors
 
 Layout = Literal["kohya", "comfyui"]
@@ -43,9 +43,7 @@ def check_export(layout: Layout, family: str) -> None:
         raise ValueError(f"export {layout}: got a generator of the family {family!r}; accepted: {read}")
 
 
-def write_export(
-    lora: Path, file: Path, layout: Layout, backbone: TransformerBackbone, pipeline: DiffusionPipeline
-) -> None:
+def write_export(lora: Path, file: Path, layout: Layout, backbone: Backbone, pipeline: DiffusionPipeline) -> None:
     """Write a stored LoRA of a pipeline, which `backbone` reads, as a file in `layout`.
 
     Raises ValueError as `exported` and `read_lora` do.

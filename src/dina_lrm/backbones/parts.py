@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import diffusers
 import torch
@@ -15,19 +15,14 @@ from dina_lrm.backbones.dtype_argument import for_diffusers
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.weight_files import stored_variant
-from dina_lrm.model_folders import loading
-from dina_lrm.runs.json_files import read_diffusers_config
+from dina_lrm.model_folders import INDEX, loading
+from dina_lrm.runs.json_files import read_diffusers_config, read_json_object
 
 
 class Parts(ABC):
     """Where a backbone gets its VAE and text encoders from."""
 
     vae_config: Mapping[str, Any]
-
-    @property
-    def pixels_per_latent(self) -> int:
-        """Of an `AutoencoderKL`: it halves the side between two of its resolutions."""
-        return 2 ** (len(self.vae_config["block_out_channels"]) - 1)
 
     @property
     @abstractmethod
@@ -43,12 +38,31 @@ class Parts(ABC):
         """A pipeline that can encode prompts, on `device`."""
 
 
-class PipelineParts(Parts):
-    """A loaded pipeline's own, wherever it keeps them; `model` is its transformer or U-Net."""
+class ExchangeableParts(Parts):
+    """Parts whose text encoders may lie in another folder."""
 
-    def __init__(self, pipeline: DiffusionPipeline, model: ModelMixin) -> None:
+    @abstractmethod
+    def replace_text_encoders(self, folder: Path) -> None:
+        """Take the text encoders of `folder` from now on."""
+
+
+@final
+class PipelineParts(Parts):
+    """A loaded pipeline's own, wherever it keeps them; `model` is its transformer or U-Net.
+
+    Prompts are encoded without the components that are `absent`, by a pipeline of `pipeline_class` where there are any.
+    """
+
+    def __init__(
+        self,
+        pipeline: DiffusionPipeline,
+        model: ModelMixin,
+        pipeline_class: type[DiffusionPipeline] = DiffusionPipeline,
+        absent: Sequence[str] = (),
+    ) -> None:
         self.vae_config = pipeline.vae.config
         self._pipeline, self._model = pipeline, model
+        self._pipeline_class, self._absent = pipeline_class, dict.fromkeys(absent)
 
     @property
     def device(self) -> torch.device:
@@ -60,29 +74,23 @@ class PipelineParts(Parts):
         return self._pipeline.vae
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-        """The pipeline itself."""
-        return self._pipeline
+        """The pipeline itself, or one of the same components without those that are to be absent."""
+        components = self._pipeline.components
+        if all(components[name] is None for name in self._absent):
+            return self._pipeline
+        return self._pipeline_class(**{**components, **self._absent})
 
 
 class FolderParts(Parts):
-    """Those of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read.
+    """Those of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read."""
 
-    `absent` components of the pipeline are not loaded.
-    """
+    upcast_vae: bool = False
+    """Whether the autoencoder computes in float32 where it is asked for in float16, which would overflow."""
 
-    def __init__(
-        self,
-        folder: Path,
-        model: ModelMixin,
-        pipeline_class: type[DiffusionPipeline],
-        vae_class: type[ModelMixin],
-        absent: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, folder: Path, model: ModelMixin, vae_class: type[ModelMixin]) -> None:
         with loading(folder / "vae"):
             self.vae_config = vae_class.load_config(folder / "vae")
-        self._folder, self._model = folder, model
-        self._pipeline_class, self._vae_class = pipeline_class, vae_class
-        self._absent = dict.fromkeys(absent)
+        self._folder, self._model, self._vae_class = folder, model, vae_class
         self._vae: ModelMixin | None = None
         self._pipeline: DiffusionPipeline | None = None
 
@@ -92,8 +100,9 @@ class FolderParts(Parts):
         return self._model.device
 
     def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
-        """Loaded in `dtype`."""
+        """Loaded in `dtype`, or in float32 where that overflows."""
         if self._vae is None:
+            dtype = torch.float32 if self.upcast_vae and dtype == torch.float16 else dtype
             self._vae = frozen_vae(self._vae_class, self._folder, dtype)
         return self._vae.to(device)
 
@@ -103,8 +112,28 @@ class FolderParts(Parts):
             self._pipeline = self.load_prompt_pipeline(dtype)
         return self._pipeline.to(device)
 
+    @abstractmethod
     def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline of our transformer (which some ask for its configuration) and the text encoders in `dtype`."""
+        """A pipeline that can encode prompts, its text encoders loaded in `dtype`."""
+
+
+@final
+class TransformerFolderParts(FolderParts):
+    """Those of a pipeline folder that holds a transformer; `absent` components of the pipeline are not loaded."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: ModelMixin,
+        pipeline_class: type[DiffusionPipeline],
+        vae_class: type[ModelMixin],
+        absent: Sequence[str] = (),
+    ) -> None:
+        super().__init__(folder, model, vae_class)
+        self._pipeline_class, self._absent = pipeline_class, dict.fromkeys(absent)
+
+    def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
+        """One of our transformer, which some ask for its configuration, and the text encoders."""
         given = {"transformer": self._model, "vae": None, **self._absent}
         return load_pipeline(self._folder, dtype, given, self._pipeline_class)
 
@@ -116,6 +145,11 @@ def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) ->
     with loading(place):
         vae = vae_class.from_pretrained(place, **for_diffusers(dtype), use_safetensors=True, variant=variant)
     return vae.requires_grad_(False).eval()
+
+
+def has_component(folder: Path, name: str) -> bool:
+    """Whether the pipeline in `folder` lists the component `name`, and as something."""
+    return read_json_object(folder / INDEX).get(name, [None, None]) not in (None, [None, None])
 
 
 def stored_scheduler(folder: Path) -> SchedulerMixin:

@@ -5,6 +5,7 @@ tokens: the prompt behind a fixed instruction, whose states are dropped; padded 
 time input: t in [0, 1], which the model multiplies by 1000;   time embedding: of the timestep alone
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -15,13 +16,54 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dina_lrm.backbones.conditioning import Conditioning, Features
-from dina_lrm.backbones.latents import lent, packed, unpacked
+from dina_lrm.backbones.latents import Autoencoder, LatentSpace, lent, packed, unpacked
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling, classifier_free
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
+
+
+@final
+class _VideoAutoencoder(Autoencoder):
+    """An image is a video of one frame; latents have a mean and a standard deviation for each channel."""
+
+    model_class: ClassVar[type[ModelMixin]] = AutoencoderKLQwenImage
+
+    def space(self, config: Mapping[str, Any]) -> LatentSpace:
+        shift = tuple(float(mean) for mean in config["latents_mean"])
+        scale = tuple(1 / float(std) for std in config["latents_std"])
+        return LatentSpace(2 ** len(config["temperal_downsample"]), shift, scale)
+
+    def encode(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
+        with lent(vae, pixels):
+            mode = vae.encode(pixels.to(vae.dtype).unsqueeze(2)).latent_dist.mode().squeeze(2)
+        shift, scale = self._shift_and_scale(vae, mode)
+        return (mode.float() - shift) * scale
+
+    def decode(self, vae: ModelMixin, latents: Tensor) -> Tensor:
+        shift, scale = self._shift_and_scale(vae, latents)
+        unscaled = latents.float() / scale + shift
+        with lent(vae, latents):
+            return vae.decode(unscaled.to(vae.dtype).unsqueeze(2)).sample.squeeze(2).float()
+
+    def _shift_and_scale(self, vae: ModelMixin, latents: Tensor) -> tuple[Tensor, Tensor]:
+        space = self.space(vae.config)
+        shift, scale = (
+            torch.tensor(values, device=latents.device).view(1, -1, 1, 1) for values in (space.shift, space.scale)
+        )
+        return shift, scale
+
+
+def _guided_at_length(
+    without: Float[Tensor, "batch channels h w"], given: Float[Tensor, "batch channels h w"], guidance: float
+) -> Float[Tensor, "batch channels h w"]:
+    """Guided, and each token as long as it is without guidance (`true_cfg_scale` of the pipeline)."""
+    tokens = packed(classifier_free(without, given, guidance))
+    scale = packed(given).norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True)
+    return unpacked(tokens * scale, given.shape[-2], given.shape[-1])
 
 
 @final
@@ -30,8 +72,8 @@ class QwenImageBackbone(PipelineBackbone):
 
     transformer_class: ClassVar[type[ModelMixin]] = QwenImageTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = QwenImagePipeline
-    vae_class: ClassVar[type[ModelMixin]] = AutoencoderKLQwenImage
-    even_sigmas: ClassVar[bool] = True
+    autoencoder: ClassVar[Autoencoder] = _VideoAutoencoder()
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, guide=_guided_at_length)
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     lora_targets: ClassVar[tuple[str, ...]] = (
@@ -80,39 +122,15 @@ class QwenImageBackbone(PipelineBackbone):
         """The output, unpacked."""
         return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
-    def guided(
-        self, without: Float[Tensor, "batch channels h w"], given: Float[Tensor, "batch channels h w"], guidance: float
-    ) -> Float[Tensor, "batch channels h w"]:
-        """Guided, and each token as long as it is without guidance (`true_cfg_scale` of its pipeline)."""
-        tokens = packed(super().guided(without, given, guidance))
-        scale = packed(given).norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True)
-        return unpacked(tokens * scale, given.shape[-2], given.shape[-1])
-
-    def read_vae_config(self) -> None:
-        """The autoencoder of videos knows a mean and a standard deviation of each channel."""
-        self.pixels_per_latent = 2 ** len(self.vae_config["temperal_downsample"])
-        self.latent_shift = tuple(float(mean) for mean in self.vae_config["latents_mean"])
-        self.latent_scale = tuple(1 / float(std) for std in self.vae_config["latents_std"])
-
-    def encode_pixels(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
-        """An image is a video of one frame."""
-        with lent(vae, pixels):
-            mode = vae.encode(pixels.to(vae.dtype).unsqueeze(2)).latent_dist.mode().squeeze(2)
-        shift, scale = self._shift_and_scale(mode)
-        return (mode.float() - shift) * scale
-
-    def decode_pixels(self, vae: ModelMixin, latents: Tensor) -> Tensor:
-        """The inverse."""
-        shift, scale = self._shift_and_scale(latents)
-        unscaled = latents.float() / scale + shift
-        with lent(vae, latents):
-            return vae.decode(unscaled.to(vae.dtype).unsqueeze(2)).sample.squeeze(2).float()
-
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
         """Of the prompt in the pipeline's template."""
         length = pipeline.prompt_template_encode_start_idx + self.config.prompt_length
         whole = [pipeline.prompt_template_encode.format(prompt) for prompt in prompts]
         return (kept_tokens("tokenizer (with the pipeline's template)", pipeline.tokenizer, whole, length),)
+
+    def encode_unguided(self) -> Conditioning:
+        """The encoded empty prompt."""
+        return self.empty_conditioning()
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """The pipeline pads to the longest of its prompts: here every row goes on to the prompt length."""
@@ -123,10 +141,3 @@ class QwenImageBackbone(PipelineBackbone):
         missing = length - embeds.shape[1]
         (kept,) = self.kept_tokens(pipeline, prompts)
         return Conditioning(F.pad(embeds, (0, 0, 0, missing)), None, F.pad(mask.bool(), (0, missing)), kept.cut)
-
-    def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        shift, scale = (
-            torch.tensor(values, device=latents.device).view(1, -1, 1, 1)
-            for values in (self.latent_shift, self.latent_scale)
-        )
-        return shift, scale

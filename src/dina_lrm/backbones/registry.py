@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.precision import preferred_dtype
@@ -16,7 +15,7 @@ from dina_lrm.runs.json_files import read_json_object
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-    from dina_lrm.backbones.transformer import TransformerBackbone
+    from dina_lrm.backbones.base import Backbone
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Family:
     class_name: str
     pipelines: tuple[str, ...]
 
-    def load_class(self) -> "type[TransformerBackbone]":
+    def load_class(self) -> "type[Backbone]":
         """Import the class, and with it diffusers."""
         return getattr(import_module(self.module), self.class_name)
 
@@ -68,7 +67,7 @@ def load_backbone(
     pipeline: "DiffusionPipeline | None" = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-) -> Backbone:
+) -> "Backbone":
     """The backbone of `config`: standalone from its pretrained weights, or reading a loaded `pipeline`.
 
     Standalone, `device` defaults to the CPU and `dtype` to what computes best there. A pipeline decides both itself.

@@ -8,6 +8,7 @@ There is no text stream: tap 0 of the text, the projected caption, is the only o
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -16,9 +17,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning, Features
-from dina_lrm.backbones.latents import lent
+from dina_lrm.backbones.latents import Autoencoder, LatentSpace, lent
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
@@ -29,13 +31,32 @@ _INSTRUCTION: list[str] = inspect.signature(SanaPipeline.__call__).parameters["c
 
 
 @final
+class _DeepAutoencoder(Autoencoder):
+    """Latents are no distribution, and have a scale and no shift."""
+
+    model_class: ClassVar[type[ModelMixin]] = AutoencoderDC
+
+    def space(self, config: Mapping[str, Any]) -> LatentSpace:
+        return LatentSpace(2 ** (len(config["encoder_block_out_channels"]) - 1), 0.0, float(config["scaling_factor"]))
+
+    def encode(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
+        with lent(vae, pixels):
+            return vae.encode(pixels.to(vae.dtype)).latent.float() * vae.config.scaling_factor
+
+    def decode(self, vae: ModelMixin, latents: Tensor) -> Tensor:
+        unscaled = latents.float() / vae.config.scaling_factor
+        with lent(vae, latents):
+            return vae.decode(unscaled.to(vae.dtype)).sample.float()
+
+
+@final
 class SanaBackbone(PipelineBackbone):
     """SANA and SANA-1.5."""
 
     transformer_class: ClassVar[type[ModelMixin]] = SanaTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = SanaPipeline
-    vae_class: ClassVar[type[ModelMixin]] = AutoencoderDC
-    largest_shift: ClassVar[float | None] = None
+    autoencoder: ClassVar[Autoencoder] = _DeepAutoencoder()
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=None)
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     watched: ClassVar[tuple[str, ...]] = ("time_embed",)
@@ -87,22 +108,6 @@ class SanaBackbone(PipelineBackbone):
     def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
         """The output itself, without the variances that some models predict beside it."""
         return output[:, : self.latent_channels]
-
-    def read_vae_config(self) -> None:
-        """A deep autoencoder knows a scale and no shift."""
-        self.pixels_per_latent = 2 ** (len(self.vae_config["encoder_block_out_channels"]) - 1)
-        self.latent_scale, self.latent_shift = float(self.vae_config["scaling_factor"]), 0.0
-
-    def encode_pixels(self, vae: ModelMixin, pixels: Tensor) -> Tensor:
-        """A deep autoencoder's latents are no distribution."""
-        with lent(vae, pixels):
-            return vae.encode(pixels.to(vae.dtype)).latent.float() * vae.config.scaling_factor
-
-    def decode_pixels(self, vae: ModelMixin, latents: Tensor) -> Tensor:
-        """The inverse."""
-        unscaled = latents.float() / vae.config.scaling_factor
-        with lent(vae, latents):
-            return vae.decode(unscaled.to(vae.dtype)).sample.float()
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
         """Of the prompt behind the pipeline's instruction."""

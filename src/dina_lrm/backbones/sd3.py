@@ -4,7 +4,6 @@ tokens: CLIP (77 with the released tokenizers) then T5 (`prompt_length`); both C
 timestep: 1000 t;   time embedding: of the timestep and the pooled CLIP vectors;   latents: 16 channels, patch 2
 """
 
-from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
@@ -13,10 +12,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning, Features
-from dina_lrm.backbones.parts import FolderParts, Parts
+from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.backbones.t5 import T5, PartsWithoutT5, has_t5
+from dina_lrm.backbones.t5 import T5
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
@@ -32,7 +32,8 @@ class SD3Backbone(PipelineBackbone):
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     least_prompt_length: ClassVar[int] = 0
-    largest_shift: ClassVar[float | None] = 1.16
+    long_encoder: ClassVar[tuple[str, ...]] = T5
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=1.16)
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
@@ -50,22 +51,6 @@ class SD3Backbone(PipelineBackbone):
         self.pooled_width = transformer.config.pooled_projection_dim
         self.latent_channels = transformer.config.in_channels
         self.latent_multiple = transformer.config.patch_size
-
-    @classmethod
-    def pipeline_parts(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> Parts:
-        """For prompt length 0 without T5, which pads to one token at least."""
-        return PartsWithoutT5(pipeline) if config.prompt_length == 0 else super().pipeline_parts(config, pipeline)
-
-    @classmethod
-    def folder_parts(cls, config: BackboneConfig, folder: Path, transformer: ModelMixin) -> Parts:
-        """Without T5 where none is used, or there is none."""
-        absent = () if config.prompt_length and has_t5(folder) else T5
-        return FolderParts(folder, transformer, cls.pipeline_class, cls.vae_class, absent)
-
-    @classmethod
-    def truncated_shape(cls, config: BackboneConfig, stored: dict[str, Any]) -> dict[str, Any]:
-        """The last block of a model lacks the text stream's output: one more is made than is kept."""
-        return {**stored, "num_layers": min(config.depth + 1, stored["num_layers"])}
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
         """Those of `StableDiffusion3Pipeline`."""
@@ -108,6 +93,10 @@ class SD3Backbone(PipelineBackbone):
         if pipeline.text_encoder_3 is None:
             return clip
         return *clip, kept_tokens("tokenizer_3 (T5)", pipeline.tokenizer_3, prompts, self.config.prompt_length)
+
+    def encode_unguided(self) -> Conditioning:
+        """The encoded empty prompt."""
+        return self.empty_conditioning()
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """CLIP states, then T5's (zeros without it), and the pooled CLIP vectors."""

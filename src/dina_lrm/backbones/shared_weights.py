@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import torch
+from diffusers import DiffusionPipeline
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -30,6 +31,18 @@ class SharedWeights:
         self._kept = {name: (_sample(place.tensor), place.tensor.dtype) for name, place in found.items()}
         self._watched = list(found)[:: max(1, len(found) // _TENSORS)]
         self._places = found
+
+    @classmethod
+    def of_pipeline(cls, pipeline: DiffusionPipeline, model: nn.Module, unread: Sequence[str]) -> "SharedWeights":
+        """Those of a pipeline's text encoders and of its `model`, but for what is `unread` of that, by name."""
+        parts = {
+            name: part
+            for name, part in pipeline.components.items()
+            if isinstance(part, nn.Module) and (part is model or name.startswith("text_encoder"))
+        }
+        own = next(name for name, part in parts.items() if part is model)
+        skipped = tuple(f"{own}.{name}." for name in unread)
+        return cls(parts, lambda name: not name.startswith(skipped))
 
     def check(self) -> None:
         """ValueError when a weight is not what it was but for rounding."""

@@ -6,21 +6,21 @@ timestep: 1000 t - 1, a real number;   process: of the model's own betas, epsilo
 time embedding: of the timestep, in SDXL with the image's size and the pooled prompt;   latents: never shifted
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor
 
+from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning, Features
-from dina_lrm.backbones.latents import decode_pixels, encode_pixels, shift_and_scale
+from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder
 from dina_lrm.backbones.parts import Parts, PipelineParts, stored_scheduler
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.stable_diffusion_parts import (
     UnetFolderParts,
@@ -32,25 +32,25 @@ from dina_lrm.backbones.stable_diffusion_parts import (
     unet_tokens,
 )
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import joined_cuts, unread_prompts
-from dina_lrm.backbones.transformer import TransformerBackbone
+from dina_lrm.backbones.tokens import KeptTokens
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.model_folders import loading
 
-Prediction = Literal["epsilon", "v_prediction"]
-"""What the U-Net's own output is: the noise, or the velocity of a variance-preserving process."""
-
 
 @final
-class StableDiffusionBackbone(TransformerBackbone):
+class StableDiffusionBackbone(Backbone):
     """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
 
     blocks: ClassVar[str] = "down_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("mid_block",)
     behind: ClassVar[tuple[str, ...]] = ("up_blocks", "conv_norm_out", "conv_out")
-    largest_shift: ClassVar[float | None] = None
+    encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
+    least_prompt_length: ClassVar[int] = 0
+    # These pipelines scale latents and never shift them, whatever their VAE's configuration holds
+    autoencoder: ClassVar[Autoencoder] = KLAutoencoder(shifted=False)
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=None)
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
     def __init__(
@@ -62,12 +62,11 @@ class StableDiffusionBackbone(TransformerBackbone):
         pooled: int,
         shared: bool,
     ) -> None:
-        super().__init__(config, process_from_scheduler(scheduler), unet, shared)
+        super().__init__(config, process_from_scheduler(scheduler), unet, parts, shared)
         if config.text_taps not in ((), (0,)):
             raise ValueError(
                 f"text_taps: got {config.text_taps}; a U-Net never changes its text states: accepted are () and (0,)"
             )
-        self._parts = parts
         widths = unet.config.block_out_channels
         # Tap 0 has the width of the first resolution, the mid block that of the last
         self.visual_widths = tuple((widths[0], *widths, widths[-1])[tap] for tap in config.visual_taps)
@@ -76,15 +75,9 @@ class StableDiffusionBackbone(TransformerBackbone):
         self.pooled_width = pooled
         self.latent_channels = unet.config.in_channels
         self.latent_multiple = 2 ** (len(widths) - 1)
-        self.pixels_per_latent = parts.pixels_per_latent
-        # These pipelines scale latents and never shift them, whatever their VAE's configuration holds
-        self.latent_scale, self.latent_shift = shift_and_scale(parts.vae_config)[1], 0.0
-        self.prediction: Prediction = _prediction(config, scheduler)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the work is done."""
-        return self._parts.device
+        self.predicts_noise = _predicts_noise(config, scheduler)
+        # A U-Net distilled with its guidance (LCM) gets the scale beside its timestep
+        self.guidance_built_in = unet.config.time_cond_proj_dim is not None
 
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "StableDiffusionBackbone":
@@ -142,25 +135,17 @@ class StableDiffusionBackbone(TransformerBackbone):
 
     def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
         """The output itself, or the velocity of a predicted noise."""
-        if self.prediction == "v_prediction":
+        if not self.predicts_noise:
             return output
         level = noise_level.to(self.device, torch.float32)
         return self.process.velocity_from_noise(noisy_latents.to(self.device).float(), output.float(), level)
 
-    def encode_images(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """Scaled latents (float32) of pixels in [-1, 1]."""
-        self.check_pixels(pixels)
-        vae = self._parts.vae(self.device, self.dtype)
-        return encode_pixels(vae, pixels.to(self.device), shift=0.0)
+    def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+        """Those of CLIP's tokenizers."""
+        return unet_tokens(pipeline, prompts)
 
-    def decode_latents(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
-        """Pixels (float32) of scaled latents; differentiable."""
-        vae = self._parts.vae(self.device, self.dtype)
-        return decode_pixels(vae, latents.to(self.device), shift=0.0)
-
-    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """CLIP states of the prompts, without guidance."""
-        pipeline = self._parts.prompt_pipeline(self.device, self.dtype)
+    def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        """CLIP states of the prompts."""
         return encode_unet_prompts(pipeline, prompts, self.device)
 
     def encode_unguided(self) -> Conditioning:
@@ -174,34 +159,6 @@ class StableDiffusionBackbone(TransformerBackbone):
             prompt_embeds=torch.zeros_like(empty.prompt_embeds),
             pooled_prompt_embeds=None if pooled is None else torch.zeros_like(pooled),
         )
-
-    def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
-        """What is longer than CLIP's tokenizers take."""
-        return joined_cuts(unet_tokens(self._parts.prompt_pipeline(self.device, self.dtype), prompts))
-
-    def unread_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
-        """What CLIP's tokenizers do not know, and control tokens."""
-        return unread_prompts(self._parts.prompt_pipeline(self.device, self.dtype).components, prompts)
-
-    def use_text_encoders(self, folder: Path) -> None:
-        """Encode prompts with the fine-tuned text encoders in `folder`; standalone only."""
-        self._own_weights("use_text_encoders")
-        assert isinstance(self._parts, UnetFolderParts)
-        self._parts.replace_text_encoders(folder)
-        self.text_encoders, self._empty, self._unguided = folder, None, None
-
-    def check_sampled(self, levels: Float[Tensor, " levels"]) -> None:
-        """A predicted noise tells nothing where there is nothing but noise."""
-        if self.prediction == "epsilon" and float(self.process.alpha(levels[0])) == 0:
-            raise ValueError(
-                f"sampling from noise level {levels[0]:g}, which holds no signal (rescale_betas_zero_snr), by a model "
-                "that predicts noise; accepted: prediction_type='v_prediction', or timesteps that start below"
-            )
-
-    @property
-    def guidance_built_in(self) -> bool:
-        """True for a U-Net distilled with its guidance (LCM), which gets the scale beside its timestep."""
-        return self.transformer.config.time_cond_proj_dim is not None
 
     def _guidance_embedding(self, batch: int) -> Tensor | None:
         if not self.guidance_built_in:
@@ -237,11 +194,12 @@ class StableDiffusionBackbone(TransformerBackbone):
                 raise ValueError(f"conditioning: {name} is {found} wide, {self.config.pretrained} takes {wanted}")
 
 
-def _prediction(config: BackboneConfig, scheduler: SchedulerMixin) -> Prediction:
+def _predicts_noise(config: BackboneConfig, scheduler: SchedulerMixin) -> bool:
+    """Whether the U-Net's own output is the noise, or the velocity of a variance-preserving process."""
     if isinstance(process_from_scheduler(scheduler), RectifiedFlow):
         # Flow schedulers take the output for the velocity, and have no setting for another
-        return "v_prediction"
+        return False
     found = scheduler.config.get("prediction_type", "epsilon")
     if found not in ("epsilon", "v_prediction"):
         raise ValueError(f"{config.pretrained}: prediction_type is {found!r}; accepted: epsilon and v_prediction")
-    return "epsilon" if found == "epsilon" else "v_prediction"
+    return found == "epsilon"

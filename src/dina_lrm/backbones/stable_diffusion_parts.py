@@ -5,7 +5,7 @@ SD1.5 and SD2.1 have one CLIP encoder, SDXL has two and knows it by `text_encode
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -17,18 +17,16 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from dina_lrm.backbones.adapter_state import AdapterScope
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_transformers
-from dina_lrm.backbones.parts import FolderParts
-from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, kept_tokens
+from dina_lrm.backbones.parts import ExchangeableParts, FolderParts
+from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import check_model_folder, expect_safetensors, loading
 from dina_lrm.runs.json_files import read_json_object
@@ -37,22 +35,17 @@ Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
 
 @final
-class UnetFolderParts(FolderParts):
+class UnetFolderParts(FolderParts, ExchangeableParts):
     """Those of a pipeline folder, without the U-Net; text encoders may lie in another folder."""
 
     def __init__(self, folder: Path, unet: UNet2DConditionModel, scheduler: SchedulerMixin) -> None:
-        super().__init__(folder, unet, StableDiffusionPipeline, AutoencoderKL)
+        super().__init__(folder, unet, AutoencoderKL)
         self._text_folder, self._scheduler = folder, scheduler
-        self._force_upcast = bool(self.vae_config.get("force_upcast", True))
+        self.upcast_vae = bool(self.vae_config.get("force_upcast", True))  # SDXL's overflows
 
     def replace_text_encoders(self, folder: Path) -> None:
         """Take `text_encoder` (and `text_encoder_2`) of `folder` from now on."""
         self._text_folder, self._pipeline = folder, None
-
-    def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
-        """Loaded in `dtype`, or in float32 where float16 would overflow (SDXL's); frozen."""
-        overflows = dtype == torch.float16 and self._force_upcast
-        return super().vae(device, torch.float32 if overflows else dtype)
 
     def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
         """A pipeline of text encoders and tokenizers alone, loaded in `dtype`."""
@@ -97,42 +90,35 @@ class UnetFolderParts(FolderParts):
         return encoder.requires_grad_(False).eval()
 
 
-def encode_unet_prompts(pipeline: Pipeline, prompts: Sequence[str], device: torch.device) -> Conditioning:
+def encode_unet_prompts(pipeline: Pipeline, prompts: list[str], device: torch.device) -> Conditioning:
     """The pipeline's own encoding without guidance, with the mask of real tokens and a note of what was cut.
 
     The pooled vector is that of SDXL's second encoder, projected; of SD1.5 and SD2.1, whose U-Net has no use for it,
     the encoder's output at the end of the prompt, not projected.
     """
-    prompts = composed(prompts)
     reports = unet_tokens(pipeline, prompts)
     mask = torch.stack([report.mask for report in reports]).any(dim=0)
-    embeds, pooled = _encode_without_adapters(pipeline, list(prompts), device)
+    embeds, pooled = _embeds_and_pooled(pipeline, prompts, device)
     return Conditioning(embeds, pooled, mask.to(embeds.device), joined_cuts(reports))
 
 
-def unet_tokens(pipeline: Pipeline, prompts: Sequence[str]) -> list[KeptTokens]:
-    """What the CLIP tokenizers keep; ValueError for no prompts and for anything that is no string."""
-    prompts = composed(prompts)
+def unet_tokens(pipeline: Pipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
+    """What the CLIP tokenizers keep."""
     names = ("tokenizer", "tokenizer_2") if isinstance(pipeline, StableDiffusionXLPipeline) else ("tokenizer",)
     tokenizers = [pipeline.components[name] for name in names]
-    return [
+    return tuple(
         kept_tokens(f"{name} (CLIP)", tokenizer, prompts, tokenizer.model_max_length)
         for name, tokenizer in zip(names, tokenizers, strict=True)
-    ]
+    )
 
 
-@torch.no_grad()
-def _encode_without_adapters(pipeline: Pipeline, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
-    with ExitStack() as stack:
-        # A generator's LoRA may cover its text encoders too; the reward was trained on the pretrained ones.
-        stack.enter_context(AdapterScope(pipeline.text_encoder).entered())
-        if isinstance(pipeline, StableDiffusionXLPipeline):
-            stack.enter_context(AdapterScope(pipeline.text_encoder_2).entered())
-            embeds, _, pooled, _ = pipeline.encode_prompt(prompts, device=device, do_classifier_free_guidance=False)
-            return embeds, pooled
-        outputs = stack.enter_context(_recorded(pipeline.text_encoder))
+def _embeds_and_pooled(pipeline: Pipeline, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        embeds, _, pooled, _ = pipeline.encode_prompt(prompts, device=device, do_classifier_free_guidance=False)
+        return embeds, pooled
+    with _recorded(pipeline.text_encoder) as outputs:
         embeds, _ = pipeline.encode_prompt(prompts, device, 1, False)
-        return embeds, outputs[-1].pooler_output
+    return embeds, outputs[-1].pooler_output
 
 
 @contextmanager

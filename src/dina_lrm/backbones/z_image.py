@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.parts import Parts
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
+from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
@@ -37,7 +38,7 @@ class ZImageBackbone(PipelineBackbone):
 
     transformer_class: ClassVar[type[ModelMixin]] = ZImageTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = ZImagePipeline
-    even_sigmas: ClassVar[bool] = True
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True)
     blocks: ClassVar[str] = "layers"
     leading_blocks: ClassVar[tuple[str, ...]] = ("noise_refiner", "context_refiner")
     behind: ClassVar[tuple[str, ...]] = (f"all_final_layer.{_PATCH}",)
@@ -93,6 +94,10 @@ class ZImageBackbone(PipelineBackbone):
         whole = [pipeline.tokenizer.apply_chat_template(message, **template) for message in messages]
         name, length = "tokenizer (with the chat template)", self.config.prompt_length
         return (kept_tokens(name, pipeline.tokenizer, whole, length),)
+
+    def encode_unguided(self) -> Conditioning:
+        """The encoded empty prompt."""
+        return self.empty_conditioning()
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """States before the text encoder's last layer, padded to the prompt length with zeros."""

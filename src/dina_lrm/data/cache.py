@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data import cache_format as layout
@@ -38,6 +38,9 @@ from dina_lrm.data.shards import (
     write_shards,
 )
 from dina_lrm.runs.files import folder_replaced_when_complete
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +163,10 @@ class EncodedComparisons:
         """
         folder = Path(folder)
         header = layout.read_header(folder)
-        if backbone is not None:
-            config = backbone if isinstance(backbone, BackboneConfig) else backbone.config
-            header.check_backbone(config, folder)
-        if isinstance(backbone, Backbone):
+        if isinstance(backbone, BackboneConfig):
+            header.check_backbone(backbone, folder)
+        elif backbone is not None:
+            header.check_backbone(backbone.config, folder)
             header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
         layout.check_recorded(folder, layout.IMAGES_FILE, header)  # not needed here, but a part of what was written
         pairs, prompts, missing = (

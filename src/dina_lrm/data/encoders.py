@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import family_of_folder, load_backbone
 from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.json_files import read_json_object
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 def encoding_backbone(

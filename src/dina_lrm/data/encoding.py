@@ -20,14 +20,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.data import cache_format as layout
 from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
 from dina_lrm.data.cache import EncodedComparisons, conditioning_tensors
@@ -50,6 +49,9 @@ from dina_lrm.data.shelf import Item, Shelf
 from dina_lrm.data.unfinished import INDEX, begun
 from dina_lrm.images import to_pixels
 from dina_lrm.runs.files import flush, flush_tree
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 OnBad = Literal["raise", "skip"]
 SHARD_BYTES = 128 * 2**20

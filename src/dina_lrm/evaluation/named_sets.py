@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
@@ -22,6 +21,9 @@ from dina_lrm.data.sources import SOURCES, chosen_split, read_comparisons
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import rendered_set
 from dina_lrm.synthetic.sets import TEST_SETS, synthetic_comparisons
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 SYNTHETIC: Final = "synthetic"
 _ACCEPTED: Final = '"synthetic", a comparison file, a cache folder, or a data set with --data'

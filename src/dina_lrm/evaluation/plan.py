@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.encoders import encoding_backbone
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.differences import JudgeDifference, judge_differences
@@ -33,6 +32,9 @@ from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import content_of_reward
 from dina_lrm.rewards.names import is_reward
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 TitledProgress = Callable[[str], AbstractContextManager[ReportProgress]]
 """Begins a part of the work under a title; what it gives is called with (done, total) of that part."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.cache_format import Missing
 from dina_lrm.data.pairs import PairTable
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
 from dina_lrm.synthetic.encoding import encode, pair_names, prompt_rows
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 ReportProgress = Callable[[int, int], None]
 """Called with (pictures done, pictures of the set)."""

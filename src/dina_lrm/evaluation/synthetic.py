@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.evaluation.sets import EvaluationSet
@@ -16,6 +15,9 @@ from dina_lrm.synthetic.comparisons import SyntheticComparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.synthetic.generated import stored_oracle_error
 from dina_lrm.synthetic.sets import DIAGNOSTIC, GENERATED, TEST_SETS, synthetic_comparisons
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 __all__ = ["DIAGNOSTIC", "SYNTHETIC_SETS", "evaluation_set", "synthetic_sets"]
 SYNTHETIC_SETS: Final = TEST_SETS

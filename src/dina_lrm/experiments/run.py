@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.sets import EvaluationSet
@@ -40,6 +40,9 @@ from dina_lrm.synthetic.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.lora_file import GeneratorLora, find_lora, read_lora
 from dina_lrm.backbones.registry import family_of_pipeline, load_backbone
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.generators.kernels import Ode
@@ -78,7 +77,6 @@ class Generator:
     ) -> None:
         config = BackboneConfig(family_of_pipeline(pipeline), "pipeline", 1, (0,), (), prompt_length=prompt_length)
         backbone = load_backbone(config, pipeline=pipeline)
-        assert isinstance(backbone, TransformerBackbone)
         if backbone.guidance_built_in:
             backbone.config = replace(config, guidance=guidance)
         self.pipeline, self.backbone = pipeline, backbone
@@ -127,9 +125,9 @@ class Generator:
             self.process,
             steps,
             self._tokens,
-            backbone.even_sigmas,
-            backbone.even_for_solvers,
-            backbone.largest_shift,
+            backbone.sampling.even_sigmas,
+            backbone.sampling.even_for_solvers,
+            backbone.sampling.largest_shift,
         )
         backbone.check_sampled(levels)
         return levels
@@ -175,7 +173,7 @@ class Generator:
         unguided = self.backbone.unguided_conditioning()[[0] * len(x)]
         both = Conditioning.cat([unguided, conditioning])
         without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
-        return self.backbone.guided(without, given, guidance)
+        return self.backbone.sampling.guide(without, given, guidance)
 
     @torch.no_grad()
     def denoise(

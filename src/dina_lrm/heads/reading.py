@@ -1,13 +1,18 @@
 """Read what a head needs: the features of the prompt and, for heads that ask, those of the empty prompt beside them."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.heads.base import Head
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 def read_features(

@@ -1,10 +1,16 @@
 """Heads by kind, made for a backbone."""
 
-from dina_lrm.backbones.base import Backbone
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.pooled import PooledHead
 from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import HeadConfig, PooledConfig
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 def build_head(config: HeadConfig, backbone: Backbone) -> Head:

@@ -1,10 +1,11 @@
 """The parts of a reward model, made from its configuration."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.table import build_head
@@ -13,10 +14,12 @@ from dina_lrm.reward_model.config import RewardModelConfig
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+    from dina_lrm.backbones.base import Backbone
+
 
 def backbone_of(
     config: RewardModelConfig,
-    pipeline: "DiffusionPipeline | None" = None,
+    pipeline: DiffusionPipeline | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Backbone:

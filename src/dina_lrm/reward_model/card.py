@@ -1,13 +1,17 @@
 """Say what a reward model is: to programs as plain values, to people as a model card."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.heads.base import Head
 from dina_lrm.reward_model.config import RewardModelConfig
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 _RESULT_COLUMNS = ("set", "accuracy", "low", "high", "ceiling", "pairs")
 

@@ -3,17 +3,19 @@
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.diffusion.noise import SEEDS
 from dina_lrm.pictures.names import shown
 from dina_lrm.pictures.sources import described
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 NoiseLevels: TypeAlias = float | int | Sequence[float | int]
 """A noise level in [0, 1], or those of a token-level ensemble."""
@@ -51,7 +53,7 @@ def checked_level_per_item(where: str, noise_level: object, batch: int) -> Float
     return levels
 
 
-def check_latents(where: str, latents: Shaped[Tensor, "..."], backbone: Backbone) -> None:
+def check_latents(where: str, latents: Shaped[Tensor, "..."], backbone: "Backbone") -> None:
     """Refuse latents that the backbone cannot take: shape, channels, size, dtype, non-finite values."""
     channels, multiple = backbone.latent_channels, backbone.latent_multiple
     accepted = f"(batch, {channels}, height, width), height and width multiples of {multiple}"

@@ -1,20 +1,25 @@
 """Many images and prompts through the encoders, a few at a time: each image once, each distinct prompt once."""
 
+from __future__ import annotations
+
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import fit, load_pixels
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.reward_model.checks import checked_batch_size
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 class PromptTruncatedWarning(UserWarning):

@@ -3,18 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.reading import read_features
 from dina_lrm.reward_model.inputs import EncodedBatch
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class LevelScores:
 
 
 def scores_of_groups(
-    backbone: Backbone,
+    backbone: "Backbone",
     head: Head,
     latents: Float[Tensor, "batch channels height width"],
     conditioning: Conditioning,
@@ -46,7 +49,7 @@ def scores_of_groups(
 
 
 def scores_of_batches(
-    backbone: Backbone, head: Head, batches: Iterable[EncodedBatch], count: int, levels: Sequence[float], seed: int
+    backbone: "Backbone", head: Head, batches: Iterable[EncodedBatch], count: int, levels: Sequence[float], seed: int
 ) -> Float[Tensor, " count"]:
     """Scores of `count` items that come in batches, at one noise level or of one ensemble."""
     scores = torch.empty(count, device=backbone.device)
@@ -64,7 +67,7 @@ def common_noise(latents: Float[Tensor, "batch channels height width"], seed: in
 
 @contextmanager
 def scoring_mode(
-    module: nn.Module, backbone: Backbone, differentiable: Shaped[Tensor, "..."] | None = None
+    module: nn.Module, backbone: "Backbone", differentiable: Shaped[Tensor, "..."] | None = None
 ) -> Iterator[None]:
     """Without dropout, and without a graph unless the tensor given asks for one; the train flags are restored after.
 

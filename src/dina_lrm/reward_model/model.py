@@ -22,7 +22,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
@@ -59,6 +58,8 @@ from dina_lrm.reward_model.level_scores import (
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+    from dina_lrm.backbones.base import Backbone
+
 
 class LatentRewardModel(nn.Module):
     """Scores images, latents and noisy latents for prompts. Make one with `from_pretrained` or `build`.
@@ -67,7 +68,7 @@ class LatentRewardModel(nn.Module):
     thread is not waited for.
     """
 
-    def __init__(self, config: RewardModelConfig, backbone: Backbone, head: Head) -> None:
+    def __init__(self, config: RewardModelConfig, backbone: "Backbone", head: Head) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone

@@ -10,11 +10,16 @@ gives up what latent rewards are for: with gradients, the activations of both VA
 drops is not judged. Only clean latents can go this way: a noisy state of one process is no state of another.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 def reencoded(

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from dina_lrm.backbones.adapter_state import adapters_in_use
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.backbones.transformer import TransformerBackbone
 from dina_lrm.generators.generator import ADAPTER, Generator, Latents
 from dina_lrm.reward_model.level_scores import scoring_mode
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -38,7 +37,7 @@ class InPass:
                 "accepted is a reward on a frozen backbone (read others with `clean` or `noisy`)"
             )
         own = model.backbone
-        if not isinstance(own, TransformerBackbone) or not own.shared or own.transformer is not generator.model:
+        if not own.shared or own.transformer is not generator.model:
             raise ValueError("in-pass reward: it reads another generator; accepted is one loaded with pipeline=")
         length = generator.backbone.config.prompt_length
         if model.backbone.config.prompt_length != length:
@@ -79,7 +78,7 @@ class InPass:
             if head.reads_unconditional:
                 read = replace(read, unconditional=features.rows(slice(batch, 2 * batch)).visual)
             velocity, last = velocities[:batch], velocities[-batch:]
-            return velocity if guidance <= 1.0 else backbone.guided(last, velocity, guidance), head([read])
+            return velocity if guidance <= 1.0 else backbone.sampling.guide(last, velocity, guidance), head([read])
 
     def _check_untouched(self) -> None:
         """The states are the reward's own at this moment only: what learns may have learned since."""

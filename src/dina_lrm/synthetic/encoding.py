@@ -1,6 +1,9 @@
 """Judged pictures of the synthetic world as a backbone reads them: latents and conditioning, in memory."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -8,10 +11,12 @@ from einops import rearrange
 from jaxtyping import Int64
 from torch import Tensor
 
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 @torch.inference_mode()

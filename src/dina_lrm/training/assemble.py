@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
@@ -29,6 +28,8 @@ from dina_lrm.training.randomness import BACKBONE, mixed_seed
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
+
+    from dina_lrm.backbones.base import Backbone
 
 
 def preference_objective(settings: PreferenceSettings) -> PreferenceObjective:

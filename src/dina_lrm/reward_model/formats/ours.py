@@ -12,19 +12,21 @@ No pickle is written. The folders released with the paper and published with LRM
 `published_lrm.py`), and converted by writing them again.
 """
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from huggingface_hub import HfApi
 from torch import Tensor
 
 from dina_lrm import __version__
-from dina_lrm.backbones.base import Backbone
 from dina_lrm.heads.base import Head
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.card import model_card
@@ -35,6 +37,9 @@ from dina_lrm.reward_model.formats.stored import StoredModel, copy_strictly, exi
 from dina_lrm.runs.files import save_tensors, write_json
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.runs.tensor_files import load_tensors
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 KIND = "reward model"
 CONFIG, CARD = "config.json", "README.md"
