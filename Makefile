@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck floors pytest bench docs clean
+.PHONY: help setup demo test checks lint typecheck floors pytest bench docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the whole job on the bundled world: train, evaluate, score, report (three to seven minutes)
 	$(BIN)/dina-lrm demo --out demo
 
-test: lint typecheck floors docs pytest ## everything that must hold
+test: checks pytest ## everything that must hold
+
+checks: $(READY) ## everything but the tests, side by side
+	@$(MAKE) --no-print-directory --jobs 4 typecheck docs floors lint
 
 lint: $(READY) ## ruff: names, types present, docstrings, format
 	$(BIN)/ruff check .

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from tests.backbones.families import FAMILY_CASES, PROMPTS
@@ -33,13 +35,19 @@ def shared(case, pipeline):
     return case.shared(pipeline)
 
 
-@pytest.fixture
-def standalone(case, folder):
-    """A backbone with weights of its own."""
+@pytest.fixture(scope="session")
+def loaded(case, folder):
+    """What `standalone` is a copy of; it is not changed."""
     return case.standalone(folder)
 
 
+@pytest.fixture
+def standalone(loaded):
+    """A backbone with weights of its own, as it is when it was loaded."""
+    return copy.deepcopy(loaded)
+
+
 @pytest.fixture(params=["standalone", "shared"])
-def backbone(request, case, folder):
+def backbone(request, case, loaded):
     """Both modes."""
-    return case.standalone(folder) if request.param == "standalone" else case.shared(case.pipeline())
+    return copy.deepcopy(loaded) if request.param == "standalone" else case.shared(case.pipeline())
