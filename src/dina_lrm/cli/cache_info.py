@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
-from tyro.conf import Positional
-
-from dina_lrm.cli.common import CommonArguments, console
+from dina_lrm.cli.arguments.cache_info import Arguments
+from dina_lrm.cli.common import console
+from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.screen import table_of
-
-
-@dataclass
-class Arguments(CommonArguments):
-    """Say which generator made a cache, of what size its pictures are, and what it holds and misses.
-
-    Tables are compared with their hashes, shards by their heads alone; `cache verify` reads them whole.
-
-    Example:
-        dina-lrm cache info cache
-    """
-
-    cache: Positional[Path]
-    """The folder that `prepare` made."""
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Open the cache, show a table."""
-    from dina_lrm.data.cache import EncodedComparisons
-
     data = EncodedComparisons.load(arguments.cache)
     header = data.header
     assert header is not None
-    used = Counter(data.buckets.tolist())
-    sizes = {f"{header.buckets[n].width}x{header.buckets[n].height}": count for n, count in sorted(used.items())}
+    sizes = data.sizes()
     stored = sum(path.stat().st_size for path in arguments.cache.iterdir())
     rows: dict[str, object] = {
         "generator": header.backbone,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from dina_lrm.runs.progress import ReportProgress, TitledProgress
 from dina_lrm.screen import Screen, escaped
 
 FIRST_SEEDS = (0, 1, 2)
 """Of studies, where no others are given."""
-ReportProgress = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
 
 
 @dataclass(kw_only=True)
@@ -102,7 +101,7 @@ def progress(description: str, quiet: bool = False) -> Iterator[ReportProgress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def titled_progress(quiet: bool = False) -> Callable[[str], AbstractContextManager[ReportProgress]]:
+def titled_progress(quiet: bool = False) -> TitledProgress:
     """Progress of a work in parts, each with a title: `progress` without its own words."""
     return lambda title: progress(title, quiet)
 

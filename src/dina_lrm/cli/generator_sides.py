@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dina_lrm.cli.common import ReportProgress, UserError
+from dina_lrm.cli.common import UserError
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
@@ -16,6 +16,7 @@ from dina_lrm.runs.content import content_of, content_of_folder
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import one_writer
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.sampling.tuned import TuningRun, lora_file, tuning_run
 
 SETTINGS = "settings.json"

@@ -12,7 +12,6 @@ import tyro
 
 from dina_lrm.cli.common import (
     CommonArguments,
-    ReportProgress,
     UserError,
     chosen_device,
     console,
@@ -23,6 +22,7 @@ from dina_lrm.cli.judges import check_rewards
 from dina_lrm.generators.settings import as_asked, usual_settings
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.runs.places import check_folder
+from dina_lrm.runs.progress import ReportProgress
 
 if TYPE_CHECKING:
     from dina_lrm.generators.generator import Generator

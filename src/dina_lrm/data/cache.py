@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -250,6 +251,12 @@ class EncodedComparisons:
     def images(self) -> int:
         """Number of encoded images."""
         return sum(len(table) for table in self.latents)
+
+    def sizes(self) -> dict[str, int]:
+        """Comparisons by the size of their images in pixels, WIDTHxHEIGHT; empty where no header says it."""
+        used = Counter(self.buckets.tolist())
+        buckets = () if self.header is None else self.header.buckets
+        return {f"{buckets[n].width}x{buckets[n].height}": used[n] for n in sorted(used) if n < len(buckets)}
 
     def subset(self, indices: Int64[Tensor, " chosen"]) -> EncodedComparisons:
         """The chosen comparisons, sharing all tensors; what was missing stays listed with the whole set."""

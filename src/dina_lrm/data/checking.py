@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from PIL import Image
 
@@ -29,6 +29,9 @@ from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
 Fault = Literal[
     "row", "no picture", "missing image", "corrupt image", "duplicate", "contradiction", "same image", "conflict"
 ]
+
+_SHOWN_SIZES: Final = 5
+_SHOWN_REASONS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,56 @@ class CheckReport:
         """Whether there are rows and not one of them is accepted."""
         return self.rows > 0 and self.count("row") == self.rows
 
+    @property
+    def counts(self) -> dict[Fault, int]:
+        """Number of problems of each kind, in the order in which the first of each was found."""
+        return dict(Counter(problem.fault for problem in self.problems))
+
     def count(self, fault: Fault) -> int:
         """Number of problems of a kind."""
-        return sum(problem.fault == fault for problem in self.problems)
+        return self.counts.get(fault, 0)
+
+    def verdict(self, title: str, listed: Path) -> str | None:
+        """What is wrong with the source called `title`, in a line that says where it is listed; None = nothing."""
+        if not self.problems:
+            return f"{title}: holds no row" if self.rows == 0 else None
+        if not self.refused:
+            told = ", ".join(f"{count} x {fault}" for fault, count in self.counts.items())
+            return f"{title}: {len(self.problems)} problems ({told}), listed in {listed}"
+        reasons = Counter(problem.reason for problem in self.problems if problem.fault == "row")
+        why = "; ".join(f"{count} x {reason:.300}" for reason, count in reasons.most_common(_SHOWN_REASONS))
+        return f"{title}: not one of {self.rows} rows is accepted: {why}; all are listed in {listed}"
+
+    def facts(self) -> dict[str, object]:
+        """What a reader wants to know, by its name in words."""
+        first = "-" if self.first_preferred is None else f"{self.first_preferred:.1%} of the decided"
+        sizes = [f"{size} ({count})" for size, count in self.sizes.items()]
+        more = [f"and {len(sizes) - _SHOWN_SIZES} more"] if len(sizes) > _SHOWN_SIZES else []
+        return {
+            "rows": f"{self.rows}, {self.unlabelled_rows} without a judgement",
+            "pairs": self.pairs,
+            "ties": self.ties,
+            "soft labels": self.soft,
+            "first image preferred": first,
+            "images": f"{self.images}, {self.same_content} shown by another file",
+            "missing images": self.missing_images,
+            "corrupt images": self.corrupt_images,
+            "sizes": ", ".join(sizes[:_SHOWN_SIZES] + more) or "-",
+            "prompts": self.prompts,
+            "words of a prompt": _range(self.words),
+            "pairs of a prompt": _range(self.comparisons_per_prompt),
+            "sources": ", ".join(f"{name} ({count})" for name, count in self.sources.items()) or "-",
+            "rows not accepted": self.count("row"),
+            "cells without a picture": self.count("no picture"),
+            "repeated": self.count("duplicate"),
+            "contradicting": self.count("contradiction"),
+            "votes against the named winner": self.count("conflict"),
+            "image against itself": self.count("same image"),
+        }
+
+
+def _range(spread: Spread | None) -> str:
+    return "-" if spread is None else f"{spread.low:g} to {spread.high:g}, median {spread.median:g}"
 
 
 def check_comparisons(

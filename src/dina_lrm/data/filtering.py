@@ -4,6 +4,8 @@
     write_comparisons("kept.jsonl", kept)
     kept.report()      # one FilterCount a filter
 
+A `FilterPlan` says which filters are wanted, in their usual order.
+
 MPCF, multi-preference consistent filtering (arXiv 2502.01051, section 4.3), keeps a pair when the labelled winner is
 also ahead on image-text alignment (CLIP score, VQA score) and not behind, or not far behind, on aesthetics. Its scores
 are computed here, with any reward, and are found by the identity of image and prompt, never by the order of rows.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
@@ -268,3 +270,50 @@ class ConsistentPreference(Filter):
             elif (a - b if comparison.preference > 0.5 else b - a) <= criterion.gap:
                 return f"{criterion.name} disagrees"
         return None
+
+
+@dataclass(frozen=True)
+class FilterPlan:
+    """Which filters are asked for, in the order in which they run: each sees what those before it kept.
+
+    `not_in` gives, by a name for reports, comparisons whose prompts and images must not occur; `mpcf` is the strength
+    of multi-preference consistent filtering, which needs scores. Raises ValueError for limits that a filter refuses.
+    """
+
+    drop_ties: bool = False
+    min_confidence: float | None = None
+    require_confidence: bool = False
+    min_votes: int | None = None
+    min_agreement: float | None = None
+    not_in: Mapping[str, Callable[[], Iterable[Comparison]]] = field(default_factory=dict)
+    deduplicate: bool = False
+    mpcf: str | None = None
+    pairs_per_prompt: int | None = None
+
+    def __post_init__(self) -> None:
+        self._limits(), self._last()
+
+    def without_scores(self) -> list[Filter]:
+        """New filters, which remember one pass: those that run before scores are asked for."""
+        found = self._limits()
+        found += [NotIn(comparisons(), f"leakage, {name}") for name, comparisons in self.not_in.items()]
+        return [*found, Deduplicate()] if self.deduplicate else found
+
+    def filters(self, scores: Mapping[str, Scores] | None = None) -> list[Filter]:
+        """All filters, new; `scores` by criterion (aesthetic, clip, vqa) are those of MPCF, left out without them."""
+        found = self.without_scores()
+        if scores and self.mpcf is not None:
+            found.append(ConsistentPreference.of(**scores, strength=self.mpcf))
+        return [*found, *self._last()]
+
+    def _limits(self) -> list[Filter]:
+        found: list[Filter] = [DropTies()] if self.drop_ties else []
+        if self.min_confidence is not None:
+            found.append(MinimumConfidence(self.min_confidence, self.require_confidence))
+        if self.min_votes is not None or self.min_agreement is not None:
+            agreement = 0.5 if self.min_agreement is None else self.min_agreement
+            found.append(MinimumVotes(1 if self.min_votes is None else self.min_votes, agreement))
+        return found
+
+    def _last(self) -> list[Filter]:
+        return [] if self.pairs_per_prompt is None else [PairsPerPrompt(self.pairs_per_prompt)]

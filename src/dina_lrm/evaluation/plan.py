@@ -10,8 +10,7 @@ The same plan on the same folder goes on where it was stopped, and a set that fa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,25 +25,19 @@ from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_
 from dina_lrm.evaluation.named_sets import SYNTHETIC, NamedSet, made_set
 from dina_lrm.evaluation.parts import EvaluationParts, content_of_judge
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.evaluation.scoring import ReportProgress, readings_of
+from dina_lrm.evaluation.scoring import readings_of
 from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import content_of_reward
 from dina_lrm.rewards.names import is_reward
+from dina_lrm.runs.progress import TitledProgress, silent
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
 
-TitledProgress = Callable[[str], AbstractContextManager[ReportProgress]]
-"""Begins a part of the work under a title; what it gives is called with (done, total) of that part."""
 _PICTURES_AT_ONCE: Final = 16
 """A judge of pictures is given no more pairs than these, whatever the batch size of latents."""
-
-
-def silent(title: str) -> AbstractContextManager[ReportProgress]:
-    """The progress of a work that nobody watches."""
-    return nullcontext(lambda done, total: None)
 
 
 @dataclass(frozen=True)

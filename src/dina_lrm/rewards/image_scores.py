@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 
 from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.filtering import Filtered, FilterPlan, Scores
 from dina_lrm.data.loading import load_or_fault
 from dina_lrm.images import load_pixels
 from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.names import load_reward
+from dina_lrm.runs.progress import ReportProgress, TitledProgress, silent
+
+
+def filtered(
+    comparisons: Callable[[], Iterable[Comparison]],
+    plan: FilterPlan,
+    rewards: Mapping[str, str] | None = None,
+    progress: TitledProgress = silent,
+) -> Filtered:
+    """The comparisons that pass the filters of a plan.
+
+    `comparisons` starts a reading and is called several times; `rewards` are those of MPCF by criterion (aesthetic,
+    clip, vqa), each by its name such as "clip": they score the images that the filters before keep. Raises ValueError
+    for a reward that is not there, or reads latents.
+    """
+    loaded = {criterion: load_reward(name) for criterion, name in (rewards or {}).items()}
+    scores: dict[str, Scores] = {}
+    if loaded:
+        total = sum(1 for _ in Filtered(comparisons(), plan.without_scores()))
+        for criterion, reward in loaded.items():
+            kept = Filtered(comparisons(), plan.without_scores())
+            with progress(f"scoring by {reward.name}") as report:
+                scores[criterion] = score_images(_told(kept, total, report), reward)
+    return Filtered(comparisons(), plan.filters(scores))
+
+
+def _told(comparisons: Iterable[Comparison], total: int, report: ReportProgress) -> Iterator[Comparison]:
+    for number, comparison in enumerate(comparisons, start=1):
+        yield comparison
+        report(number, total)
 
 
 @torch.no_grad()
