@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file
 
-from dina_lrm.cli.align import AlignArguments, _prompts, reward_term
+from dina_lrm.cli.align import held_prompts
+from dina_lrm.cli.arguments.align import AlignArguments, reward_term
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -115,11 +116,11 @@ def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path, warm_programs):
 
 
 def of(prompts, **more):
-    return AlignArguments(prompts=str(prompts), out=prompts if prompts != "synthetic" else None, **more)
+    return AlignArguments(recipe=REFL, prompts=str(prompts), out=prompts, **more)
 
 
 def split(arguments):
-    found = _prompts(arguments, REFL)
+    found = held_prompts(arguments, REFL)
     return list(found.trained.prompts), list(found.shown.prompts), found.left_out
 
 
@@ -129,7 +130,7 @@ def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
     trained, shown, left_out = split(of(file))
     assert trained == [f"prompt {n}" for n in range(24)] and shown == [f"prompt {n}" for n in range(24, 40)]
     assert left_out == 0
-    trained, shown, _ = split(AlignArguments(prompts="synthetic", out=tmp_path))
+    trained, shown, _ = split(AlignArguments(recipe=REFL, prompts="synthetic", out=tmp_path))
     assert len(set(trained)) == 2_000 and len(shown) == 16 and not set(trained) & set(shown)
     few.write_text("one\ntwo\n")
     assert split(of(few, look_prompts=str(file))) == (["one", "two"], [f"prompt {n}" for n in range(16)], 0)

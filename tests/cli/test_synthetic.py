@@ -71,3 +71,50 @@ def test_nonsense_and_what_has_no_effect_is_refused_by_its_option(words, said, t
     captured = capsys.readouterr()
     assert said in " ".join((captured.err + captured.out).replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def trained(command, folder, *words):
+    target = folder.with_suffix(".json")
+    assert main(["synthetic", command, "--out", str(folder), "--json", str(target), "--quiet", *words]) == 0
+    return json.loads(target.read_text())
+
+
+SMALL = ("--config.images", "32", "--config.steps", "2", "--config.batch-size", "8", "--config.warmup", "1")
+
+
+def test_a_judge_is_trained_and_its_result_is_what_its_folder_says(tmp_path):
+    found = trained("judge", tmp_path / "judge", "--prompts", "3", "--steps", "3", "--pairs", "3")
+    assert found.pop("folder") == str(tmp_path / "judge")
+    assert found == json.loads((tmp_path / "judge" / "facts.json").read_text())
+    assert set(found["sets"]) == {"in domain", "unseen compositions", "unseen defects"} and found["steps"] == 3
+
+
+@pytest.mark.slow
+def test_the_uncurated_lora_is_trained_and_its_result_is_what_its_folder_says(tmp_path):
+    found = trained("uncurate", tmp_path / "out", *SMALL, "--config.rank", "2")
+    assert found.pop("folder") == str(tmp_path / "out" / "lora")
+    assert found == json.loads((tmp_path / "out" / "lora" / "facts.json").read_text())
+    assert 0 < found["flow_loss"] < 10 and found["config"]["steps"] == 2
+
+
+def config_of(part, **values):
+    return [word for name, value in values.items() for word in (f"--config.{part}.{name}", str(value))]
+
+
+@pytest.mark.slow
+def test_a_generator_is_pretrained_stops_when_asked_and_goes_on(tmp_path, warm_programs):
+    """SIGTERM after a step: it says where it stopped and exits with 0; the same command ends what it began."""
+    vae = config_of("vae", images=32, steps=60, **{"batch-size": 8, "held-out": 8})
+    flow = config_of("generator", images=32, steps=2, **{"batch-size": 8})
+    words = ["--config.no-compile", "--config.checkpoint-seconds", "0", *vae, *flow]
+    command = [str(warm_programs / "dina-lrm"), "synthetic", "pretrain", "--out", str(tmp_path / "out"), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        while process.poll() is None and not list(tmp_path.glob("out/autoencoder/step-*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=300)
+    assert process.returncode == 0 and "autoencoder: stopped by SIGTERM after step" in told
+    assert "the state is saved, the same command goes on" in told
+    found = trained("pretrain", tmp_path / "out", *words)
+    assert found.pop("folder") == str(tmp_path / "out" / "generator")
+    assert found == json.loads((tmp_path / "out" / "generator" / "facts.json").read_text())

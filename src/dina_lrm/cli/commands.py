@@ -37,9 +37,9 @@ class Command:
         return job(arguments)
 
 
-def _split(name: str, help: str) -> Command:
-    """The command of `cli/arguments/NAME.py` and `cli/NAME.py`."""
-    return Command(f"dina_lrm.cli.arguments.{name}", f"dina_lrm.cli.{name}:run", help)
+def _split(name: str, help: str, job: str | None = None) -> Command:
+    """The command of `cli/arguments/NAME.py` and `cli/NAME.py:run`, or another job of `cli`."""
+    return Command(f"dina_lrm.cli.arguments.{name}", f"dina_lrm.cli.{job or f'{name}:run'}", help)
 
 
 def _whole(name: str, help: str) -> Command:
@@ -48,35 +48,45 @@ def _whole(name: str, help: str) -> Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "demo": _whole("demo", "The whole path on the bundled world: train, measure, score, report."),
-    "doctor": _whole("doctor", "Show versions and devices; check that the bundled model scores right."),
+    "demo": _split("demo", "The whole path on the bundled world: train, measure, score, report."),
+    "doctor": _split("doctor", "Show versions and devices; check that the bundled model scores right."),
     "data check": _split("data_check", "Say what a comparison file holds and what is wrong with it."),
     "data filter": _split("data_filter", "Write the comparisons that pass filters; say what they removed."),
     "prepare": _split("prepare", "Encode comparisons into a cache of latents and conditioning."),
     "cache verify": _split("cache_verify", "Say whether a cache is what was written, to the bit."),
     "cache info": _split("cache_info", "Say what made a cache, and what it holds."),
-    "train": _whole("train", "Train a reward model on comparisons, by a recipe."),
+    "train": _split("train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": _split("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": _split("calibrate", "Fit a temperature, so that win probabilities can be believed."),
-    "align refl": _whole("align_refl", "Align a generator by the gradient of a reward."),
-    "align flow-grpo": _whole("align_flow_grpo", "Align a generator by rewards of whole groups of images."),
-    "align lpo": _whole("align_lpo", "Align a generator by preferences between candidates of single steps."),
-    "align dpo": _whole("align_dpo", "Align a generator by preferences between its finished samples."),
-    "align study": _whole("align_study", "Measure alignment on the synthetic world against the truth."),
-    "sample": _whole("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
-    "sample curve": _whole("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
+    "align refl": _split("align_refl", "Align a generator by the gradient of a reward.", "align:run"),
+    "align flow-grpo": _split(
+        "align_flow_grpo", "Align a generator by rewards of whole groups of images.", "align:run"
+    ),
+    "align lpo": _split(
+        "align_lpo", "Align a generator by preferences between candidates of single steps.", "align:run"
+    ),
+    "align dpo": _split("align_dpo", "Align a generator by preferences between its finished samples.", "align:run"),
+    "align study": _split("align_study", "Measure alignment on the synthetic world against the truth."),
+    "sample": _split("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
+    "sample curve": _split("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
     "evaluate-generator": _whole(
         "evaluate_generator", "Judge a tuned generator beside its base, on the same prompts and seeds."
     ),
-    "ablate": _whole("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
-    "profile": _whole("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
+    "ablate": _split("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
+    "profile": _split("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": _split("score", "Score image files for prompts into a table."),
     "compare": _split("compare", "Say which of two images is preferred for a prompt."),
-    "convert": _whole("convert", "Turn a checkpoint folder released with the paper into ours."),
-    "synthetic generate": _whole("synthetic_generate", "Write comparisons of the synthetic world as files."),
-    "synthetic judge": _whole("synthetic_judge", "Train the judge of the synthetic world's pixels."),
-    "synthetic uncurate": _whole(
-        "synthetic_uncurate", "Train the LoRA that makes the generator draw damaged pictures."
+    "convert": _split("convert", "Turn a checkpoint folder released with the paper into ours."),
+    "synthetic generate": _split("synthetic_generate", "Write comparisons of the synthetic world as files."),
+    "synthetic judge": _split(
+        "synthetic_judge", "Train the judge of the synthetic world's pixels.", "synthetic_training:judge"
     ),
-    "synthetic pretrain": _whole("synthetic_pretrain", "Train the generator of the synthetic world."),
+    "synthetic uncurate": _split(
+        "synthetic_uncurate",
+        "Train the LoRA that makes the generator draw damaged pictures.",
+        "synthetic_training:uncurate",
+    ),
+    "synthetic pretrain": _split(
+        "synthetic_pretrain", "Train the generator of the synthetic world.", "synthetic_training:pretrain"
+    ),
 }

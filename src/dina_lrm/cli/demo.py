@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, UserError, console, progress
-from dina_lrm.demo.settings import KIND, DemoSettings
+from dina_lrm.cli.arguments.demo import Arguments
+from dina_lrm.cli.common import console, progress
+from dina_lrm.demo.run import run_demo
+from dina_lrm.demo.settings import DemoSettings
 from dina_lrm.evaluation.interval import Interval
-from dina_lrm.runs.ownership import check_replaceable
-from dina_lrm.runs.places import check_folder
 from dina_lrm.screen import table_of
-
-
-@dataclass
-class Arguments(CommonArguments):
-    """Make comparisons, train a latent reward model and two baselines, measure them, align a generator, write a report.
-
-    Three to seven minutes on two cores; nothing is downloaded.
-
-    Example:
-        dina-lrm demo --out demo
-    """
-
-    out: Path = Path("demo")
-    """Folder for report.html, results.json, images and runs; an earlier demo that nobody changed is replaced."""
-    seed: int = DemoSettings.seed
-    """Of the data, the models and the scores."""
-    prompts: int = DemoSettings.prompts
-    """Training prompts, eight pictures each."""
-    pairs: int = DemoSettings.pairs
-    """Pairs of each test set."""
-    steps: int = DemoSettings.steps
-    """Training steps of each model."""
-    updates: int = DemoSettings.updates
-    """Of the alignment."""
-    looked_at: int = DemoSettings.looked_at
-    """Prompts that the generator is looked at with, before and after the alignment."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Run the demonstration and print its table."""
-    for name, least in (("prompts", 100), ("pairs", 50), ("steps", 1), ("updates", 1), ("looked_at", 2)):
-        if getattr(arguments, name) < least:
-            raise UserError(f"--{name.replace('_', '-')}: got {getattr(arguments, name)}; accepted: at least {least}")
-    check_folder("--out", arguments.out)
-    check_replaceable(arguments.out, KIND)
-    from dina_lrm.demo.run import run_demo
-
     shown = console(arguments.quiet, live=True)
     sizes = (arguments.prompts, arguments.pairs, arguments.steps, arguments.updates, arguments.looked_at)
     settings = DemoSettings(arguments.seed, *sizes)

@@ -13,6 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import HeadTokens
 from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import QFormerConfig
@@ -121,8 +122,6 @@ def head_cost(chosen: FullSizeGenerator, batch: int, pixels: int, levels: int, b
     head.requires_grad_(backward)
 
     def run() -> Tensor:
-        from dina_lrm.backbones.conditioning import Features
-
         def features() -> HeadTokens:
             tokens = (pixels // 16) ** 2
             visual = tuple(torch.empty(batch, tokens, chosen.width, device=META) for _ in chosen.taps)

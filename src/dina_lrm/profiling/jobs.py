@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from dina_lrm.profiling.counting import Cost, by_batch
 from dina_lrm.profiling.encoders import text_cost, vae_cost
-from dina_lrm.profiling.generators import FullSizeGenerator, head_cost, transformer_cost
+from dina_lrm.profiling.generators import FullSizeGenerator, generator, head_cost, transformer_cost
 from dina_lrm.profiling.hardware import WEIGHT_BYTES, seconds
 from dina_lrm.profiling.pixel_judges import PIXEL_JUDGES, judge_cost
+from dina_lrm.runs.progress import ReportProgress
+
+_SIDE: Final = 16
+"""Pixels of a token's side: a side of an image is a multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,54 @@ def dataset_cost(chosen: FullSizeGenerator, pixels: int, pairs: int, gpu: str, l
     training = _reward(chosen, pixels, 2, 1).flops
     hours = [seconds(Cost(forward=flops), gpu) * pairs / 3600 for flops in (encoding, training)]
     return DatasetCost(pairs, float(pairs * numbers * latent_bytes), *hours)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The jobs of a generator at several sizes, and what a data set of each side takes, on one GPU."""
+
+    subject: str
+    gpu: str
+    rows: tuple[JobCost, ...]
+    datasets: dict[int, DatasetCost]
+    """By the side of the images in pixels."""
+
+    def of(self, pixels: int, batch: int) -> list[JobCost]:
+        """The jobs on images of that side, so many at once."""
+        return [row for row in self.rows if (row.pixels, row.batch) == (pixels, batch)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        datasets = [{"pixels": side, **asdict(cost)} for side, cost in self.datasets.items()]
+        return {
+            "subject": self.subject,
+            "gpu": self.gpu,
+            "jobs": [row.to_dict(self.gpu) for row in self.rows],
+            "datasets": datasets,
+        }
+
+
+def counted(
+    subject: str,
+    sizes: Sequence[tuple[int, int]],
+    gpu: str,
+    levels: int = 3,
+    judges: Sequence[str] = tuple(PIXEL_JUDGES),
+    pairs: int = 800_000,
+    report: ReportProgress = lambda done, total: None,
+) -> Counted:
+    """Count the `jobs` of the generator `subject` at each size, (side in pixels, batch), and a data set of `pairs`.
+
+    `report` is called with (sizes done, sizes). Raises ValueError for an unknown generator, GPU or judge, and for a
+    side that is no multiple of 16.
+    """
+    wrong = [side for side, _ in sizes if side % _SIDE]
+    if wrong:
+        raise ValueError(f"--resolution {wrong[0]}: accepted are multiples of {_SIDE}")
+    chosen, rows, datasets = generator(subject), [], {}
+    for done, (side, batch) in enumerate(sizes):
+        report(done, len(sizes))
+        rows += jobs(chosen, side, batch, levels, judges)
+        datasets[side] = dataset_cost(chosen, side, pairs, gpu)
+    report(len(sizes), len(sizes))
+    return Counted(subject, gpu, tuple(rows), datasets)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dina_lrm.reports.axes import in_plot
 from dina_lrm.reports.theme import LIGHT, Theme, drawing
+
+_REWARD: Final = "ReFL reward, "
+_STEP: Final = "ReFL step, "
+"""How `profiling` calls jobs of ReFL, before the reward's name."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,15 @@ class StepCost:
     reward_flops: float
     step_flops: float
     step_bytes: float
+
+
+def step_costs(flops: Mapping[str, float], held: Mapping[str, float]) -> list[StepCost]:
+    """The ReFL steps among jobs, by their names: their FLOPs, and the bytes that they hold."""
+    rewards = [job.removeprefix(_STEP) for job in flops if job.startswith(_STEP)]
+    return [
+        StepCost(name, float(flops[_REWARD + name]), float(flops[_STEP + name]), float(held[_STEP + name]))
+        for name in rewards
+    ]
 
 
 def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:

@@ -6,6 +6,7 @@
 | best-of-N: plan and selection, cuts on the way | `selection.py`, `best_of_n.py`, `pruning.py` |
 | scores on the way, by a pass of their own or the generator's | `step_scores.py`, `in_pass.py` |
 | reward guidance, search of the noise | `guidance.py`, `noise_search.py` |
+| all of it as one job, cuts as words | `job.py`, `cuts.py` |
 | what sampling with a reward spends | `ledger.py` |
 | a LoRA beside its base, and what it was optimised for | `tuned.py` |
 | scores while a pipeline of diffusers samples | `diffusers_hooks.py` |

@@ -13,6 +13,8 @@ from typing import Final
 from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 
 from dina_lrm.backbones.lora_file import find_lora
+from dina_lrm.generators.generator import Generator
+from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.rewards.base import Reward
@@ -60,6 +62,25 @@ def lora_file(name: str | Path) -> Path | None:
     if found is None and (folder / "metrics.jsonl").is_file():
         raise ValueError(f"{folder}: holds a run that has not ended, without lora/{WEIGHTS}; go on with it by --resume")
     return found
+
+
+def tuned_generator(
+    settings: GeneratorSettings, device: str, lora: str | Path | None = None, scale: float = 1.0
+) -> Generator:
+    """A generator with a stored LoRA, times `scale`, in the place of the one that would learn; or without any.
+
+    `lora` is a file or folder in any layout that diffusers reads, or the folder of an alignment run. Raises ValueError
+    for what holds no LoRA of this generator, and for the LoRA of another bundled generator.
+    """
+    generator = loaded_generator(settings, device)
+    if lora is None:
+        return generator
+    file = lora_file(lora)
+    run = None if file is None else tuning_run(file)
+    if run is not None:
+        run.expect_base(settings.pretrained)
+    generator.load_lora(Path(lora), scale)
+    return generator
 
 
 def tuning_run(lora: Path) -> TuningRun | None:

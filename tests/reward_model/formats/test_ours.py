@@ -254,7 +254,7 @@ class TestFaults:
 
 
 def test_conversion_of_our_own_folder_is_a_copy(stored: Path, tmp_path: Path) -> None:
-    config = checkpoint.convert_released(stored, tmp_path / "out", backbone="some/generator")
+    config = checkpoint.convert(stored, tmp_path / "out", backbone="some/generator")
     assert config.backbone.pretrained == "some/generator"
     expected = contents(stored)
     got = contents(tmp_path / "out")

@@ -207,7 +207,7 @@ def test_lora_keys_are_those_of_the_table(as_the_paper: Released) -> None:
 @pytest.mark.parametrize("name", ["as the paper", "text up to the second block", "frozen", "full, logistic"])
 def test_conversion_keeps_every_score(name: str, tiny_folder: Path, tmp_path: Path) -> None:
     released = release(tiny_folder, tmp_path / "released", **VARIANTS[name])
-    checkpoint.convert_released(released.folder, tmp_path / "ours")
+    checkpoint.convert(released.folder, tmp_path / "ours")
     assert not list((tmp_path / "ours").rglob("*.pt"))
     latents, conditioning = some_latents(2), some_conditioning(2)
     scores = [

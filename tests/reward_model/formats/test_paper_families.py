@@ -189,7 +189,7 @@ def test_scores_are_those_of_the_reference(family: str, generator: Path, tmp_pat
 
 def test_it_is_kept_when_converted_and_shared(family: str, generator: Path, tmp_path: Path) -> None:
     released = Released(family, generator, tmp_path / "released")
-    written = checkpoint.convert_released(released.folder, tmp_path / "ours")
+    written = checkpoint.convert(released.folder, tmp_path / "ours")
     assert (written.backbone.reading, written.score_mean, written.score_std) == ("released", 0.0, 1.0)
     latents, conditioning, noise = inputs(family)
     pipeline = tiny_flux_pipeline() if family == "flux" else tiny_z_image_pipeline()
@@ -204,7 +204,7 @@ def test_it_is_kept_when_converted_and_shared(family: str, generator: Path, tmp_
 
 def test_the_generators_own_reading_is_another(family: str, generator: Path, tmp_path: Path) -> None:
     released = Released(family, generator, tmp_path / "released")
-    checkpoint.convert_released(released.folder, tmp_path / "ours")
+    checkpoint.convert(released.folder, tmp_path / "ours")
     path = tmp_path / "ours" / "config.json"
     path.write_text(path.read_text().replace('"reading": "released"', '"reading": "own"'))
     latents, conditioning, noise = inputs(family)

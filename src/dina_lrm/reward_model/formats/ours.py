@@ -31,6 +31,7 @@ from dina_lrm.heads.base import Head
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.card import model_card
 from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.formats.heads import check_head
 from dina_lrm.reward_model.formats.lrm import is_published_lrm, read_published_lrm
 from dina_lrm.reward_model.formats.paper import read_released
 from dina_lrm.reward_model.formats.stored import StoredModel, copy_strictly, existing, read_json
@@ -98,12 +99,14 @@ def push(
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
 
 
-def convert_released(source: str | Path, out: str | Path, backbone: str | None = None) -> RewardModelConfig:
+def convert(source: str | Path, out: str | Path, backbone: str | None = None) -> RewardModelConfig:
     """Write a reward model of any readable format as our folder; the generator itself is not needed.
 
-    `backbone` is stored as the generator's name instead of the one found. Returns the configuration written.
+    `backbone` is stored as the generator's name instead of the one found. Returns the configuration written. Raises
+    ValueError as `read`, and for a head whose tensors are not those of its configuration.
     """
     stored = read(source, backbone=backbone)
+    check_head(stored.config, stored.head)
     write(out, stored)
     return stored.config
 

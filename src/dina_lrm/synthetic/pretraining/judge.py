@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dina_lrm.runs.files import save_tensors, write_json, write_text
+from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.comparisons import in_domain, training_comparisons, unseen_compositions, unseen_defects
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, score_pictures, train_pixel_judge
@@ -28,19 +29,21 @@ def train_judge(
 ) -> dict[str, Any]:
     """Train on the pairs of `seed`, write weights (bf16), facts.json and README.md as `folder`; returns the facts.
 
-    Raises FileExistsError, before anything is trained, for a folder that holds anything but an earlier judge.
+    Raises NotReplaceableError, before anything is trained, for a folder that holds anything but an earlier judge, and
+    BusyError where another process works in it.
     """
-    check_replaceable(folder, KIND)
-    data = training_comparisons(prompts, _IMAGES, seed)
-    model = train_pixel_judge("cnn", data, steps, _START, report=report)
-    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    # What is measured is what was stored
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": _measured(model, pairs)}
-    with made_folder(folder, KIND) as made:
-        save_tensors(made / WEIGHTS, tensors)
-        write_json(made / "facts.json", facts)
-        write_text(made / "README.md", judge_card(facts))
+    with held_folder(folder):
+        check_replaceable(folder, KIND)
+        data = training_comparisons(prompts, _IMAGES, seed)
+        model = train_pixel_judge("cnn", data, steps, _START, report=report)
+        tensors = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+        # What is measured is what was stored
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        facts = {"prompts": prompts, "steps": steps, "seed": seed, "pairs": pairs, "sets": _measured(model, pairs)}
+        with made_folder(folder, KIND) as made:
+            save_tensors(made / WEIGHTS, tensors)
+            write_json(made / "facts.json", facts)
+            write_text(made / "README.md", judge_card(facts))
     return facts
 
 

@@ -12,6 +12,7 @@ from dina_lrm.locate import locate_generator
 from dina_lrm.runs.files import by_umask, replaced_when_complete, write_json, write_text
 from dina_lrm.runs.folder import keep_settings
 from dina_lrm.runs.json_files import read_json
+from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.architecture import build_pipeline
 from dina_lrm.synthetic.generated import generated_prompts
@@ -38,14 +39,17 @@ _ORIGIN = "_name_or_path"
 def pretrain(config: PretrainConfig, folder: Path, report: Report, grid: tuple[int, int] = GRID) -> Path:
     """Run all stages, going on from what the folder holds; returns the pipeline's folder (bf16 safetensors).
 
-    Raises ValueError for a folder of other settings, `Interrupted` where a signal asks it to stop.
+    Raises ValueError for a folder of other settings, NotReplaceableError for folder/generator that is something else,
+    BusyError where another process works in the folder, and `Interrupted` where a signal asks it to stop.
     """
-    check_replaceable(folder / "generator", KIND)
-    keep_settings(folder, to_plain(config), ("compile", "checkpoint_seconds"))
-    began = time.monotonic()
-    pipeline, measured = (_pretrain_unet if config.architecture == "unet" else _pretrain_sd3)(config, folder, report)
-    facts = {"config": asdict(config), **measured, "seconds": time.monotonic() - began}
-    return save_generator(pipeline, facts, folder / "generator", grid)
+    with held_folder(folder):
+        check_replaceable(folder / "generator", KIND)
+        keep_settings(folder, to_plain(config), ("compile", "checkpoint_seconds"))
+        began = time.monotonic()
+        stages = _pretrain_unet if config.architecture == "unet" else _pretrain_sd3
+        pipeline, measured = stages(config, folder, report)
+        facts = {"config": asdict(config), **measured, "seconds": time.monotonic() - began}
+        return save_generator(pipeline, facts, folder / "generator", grid)
 
 
 def _pretrain_sd3(config: PretrainConfig, folder: Path, report: Report) -> tuple[SyntheticPipeline, dict[str, float]]:

@@ -21,6 +21,7 @@ from dina_lrm.backbones.sd3 import SD3Backbone
 from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_json, write_text
 from dina_lrm.runs.folder import keep_settings
+from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.synthetic.draws import corpus
 from dina_lrm.synthetic.pretraining.autoencoder import unscaled_latents
@@ -74,27 +75,34 @@ def uncurate(
 ) -> Path:
     """Train the LoRA, going on from what the folder holds; returns folder/lora (bf16, as diffusers reads it).
 
-    Raises ValueError for a folder of other settings, `Interrupted` where a signal asks it to stop.
+    Raises ValueError for a folder of other settings, NotReplaceableError for folder/lora that is something else,
+    BusyError where another process works in the folder, and `Interrupted` where a signal asks it to stop.
     """
-    check_replaceable(folder / "lora", KIND)
-    keep_settings(folder, {"seed": seed, **asdict(config)}, ())
-    began = time.monotonic()
-    pipeline = bundled_pipeline()
-    assert isinstance(pipeline, StableDiffusion3Pipeline)
-    loss = train_uncurated(pipeline, config, seed, folder / "checkpoints", every, report)
-    found = get_peft_model_state_dict(pipeline.transformer, adapter_name=_NAME)
-    tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
-    with made_folder(folder / "lora", KIND) as lora:
-        pipeline.save_lora_weights(lora, transformer_lora_layers=tensors, save_function=_save_whole)
-        saved = bundled_pipeline()
-        saved.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE)
+    with held_folder(folder):
+        check_replaceable(folder / "lora", KIND)
+        keep_settings(folder, {"seed": seed, **asdict(config)}, ())
+        began = time.monotonic()
+        pipeline = bundled_pipeline()
+        assert isinstance(pipeline, StableDiffusion3Pipeline)
+        loss = train_uncurated(pipeline, config, seed, folder / "checkpoints", every, report)
         # A run that went on from its last step has no loss of its own
         known = loss if math.isfinite(loss) else None
-        facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **sample_facts(saved, lora, grid)}
-        facts["seconds"] = time.monotonic() - began
-        write_json(lora / "facts.json", facts)
-        write_text(lora / "README.md", uncurated_card(facts))
+        with made_folder(folder / "lora", KIND) as lora:
+            facts = {"config": asdict(config), "seed": seed, "flow_loss": known, **_saved(pipeline, lora, grid)}
+            facts["seconds"] = time.monotonic() - began
+            write_json(lora / "facts.json", facts)
+            write_text(lora / "README.md", uncurated_card(facts))
     return folder / "lora"
+
+
+def _saved(pipeline: StableDiffusion3Pipeline, lora: Path, grid: tuple[int, int]) -> dict[str, int | float]:
+    """Write the LoRA of the pipeline; what the oracle finds in samples that are drawn with what was written."""
+    found = get_peft_model_state_dict(pipeline.transformer, adapter_name=_NAME)
+    tensors = {name: tensor.bfloat16() for name, tensor in found.items()}
+    pipeline.save_lora_weights(lora, transformer_lora_layers=tensors, save_function=_save_whole)
+    saved = bundled_pipeline()
+    saved.load_lora_weights(lora, weight_name=LORA_WEIGHT_NAME_SAFE)
+    return sample_facts(saved, lora, grid)
 
 
 def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:

@@ -1,4 +1,4 @@
-"""`dina-lrm align refl`: train a generator's LoRA by the gradient of a reward."""
+"""The options of `dina-lrm align refl`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
-from dina_lrm.cli.align import AlignArguments, align, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
 from dina_lrm.recipes.alignment import REFL_RECIPES
 
 if TYPE_CHECKING:
@@ -32,8 +32,3 @@ class Arguments(AlignArguments):
 
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""
-
-
-def run(arguments: Arguments) -> dict[str, object]:
-    """Align, or check that it can be done."""
-    return align(arguments.recipe, arguments)

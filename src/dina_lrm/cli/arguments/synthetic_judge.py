@@ -1,13 +1,11 @@
-"""`dina-lrm synthetic judge`: the bundled judge of pixels, reward `cnn`, from nothing."""
+"""The options of `dina-lrm synthetic judge`."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, console, progress
-from dina_lrm.runs.lock import held_folder
+from dina_lrm.cli.common import CommonArguments
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import SEED, Range, check_ranges, ranged
 
@@ -38,14 +36,6 @@ class Arguments(CommonArguments):
     def __post_init__(self) -> None:
         check_ranges(self)
 
-
-def run(arguments: Arguments) -> dict[str, object]:
-    """Train, save, and say what was measured."""
-    check_folder("--out", arguments.out)
-    from dina_lrm.synthetic.pretraining.judge import train_judge
-
-    with held_folder(arguments.out), progress("steps", arguments.quiet) as report:
-        facts = train_judge(arguments.out, arguments.prompts, arguments.steps, arguments.seed, arguments.pairs, report)
-    found = ", ".join(f"{name} {100 * one['accuracy']:.1f} %" for name, one in facts["sets"].items())
-    console(arguments.quiet).print(f"{arguments.out}: {found}")
-    return json.loads(json.dumps({"folder": str(arguments.out), **facts}))
+    def check(self) -> None:
+        """Refuse a folder that cannot be written."""
+        check_folder("--out", self.out)

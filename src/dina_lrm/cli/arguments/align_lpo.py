@@ -1,4 +1,4 @@
-"""`dina-lrm align lpo`: train a generator's LoRA by preferences between the next states of single steps."""
+"""The options of `dina-lrm align lpo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
-from dina_lrm.cli.align import AlignArguments, align, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
 from dina_lrm.recipes.alignment import LPO_RECIPES
 
 if TYPE_CHECKING:
@@ -35,8 +35,3 @@ class Arguments(AlignArguments):
 
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""
-
-
-def run(arguments: Arguments) -> dict[str, object]:
-    """Align, or check that it can be done."""
-    return align(arguments.recipe, arguments)

@@ -1,4 +1,4 @@
-"""`dina-lrm align flow-grpo`: train a generator's LoRA by group-relative policy optimisation."""
+"""The options of `dina-lrm align flow-grpo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
-from dina_lrm.cli.align import AlignArguments, align, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
 from dina_lrm.recipes.alignment import GRPO_RECIPES
 
 if TYPE_CHECKING:
@@ -33,8 +33,3 @@ class Arguments(AlignArguments):
 
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""
-
-
-def run(arguments: Arguments) -> dict[str, object]:
-    """Align, or check that it can be done."""
-    return align(arguments.recipe, arguments)

@@ -1,0 +1,46 @@
+"""What an alignment would take, from a run of two updates that leaves nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from dina_lrm.alignment.job import Aligned, AlignmentJob
+from dina_lrm.runs.processes import peak_memory_bytes
+
+
+@contextmanager
+def rehearsal(job: AlignmentJob, processes: int = 1) -> Iterator[AlignmentJob]:
+    """The smallest run of a job, in a folder that is removed at the end of the block.
+
+    So many processes can share its two updates; it looks at one picture of as many prompts as are scored at once.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        few = job.config.smallest(processes)
+        rows = list(range(min(max(2, few.micro_batch), len(job.prompts.shown.prompts))))
+        held = replace(job.prompts, shown=job.prompts.shown.take(rows))
+        yield replace(job, config=few, prompts=held, folder=Path(folder) / "run", rehearsal=True)
+
+
+@dataclass(frozen=True)
+class ExpectedCost:
+    """What the whole run would take at the rate of its rehearsal; memory is that of the rehearsal, in bytes."""
+
+    seconds_per_update: float
+    seconds_per_look: float
+    estimated_seconds: float
+    peak_memory_bytes: int
+
+
+def expected_cost(job: AlignmentJob, rehearsed: AlignmentJob, found: Aligned) -> ExpectedCost:
+    """What `job` would take, when `rehearsed` ended as `found`: to the end, on this process."""
+    assert found.update_seconds is not None and found.picture_seconds is not None, "a rehearsal has updates and looks"
+    update = found.update_seconds * job.config.batch_size / rehearsed.config.batch_size
+    look = found.picture_seconds * len(job.prompts.shown.prompts) * job.config.looks.images
+    seconds = update * job.config.steps + look * job.config.number_of_looks()
+    return ExpectedCost(update, look, seconds, peak_memory_bytes(torch.device(job.device)))

@@ -1,0 +1,95 @@
+"""The options that the commands `dina-lrm align ...` share, and the configuration that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import tyro
+
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
+from dina_lrm.alignment.applies import check_asked
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.runs.lock import check_free
+from dina_lrm.runs.places import check_folder
+from dina_lrm.sampling.reward_term import RewardTerm
+
+RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]]]] = {
+    ReflConfig: REFL_RECIPES,
+    GrpoConfig: GRPO_RECIPES,
+    LpoConfig: LPO_RECIPES,
+    DpoConfig: DPO_RECIPES,
+}
+"""Of each algorithm, by name."""
+
+
+@dataclass(kw_only=True)
+class AlignArguments(CommonArguments):
+    """Options of every `align` command."""
+
+    recipe: AlignConfig
+    """Which run: each command has a choice of its own."""
+    prompts: str
+    """A text file with a prompt a line, a published table or folder of prompts, or "synthetic"."""
+    out: Path
+    """The run's folder."""
+    look_prompts: str | None = None
+    """A text file with the prompts of the looks; by default they are the last lines of --prompts, which are then not
+    trained on."""
+    reward: tuple[str, ...] = ()
+    """Rewards in place of the recipe's, each NAME or NAME=WEIGHT; latent ones are read at the noise level stored with
+    them. Several are summed as z-scores."""
+    more_rewards: tuple[str, ...] = ()
+    """Rewards beside those, each NAME or NAME=WEIGHT."""
+    device: str | None = None
+    """Where to compute; by default a GPU where there is one."""
+    export: Literal["kohya", "comfyui"] | None = None
+    """Write the LoRA for other tools too, as OUT/lora-kohya.safetensors or OUT/lora-comfyui.safetensors: kohya's
+    layout of Stable Diffusion and FLUX, or what ComfyUI reads of all families but SANA."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on from the newest checkpoint in --out; start when there is none."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Check everything on two updates of the smallest batch, say what the run would take, and keep nothing."""
+
+    def check(self) -> None:
+        """Refuse a folder in the way, a reward's weight that is no number, and settings that would do nothing."""
+        if (self.out / "config.json").is_file() and not self.resume:
+            raise UserError(f"--out {self.out}: holds a run already; add --resume, or give another folder")
+        check_folder("--out", self.out)
+        check_free(self.out)
+        check_asked(self.config(), {name: make() for name, make in RECIPES[type(self.recipe)].items()})
+
+    def config(self) -> AlignConfig:
+        """The recipe with the rewards that were asked for."""
+        chosen = tuple(reward_term("--reward", text) for text in self.reward) or self.recipe.rewards
+        beside = [reward_term("--more-rewards", text) for text in self.more_rewards]
+        return replace(self.recipe, rewards=(*chosen, *beside))
+
+
+def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro
+    """A subcommand for each recipe, with the first line of its documentation."""
+    return tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in recipes.items()},
+        {name: (make.__doc__ or "").split("\n")[0] for name, make in recipes.items()},
+        prefix_names=False,
+    )
+
+
+def reward_term(option: str, text: str) -> RewardTerm:
+    """The reward of "NAME" or "NAME=WEIGHT", as an option gave it."""
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        return RewardTerm(text)
+    try:
+        return RewardTerm(name, float(weight))
+    except ValueError:
+        told = f"{option} {without_password(text)}: the weight is {without_password(text).rpartition('=')[2]!r}"
+        raise UserError(f"{told}; accepted: NAME or NAME=NUMBER") from None

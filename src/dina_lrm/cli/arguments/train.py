@@ -1,0 +1,72 @@
+"""The options of `dina-lrm train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.recipes import RECIPES
+from dina_lrm.runs.places import check_folder
+from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
+from dina_lrm.runs.trackers import check_trackers
+from dina_lrm.training.applies import as_asked
+from dina_lrm.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    RecipeChoice = TrainConfig
+else:
+    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
+        {name: recipe.make() for name, recipe in RECIPES.items()},
+        {name: recipe.help for name, recipe in RECIPES.items()},
+        prefix_names=False,
+    )
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Arguments(CommonArguments):
+    """Train a reward model: a recipe is a complete run, and every setting of it is an option.
+
+    `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,
+    saves the state and stops; the same command with --resume goes on. Under `accelerate launch -m dina_lrm train ...`
+    the pairs of a batch are spread over the processes.
+
+    Example:
+        dina-lrm train synthetic --data synthetic --out runs/first --steps 100 --optimizer.lr 1e-3
+    """
+
+    recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+    data: str
+    """A cache folder made by `prepare`, a JSONL or Parquet file of comparisons, or "synthetic"."""
+    out: Path
+    """The run's folder."""
+    validation: str | None = None
+    """Held-out comparisons, as --data; measured every --log.evaluate-every steps and at the end."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on from the newest complete checkpoint in --out; start when there is none."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Take two steps, report memory and an estimate of the time, and write nothing."""
+    synthetic_prompts: int | None = ranged(None, COUNT)
+    """Prompts of `--data synthetic`, eight pictures and all 28 comparisons of them each; 2,000 where none is given."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def check(self) -> None:
+        """Refuse settings that would do nothing, a run in the way, and trackers that are not installed."""
+        config = self.config()
+        if self.synthetic_prompts is not None and "synthetic" not in (self.data, self.validation):
+            raise UserError(f"--synthetic-prompts: has no effect on --data {self.data}; accepted with --data synthetic")
+        if (self.out / "config.json").is_file() and not (self.resume or self.dry_run):
+            raise UserError(f"--out {self.out}: holds a run already; add --resume, or give another folder")
+        check_trackers("log.trackers", config.log.trackers)
+        check_folder("--out", self.out)
+
+    def config(self) -> TrainConfig:
+        """The recipe with the options that were given. Raises ValueError for one that would do nothing."""
+        return as_asked(self.recipe, {name: recipe.make() for name, recipe in RECIPES.items()})
