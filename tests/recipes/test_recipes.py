@@ -70,7 +70,7 @@ def test_a_misspelt_recipe_is_answered_with_the_nearest():
 
 
 def test_every_finding_in_miniature_has_its_run_at_full_scale():
-    from dina_lrm.recipes.variants import VARIANTS
+    from dina_lrm.experiments.ablations.variants import VARIANTS
 
     elsewhere = {"base": "", "uniform": "", "uniform-fixed": "fixed-variance", "distilled": "best"}
     # A random backbone, votes that annotators of the paper's data gave already, and judges that are trained elsewhere

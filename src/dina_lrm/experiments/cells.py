@@ -1,19 +1,15 @@
-"""A cell: one variant trained with one seed, and which test pairs it ranks right at every reading.
+"""A cell of a study: one variant with one seed, as a small JSON file that is complete or absent.
 
-A cell is a small JSON file, complete or absent. It keeps one bit for each pair and reading, so that two variants can be
-compared pair by pair long after their weights are gone.
+What a cell holds is said by its kind: `ablations.cells` has trained reward models, `alignment.cells` aligned
+generators.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from jaxtyping import Bool, Float
+from typing import ClassVar, TypeVar
 
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.json_files import read_record
@@ -21,60 +17,13 @@ from dina_lrm.typed import to_plain
 
 
 @dataclass(frozen=True)
-class CellReading:
-    """What a variant reaches on a set at one reading: its win probabilities against labels and against the truth."""
-
-    right: str
-    """One bit for each pair in base64: whether it is ranked as its label says."""
-    accuracy: float
-    ece: float
-    brier: float
-    log_score: float
-    truth_ece: float
-    truth_kl: float
-
-
-@dataclass(frozen=True)
-class CellSet:
-    """A test set as a cell saw it; pairs of one prompt stand together, `per_prompt` to each."""
-
-    pairs: int
-    per_prompt: int
-    ceiling: float
-    fingerprint: str
-    """Of the pictures, prompts and labels (`SyntheticComparisons.fingerprint`)."""
-    readings: dict[str, CellReading]
-
-
-@dataclass(frozen=True)
-class CellUncertainty:
-    """How much decisions at a noise level depend on the noise that was drawn (Table 4)."""
-
-    level: float
-    vr_common: float
-    vr_independent: float
-    margin: float
-    variance: float
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One variant with one seed."""
+class StudyCell:
+    """What every kind of cell is called by; subclasses add what was found."""
 
     variant: str
     seed: int
-    steps: int
-    prompts: int
-    config: dict[str, Any]
-    parameters: int
-    seconds: float
-    pairs_per_second: float
-    sets: dict[str, CellSet]
-    faults: dict[str, float]
-    """Accuracy on the diagnostic set by kind of fault, at the variant's own level."""
-    environment: dict[str, str]
-    uncertainty: tuple[CellUncertainty, ...] = ()
-    """In domain, for variants that are read with several draws of noise."""
+    indent: ClassVar[int | None] = None
+    """Of its file."""
 
     @property
     def name(self) -> str:
@@ -85,7 +34,10 @@ class Cell:
         """Write the cell into `folder`, whole."""
         folder.mkdir(parents=True, exist_ok=True)
         with replaced_when_complete(folder / f"{self.name}.json") as temporary:
-            temporary.write_text(json.dumps(to_plain(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(to_plain(self), indent=self.indent, allow_nan=False) + "\n", "utf-8")
+
+
+CellT = TypeVar("CellT", bound=StudyCell)
 
 
 def cell_name(variant: str, seed: int) -> str:
@@ -93,25 +45,12 @@ def cell_name(variant: str, seed: int) -> str:
     return f"{variant}.seed-{seed}"
 
 
-def load_cells(folder: Path) -> dict[str, Cell]:
-    """Every cell of a folder by its name. Raises ValueError naming a file that is no cell."""
+def load_cells(kind: type[CellT], folder: Path) -> dict[str, CellT]:
+    """Every cell of a folder by its name. Raises ValueError naming a file that is no cell of that kind."""
     cells = {}
     for path in sorted(folder.glob("*.seed-*.json")):
         try:
-            cells[path.stem] = read_record(Cell, path)
+            cells[path.stem] = read_record(kind, path)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
     return cells
-
-
-def packed(right: Bool[np.ndarray, " pairs"]) -> str:
-    """One bit for each pair, in base64."""
-    return base64.b64encode(np.packbits(right).tobytes()).decode()
-
-
-def unpacked(text: str, pairs: int) -> Float[np.ndarray, " pairs"]:
-    """The inverse of `packed`, as 0 and 1."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
-    if not pairs <= bits.size < pairs + 8:
-        raise ValueError(f"{bits.size} bits for {pairs} pairs")
-    return bits[:pairs].astype(np.float64)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -47,15 +48,30 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         theirs.close()
 
 
+@dataclass(frozen=True)
+class PoolJob(Generic[Result]):
+    """Work for a process of its own."""
+
+    name: str
+    work: Callable[[], Result]
+    """Runs there, so that it can be pickled."""
+    told: Callable[[Result], str] = str
+    """Runs here: keeps what came of it, where the work has not, and says it in a line."""
+
+
+def default_workers() -> int:
+    """One for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def collected(
-    jobs: Mapping[Future[Result], str],
+    jobs: Mapping[Future[Result], PoolJob[Result]],
     done: int,
     total: int,
     say: Callable[[str], None],
     report: Callable[[int, int], None],
-    told: Callable[[str, Result], str],
 ) -> list[BaseException]:
-    """Wait for jobs by their names, say what `told` makes of (name, result) or why it failed; returns the failures.
+    """Wait for jobs, say what each tells of its result or why it failed; returns the failures.
 
     `done` of `total` jobs were there before; `report` gets (jobs done, jobs).
 
@@ -64,15 +80,15 @@ def collected(
     """
     failures: list[BaseException] = []
     for job in as_completed(jobs):
-        error = job.exception()
+        error, name = job.exception(), jobs[job].name
         if isinstance(error, Stopped | BrokenProcessPool):
-            raise Stopped(f"{jobs[job]}: {error}; the same command goes on") from error
+            raise Stopped(f"{name}: {error}; the same command goes on") from error
         if error is None:
             done += 1
-            say(told(jobs[job], job.result()))
+            say(jobs[job].told(job.result()))
         else:
             failures.append(error)
-            say(f"{jobs[job]}: failed: {error}")
+            say(f"{name}: failed: {error}")
         report(done, total)
     return failures
 

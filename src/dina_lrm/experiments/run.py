@@ -1,199 +1,48 @@
-"""Train and measure cells, some at a time, each in a process of its own; those that are there are not trained again."""
+"""The missing cells of a study, some at a time, each in a process of its own; what is there is not made again."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import torch
+from dina_lrm.experiments.cells import cell_name
+from dina_lrm.experiments.pool import PoolJob, collected, terminated_as_interrupted, worker_pool
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.evaluation.environment import environment
-from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.evaluation.stored_sets import StoredSet
-from dina_lrm.evaluation.synthetic import synthetic_sets
-from dina_lrm.experiments.cells import Cell, cell_name
-from dina_lrm.experiments.measuring import (
-    TEST_SEED,
-    UNCERTAIN,
-    ScoreSet,
-    latent_scores,
-    latent_uncertainty,
-    measured,
-    own_reading,
-    pixel_scores,
-)
-from dina_lrm.experiments.pool import Stopped, collected, terminated_as_interrupted, worker_pool
-from dina_lrm.recipes.data import IMAGES_PER_PROMPT
-from dina_lrm.recipes.variants import VARIANTS
-from dina_lrm.reward_model.assembly import backbone_of
-from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.synthetic.comparisons import Labelling, training_comparisons
-from dina_lrm.synthetic.encoding import encode
-from dina_lrm.synthetic.pixel_judges import PROMPTS_A_STEP, train_pixel_judge
-from dina_lrm.training.assemble import reward_model_config
-from dina_lrm.training.plan import TrainingPlan
-from dina_lrm.training.trainer import train
-
-if TYPE_CHECKING:
-    from dina_lrm.backbones.base import Backbone
+Missing = Sequence[tuple[str, int]]
+"""Variants and seeds whose cells are to be made."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """How much every cell gets: training steps, training prompts, and pairs of each test set."""
-
-    steps: int
-    prompts: int
-    pairs: int
-
-
-def run_cells(
+def run_missing(
     variants: Sequence[str],
     seeds: Sequence[int],
-    budget: Budget,
-    folder: Path,
+    cells: Path,
+    jobs: Callable[[Missing], AbstractContextManager[Sequence[PoolJob[Any]]]],
     workers: int,
-    threads: int,
     say: Callable[[str], None],
     report: Callable[[int, int], None],
+    beside: Sequence[PoolJob[Any]] = (),
 ) -> int:
-    """Train what is missing in `folder`; returns how many cells were trained. `report` gets (cells done, cells).
+    """Make the cells that the folder `cells` lacks, each by its job; returns how many. `report` gets (done, cells).
 
-    A cell that fails does not stop the others; the first failure is raised when all have ended. A worker that is told
-    to stop, or dies, ends the whole run, and no worker outlives this process.
+    What `jobs` opens, such as a folder of encoded pictures, is there while they run. The jobs `beside` run with them
+    and are no cells. A job that fails does not stop the others; the first failure is raised when all have ended. A
+    worker that is told to stop, or dies, ends the whole run, and no worker outlives this process.
 
     Raises:
         Stopped: when a worker was told to stop, or died.
     """
     wanted = [(variant, seed) for seed in seeds for variant in variants]
-    missing = [cell for cell in wanted if not (folder / f"{cell_name(*cell)}.json").is_file()]
-    report(len(wanted) - len(missing), len(wanted))
-    if not missing:
+    missing = [cell for cell in wanted if not (cells / f"{cell_name(*cell)}.json").is_file()]
+    done = len(wanted) - len(missing)
+    report(done, len(wanted))
+    if not missing and not beside:
         return 0
-    with terminated_as_interrupted(), tempfile.TemporaryDirectory() as place:
-        work = Path(place)
-        say("encoding the test sets")
-        generators = dict.fromkeys(VARIANTS[name].generator for name, _ in missing)
-        sets = {generator: _test_sets(generator, budget.pairs, work) for generator in generators}
-        latent = [(VARIANTS[name], seed) for name, seed in missing if VARIANTS[name].judge == "latent"]
-        for generator, seed, votes in dict.fromkeys((one.generator, seed, one.votes) for one, seed in latent):
-            say(f"encoding the training pictures of seed {seed}, votes {votes}, for {generator}")
-            _encode_training_set(generator, work, budget.prompts, seed, votes)
-        with worker_pool(workers) as pool:
-            jobs = {
-                pool.submit(_one, name, seed, budget, sets[VARIANTS[name].generator], work, folder, threads): cell_name(
-                    name, seed
-                )
-                for name, seed in missing
-            }
-            failures = collected(jobs, len(wanted) - len(missing), len(wanted), say, report, lambda name, line: line)
-        if failures:
-            raise failures[0]
+    with terminated_as_interrupted(), jobs(missing) as made, worker_pool(workers) as pool:
+        own, others = ({pool.submit(job.work): job for job in some} for some in (made, beside))
+        failures = collected(own, done, len(wanted), say, report)
+        failures += collected(others, 0, len(others), say, lambda done, total: None)
+    if failures:
+        raise failures[0]
     return len(missing)
-
-
-def default_workers() -> int:
-    """One for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _test_sets(generator: str, pairs: int, work: Path) -> tuple[StoredSet, ...]:
-    backbone = _backbone(generator)
-    sets = synthetic_sets(backbone, pairs=pairs, seed=TEST_SEED)
-    return tuple(StoredSet.of(item, work / generator / name, backbone.config) for name, item in sets.items())
-
-
-def _training_folder(work: Path, generator: str, seed: int, votes: int) -> Path:
-    return work / generator / f"training-{seed}-{votes}"
-
-
-def _encode_training_set(generator: str, work: Path, prompts: int, seed: int, votes: int) -> None:
-    backbone = _backbone(generator)
-    made = training_comparisons(prompts, IMAGES_PER_PROMPT, seed, Labelling(votes=votes))
-    encode(made, backbone).save(_training_folder(work, generator, seed, votes), backbone.config)
-
-
-def _backbone(generator: str) -> Backbone:
-    """A backbone that encodes pictures and prompts as all of that generator's variants read them."""
-    config = next(one.config() for one in VARIANTS.values() if one.generator == generator)
-    return backbone_of(reward_model_config(config), device=torch.device("cpu"))
-
-
-def _one(
-    name: str, seed: int, budget: Budget, sets: Sequence[StoredSet], work: Path, folder: Path, threads: int
-) -> str:
-    """Train and measure one cell; runs in a process of its own."""
-    torch.set_num_threads(threads)
-    train_cell = _latent_cell if VARIANTS[name].judge == "latent" else _pixel_cell
-    opened = {stored.name: stored.open() for stored in sets}
-    cell, score = train_cell(name, seed, budget, work, opened)
-    cell = measured(cell, score, list(opened.values()))
-    cell.save(folder)
-    found = cell.sets["in_domain"].readings[own_reading(VARIANTS[name])].accuracy
-    return f"{cell.name}: {100 * found:.1f} % in domain, {cell.seconds:.0f} s"
-
-
-def _latent_cell(
-    name: str, seed: int, budget: Budget, work: Path, sets: Mapping[str, EvaluationSet]
-) -> tuple[Cell, ScoreSet]:
-    variant = VARIANTS[name]
-    run = work / cell_name(name, seed)
-    steps = round(variant.step_share * budget.steps)
-    config = replace(variant.config(), name=name, seed=seed, steps=steps)
-    data = EncodedComparisons.load(_training_folder(work, variant.generator, seed, variant.votes))
-    trained = train(TrainingPlan(config, data, run, quiet=True))
-    shutil.rmtree(run)
-    if trained.stopped is not None:
-        # A run that is asked to stop ends well, and would pass for a trained model here
-        raise Stopped(f"stopped by {trained.stopped} after step {trained.steps} of {steps}")
-    cell = _cell(name, seed, budget, trained.seconds, trained.pairs_per_second)
-    learned = _learned(trained.model, config.adaptation.kind)
-    uncertain = latent_uncertainty(trained.model, sets[UNCERTAIN]) if variant.draws else ()
-    cell = replace(cell, config=config.to_dict(), parameters=learned, uncertainty=uncertain)
-    return cell, latent_scores(trained.model, variant)
-
-
-def _pixel_cell(
-    name: str, seed: int, budget: Budget, work: Path, sets: Mapping[str, EvaluationSet]
-) -> tuple[Cell, ScoreSet]:
-    variant = VARIANTS[name]
-    made = training_comparisons(budget.prompts, IMAGES_PER_PROMPT, seed, Labelling(votes=variant.votes))
-    began = time.perf_counter()
-    model = train_pixel_judge(variant.judge, made, budget.steps, seed)
-    seconds = time.perf_counter() - began
-    pairs_a_step = PROMPTS_A_STEP * IMAGES_PER_PROMPT * (IMAGES_PER_PROMPT - 1) / 2
-    cell = _cell(name, seed, budget, seconds, budget.steps * pairs_a_step / seconds)
-    learned = sum(parameter.numel() for parameter in model.parameters())
-    return replace(cell, config={"judge": variant.judge}, parameters=learned), pixel_scores(model, budget.pairs)
-
-
-def _cell(name: str, seed: int, budget: Budget, seconds: float, pairs_per_second: float) -> Cell:
-    return Cell(
-        variant=name,
-        seed=seed,
-        steps=budget.steps,
-        prompts=budget.prompts,
-        config={},
-        parameters=0,
-        seconds=round(seconds, 1),
-        pairs_per_second=round(pairs_per_second, 1),
-        sets={},
-        faults={},
-        environment=environment(),
-    )
-
-
-def _learned(model: LatentRewardModel, kind: str) -> int:
-    """Parameters that learned; LoRA is merged by now, so that its number is told by its settings."""
-    head = sum(parameter.numel() for parameter in model.head.parameters())
-    described = model.describe()["parameters"]
-    if kind == "full":
-        return head + sum(parameter.numel() for parameter in model.backbone.parameters())
-    return head + int(described.get("lora") or 0)

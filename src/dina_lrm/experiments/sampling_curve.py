@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from dina_lrm.evaluation.bootstrap import interval_of_mean
 from dina_lrm.evaluation.interval import Interval, renamed
+from dina_lrm.experiments.page import MarkdownTable
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops
@@ -109,15 +110,12 @@ def points_of(plain: Sequence[Mapping[str, Any]]) -> list[CurvePoint]:
 
 def curve_table(points: Sequence[CurvePoint]) -> str:
     """As Markdown."""
-    head = "| method | N | reward | true utility | above one sample | below best-of-N | GFLOPs | of best-of-N's |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    heads = "method", "N", "reward", "true utility", "above one sample", "below best-of-N", "GFLOPs", "of best-of-N's"
+    rows = []
     for p in points:
-        lost = "" if p.lost is None else p.lost.text("+.3f")
-        lines.append(
-            f"| {p.method} | {p.n} | {p.proxy.middle()} | {p.utility.text('+.3f')} | {p.gain.text('+.3f')} | {lost} | "
-            f"{p.gflops:.1f} | {100 * p.share:.0f} % |"
-        )
-    return "\n".join(lines)
+        told = ["" if each is None else each.text("+.3f") for each in (p.utility, p.gain, p.lost)]
+        rows.append([p.method, str(p.n), p.proxy.middle(), *told, f"{p.gflops:.1f}", f"{100 * p.share:.0f} %"])
+    return str(MarkdownTable(heads, rows))
 
 
 def curve_plot(points: Sequence[CurvePoint], theme: Theme = LIGHT) -> Figure:

@@ -20,10 +20,10 @@ LOSSLESS_UP_TO: Final = 128
 
 
 def template_environment() -> jinja2.Environment:
-    """Of the templates of this package: everything is escaped, and a name that is missing is an error."""
+    """Of the templates of this package: all but Markdown is escaped, and a name that is missing is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("dina_lrm.reports"),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".md.jinja"),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

@@ -8,8 +8,8 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds
-from dina_lrm.recipes.ablations import ABLATIONS, ablation
-from dina_lrm.recipes.variants import PAIRS, PROMPTS, STEPS
+from dina_lrm.experiments.ablations.tables import ABLATIONS, ablation
+from dina_lrm.experiments.ablations.variants import PAIRS, PROMPTS, STEPS
 from dina_lrm.runs.ownership import check_page, check_results, page_beside
 from dina_lrm.runs.places import check_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds
-from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, alignment_study
+from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, alignment_study
 from dina_lrm.runs.ownership import check_page, check_results, page_beside
 from dina_lrm.runs.places import check_folder
 

@@ -8,17 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dina_lrm.experiments.cells import (
+from dina_lrm.experiments.ablations.cells import (
     Cell,
     CellReading,
     CellSet,
     CellUncertainty,
-    cell_name,
-    load_cells,
     packed,
     unpacked,
 )
-from dina_lrm.experiments.estimates import (
+from dina_lrm.experiments.ablations.estimates import (
     MEAN,
     SETS,
     accuracy,
@@ -27,9 +25,11 @@ from dina_lrm.experiments.estimates import (
     difference,
     uncertainty,
 )
+from dina_lrm.experiments.ablations.page import AblationResults
+from dina_lrm.experiments.ablations.tables import ABLATIONS, Row, ablation, variants_of
+from dina_lrm.experiments.ablations.variants import VARIANTS
+from dina_lrm.experiments.cells import cell_name, load_cells
 from dina_lrm.experiments.page import write_results
-from dina_lrm.recipes.ablations import ABLATIONS, Row, ablation, variants_of
-from dina_lrm.recipes.variants import VARIANTS
 
 READINGS = ("0", "0.1", "0.2", "0.4", "0.6", "0.7", "0.8", "0.1+0.2+0.4")
 
@@ -49,6 +49,14 @@ def cell(variant, seed, right, **changes):
     return Cell(**{**made.__dict__, **changes})
 
 
+def cells_in(folder):
+    return load_cells(Cell, folder)
+
+
+def written(out, names, seeds, command):
+    return write_results(AblationResults.of(out, seeds), out, names, command)
+
+
 def judges(share, pairs=600, seed=0):
     generator = np.random.default_rng(seed)
     drawn = {(name, key): generator.random(pairs) < share for name in SETS for key in READINGS}
@@ -63,10 +71,10 @@ def test_bits_round_trip(right):
 def test_cells_round_trip_and_a_foreign_file_is_named(tmp_path):
     made = cell("base", 0, judges(0.7))
     made.save(tmp_path)
-    assert load_cells(tmp_path) == {"base.seed-0": made}
+    assert cells_in(tmp_path) == {"base.seed-0": made}
     (tmp_path / "other.seed-1.json").write_text(json.dumps({"steps": 3}))
     with pytest.raises((ValueError, TypeError), match=r"other\.seed-1|missing"):
-        load_cells(tmp_path)
+        cells_in(tmp_path)
 
 
 def test_an_accuracy_is_the_mean_over_seeds_and_its_interval_covers_the_truth():
@@ -133,7 +141,7 @@ def test_cells_of_other_budgets_or_pairs_are_not_mixed():
 
 
 def test_every_row_and_claim_is_about_a_variant_that_is_read_there():
-    from dina_lrm.recipes.variants import MIRRORED, TWO_DRAWS
+    from dina_lrm.experiments.ablations.variants import MIRRORED, TWO_DRAWS
 
     for chosen in ABLATIONS.values():
         rows = [*chosen.rows, *(row for claim in chosen.claims for row in (claim.better, claim.worse))]
@@ -160,7 +168,7 @@ def test_the_page_says_what_holds_and_what_was_not_measured(tmp_path):
         cell("base", s, judges(0.8, seed=s)).save(out / "cells")
         cell("frozen", s, judges(0.7, seed=10 + s)).save(out / "cells")
         cell("random", s, judges(0.9, seed=20 + s)).save(out / "cells")
-    page = write_results(out, ("adaptation", "depth"), (0, 1), "dina-lrm ablate adaptation depth")
+    page = written(out, ("adaptation", "depth"), (0, 1), "dina-lrm ablate adaptation depth")
     text = page.read_text()
     assert page == tmp_path / "found.md"
     assert "| LoRA is ahead of a frozen backbone. | Table 3 | +" in text and "| holds |" in text
@@ -175,19 +183,19 @@ def test_table_4_is_the_mean_over_seeds_with_their_interval(tmp_path):
     rows = [tuple(CellUncertainty(t, 0.1 * t + x, 0.2 * t, 1.0, t * t) for t in (0.2, 0.8)) for x in (0.0, 0.02, 0.04)]
     for s, measured in enumerate(rows):
         cell("base", s, judges(0.7, seed=s), uncertainty=measured).save(tmp_path / "found" / "cells")
-    cells = load_cells(tmp_path / "found" / "cells")
+    cells = cells_in(tmp_path / "found" / "cells")
     assert cells["base.seed-1"].uncertainty == rows[1]
     found = uncertainty(cells, "base", 0.2, "vr_common", (0, 1, 2))
     assert (found.value, found.n) == (pytest.approx(0.04), 3)
     assert found.high - found.value == pytest.approx(4.303 * 0.02 / 3**0.5, rel=1e-3)
-    page = write_results(tmp_path / "found", ("uncertainty",), (0, 1, 2), "dina-lrm ablate uncertainty").read_text()
+    page = written(tmp_path / "found", ("uncertainty",), (0, 1, 2), "dina-lrm ablate uncertainty").read_text()
     assert (
         "| 0.2 | 4.0 (−1.0 to 9.0) | 4.0 (4.0 to 4.0) | 1.000 (1.000 to 1.000) | 4.0e−02 (4.0e−02 to 4.0e−02) | 3 |"
         in page
     )
     assert (tmp_path / "found" / "plots" / "uncertainty.png").stat().st_size > 5_000
     with pytest.raises(ValueError, match=r"holds no cell of uncertainty"):
-        write_results(tmp_path / "empty", ("uncertainty",), (0,), "none")
+        written(tmp_path / "empty", ("uncertainty",), (0,), "none")
 
 
 def test_a_gain_of_calibration_is_that_of_seeds_both_have():

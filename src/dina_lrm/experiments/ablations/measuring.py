@@ -18,8 +18,8 @@ from dina_lrm.evaluation.scoring import pair_scores, readings_of, score_comparis
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC
 from dina_lrm.evaluation.uncertainty import score_draws, uncertainty_of
-from dina_lrm.experiments.cells import Cell, CellReading, CellSet, CellUncertainty, packed
-from dina_lrm.recipes.variants import (
+from dina_lrm.experiments.ablations.cells import Cell, CellReading, CellSet, CellUncertainty, packed
+from dina_lrm.experiments.ablations.variants import (
     MIRRORED,
     PIXELS,
     TWO_DRAWS,

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from dina_lrm.evaluation.interval import Interval
-from dina_lrm.experiments.alignment_cells import AlignedCell
-from dina_lrm.experiments.alignment_costs import AlignmentCost
+from dina_lrm.experiments.alignment.cells import AlignedCell
+from dina_lrm.experiments.alignment.costs import AlignmentCost
+from dina_lrm.experiments.alignment.studies import AlignmentStudy
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.estimates import estimate
 
@@ -42,6 +43,18 @@ def gain_difference(cells: Cells, variant: str, other: str, value: str = "utilit
 def of_variant(cells: Cells, variant: str) -> list[AlignedCell]:
     """Its cells in the order of their seeds."""
     return sorted((cell for cell in cells.values() if cell.variant == variant), key=lambda cell: cell.seed)
+
+
+def present(study: AlignmentStudy, cells: Cells) -> list[str]:
+    """The runs of a study that have cells, in its order."""
+    return [name for name in study.variants if of_variant(cells, name)]
+
+
+def check_comparable(cells: Cells) -> None:
+    """Raise ValueError unless all cells were looked at with as many prompts."""
+    pictures = {len(cell.values("utility", 0)): cell.name for cell in cells.values()}
+    if len(pictures) > 1:
+        raise ValueError(f"cells were looked at with different prompts: {pictures}; give another --out")
 
 
 def compute_to_reach(cells: Cells, variant: str, target: float, cost: AlignmentCost) -> float | None:

@@ -1,12 +1,14 @@
-"""Align the variants of the study, some at a time, each in a process of its own; what is there is not run again."""
+"""A cell of the alignment study is made: a variant is aligned, and each of its looks is told the truth."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +19,13 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.evaluation.environment import environment
-from dina_lrm.experiments.alignment_cells import cell_of_run
-from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.alignment.cells import cell_of_run
+from dina_lrm.experiments.alignment.costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS
 from dina_lrm.experiments.cells import cell_name
-from dina_lrm.experiments.pool import Stopped, collected, worker_pool
+from dina_lrm.experiments.pool import PoolJob, Stopped
+from dina_lrm.experiments.run import Missing, run_missing
 from dina_lrm.generators.load import loaded_generator
-from dina_lrm.recipes.alignment_study import ALIGNMENT_VARIANTS
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.synthetic.captions import distinct_captions
 
@@ -38,52 +41,43 @@ _ROWS: Final = 6
 
 
 @dataclass(frozen=True)
-class StudyBudget:
+class AlignmentBudget:
     """Of every cell: the updates (None: as many as the variant has), and the prompts of a look."""
 
     steps: int | None
     looked_at: int
 
 
-def run_alignment_cells(
+def align_cells(
     variants: Sequence[str],
     seeds: Sequence[int],
-    budget: StudyBudget,
+    budget: AlignmentBudget,
     folder: Path,
     workers: int,
     say: Callable[[str], None],
     report: Callable[[int, int], None],
 ) -> int:
-    """Run what is missing in `folder`/cells; returns how many cells were run. `report` gets (cells done, cells).
-
-    Raises:
-        Stopped: when a worker was told to stop, or died; the first failure of a cell when all others have ended.
-    """
-    wanted = [(variant, seed) for seed in seeds for variant in variants]
-    missing = [cell for cell in wanted if not (folder / "cells" / f"{cell_name(*cell)}.json").is_file()]
-    done = len(wanted) - len(missing)
-    report(done, len(wanted))
+    """Align what `folder`/cells lacks, as `run_missing` does, and count what variants cost; returns how many ran."""
     counted = load_costs(folder / COSTS)
-    uncounted = [name for name in variants if name not in counted]
-    if not missing and not uncounted:
-        return 0
-    with worker_pool(workers) as pool:
-        jobs = {pool.submit(_one, name, seed, budget, folder): cell_name(name, seed) for name, seed in missing}
-        costs = {pool.submit(_cost, name, budget): name for name in uncounted}
-        failures = collected(jobs, done, len(wanted), say, report, lambda name, line: line)
 
-        def kept(name: str, cost: AlignmentCost) -> str:
-            counted[name] = cost
-            save_costs(counted, folder / COSTS)
-            return f"{name}: {cost.update / 1e9:.1f} GFLOPs an update"
+    def kept(name: str, cost: AlignmentCost) -> str:
+        counted[name] = cost
+        save_costs(counted, folder / COSTS)
+        return f"{name}: {cost.update / 1e9:.1f} GFLOPs an update"
 
-        failures += collected(costs, 0, len(costs), say, lambda done, total: None, kept)
-    if failures:
-        raise failures[0]
-    return len(missing)
+    costs = [
+        PoolJob(name, partial(_cost, name, budget), partial(kept, name)) for name in variants if name not in counted
+    ]
+    jobs = partial(_jobs, budget, folder)
+    return run_missing(variants, seeds, folder / "cells", jobs, workers, say, report, costs)
 
 
-def _one(name: str, seed: int, budget: StudyBudget, folder: Path) -> str:
+@contextmanager
+def _jobs(budget: AlignmentBudget, folder: Path, missing: Missing) -> Iterator[list[PoolJob[str]]]:
+    yield [PoolJob(cell_name(name, seed), partial(_one, name, seed, budget, folder)) for name, seed in missing]
+
+
+def _one(name: str, seed: int, budget: AlignmentBudget, folder: Path) -> str:
     """Align and look; runs in a process of its own."""
     torch.set_num_threads(1)
     config = study_config(name, seed, budget)
@@ -108,7 +102,7 @@ def _one(name: str, seed: int, budget: StudyBudget, folder: Path) -> str:
     return f"{cell.name}: true utility {gain:+.3f}, {seconds:.0f} s"
 
 
-def study_config(name: str, seed: int, budget: StudyBudget) -> AlignConfig:
+def study_config(name: str, seed: int, budget: AlignmentBudget) -> AlignConfig:
     """The run of a cell."""
     config = ALIGNMENT_VARIANTS[name].config()
     looks = replace(config.looks, prompts=budget.looked_at, images=1)
@@ -133,7 +127,7 @@ def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> 
     save_gallery(gallery(columns, list(shown[:_ROWS]), across=2), path)
 
 
-def _cost(name: str, budget: StudyBudget) -> AlignmentCost:
+def _cost(name: str, budget: AlignmentBudget) -> AlignmentCost:
     """Runs in a process of its own."""
     torch.set_num_threads(1)
     config = study_config(name, 0, budget)

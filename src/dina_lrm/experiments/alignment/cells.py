@@ -6,7 +6,6 @@ of the base model, and two variants are compared on them too.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,32 +16,22 @@ from jaxtyping import Float
 from dina_lrm.alignment.monitor.alarm import History
 from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.monitor.records import Record, history_of, read_records
-from dina_lrm.experiments.cells import cell_name
-from dina_lrm.runs.files import replaced_when_complete
-from dina_lrm.runs.json_files import read_record
+from dina_lrm.experiments.cells import StudyCell
 from dina_lrm.synthetic.captions import true_values
-from dina_lrm.typed import to_plain
 
 TRUTH: Final = ("utility", "alignment", "quality")
 _DIGITS: Final = 4
 
 
 @dataclass(frozen=True)
-class AlignedCell:
+class AlignedCell(StudyCell):
     """One variant with one seed. `truth` holds a row a look of each true value, one number a picture."""
 
-    variant: str
-    seed: int
     config: dict[str, Any]
     records: tuple[Record, ...]
     truth: dict[str, tuple[tuple[float, ...], ...]]
     seconds: float
     environment: dict[str, str]
-
-    @property
-    def name(self) -> str:
-        """Its file's name, without the suffix."""
-        return cell_name(self.variant, self.seed)
 
     @property
     def history(self) -> History:
@@ -56,12 +45,6 @@ class AlignedCell:
     def values(self, name: str, look: int) -> Float[np.ndarray, " pictures"]:
         """A true value of the pictures of a look, counted from the first or, below 0, from the last."""
         return np.array(self.truth[name][look])
-
-    def save(self, folder: Path) -> None:
-        """Write the cell into `folder`, whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with replaced_when_complete(folder / f"{self.name}.json") as temporary:
-            temporary.write_text(json.dumps(to_plain(self), allow_nan=False) + "\n", encoding="utf-8")
 
 
 def cell_of_run(
@@ -77,14 +60,3 @@ def cell_of_run(
             rows[name].append(tuple(round(float(value), _DIGITS) for value in values[name]))
     truth = {name: tuple(looks) for name, looks in rows.items()}
     return AlignedCell(variant, seed, config, tuple(records), truth, round(seconds, 1), environment)
-
-
-def load_aligned_cells(folder: Path) -> dict[str, AlignedCell]:
-    """Every cell of a folder by its name. Raises ValueError naming a file that is no cell."""
-    cells = {}
-    for path in sorted(folder.glob("*.seed-*.json")):
-        try:
-            cells[path.stem] = read_record(AlignedCell, path)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
-    return cells

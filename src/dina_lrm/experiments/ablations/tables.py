@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dina_lrm.recipes.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS, UNET_ENSEMBLE, UNET_LEVEL
+from dina_lrm.experiments.ablations.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS, UNET_ENSEMBLE, UNET_LEVEL
 
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
 

@@ -8,14 +8,16 @@ import pytest
 
 from dina_lrm.alignment.monitor.records import Record, Summary
 from dina_lrm.cli.main import main
-from dina_lrm.experiments.alignment_alarms import best_look, heard, rolled_back
-from dina_lrm.experiments.alignment_cells import TRUTH, AlignedCell, load_aligned_cells
-from dina_lrm.experiments.alignment_costs import AlignmentCost, alignment_cost, load_costs, save_costs
-from dina_lrm.experiments.alignment_estimates import compute_ratio, compute_to_reach, gain, gain_difference
-from dina_lrm.experiments.alignment_page import write_alignment_results
-from dina_lrm.experiments.alignment_runs import StudyBudget, study_config
+from dina_lrm.experiments.alignment.alarms import best_look, heard, rolled_back
+from dina_lrm.experiments.alignment.cells import TRUTH, AlignedCell
+from dina_lrm.experiments.alignment.costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.alignment.estimates import compute_ratio, compute_to_reach, gain, gain_difference
+from dina_lrm.experiments.alignment.page import AlignmentResults
+from dina_lrm.experiments.alignment.runs import AlignmentBudget, study_config
+from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
+from dina_lrm.experiments.cells import load_cells
+from dina_lrm.experiments.page import write_results
 from dina_lrm.locate import BUNDLED_LORAS
-from dina_lrm.recipes.alignment_study import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
 from tests.alignment.runs import DPO, PROMPTS, REFL, a_generator
 
 STEPS = (0, 5, 10, 15, 20)
@@ -42,6 +44,10 @@ def a_cell(variant, seed, rise, pictures=40, spread=0.1):
     return AlignedCell(variant, seed, config, tuple(records), truth, 10.0, {"torch": "2"})
 
 
+def written(out, names, seeds, command):
+    return write_results(AlignmentResults.of(out, seeds), out, names, command)
+
+
 def cells_of(*found):
     return {cell.name: cell for cell in found}
 
@@ -66,10 +72,10 @@ def test_a_difference_is_antisymmetric_and_of_the_seeds_that_both_have():
 def test_a_cell_is_read_as_it_was_written_and_a_foreign_file_is_named(tmp_path):
     cell = a_cell("refl", 1, 0.2)
     cell.save(tmp_path)
-    assert load_aligned_cells(tmp_path) == {"refl.seed-1": cell}
+    assert load_cells(AlignedCell, tmp_path) == {"refl.seed-1": cell}
     (tmp_path / "lpo.seed-0.json").write_text("{}")
     with pytest.raises(ValueError, match=r"lpo.seed-0.json: not a cell"):
-        load_aligned_cells(tmp_path)
+        load_cells(AlignedCell, tmp_path)
 
 
 def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_path):
@@ -79,7 +85,7 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
         a_cell("hacked", seed, -0.4, spread=0.01).save(out / "cells")
     a_cell("kl", 0, 0.1).save(out / "cells")
     save_costs({name: AlignmentCost(2e12, 1e12) for name in ALIGNMENT_VARIANTS}, out / "costs.json")
-    page = write_alignment_results(out, tuple(ALIGNMENT_STUDIES), (0, 1), "dina-lrm align study all").read_text()
+    page = written(out, tuple(ALIGNMENT_STUDIES), (0, 1), "dina-lrm align study all").read_text()
     assert "| ReFL with the latent reward raises the true utility. | Figure 3: latent and pixel reward | +0.3" in page
     line = next(line for line in page.splitlines() if line.startswith("| The latent reward is ahead"))
     assert line.endswith("| | not measured |")
@@ -98,9 +104,9 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
     assert found["rewards"]["claims"][0]["verdict"] == "holds" and "preferences" not in found
     a_cell("lpo", 0, 0.1, pictures=12).save(out / "cells")
     with pytest.raises(ValueError, match="different prompts"):
-        write_alignment_results(out, ("preferences",), (0,), "")
+        written(out, ("preferences",), (0,), "")
     with pytest.raises(ValueError, match="holds no cell of algorithms"):
-        write_alignment_results(tmp_path / "none", ("algorithms",), (0,), "")
+        written(tmp_path / "none", ("algorithms",), (0,), "")
 
 
 def saturating(cell):
@@ -163,7 +169,7 @@ def test_a_cost_is_that_of_the_updates_and_of_what_is_drawn_once(tmp_path):
 
 @pytest.mark.parametrize("name", ALIGNMENT_VARIANTS)
 def test_every_variant_is_a_complete_run_of_the_uncurated_generator(name):
-    config = study_config(name, 2, StudyBudget(None, 8))
+    config = study_config(name, 2, AlignmentBudget(None, 8))
     assert config.seed == 2 and config.looks.prompts == 8 and config.generator.pretrained in BUNDLED_LORAS
     assert config.looks.golden not in {term.name for term in config.rewards} and config.looks.golden
     assert config.steps // config.looks.every + 1 >= 5 or config.steps < 5 * config.looks.every
@@ -181,7 +187,7 @@ def test_every_finding_is_about_a_run_of_its_study():
 def test_the_command_runs_what_is_missing_and_writes_the_page(tmp_path, capsys):
     words = ["align", "study", "rewards", "--steps", "1", "--looked-at", "2", "--seeds", "0", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
-    cells = load_aligned_cells(tmp_path / "alignment" / "cells")
+    cells = load_cells(AlignedCell, tmp_path / "alignment" / "cells")
     names = ALIGNMENT_STUDIES["rewards"].variants
     assert set(cells) == {f"{name}.seed-0" for name in names}
     assert all(cell.steps() == [0, 1] and len(cell.values("utility", 0)) == 2 for cell in cells.values())

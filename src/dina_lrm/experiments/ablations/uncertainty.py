@@ -8,8 +8,10 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from dina_lrm.evaluation.interval import Interval
-from dina_lrm.experiments.cells import Cell
-from dina_lrm.experiments.estimates import as_stored, uncertainty, written
+from dina_lrm.experiments.ablations.cells import Cell
+from dina_lrm.experiments.ablations.estimates import uncertainty
+from dina_lrm.experiments.estimates import as_stored, written
+from dina_lrm.experiments.page import MarkdownTable
 from dina_lrm.reports.axes import line_with_band, percent_axis
 from dina_lrm.reports.theme import LIGHT, drawing
 
@@ -31,16 +33,14 @@ def uncertainty_json(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
     ]
 
 
-def uncertainty_table(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> list[str]:
-    """The table's lines in Markdown."""
-    columns = ["scored at t", *_COLUMNS, "seeds"]
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+def uncertainty_table(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> MarkdownTable:
+    """One row a level, each measure with its interval over seeds."""
+    rows = []
     for level in uncertain_levels(variant, cells):
         common, own, margin, variance = (_known(cells, variant, level, name, seeds) for name in MEASURES)
         shares = [written(each, ".1f", percent=True) for each in (common, own)]
-        shown = [f"{level:g}", *shares, written(margin, ".3f"), written(variance, ".1e"), str(common.n)]
-        lines.append(f"| {' | '.join(shown)} |")
-    return lines
+        rows.append([f"{level:g}", *shares, written(margin, ".3f"), written(variance, ".1e"), str(common.n)])
+    return MarkdownTable(["scored at t", *_COLUMNS, "seeds"], rows)
 
 
 def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:

@@ -10,9 +10,10 @@ from threading import Thread
 import pytest
 
 from dina_lrm.cli.main import main
+from dina_lrm.experiments.ablations.cells import Cell
+from dina_lrm.experiments.ablations.training import TrainingBudget, _encode_training_set, _latent_cell
+from dina_lrm.experiments.ablations.variants import VARIANTS
 from dina_lrm.experiments.cells import load_cells
-from dina_lrm.experiments.run import Budget, _encode_training_set, _latent_cell
-from dina_lrm.recipes.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
     out = tmp_path / "ablations"
     code, found = ablate(out, "taps", "--seeds", "0")
     assert (code, found["trained"]) == (0, 3)
-    cells = load_cells(out / "cells")
+    cells = load_cells(Cell, out / "cells")
     assert set(cells) == {"base.seed-0", "no-text.seed-0", "one-tap.seed-0"}
     assert cells["base.seed-0"].parameters > cells["no-text.seed-0"].parameters
     assert set(cells["base.seed-0"].sets["in_domain"].readings) > {"0", "0.2", "0.8", "0.1+0.2+0.4"}
@@ -51,13 +52,13 @@ def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
 
     Thread(target=stop, daemon=True).start()
     with pytest.raises(RuntimeError, match=r"stopped by SIGTERM after step \d+ of 100000"):
-        _latent_cell("depth-2", 0, Budget(100_000, 30, 30), tmp_path, {})
+        _latent_cell("depth-2", 0, TrainingBudget(100_000, 30, 30), tmp_path, {})
 
 
 def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:
     code, found = ablate(tmp_path / "ablations", "judges", "--seeds", "0")
     assert (code, found["trained"]) == (0, 6)
-    cells = load_cells(tmp_path / "ablations" / "cells")
+    cells = load_cells(Cell, tmp_path / "ablations" / "cells")
     assert len({cell.sets["generated"].fingerprint for cell in cells.values()}) == 1
     assert set(cells["unet-lrm.seed-0"].sets["generated"].readings) == {"0.02", "0.06", "0.24", "0.02+0.06+0.24"}
     for name in ("pixel-cnn.seed-0", "pixel-clip.seed-0"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
 from dina_lrm.alignment.monitor.records import best_record
-from dina_lrm.experiments.alignment_cells import AlignedCell
+from dina_lrm.experiments.alignment.cells import AlignedCell
 
 
 def heard(cell: AlignedCell, truth: bool) -> list[Finding]:

@@ -1,0 +1,1 @@
+"""The paper's tables and figures in miniature: reward models trained in many ways on the synthetic world."""
