@@ -35,7 +35,7 @@ lint: $(READY) ## ruff: names, types present, docstrings, format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-typecheck: $(READY) ## mypy over src
+typecheck: $(READY) ## mypy over src and examples
 	$(BIN)/mypy
 
 floors: $(READY) ## import-linter: imports only go down
