@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dina_lrm.cli.main import main
-from dina_lrm.evaluation.generators import GeneratorComparison
+from dina_lrm.evaluation.generators.comparison import GeneratorComparison
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples, draw_samples
 from dina_lrm.generators.settings import GeneratorSettings

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dina_lrm.evaluation.generators import GeneratorComparison, PairedValues, compare, compare_groups
+from dina_lrm.evaluation.generators.comparison import GeneratorComparison, PairedValues, compare, compare_groups
 from dina_lrm.reports.blocks import Share
 from dina_lrm.reports.generators import (
     composition_table,

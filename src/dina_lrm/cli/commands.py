@@ -37,56 +37,51 @@ class Command:
         return job(arguments)
 
 
-def _split(name: str, help: str, job: str | None = None) -> Command:
-    """The command of `cli/arguments/NAME.py` and `cli/NAME.py:run`, or another job of `cli`."""
+def _command(name: str, help: str, job: str | None = None) -> Command:
+    """The command of `cli/arguments/NAME.py` and of `cli/NAME.py:run`, or of another job of `cli`."""
     return Command(f"dina_lrm.cli.arguments.{name}", f"dina_lrm.cli.{job or f'{name}:run'}", help)
 
 
-def _whole(name: str, help: str) -> Command:
-    """A command with its options and its work in one file."""
-    return Command(f"dina_lrm.cli.{name}", f"dina_lrm.cli.{name}:run", help)
-
-
 COMMANDS: dict[str, Command] = {
-    "demo": _split("demo", "The whole path on the bundled world: train, measure, score, report."),
-    "doctor": _split("doctor", "Show versions and devices; check that the bundled model scores right."),
-    "data check": _split("data_check", "Say what a comparison file holds and what is wrong with it."),
-    "data filter": _split("data_filter", "Write the comparisons that pass filters; say what they removed."),
-    "prepare": _split("prepare", "Encode comparisons into a cache of latents and conditioning."),
-    "cache verify": _split("cache_verify", "Say whether a cache is what was written, to the bit."),
-    "cache info": _split("cache_info", "Say what made a cache, and what it holds."),
-    "train": _split("train", "Train a reward model on comparisons, by a recipe."),
-    "evaluate": _split("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
-    "calibrate": _split("calibrate", "Fit a temperature, so that win probabilities can be believed."),
-    "align refl": _split("align_refl", "Align a generator by the gradient of a reward.", "align:run"),
-    "align flow-grpo": _split(
+    "demo": _command("demo", "The whole path on the bundled world: train, measure, score, report."),
+    "doctor": _command("doctor", "Show versions and devices; check that the bundled model scores right."),
+    "data check": _command("data_check", "Say what a comparison file holds and what is wrong with it."),
+    "data filter": _command("data_filter", "Write the comparisons that pass filters; say what they removed."),
+    "prepare": _command("prepare", "Encode comparisons into a cache of latents and conditioning."),
+    "cache verify": _command("cache_verify", "Say whether a cache is what was written, to the bit."),
+    "cache info": _command("cache_info", "Say what made a cache, and what it holds."),
+    "train": _command("train", "Train a reward model on comparisons, by a recipe."),
+    "evaluate": _command("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
+    "calibrate": _command("calibrate", "Fit a temperature, so that win probabilities can be believed."),
+    "align refl": _command("align_refl", "Align a generator by the gradient of a reward.", "align:run"),
+    "align flow-grpo": _command(
         "align_flow_grpo", "Align a generator by rewards of whole groups of images.", "align:run"
     ),
-    "align lpo": _split(
+    "align lpo": _command(
         "align_lpo", "Align a generator by preferences between candidates of single steps.", "align:run"
     ),
-    "align dpo": _split("align_dpo", "Align a generator by preferences between its finished samples.", "align:run"),
-    "align study": _split("align_study", "Measure alignment on the synthetic world against the truth."),
-    "sample": _split("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
-    "sample curve": _split("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
-    "evaluate-generator": _whole(
+    "align dpo": _command("align_dpo", "Align a generator by preferences between its finished samples.", "align:run"),
+    "align study": _command("align_study", "Measure alignment on the synthetic world against the truth."),
+    "sample": _command("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
+    "sample curve": _command("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
+    "evaluate-generator": _command(
         "evaluate_generator", "Judge a tuned generator beside its base, on the same prompts and seeds."
     ),
-    "ablate": _split("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
-    "profile": _split("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
-    "score": _split("score", "Score image files for prompts into a table."),
-    "compare": _split("compare", "Say which of two images is preferred for a prompt."),
-    "convert": _split("convert", "Turn a checkpoint folder released with the paper into ours."),
-    "synthetic generate": _split("synthetic_generate", "Write comparisons of the synthetic world as files."),
-    "synthetic judge": _split(
+    "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
+    "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
+    "score": _command("score", "Score image files for prompts into a table."),
+    "compare": _command("compare", "Say which of two images is preferred for a prompt."),
+    "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),
+    "synthetic generate": _command("synthetic_generate", "Write comparisons of the synthetic world as files."),
+    "synthetic judge": _command(
         "synthetic_judge", "Train the judge of the synthetic world's pixels.", "synthetic_training:judge"
     ),
-    "synthetic uncurate": _split(
+    "synthetic uncurate": _command(
         "synthetic_uncurate",
         "Train the LoRA that makes the generator draw damaged pictures.",
         "synthetic_training:uncurate",
     ),
-    "synthetic pretrain": _split(
+    "synthetic pretrain": _command(
         "synthetic_pretrain", "Train the generator of the synthetic world.", "synthetic_training:pretrain"
     ),
 }

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dina_lrm.evaluation.generators import GeneratorComparison, GroupComparison, MeasureComparison
+from dina_lrm.evaluation.generators.comparison import GeneratorComparison, GroupComparison, MeasureComparison
+from dina_lrm.evaluation.generators.plan import GeneratorEvaluation
 from dina_lrm.evaluation.interval import NO_NUMBER, Interval
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
@@ -28,12 +29,25 @@ from dina_lrm.reports.blocks import (
     Text,
     as_written,
 )
+from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
+from dina_lrm.reports.records import write_record
 from dina_lrm.synthetic.generated import stored_oracle_error
 
 PICTURES: Final = 12
 """Prompts that are shown with a picture of each side."""
 _ORACLE: Final = "oracle"
+
+
+def write_generator_evaluation(folder: Path, found: GeneratorEvaluation) -> Path:
+    """Write evaluation.json, gallery.png and report.html, with pictures of some prompts; returns the page."""
+    prompts = found.pictures.prompts
+    numbers = np.linspace(0, len(prompts) - 1, min(PICTURES, len(prompts))).round().astype(int).tolist()
+    captions = [prompts[number] for number in numbers]
+    shown = {name: np.stack([samples.picture(n) for n in numbers]) for name, samples in found.stored.items()}
+    write_record(folder / "evaluation.json", found.result.to_dict())
+    save_gallery(gallery(shown, captions, across=3), folder / "gallery.png")
+    return write_generator_report(folder / "report.html", found.result, captions, shown["base"], shown["tuned"])
 
 
 def write_generator_report(

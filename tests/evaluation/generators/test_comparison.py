@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dina_lrm.evaluation.generators import (
+from dina_lrm.evaluation.generators.comparison import (
     GeneratorComparison,
     PairedValues,
     compare,

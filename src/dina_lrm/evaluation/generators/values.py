@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from dina_lrm.evaluation.generators import MeasureKind, PairedValues, Role
+from dina_lrm.evaluation.generators.comparison import MeasureKind, PairedValues, Role
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.pictures.measures import MEASURES, diversity
@@ -23,7 +23,7 @@ Values = dict[str, Float[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSide:
     """Values of one side by kind and name; those of diversity are one a prompt, all others one a picture."""
 
     values: dict[MeasureKind, Values]
@@ -38,7 +38,7 @@ def measure_side(
     plan: PicturePlan,
     rewards: Sequence[Reward],
     progress: Callable[[int, int], None],
-) -> Measured:
+) -> MeasuredSide:
     """Measure all blocks of a side. Raises ValueError for a judge that answers with another number than asked."""
     blocks, parts, cut, not_finite = list(plan.blocks()), [], 0, 0
     for number, block in enumerate(blocks, start=1):
@@ -48,7 +48,7 @@ def measure_side(
         not_finite += int((~drawn.finite).sum())
         progress(number, len(blocks))
     kinds = parts[0].keys()
-    return Measured({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut, not_finite)
+    return MeasuredSide({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut, not_finite)
 
 
 def rehearse(generator: Generator, plan: PicturePlan, rewards: Sequence[Reward]) -> None:
@@ -60,7 +60,7 @@ def rehearse(generator: Generator, plan: PicturePlan, rewards: Sequence[Reward])
     _block(drawn, range(1), replace(plan, images=2), rewards)
 
 
-def paired(base: Measured, tuned: Measured, plan: PicturePlan, roles: dict[str, Role]) -> list[PairedValues]:
+def paired(base: MeasuredSide, tuned: MeasuredSide, plan: PicturePlan, roles: dict[str, Role]) -> list[PairedValues]:
     """Both sides together; what has no value at all, such as the truth of prompts of another world, is left out."""
     numbers = {prompt: number for number, prompt in reversed(list(enumerate(plan.prompts)))}
     of_prompt = np.array([numbers[prompt] for prompt in plan.prompts])

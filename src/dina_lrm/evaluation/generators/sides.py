@@ -1,4 +1,4 @@
-"""The two generators that `evaluate-generator` sets side by side, how they are sampled, and where pictures are kept."""
+"""The two generators that are set side by side, how they are sampled, and where their pictures are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dina_lrm.cli.common import UserError
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
@@ -16,23 +15,26 @@ from dina_lrm.runs.content import content_of, content_of_folder
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import one_writer
-from dina_lrm.runs.progress import ReportProgress
+from dina_lrm.runs.progress import TitledProgress
 from dina_lrm.sampling.tuned import TuningRun, lora_file, tuning_run
 
 SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
-class Named:
-    """What a command line says of both generators; None = as the run that made the LoRA did."""
+class GeneratorPair:
+    """A generator, and what it is tuned to: a LoRA of it, or another generator.
+
+    Both are sampled as the run that made the LoRA did, but for what is not None.
+    """
 
     base: str
     tuned: str
-    lora_scale: float
-    steps: int | None
-    guidance: float | None
-    resolution: int | None
-    prompt_length: int | None
+    lora_scale: float = 1.0
+    steps: int | None = None
+    guidance: float | None = None
+    resolution: int | None = None
+    prompt_length: int | None = None
 
     @property
     def lora(self) -> Path | None:
@@ -76,35 +78,36 @@ class Sides:
     fit. Nothing is written before `draw`.
     """
 
-    def __init__(self, named: Named, settings: GeneratorSettings, plan: PicturePlan, folder: Path, device: str) -> None:
-        self._folder, self._decides = folder, _decides(named, settings, plan)
+    def __init__(self, pair: GeneratorPair, plan: PicturePlan, folder: Path, device: str) -> None:
+        settings = pair.settings()
+        self._folder, self._decides = folder, _decides(pair, settings, plan)
         _check_settings(folder, self._decides)
-        self.base, self.left_out = _generator(named.base, settings, device), 0
-        if named.lora is None:
-            self._tuned = _generator(named.tuned, settings, device)
+        self.base, self.left_out = _generator(pair.base, settings, device), 0
+        if pair.lora is None:
+            self._tuned = _generator(pair.tuned, settings, device)
             self._tuned_weights: Callable[[], AbstractContextManager[None]] = self._tuned.reference
         else:
-            self.left_out = self.base.load_lora(named.lora, named.lora_scale).of_text_encoders
+            self.left_out = self.base.load_lora(pair.lora, pair.lora_scale).of_text_encoders
             self._tuned, self._tuned_weights = self.base, nullcontext
         self.stored = {name: StoredSamples(folder, name, plan) for name in ("base", "tuned")}
 
-    def draw(self, report: Callable[[str], AbstractContextManager[ReportProgress]]) -> int:
+    def draw(self, progress: TitledProgress) -> int:
         """Draw what is missing of both; returns how many blocks were there already."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with one_writer(self._folder):
             write_json(self._folder / SETTINGS, self._decides)
-            with report("pictures, base") as progress:
-                found = self.stored["base"].draw(self.base, self.base.reference, progress)
-            with report("pictures, tuned") as progress:
-                return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, progress)
+            with progress("pictures, base") as report:
+                found = self.stored["base"].draw(self.base, self.base.reference, report)
+            with progress("pictures, tuned") as report:
+                return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, report)
 
 
-def _decides(named: Named, settings: GeneratorSettings, plan: PicturePlan) -> dict[str, object]:
+def _decides(pair: GeneratorPair, settings: GeneratorSettings, plan: PicturePlan) -> dict[str, object]:
     """All that decides the pictures, as plain values: weights by what their files hold, not by their names."""
     return {
-        "base": weights_of(named.base),
-        "tuned": weights_of(named.tuned) if named.lora is None else content_of(named.lora),
-        "lora-scale": named.lora_scale,
+        "base": weights_of(pair.base),
+        "tuned": weights_of(pair.tuned) if pair.lora is None else content_of(pair.lora),
+        "lora-scale": pair.lora_scale,
         "prompts": list(plan.prompts),
         "images-per-prompt": plan.images,
         "seed": plan.seed,
@@ -130,7 +133,7 @@ def _check_settings(folder: Path, wanted: dict[str, object]) -> None:
     found = read_json_object(path)
     different = sorted(name for name in wanted if found.get(name) != wanted[name])
     if different:
-        raise UserError(f"{folder}: holds pictures of other {', '.join(different)}; give another --out")
+        raise ValueError(f"{folder}: holds pictures of other {', '.join(different)}; give another --out")
 
 
 def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:

@@ -1,0 +1,1 @@
+"""A tuned generator against its base, on the same prompts and seeds."""
