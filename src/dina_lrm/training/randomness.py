@@ -22,6 +22,7 @@ LEVELS, NOISE, LAYERS, BACKBONE = 1, 2, 3, 4
 
 def mixed_seed(*parts: int) -> int:
     """One 63-bit seed from several integers (splitmix64 steps): nearby inputs give unrelated seeds."""
+    # numpy.random.SeedSequence does as much, and gives other numbers: no run stored so far would go on as it began
     state = 0x9E3779B97F4A7C15
     for part in parts:
         state = (state ^ (part & _MASK)) + 0x9E3779B97F4A7C15 & _MASK

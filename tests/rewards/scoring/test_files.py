@@ -11,7 +11,7 @@ from PIL import Image
 from dina_lrm.images import png_bytes
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.files import score_files, weights_hash
-from dina_lrm.rewards.scoring.formats import FORMATS, read_parquet
+from dina_lrm.rewards.scoring.formats import FORMATS
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.lock import one_writer
 from tests.models import tiny_reward_model
@@ -188,7 +188,7 @@ def test_a_picture_made_anew_under_its_name_is_scored_again(model, rows, tmp_pat
 
 
 def table(path):
-    return read_parquet(path) if path.suffix == ".parquet" else FORMATS[path.suffix].read(path)
+    return FORMATS[path.suffix].read(path)
 
 
 def test_pictures_that_change_places_keep_their_scores_and_nothing_is_computed(model, tmp_path, monkeypatch):

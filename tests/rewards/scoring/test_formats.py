@@ -15,7 +15,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
 
 def written(path, rows):
     form = FORMATS[path.suffix]
-    path.write_bytes((form.header + form.text(rows)).encode())
+    form.write(path, rows)
     return form
 
 

@@ -3,7 +3,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from dina_lrm.rewards.scoring.formats import ScoredRow, read_parquet
+from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow
 from dina_lrm.rewards.scoring.log import ScoreLog, check_table
 
 SETTINGS = {"model": "synthetic", "noise_level": [0.4], "seed": 0}
@@ -16,7 +16,7 @@ SUFFIXES = pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 
 
 def growing(path):
-    return path.with_name(path.name + ".partial.jsonl") if path.suffix == ".parquet" else path
+    return path.with_name(path.name + ".partial.jsonl") if path.suffix != ".jsonl" else path
 
 
 def begun(path):
@@ -45,10 +45,10 @@ def test_the_file_holds_every_value(tmp_path, suffix):
     log = begun(path)
     log.append(ROWS)
     log.finish()
+    assert FORMATS[suffix].read(path) == ROWS
+    assert growing(path) == path or not growing(path).exists()
     if suffix == ".parquet":
         assert pq.read_table(path).column_names[:5] == ["image", "prompt", "score", "z", "error"]
-        assert read_parquet(path) == ROWS
-        assert not growing(path).exists()
     if suffix == ".jsonl":
         assert [ScoredRow(**json.loads(line)) for line in path.read_text().split("\n")[:-1]] == ROWS
     if suffix == ".csv":
@@ -70,6 +70,16 @@ def test_a_row_that_was_cut_off_anywhere_is_scored_again(tmp_path, suffix):
         again.begin(again.rows)
         again.append(ROWS[:1])
         assert growing(path).read_bytes() == full
+
+
+def test_a_table_that_an_earlier_version_let_grow_is_gone_on_with(tmp_path):
+    path = tmp_path / "scores.csv"
+    begun(path).append(ROWS[2:])
+    ScoreLog(path, SETTINGS).finish()
+    whole = path.read_bytes()
+    for cut in (b"", b"b.png,p", b'b.png,"p', "b.png,\u00e9".encode()[:-1]):
+        path.write_bytes(whole + cut)
+        assert ScoreLog(path, SETTINGS).rows == ROWS[2:]
 
 
 @SUFFIXES

@@ -1,14 +1,15 @@
-"""A table of scores as text that can grow: CSV and JSONL, each read back to the row; Parquet when it is complete."""
+"""A table of scores as a file: JSONL, which can grow line by line; CSV and Parquet when they are complete."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 from dina_lrm.runs.json_files import read_json_lines
 
@@ -52,16 +53,22 @@ def row_of(values: dict[str, Any]) -> ScoredRow:
     return row
 
 
-def _read_jsonl(path: Path) -> list[ScoredRow]:
+def read_jsonl(path: Path) -> list[ScoredRow]:
+    """The rows of a JSONL table, but for a last line that a kill cut off; ValueError for another table."""
     return [row_of(values) for values in read_json_lines(path)]
 
 
-def _jsonl_text(rows: Iterable[ScoredRow]) -> str:
+def jsonl_text(rows: Iterable[ScoredRow]) -> str:
+    """The rows as lines."""
     return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
 
 
+def _write_jsonl(path: Path, rows: Iterable[ScoredRow]) -> None:
+    path.write_bytes(jsonl_text(rows).encode())
+
+
 def _read_csv(path: Path) -> list[ScoredRow]:
-    header, *records = _complete_records(path) or [list(COLUMNS)]
+    header, *records = _records(path) or [list(COLUMNS)]
     if tuple(header) not in (COLUMNS, _EARLIER):
         raise ValueError(f"columns {', '.join(header)}; a table of scores has {', '.join(COLUMNS)}")
     rows = []
@@ -76,39 +83,19 @@ def _read_csv(path: Path) -> list[ScoredRow]:
     return rows
 
 
-def _complete_records(path: Path) -> list[list[str]]:
-    """The records of a CSV file but for a last one that was cut off."""
-    records: list[list[str]] = []
-    # A character that was cut in two can only be in the last record
-    with path.open(encoding="utf-8-sig", newline="", errors="ignore") as file:
-        lines = _Lines(file)
-        try:
-            for record in csv.reader(lines, strict=True):
-                if lines.last.endswith("\n"):
-                    records.append(record)
-        except csv.Error:
-            if next(lines, None) is not None:
-                raise ValueError(f"row {len(records) + 1} is no row of a CSV file") from None
-    return records
+def _records(path: Path) -> list[list[str]]:
+    whole = path.read_bytes()
+    # Earlier versions let it grow: a kill may have cut off the last row
+    whole = whole[: whole.rfind(b"\n") + 1]
+    try:
+        return list(csv.reader(io.StringIO(whole.decode("utf-8-sig"), newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"not a CSV file ({error})") from None
 
 
-@final
-class _Lines:
-    """Lines of a file, remembering the last one read."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines, self.last = iter(lines), ""
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        self.last = next(self._lines)
-        return self.last
-
-
-def _csv_text(rows: Iterable[ScoredRow]) -> str:
-    return "".join(",".join(_cell(getattr(row, name)) for name in COLUMNS) + "\n" for row in rows)
+def _write_csv(path: Path, rows: Iterable[ScoredRow]) -> None:
+    lines = (",".join(_cell(getattr(row, name)) for name in COLUMNS) for row in rows)
+    path.write_bytes("".join(line + "\n" for line in [",".join(COLUMNS), *lines]).encode())
 
 
 def _cell(value: object) -> str:
@@ -120,8 +107,7 @@ def _cell(value: object) -> str:
 _QUOTED: Final = ',"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029'
 
 
-def read_parquet(path: Path) -> list[ScoredRow]:
-    """The rows of a complete Parquet table; ValueError for another table."""
+def _read_parquet(path: Path) -> list[ScoredRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,8 +117,7 @@ def read_parquet(path: Path) -> list[ScoredRow]:
         raise ValueError(f"not a Parquet file ({' '.join(str(error).split()):.200})") from error
 
 
-def write_parquet(path: Path, rows: Sequence[ScoredRow]) -> None:
-    """All rows as a Parquet table."""
+def _write_parquet(path: Path, rows: Iterable[ScoredRow]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -142,14 +127,15 @@ def write_parquet(path: Path, rows: Sequence[ScoredRow]) -> None:
 
 @dataclass(frozen=True)
 class Format:
-    """How rows become text that can grow, and back."""
+    """How all rows become a file, and come back."""
 
     read: Callable[[Path], list[ScoredRow]]
-    text: Callable[[Iterable[ScoredRow]], str]
-    header: str
+    """Raises ValueError for another table."""
+    write: Callable[[Path, Iterable[ScoredRow]], None]
 
 
 FORMATS: Final = {
-    ".csv": Format(_read_csv, _csv_text, ",".join(COLUMNS) + "\n"),
-    ".jsonl": Format(_read_jsonl, _jsonl_text, ""),
+    ".csv": Format(_read_csv, _write_csv),
+    ".jsonl": Format(read_jsonl, _write_jsonl),
+    ".parquet": Format(_read_parquet, _write_parquet),
 }

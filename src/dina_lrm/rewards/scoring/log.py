@@ -1,7 +1,7 @@
 """The table of scores as it grows: appended batch by batch, taken up again where it stopped.
 
-Beside `scores.csv` lies `scores.csv.settings.json`: what made the scores, so that others are never mixed in. Parquet
-cannot grow: its rows gather in `scores.parquet.partial.jsonl` until all are scored.
+Beside `scores.csv` lies `scores.csv.settings.json`: what made the scores, so that others are never mixed in. JSONL
+alone can grow: the rows of other tables gather in `scores.csv.partial.jsonl` until all are scored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, final
 
 from dina_lrm.pictures.names import shown
-from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, read_parquet, write_parquet
+from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, jsonl_text, read_jsonl
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.runs.json_files import read_json_object
 
@@ -24,8 +24,8 @@ _LATER = ("generator",)
 def check_table(path: Path) -> None:
     """Refuse a table that cannot be written, before anything is computed: ValueError says why."""
     suffix = path.suffix.lower()
-    if suffix not in (*FORMATS, ".parquet"):
-        raise ValueError(f"{shown(path)}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}, .parquet")
+    if suffix not in FORMATS:
+        raise ValueError(f"{shown(path)}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
     if path.exists() and not path.is_file():
         raise ValueError(f"{shown(path)}: is no file; accepted: a new name, or a table of scores to go on with")
     nearest = next(place for place in path.absolute().parents if place.exists())
@@ -37,7 +37,7 @@ def check_table(path: Path) -> None:
 
 @final
 class ScoreLog:
-    """Scores in a file (.csv, .jsonl or .parquet) that grows; one process writes it (`one_writer`).
+    """Scores in a table (.csv, .jsonl or .parquet) that comes to be; one process writes it (`one_writer`).
 
     `rows` are those that it holds; nothing is changed before `begin` says which of them stay.
 
@@ -49,9 +49,9 @@ class ScoreLog:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         check_table(path)
         self.path = path
-        self._parquet = path.suffix.lower() == ".parquet"
-        self._growing = path.with_name(path.name + ".partial.jsonl") if self._parquet else path
-        self._format = FORMATS[self._growing.suffix.lower()]
+        suffix = path.suffix.lower()
+        self._format = FORMATS[suffix]
+        self._growing = path if suffix == ".jsonl" else path.with_name(path.name + ".partial.jsonl")
         self._settings = path.with_name(path.name + ".settings.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._made_by = dict(settings)
@@ -62,27 +62,27 @@ class ScoreLog:
         """Keep these rows, and no others."""
         write_json(self._settings, self._made_by)
         with replaced_when_complete(self._growing) as temporary:
-            temporary.write_bytes((self._format.header + self._format.text(rows)).encode())
+            temporary.write_bytes(jsonl_text(rows).encode())
 
     def append(self, rows: Iterable[ScoredRow]) -> None:
         """Add rows; they are on disk when this returns."""
         with self._growing.open("ab") as file:
-            file.write(self._format.text(rows).encode())
+            file.write(jsonl_text(rows).encode())
             file.flush()
             os.fsync(file.fileno())
 
     def finish(self) -> None:
-        """Everything is scored: write the Parquet file."""
-        if self._parquet:
+        """Everything is scored: write the table, where it is another file than the one that grew."""
+        if self._growing != self.path:
             with replaced_when_complete(self.path) as temporary:
-                write_parquet(temporary, self._format.read(self._growing))
+                self._format.write(temporary, read_jsonl(self._growing))
             self._growing.unlink()
 
     def _before(self) -> list[ScoredRow]:
         try:
             if self._growing.exists():
-                return self._format.read(self._growing)
-            return read_parquet(self.path) if self.path.exists() else []
+                return read_jsonl(self._growing)
+            return self._format.read(self.path) if self.path.exists() else []
         except ValueError as error:
             raise ValueError(f"{shown(self.path)}: not a table of scores ({error}); give another file") from error
 
