@@ -176,7 +176,7 @@ def benchmark_config(generator: str | None, folder: Path) -> TrainConfig:
         build_pipeline(seed=0).save_pretrained(generator)
     return replace(
         config,
-        model=replace(config.model, pretrained=generator),
+        model=replace(config.model, backbone=replace(config.model.backbone, pretrained=generator)),
         # The comparison is of steps: a warm-up would make the first ones trivial, an average differ by its decay
         schedule=replace(config.schedule, warmup_steps=0),
         log=replace(config.log, trackers=()),
@@ -195,14 +195,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as place:
         config = benchmark_config(given.generator, Path(place))
         dtype = compute_dtype(config.compute.precision, torch.device("cpu"))
-        print(f"training: {config.model.pretrained}, {dtype}, {torch.get_num_threads()} threads, {given.rounds} rounds")
+        name = config.model.backbone.pretrained
+        print(f"training: {name}, {dtype}, {torch.get_num_threads()} threads, {given.rounds} rounds")
         found = [
             measure(name, *work, given.steps, given.rounds) for name, work in workloads(config, given.pairs).items()
         ]
     for row in found:
         _print(row)
     result: dict[str, object] = {
-        "generator": config.model.pretrained,
+        "generator": config.model.backbone.pretrained,
         "dtype": str(dtype),
         "threads": torch.get_num_threads(),
         "workloads": [asdict(row) for row in found],

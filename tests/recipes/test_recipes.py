@@ -29,7 +29,7 @@ def test_every_recipe_makes_a_reward_model_config(name):
     from dina_lrm.training.assemble import noise_level_sampler, preference_objective, reward_model_config
 
     config = recipe(name)
-    assert reward_model_config(config).backbone.depth == config.model.depth
+    assert reward_model_config(config).backbone.depth == config.model.backbone.depth
     preference_objective(config.objective.preference)
     noise_level_sampler(config.objective.noise_levels)
 
@@ -39,9 +39,10 @@ def test_every_recipe_makes_a_reward_model_config(name):
 )
 def test_the_larger_generators_of_the_paper(name, taps):
     config = recipe(name)
-    assert config.model.visual_taps == config.model.text_taps == taps and config.model.depth == taps[-1]
+    backbone, lora = config.model.backbone, config.adaptation.lora
+    assert backbone.visual_taps == backbone.text_taps == taps and backbone.depth == taps[-1]
     assert (config.model.head.width, config.model.head.use_proj_in) == (1536, True)
-    assert (config.adaptation.rank, config.adaptation.alpha) == ((64, 128.0) if "flux" in name else (32, 64.0))
+    assert (lora.rank, lora.alpha) == ((64, 128.0) if "flux" in name else (32, 64.0))
     assert replace(config, name="", model=recipe("paper-sd35m").model, adaptation=recipe("paper-sd35m").adaptation) == (
         replace(recipe("paper-sd35m"), name="")
     )
@@ -49,8 +50,8 @@ def test_the_larger_generators_of_the_paper(name, taps):
 
 def test_the_paper_is_the_paper():
     config = recipe("paper-sd35m")
-    assert (config.adaptation.rank, config.adaptation.alpha) == (64, 128.0)
-    assert config.model.visual_taps == config.model.text_taps == (4, 8, 12)
+    assert (config.adaptation.lora.rank, config.adaptation.lora.alpha) == (64, 128.0)
+    assert config.model.backbone.visual_taps == config.model.backbone.text_taps == (4, 8, 12)
     assert (config.optimizer.lr, config.optimizer.weight_decay, config.optimizer.clip_norm) == (5e-5, 0.01, 1.0)
     assert (config.batch_size, config.epochs, config.ema.decay) == (64, 1.0, 0.995)
     assert config.objective.preference.name == "paper"

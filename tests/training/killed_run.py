@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.training.config import AdaptationSettings
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.training.tiny_runs import on_line, tiny_comparisons, tiny_config
 
 # Dropout draws from the global generators: their state must follow from the step too
-ADAPTATION = AdaptationSettings(rank=2, alpha=4.0, dropout=0.2)
+ADAPTATION = AdaptationSettings(lora=LoraSettings(rank=2, alpha=4.0, dropout=0.2))
 STEPS = 20
 
 

@@ -53,7 +53,7 @@ def test_another_sampler_does_not_keep_the_recipes_parameters():
         ("synthetic", {"schedule__warmup_steps": 1000}, "--schedule.warmup-steps"),
         ("synthetic", {"model__pooled__width": 8}, "--model.pooled.width: .*--model.head-kind pooled"),
         ("lrm-sd15", {"model__head__queries": 8}, "--model.head.queries"),
-        ("synthetic-frozen", {"adaptation__rank": 8}, "--adaptation.rank: .*--adaptation.kind lora"),
+        ("synthetic-frozen", {"adaptation__lora__rank": 8}, "--adaptation.rank: .*--adaptation.kind lora"),
         ("synthetic", {"ema__enabled": False, "ema__decay": 0.5}, "--ema.decay"),
         ("synthetic", {"objective__teacher__weight": 0.7}, "--objective.teacher.weight"),
         ("synthetic", {"objective__heterogeneous__gap": 0.2}, "--objective.heterogeneous.gap"),
@@ -76,5 +76,5 @@ def test_what_has_an_effect_is_taken():
     assert asked("synthetic", steps=None, epochs=2.0).epochs == 2.0
     assert asked("synthetic", schedule__name="constant").schedule.name == "constant"
     assert asked("synthetic", steps=10).schedule.warmup_steps == 25  # the recipe's own
-    assert asked("synthetic", adaptation__kind="frozen").adaptation.rank == 16
+    assert asked("synthetic", adaptation__kind="frozen").adaptation.lora.rank == 16
     assert asked("synthetic", objective__preference__name="thurstone", objective__preference__k=1.0)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.training.config import (
     AdaptationSettings,
     EmaSettings,
@@ -21,7 +22,7 @@ from dina_lrm.training.config import (
 
 CONFIGS = [
     TrainConfig(),
-    TrainConfig(steps=7, adaptation=AdaptationSettings(kind="full", targets=("to_q",), random_backbone=True)),
+    TrainConfig(steps=7, adaptation=AdaptationSettings("full", LoraSettings(targets=("to_q",)), random_backbone=True)),
     TrainConfig(objective=ObjectiveSettings(noise_levels=NoiseLevelSettings("logit_normal", mu=0.8, s=1.0))),
     TrainConfig(optimizer=OptimizerSettings(lr=1e-3, head_lr=2e-3, clip_norm=None), ema=EmaSettings(enabled=False)),
 ]
@@ -30,6 +31,20 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
 def test_round_trip_through_json(config):
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_settings_of_earlier_versions_are_read_into_todays_places():
+    config = TrainConfig(adaptation=AdaptationSettings("lora", LoraSettings(rank=3)))
+    config = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, backbone=BackboneConfig("flux", "folder", 4, (1, 4), (0,)))
+    )
+    plain = config.to_dict()
+    for group, part, new in (("model", "backbone", "reading"), ("adaptation", "lora", "exclude")):
+        moved = plain[group].pop(part)
+        del moved[new]
+        plain[group] |= moved
+    assert plain["model"]["depth"] == 4 and plain["adaptation"]["rank"] == 3
+    assert TrainConfig.from_dict(plain) == config
 
 
 def test_missing_keys_take_the_defaults():
@@ -46,7 +61,7 @@ def test_missing_keys_take_the_defaults():
         ({"seed": True}, ["config.seed", "expected int"]),
         ({"batch_size": 0}, ["batch_size", "got 0"]),
         ({"adaptation": {"kind": "lore"}}, ["config.adaptation.kind", "'lora', 'frozen', 'full'"]),
-        ({"model": {"visual_taps": [4, 13]}}, ["model.visual_taps", "(4, 13)", "0..12"]),
+        ({"model": {"visual_taps": [4, 13]}}, ["model.backbone: visual_taps", "(4, 13)", "0..12"]),
         ({"optimizer": {"betas": [0.9]}}, ["config.optimizer.betas", "expected 2 values, got 1"]),
         ({"ema": 0.9}, ["config.ema", "expected a table"]),
     ],

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.training.assemble import build_model, trained_parameters
 from dina_lrm.training.config import AdaptationSettings
 from tests.training.tiny_runs import tiny_config
@@ -14,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("kind", ["lora", "frozen", "full"])
 def test_a_run_begins_with_the_weights_of_the_model_it_names(tiny_folder, tmp_path, kind):
-    config = tiny_config(tiny_folder, adaptation=AdaptationSettings(kind=kind, rank=2, alpha=4.0))
+    config = tiny_config(tiny_folder, adaptation=AdaptationSettings(kind, LoraSettings(rank=2, alpha=4.0)))
     model = build_model(config, CPU)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -31,10 +32,11 @@ def test_another_architecture_is_refused_and_named(tiny_folder, tmp_path):
     config = tiny_config(tiny_folder)
     build_model(config, CPU).save_pretrained(tmp_path / "model")
     named = replace(config, initial=str(tmp_path / "model"))
+    shallow = replace(named.model.backbone, depth=1, visual_taps=(1,), text_taps=(1,))
     for part, changed in (
         ("head", replace(named, model=replace(named.model, head=replace(named.model.head, queries=3)))),
-        ("LoRA", replace(named, adaptation=AdaptationSettings(rank=3))),
-        ("backbone", replace(named, model=replace(named.model, depth=1, visual_taps=(1,), text_taps=(1,)))),
+        ("LoRA", replace(named, adaptation=AdaptationSettings(lora=LoraSettings(rank=3)))),
+        ("backbone", replace(named, model=replace(named.model, backbone=shallow))),
     ):
         with pytest.raises(ValueError, match=f"its {part} is"):
             build_model(changed, CPU)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.metrics import read_lines
@@ -223,7 +224,7 @@ def test_frozen_trains_the_head_alone(tiny_folder, tmp_path):
 
 @pytest.mark.parametrize("kind", ["lora", "frozen"])
 def test_a_random_backbone_differs_and_is_stored_with_the_model(kind, tiny_folder, tmp_path):
-    adaptation = AdaptationSettings(kind=kind, rank=2, alpha=4.0, random_backbone=True)
+    adaptation = AdaptationSettings(kind, LoraSettings(rank=2, alpha=4.0), random_backbone=True)
     config = tiny_config(tiny_folder, adaptation=adaptation)
     result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
     pretrained = LatentRewardModel.build(reward_model_config(tiny_config(tiny_folder)), dtype=torch.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.runs.metrics import read_lines
@@ -29,15 +30,11 @@ def tiny_config(generator: Path, **changes) -> TrainConfig:
         steps=6,
         batch_size=4,
         model=ModelSettings(
-            pretrained=str(generator),
-            depth=2,
-            visual_taps=(1, 2),
-            text_taps=(1, 2),
-            prompt_length=0,
+            BackboneConfig("sd3", str(generator), depth=2, visual_taps=(1, 2), text_taps=(1, 2), prompt_length=0),
             resolution=32,
             head=QFormerConfig(width=16, attention_heads=2, queries=2),
         ),
-        adaptation=AdaptationSettings(rank=2, alpha=4.0),
+        adaptation=AdaptationSettings(lora=LoraSettings(rank=2, alpha=4.0)),
         optimizer=OptimizerSettings(lr=1e-2),
         ema=EmaSettings(decay=0.9),
         compute=ComputeSettings(precision="fp32"),

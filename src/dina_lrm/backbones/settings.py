@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 PROMPT_LENGTH: Final = 128
 """Tokens of the long text encoder where nothing else is said: as the paper trains (section 5.1)."""
@@ -13,23 +13,27 @@ PROMPT_LENGTH: Final = 128
 class BackboneConfig:
     """Which generator is read, how deep, and where.
 
-    A tap `n` is the state after `n` blocks; 0 is the embedding before the first block. `prompt_length` counts the
-    tokens of the long text encoder (T5 in SD3 and FLUX); 0 means that the model is run without that part.
-    `guidance` goes into models that have an embedding for it (FLUX.1-dev); others do not see it. `reading` is "own" for
-    the way the generator itself is run, or "released" for reward weights trained by the code released with the paper,
-    which differs there (FLUX: timestep and guidance unscaled; Z-Image: padding of captions among the text tokens).
-    Raises ValueError on a depth below 1 and on taps that are not strictly increasing within 0..depth.
+    A tap `n` is the state after `n` blocks; 0 is the embedding before the first block. Raises ValueError on a depth
+    below 1 and on taps that are not strictly increasing within 0..depth.
     """
 
     family: str
     pretrained: str
+    """The generator: "synthetic", a folder, or a hub id."""
     depth: int
+    """Blocks of the generator that are used."""
     visual_taps: tuple[int, ...]
+    """Features are read after that many blocks."""
     text_taps: tuple[int, ...] = ()
     prompt_length: int = PROMPT_LENGTH
+    """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 where the model is run without it."""
     revision: str | None = None
     guidance: float = 3.5
+    """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
     reading: str = "own"
+    """"own" for the way the generator itself is run, or "released" for reward weights trained by the code released with
+    the paper, which differs there (FLUX: timestep and guidance unscaled; Z-Image: padding of captions among the text
+    tokens)."""
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -48,17 +52,19 @@ class BackboneConfig:
 class LoraSettings:
     """The low-rank update `W + (alpha / rank) B A` of the attention projections.
 
-    `targets` are module name suffixes as PEFT reads them; None stands for the family's own: query, key, value and
-    output of every stream. `exclude` takes modules out again, by suffix or whole name. `init` is PEFT's: "gaussian", or
-    True for its default. B starts at zero either way.
+    B starts at zero.
     """
 
     rank: int = 64
     alpha: float | int = 128.0
     targets: tuple[str, ...] | None = None
+    """Suffixes of the names of adapted layers, as PEFT reads them; None = the family's own: query, key, value and
+    output of every stream."""
     dropout: float = 0.0
-    init: str | bool = "gaussian"
+    init: Literal["gaussian", True] = "gaussian"
+    """Of A, as PEFT has it; True is PEFT's default."""
     exclude: tuple[str, ...] = ()
+    """Modules that are taken out again, by suffix or whole name."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.heads.settings import PooledConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
@@ -40,12 +41,13 @@ def sd15() -> TrainConfig:
         steps=4_000,
         batch_size=128,
         model=ModelSettings(
-            pretrained="stable-diffusion-v1-5/stable-diffusion-v1-5",
-            family="stable-diffusion",
-            depth=5,
-            visual_taps=(1, 2, 3, 4, 5),
-            text_taps=(),
-            prompt_length=0,
+            BackboneConfig(
+                family="stable-diffusion",
+                pretrained="stable-diffusion-v1-5/stable-diffusion-v1-5",
+                depth=5,
+                visual_taps=(1, 2, 3, 4, 5),
+                prompt_length=0,
+            ),
             resolution=512,
             noise_level=0.002,
             ensemble_levels=(0.052, 0.202, 0.402),
@@ -75,9 +77,12 @@ def sdxl() -> TrainConfig:
         batch_size=32,
         model=replace(
             base.model,
-            pretrained="stabilityai/stable-diffusion-xl-base-1.0",
-            depth=4,
-            visual_taps=(1, 2, 3, 4),
+            backbone=replace(
+                base.model.backbone,
+                pretrained="stabilityai/stable-diffusion-xl-base-1.0",
+                depth=4,
+                visual_taps=(1, 2, 3, 4),
+            ),
             resolution=1024,
             pooled=PooledConfig(text_projection=False),
         ),
@@ -100,11 +105,13 @@ def sd3() -> TrainConfig:
         batch_size=32,
         model=replace(
             base.model,
-            pretrained="stabilityai/stable-diffusion-3-medium-diffusers",
-            family="sd3",
-            depth=18,
-            visual_taps=(6, 12, 18),
-            prompt_length=77,
+            backbone=BackboneConfig(
+                family="sd3",
+                pretrained="stabilityai/stable-diffusion-3-medium-diffusers",
+                depth=18,
+                visual_taps=(6, 12, 18),
+                prompt_length=77,
+            ),
             resolution=1024,
         ),
         adaptation=AdaptationSettings(kind="lora"),

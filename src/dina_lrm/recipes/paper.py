@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
@@ -35,14 +36,17 @@ def sd35m() -> TrainConfig:
         epochs=1.0,
         batch_size=64,
         model=ModelSettings(
-            pretrained="stabilityai/stable-diffusion-3.5-medium",
-            depth=12,
-            visual_taps=(4, 8, 12),
-            text_taps=(4, 8, 12),
-            prompt_length=128,
+            BackboneConfig(
+                family="sd3",
+                pretrained="stabilityai/stable-diffusion-3.5-medium",
+                depth=12,
+                visual_taps=(4, 8, 12),
+                text_taps=(4, 8, 12),
+                prompt_length=128,
+            ),
             resolution=1024,
         ),
-        adaptation=AdaptationSettings(kind="lora", rank=64, alpha=128.0),
+        adaptation=AdaptationSettings("lora", LoraSettings(rank=64, alpha=128.0)),
         objective=ObjectiveSettings(preference=PreferenceSettings("paper"), noise_levels=NoiseLevelSettings("uniform")),
         optimizer=OptimizerSettings(lr=5e-5, weight_decay=0.01, clip_norm=1.0),
         ema=EmaSettings(decay=0.995),
@@ -60,12 +64,7 @@ def flux1_dev() -> TrainConfig:
     """
     taps = (8, 12, 16, 19)
     model = ModelSettings(
-        pretrained="black-forest-labs/FLUX.1-dev",
-        family="flux",
-        depth=19,
-        visual_taps=taps,
-        text_taps=taps,
-        prompt_length=128,
+        BackboneConfig("flux", "black-forest-labs/FLUX.1-dev", 19, visual_taps=taps, text_taps=taps, prompt_length=128),
         resolution=1024,
         head=QFormerConfig(width=1536, use_proj_in=True),
     )
@@ -81,16 +80,11 @@ def z_image_turbo() -> TrainConfig:
     """
     taps = (4, 8, 12, 16)
     model = ModelSettings(
-        pretrained="Tongyi-MAI/Z-Image-Turbo",
-        family="z-image",
-        depth=16,
-        visual_taps=taps,
-        text_taps=taps,
-        prompt_length=128,
+        BackboneConfig("z-image", "Tongyi-MAI/Z-Image-Turbo", 16, visual_taps=taps, text_taps=taps, prompt_length=128),
         resolution=1024,
         head=QFormerConfig(width=1536, use_proj_in=True, mask_text_padding=True),
     )
-    adaptation = AdaptationSettings(kind="lora", rank=32, alpha=64.0)
+    adaptation = AdaptationSettings("lora", LoraSettings(rank=32, alpha=64.0))
     return replace(sd35m(), name="paper-z-image-turbo", model=model, adaptation=adaptation)
 
 

@@ -58,7 +58,8 @@ def sd35m_no_text() -> TrainConfig:
     Expected: below `paper-sd35m`; the paper calls text features critical and gives no number.
     """
     base = sd35m()
-    model = replace(base.model, text_taps=(), head=replace(base.model.head, use_text=False))
+    head, backbone = replace(base.model.head, use_text=False), replace(base.model.backbone, text_taps=())
+    model = replace(base.model, backbone=backbone, head=head)
     return replace(base, name="paper-sd35m-no-text", model=model)
 
 
@@ -130,8 +131,8 @@ def sd35m_best() -> TrainConfig:
 
 def _depth(depth: int, taps: tuple[int, ...]) -> TrainConfig:
     base = sd35m()
-    model = replace(base.model, depth=depth, visual_taps=taps, text_taps=taps)
-    return replace(base, name=f"paper-sd35m-depth-{depth}", model=model)
+    backbone = replace(base.model.backbone, depth=depth, visual_taps=taps, text_taps=taps)
+    return replace(base, name=f"paper-sd35m-depth-{depth}", model=replace(base.model, backbone=backbone))
 
 
 def _objective(name: str, objective: ObjectiveSettings) -> TrainConfig:

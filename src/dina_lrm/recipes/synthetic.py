@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.training.config import (
     AdaptationSettings,
@@ -34,17 +35,13 @@ def synthetic() -> TrainConfig:
         steps=800,
         batch_size=84,
         model=ModelSettings(
-            pretrained="synthetic",
-            depth=8,
-            visual_taps=(2, 5, 8),
-            text_taps=(2, 5, 7),
-            prompt_length=0,
+            BackboneConfig("sd3", "synthetic", depth=8, visual_taps=(2, 5, 8), text_taps=(2, 5, 7), prompt_length=0),
             resolution=32,
             noise_level=0.2,
             ensemble_levels=(0.1, 0.2, 0.4),
             head=QFormerConfig(attention_heads=5),
         ),
-        adaptation=AdaptationSettings(kind="lora", rank=16, alpha=32.0),
+        adaptation=AdaptationSettings("lora", LoraSettings(rank=16, alpha=32.0)),
         objective=ObjectiveSettings(noise_levels=NoiseLevelSettings("uniform", low=0.0, high=0.5)),
         optimizer=OptimizerSettings(lr=1.5e-3),
         schedule=ScheduleSettings("cosine", warmup_steps=25, final_factor=0.05),

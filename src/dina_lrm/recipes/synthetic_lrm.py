@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.heads.settings import PooledConfig, QFormerConfig
 from dina_lrm.recipes.synthetic import synthetic
 from dina_lrm.training.config import (
@@ -26,11 +27,9 @@ def synthetic_unet() -> TrainConfig:
     base = synthetic()
     model = replace(
         base.model,
-        pretrained="synthetic-unet",
-        family="stable-diffusion",
-        depth=3,
-        visual_taps=(1, 2, 3),
-        text_taps=(0,),
+        backbone=BackboneConfig(
+            "stable-diffusion", "synthetic-unet", depth=3, visual_taps=(1, 2, 3), text_taps=(0,), prompt_length=0
+        ),
         noise_level=0.06,
         ensemble_levels=(0.02, 0.06, 0.24),
         head=QFormerConfig(width=160, attention_heads=5),
@@ -48,7 +47,8 @@ def synthetic_unet_lrm() -> TrainConfig:
     `synthetic-unet`.
     """
     base = synthetic_unet()
-    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledConfig(width=160))
+    backbone = replace(base.model.backbone, text_taps=())
+    model = replace(base.model, backbone=backbone, head_kind="pooled", pooled=PooledConfig(width=160))
     return replace(base, name="synthetic-unet-lrm", model=model, objective=_objective(last=351.0))
 
 
@@ -60,7 +60,8 @@ def synthetic_lrm() -> TrainConfig:
     Expected: twice the time of a step of `synthetic`, for the passes with the empty prompt.
     """
     base = synthetic()
-    model = replace(base.model, text_taps=(), head_kind="pooled", pooled=PooledConfig(width=160))
+    backbone = replace(base.model.backbone, text_taps=())
+    model = replace(base.model, backbone=backbone, head_kind="pooled", pooled=PooledConfig(width=160))
     return replace(base, name="synthetic-lrm", steps=600, model=model, objective=_objective(last=501.0))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.settings import Applies, changed_settings, check_applies, nearest
 from dina_lrm.training.config import NoiseLevelSettings, TrainConfig
 from dina_lrm.typed import unknown_key
@@ -21,7 +22,8 @@ _SAMPLERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The parameters of each sampler of noise levels."""
 _SHARED: Final = ("name", "stratified", "together")
-_LORA: Final = tuple(f"adaptation.{name}" for name in ("rank", "alpha", "dropout", "targets", "init"))
+_LORA: Final = tuple(f"adaptation.{each.name}" for each in fields(LoraSettings))
+_UNNAMED: Final = ("model.backbone.", "adaptation.lora.")
 _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
     Applies(("epochs",), lambda c: c.steps is None, "--steps None"),
     Applies(("schedule.final_factor",), lambda c: c.schedule.name != "constant", "--schedule.name cosine or linear"),
@@ -56,8 +58,16 @@ def as_asked(config: TrainConfig, recipes: Mapping[str, TrainConfig]) -> TrainCo
     objective = config.objective
     levels = _levels(objective.noise_levels, recipe.objective.noise_levels)
     config = replace(config, objective=replace(objective, noise_levels=levels))
-    check_applies(config, changed_settings(recipe.to_dict(), config.to_dict()), _RULES)
+    check_applies(config, map(_as_given, changed_settings(recipe.to_dict(), config.to_dict())), _RULES)
     return config
+
+
+def _as_given(name: str) -> str:
+    """The name of a setting without its group, where options leave that out."""
+    for group in _UNNAMED:
+        if name.startswith(group):
+            return f"{group.split('.')[0]}.{name.removeprefix(group)}"
+    return name
 
 
 def _levels(asked: NoiseLevelSettings, recipe: NoiseLevelSettings) -> NoiseLevelSettings:

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
-from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
@@ -53,20 +52,10 @@ def noise_level_sampler(settings: NoiseLevelSettings) -> NoiseLevelSampler:
 def reward_model_config(config: TrainConfig) -> RewardModelConfig:
     """What the trained model will be saved as."""
     model, adaptation = config.model, config.adaptation
-    lora = LoraSettings(adaptation.rank, adaptation.alpha, adaptation.targets, adaptation.dropout, adaptation.init)
     return RewardModelConfig(
-        backbone=BackboneConfig(
-            family=model.family,
-            pretrained=model.pretrained,
-            depth=model.depth,
-            visual_taps=model.visual_taps,
-            text_taps=model.text_taps,
-            prompt_length=model.prompt_length,
-            revision=model.revision,
-            guidance=model.guidance,
-        ),
+        backbone=model.backbone,
         head=model.chosen_head,
-        lora=lora if adaptation.kind == "lora" else None,
+        lora=adaptation.lora if adaptation.kind == "lora" else None,
         own_backbone=adaptation.kind == "full",
         preference=preference_objective(config.objective.preference).model,
         noise_level=model.noise_level,

@@ -1,16 +1,20 @@
 """What a training run is: one typed, frozen tree of plain values.
 
 A run is a complete `TrainConfig`; variants derive from one with `dataclasses.replace`. Nothing here imports torch, so
-that the command line can list and check recipes at once; `training.assemble` turns the plain values into objects.
+that the command line can list and check recipes at once, where an `arg(name="")` leaves the name of a group out of its
+options; `training.assemble` turns the plain values into objects.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from dina_lrm.backbones.settings import PROMPT_LENGTH
+import tyro
+
+from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import (
@@ -38,23 +42,16 @@ Weighting = Literal["pair", "prompt"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 
 
+_SD35M: Final = BackboneConfig(
+    "sd3", "stabilityai/stable-diffusion-3.5-medium", depth=12, visual_taps=(4, 8, 12), text_taps=(4, 8, 12)
+)
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """Which reward model is trained, and how it will score when it is done."""
 
-    pretrained: str = "stabilityai/stable-diffusion-3.5-medium"
-    """The generator: "synthetic", a folder, or a hub id."""
-    family: str = "sd3"
-    revision: str | None = None
-    depth: int = ranged(12, COUNT)
-    """Blocks of the generator that are used."""
-    visual_taps: tuple[int, ...] = (4, 8, 12)
-    """Features are read after that many blocks."""
-    text_taps: tuple[int, ...] = (4, 8, 12)
-    prompt_length: int = ranged(PROMPT_LENGTH, COUNT_OR_0)
-    """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 for a Stable Diffusion 3 without T5."""
-    guidance: float = ranged(3.5, NOT_NEGATIVE)
-    """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
+    backbone: Annotated[BackboneConfig, tyro.conf.arg(name="")] = _SD35M
     resolution: int = ranged(1024, COUNT)
     """Side of the square bucket in pixels; other buckets have about the same area."""
     noise_level: float = ranged(0.4, UNIT)
@@ -67,8 +64,9 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
-        for name, taps in (("visual_taps", self.visual_taps), ("text_taps", self.text_taps)):
-            require(all(0 <= tap <= self.depth for tap in taps), f"model.{name}", taps, f"taps in 0..{self.depth}")
+        guidance, reading = self.backbone.guidance, self.backbone.reading
+        require(0 <= guidance < math.inf, "model.guidance", guidance, "a finite number of at least 0")
+        require(reading == "own", "model.reading", reading, "'own': a new model reads a generator as it is run")
         require(bool(self.ensemble_levels), "model.ensemble_levels", self.ensemble_levels, "at least one noise level")
 
     @property
@@ -82,17 +80,13 @@ class AdaptationSettings:
     """Which weights of the backbone learn: LoRA (the paper), none ("frozen") or all ("full")."""
 
     kind: Adaptation = "lora"
-    rank: int = ranged(64, COUNT)
-    alpha: float = ranged(128.0, ABOVE_0)
-    dropout: float = ranged(0.0, UNIT_BELOW_1)
-    targets: tuple[str, ...] | None = None
-    """Names of the adapted linear layers; None = the family's attention projections of every stream."""
-    init: Literal["gaussian", True] = "gaussian"
+    lora: Annotated[LoraSettings, tyro.conf.arg(name="")] = field(default_factory=LoraSettings)
+    """What learns where the kind is "lora"."""
     random_backbone: bool = False
     """Baseline: replace the pretrained weights by fresh ones drawn from the seed of the run."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "adaptation")
+        require(self.lora.alpha > 0, "adaptation.alpha", self.lora.alpha, "a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -313,4 +307,21 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Read plain values strictly: an unknown key or a wrong type raises `ValueError` naming it."""
-        return from_plain(cls, values)
+        return from_plain(cls, in_todays_places(values))
+
+
+def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings with those of the backbone and of the LoRA where they stand today.
+
+    Earlier versions stored them beside the others of `model` and `adaptation`.
+    """
+    found = dict(values)
+    for group, part, defaults in (("model", "backbone", _SD35M), ("adaptation", "lora", LoraSettings())):
+        flat = found.get(group)
+        if isinstance(flat, Mapping) and part not in flat:
+            known: dict[str, Any] = to_plain(defaults)
+            moved = {key: value for key, value in flat.items() if key in known}
+            if moved:
+                rest = {key: value for key, value in flat.items() if key not in known}
+                found[group] = {**rest, part: {**known, **moved}}
+    return found

@@ -14,7 +14,7 @@ from dina_lrm.runs.checkpoints import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CHECKPOINTS, CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_record
-from dina_lrm.training.config import TrainConfig
+from dina_lrm.training.config import TrainConfig, in_todays_places
 from dina_lrm.typed import from_plain, to_plain
 
 _RESULTS: Final = ("model",)
@@ -98,7 +98,7 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
-    check_same_settings(folder, stored.train, record.to_dict()["train"], _FREE_TO_CHANGE)
+    check_same_settings(folder, in_todays_places(stored.train), record.to_dict()["train"], _FREE_TO_CHANGE)
     if stored.data.hash != record.data_hash:
         raise ValueError(
             f"{folder}: the run was started on other data ({stored.data.pairs} pairs; given are {record.pairs} "

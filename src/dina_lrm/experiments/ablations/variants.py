@@ -72,7 +72,7 @@ class Variant:
     @property
     def generator(self) -> str:
         """The bundled generator whose backbone it has, which encodes pictures and prompts too."""
-        return self.config().model.pretrained
+        return self.config().model.backbone.pretrained
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -100,7 +100,8 @@ def _depth(depth: int, taps: tuple[int, ...], text_taps: tuple[int, ...] | None 
     def make() -> TrainConfig:
         base = synthetic()
         chosen = taps if text_taps is None else text_taps
-        return replace(base, model=replace(base.model, depth=depth, visual_taps=taps, text_taps=chosen))
+        backbone = replace(base.model.backbone, depth=depth, visual_taps=taps, text_taps=chosen)
+        return replace(base, model=replace(base.model, backbone=backbone))
 
     return make
 
@@ -108,7 +109,8 @@ def _depth(depth: int, taps: tuple[int, ...], text_taps: tuple[int, ...] | None 
 def _without_text() -> TrainConfig:
     base = synthetic()
     head = replace(base.model.head, use_text=False)
-    return replace(base, model=replace(base.model, text_taps=(), head=head))
+    backbone = replace(base.model.backbone, text_taps=())
+    return replace(base, model=replace(base.model, backbone=backbone, head=head))
 
 
 def _full() -> TrainConfig:
