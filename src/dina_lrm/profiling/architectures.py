@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel
 from torch import Tensor, nn
 
 from dina_lrm.profiling.counting import empty, without_storage
@@ -20,7 +21,6 @@ Call = tuple[Tensor, Callable[[], Tensor]]
 
 def sd35(blocks: int) -> nn.Module:
     """Stable Diffusion 3.5 Medium."""
-    from diffusers import SD3Transformer2DModel
 
     def build() -> nn.Module:
         # The last block of the whole lacks the text stream's output: one more is built than is kept
@@ -54,8 +54,6 @@ def call_sd35(model: nn.Module, batch: int, side: int, tokens: int) -> Call:
 
 def flux(blocks: int) -> nn.Module:
     """FLUX.1-dev: 19 double blocks, then 38 single ones."""
-    from diffusers import FluxTransformer2DModel
-
     double, single = min(blocks, 19), max(0, blocks - 19)
     return without_storage(
         lambda: FluxTransformer2DModel(
@@ -88,8 +86,6 @@ def call_flux(model: nn.Module, batch: int, side: int, tokens: int) -> Call:
 
 def z_image(blocks: int) -> nn.Module:
     """Z-Image-Turbo: two refiners of each stream, then 30 layers over both together."""
-    from diffusers import ZImageTransformer2DModel
-
     return without_storage(
         lambda: ZImageTransformer2DModel(
             in_channels=16,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
 
 from dina_lrm.profiling.counting import Cost, count, empty, without_storage
 
@@ -25,8 +27,6 @@ class TextEncoder:
 @cache
 def vae_cost(batch: int, pixels: int, decode: bool, backward: bool) -> Cost:
     """The 16-channel autoencoder that SD3, FLUX and Z-Image share: encoding images, or decoding latents."""
-    from diffusers import AutoencoderKL
-
     model = without_storage(
         lambda: AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4,
@@ -57,8 +57,6 @@ def text_cost(encoder: str, batch: int) -> Cost:
 
 def _clip(**shape: Any) -> Callable[[], nn.Module]:  # noqa: ANN401 - a configuration's numbers and names
     def build() -> nn.Module:
-        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
-
         return CLIPTextModelWithProjection(CLIPTextConfig(projection_dim=shape["hidden_size"], eos_token_id=2, **shape))
 
     return build
@@ -69,15 +67,11 @@ def _call_clip(model: Any, states: Tensor) -> Tensor:  # noqa: ANN401 - a model 
 
 
 def _t5() -> nn.Module:
-    from transformers import T5Config, T5EncoderModel
-
     shape = {"vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
     return T5EncoderModel(T5Config(feed_forward_proj="gated-gelu", **shape))
 
 
 def _qwen3() -> nn.Module:
-    from transformers import Qwen3Config, Qwen3Model
-
     return Qwen3Model(
         Qwen3Config(
             vocab_size=151936,

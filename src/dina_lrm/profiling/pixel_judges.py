@@ -9,6 +9,9 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig, Qwen2VLVisionConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel, Qwen2VLTextModel
 
 from dina_lrm.profiling.counting import Cost, count, empty, without_storage
 
@@ -63,8 +66,6 @@ def judge_cost(name: str, batch: int, backward: bool) -> Cost:
 
 def clip_vision(vit: Vit, side: int) -> nn.Module:
     """CLIP's image tower with weights drawn at random, for images of `side` pixels."""
-    from transformers import CLIPVisionConfig, CLIPVisionModel
-
     config = CLIPVisionConfig(
         image_size=side,
         patch_size=vit.patch,
@@ -86,9 +87,6 @@ def _clip_vision(vit: Vit, side: int, batch: int, backward: bool) -> Cost:
 def qwen2_vision() -> nn.Module:
     """The vision tower of Qwen2-VL-7B with the layers that merge its patches, without storage."""
     _needs_transformers_5()
-    from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
-    from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
-
     return without_storage(lambda: Qwen2VisionTransformerPretrainedModel(Qwen2VLVisionConfig(hidden_size=3584)))
 
 
@@ -106,9 +104,6 @@ def _vision_cost(batch: int, side: int, backward: bool) -> Cost:
 
 def qwen2_language() -> nn.Module:
     """The language model of Qwen2-VL-7B without its output layer, without storage."""
-    from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig
-    from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLTextModel
-
     config = Qwen2VLTextConfig(
         vocab_size=152064,
         hidden_size=3584,

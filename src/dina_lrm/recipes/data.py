@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from dina_lrm.backbones.base import Backbone
+from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.encoding import encode_comparisons
+from dina_lrm.data.sources import read_comparisons
+from dina_lrm.reward_model.assembly import backbone_of
+from dina_lrm.runs.content import content_of
+from dina_lrm.runs.files import write_json
+from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.processes import join_processes
+from dina_lrm.synthetic.comparisons import training_comparisons
+from dina_lrm.synthetic.encoding import encode
+from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from dina_lrm.backbones.base import Backbone
-    from dina_lrm.data.cache import EncodedComparisons
 
 IMAGES_PER_PROMPT = 8
 
@@ -29,12 +36,6 @@ def data_for(
     done before; or "synthetic": comparisons made by the renderer, a function of the run's seed and `seed`.
     Raises ValueError for a cache of another backbone, FileNotFoundError where there is nothing of that name.
     """
-    from dina_lrm.data.cache import EncodedComparisons
-    from dina_lrm.data.encoding import encode_comparisons
-    from dina_lrm.data.sources import read_comparisons
-    from dina_lrm.runs.processes import join_processes
-    from dina_lrm.training.assemble import reward_model_config
-
     if name == "synthetic":
         return _synthetic(config, synthetic_prompts, progress, seed)
     wanted = reward_model_config(config).backbone
@@ -59,10 +60,6 @@ def data_for(
 
 def _check_unchanged(path: Path, cache: Path) -> None:
     """Remember beside the cache which comparisons it is of; ValueError where they are no longer those."""
-    from dina_lrm.runs.content import content_of
-    from dina_lrm.runs.files import write_json
-    from dina_lrm.runs.json_files import read_json_object
-
     told, record = {"comparisons": content_of(path)}, cache.with_name(f"{cache.name}.json")
     if not cache.is_dir():
         record.parent.mkdir(parents=True, exist_ok=True)
@@ -76,19 +73,12 @@ def _check_unchanged(path: Path, cache: Path) -> None:
 
 def encoding_backbone(config: TrainConfig) -> Backbone:
     """The generator of `config` on this process's device, for its encoders."""
-    from dina_lrm.reward_model.assembly import backbone_of
-    from dina_lrm.runs.processes import join_processes
-    from dina_lrm.training.assemble import reward_model_config
-
     return backbone_of(reward_model_config(config), device=join_processes().device)
 
 
 def _synthetic(
     config: TrainConfig, prompts: int, progress: Callable[[int, int], None] | None, seed: int
 ) -> EncodedComparisons:
-    from dina_lrm.synthetic.comparisons import training_comparisons
-    from dina_lrm.synthetic.encoding import encode
-
     # Validation comparisons (seed > 0) must never be those of some other run's training
     made = training_comparisons(prompts, IMAGES_PER_PROMPT, seed=config.seed + 500_000 * seed)
     return encode(made, encoding_backbone(config), progress=progress)

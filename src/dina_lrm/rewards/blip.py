@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, final
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor
+from transformers import BertTokenizerFast, BlipTextConfig, BlipTextModel, BlipVisionConfig, BlipVisionModel
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import read_json
@@ -23,9 +24,6 @@ from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_
 from dina_lrm.rewards.pictures import MiddleCut, Preparation
 from dina_lrm.rewards.score_mlp import ScoreMlp
 from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
-
-if TYPE_CHECKING:
-    from transformers import BertTokenizerFast, BlipTextModel, BlipVisionModel
 
 MEAN: Final = 0.16717362830052426
 STD: Final = 1.0333394966054072
@@ -107,8 +105,6 @@ class BlipReward(PixelReward):
 
 
 def _vision_model(tensors: Mapping[str, Tensor]) -> BlipVisionModel:
-    from transformers import BlipVisionConfig, BlipVisionModel
-
     patches = _one(tensors, "blip.visual_encoder.patch_embed.proj.weight")
     positions = _one(tensors, "blip.visual_encoder.pos_embed").shape[1] - 1
     width, patch = patches.shape[0], patches.shape[2]
@@ -126,8 +122,6 @@ def _vision_model(tensors: Mapping[str, Tensor]) -> BlipVisionModel:
 
 
 def _text_model(config: Mapping[str, Any], vision_width: int) -> BlipTextModel:
-    from transformers import BlipTextConfig, BlipTextModel
-
     taken = (
         *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
         *("max_position_embeddings", "hidden_act", "layer_norm_eps"),
@@ -146,8 +140,6 @@ def _vision_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _tokenizer(folder: Path) -> BertTokenizerFast:
-    from transformers import BertTokenizerFast
-
     own = (folder / "vocab.txt").is_file() or (folder / "tokenizer.json").is_file()
     patterns = ("vocab.txt", "tokenizer*", "config.json")
     return BertTokenizerFast.from_pretrained(folder if own else locate_judge(_BERT, allow_patterns=patterns))

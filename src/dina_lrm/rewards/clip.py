@@ -11,21 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import CLIPModel, CLIPTokenizerFast
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.pictures import Cut, Preparation
 from dina_lrm.rewards.processor_file import clip_preparation
-
-if TYPE_CHECKING:
-    from transformers import CLIPModel, CLIPTokenizerFast
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +44,6 @@ class ClipTowers:
         Raises ValueError when it is no CLIP, or weights are missing.
         """
         # The fast tokenizer, which AutoProcessor takes: the slow one of transformers 4 reads otherwise with ftfy there
-        from transformers import CLIPModel, CLIPTokenizerFast
-
         folder = locate_judge(name)
         expect_safetensors(folder)
         with loading(folder):

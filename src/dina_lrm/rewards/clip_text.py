@@ -11,10 +11,10 @@ from __future__ import annotations
 import html
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizerFast
+from tokenizers import Regex, normalizers, pre_tokenizers
+from transformers import CLIPTokenizerFast
 
 _PIECES: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What byte pairs are formed within: endings, words, single digits, runs of signs."""
@@ -33,8 +33,6 @@ def reading_as_open_clip(tokenizer: CLIPTokenizerFast) -> CLIPTokenizerFast:
     """The tokenizer, made to read cleaned prompts as open_clip does: nothing is normalised, and the marks of
     transformers (`<|endoftext|>`) are text like any other.
     """
-    from tokenizers import Regex, normalizers, pre_tokenizers
-
     pieces = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
     bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([])

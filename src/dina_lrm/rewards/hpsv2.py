@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import read_json
@@ -22,9 +23,6 @@ from dina_lrm.rewards.clip import ClipScore, ClipTowers
 from dina_lrm.rewards.clip_text import open_clip_text, reading_as_open_clip
 from dina_lrm.rewards.pictures import BlackBars, Preparation
 from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig, CLIPTokenizerFast
 
 CLIP_H: Final = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """Where the tokenizer of ViT-H/14 is published."""
@@ -76,8 +74,6 @@ def load_hpsv2(model: str) -> ClipScore:
 
 
 def _towers(folder: Path) -> ClipTowers:
-    from transformers import CLIPModel
-
     shape = _VIT_H_14
     if (folder / "open_clip_config.json").is_file():
         shape = read_json(folder / "open_clip_config.json")["model_cfg"]
@@ -97,8 +93,6 @@ def _as_published(towers: ClipTowers) -> ClipTowers:
 
 def clip_tokenizer(folder: Path) -> CLIPTokenizerFast:
     """The tokenizer in a folder, else that of ViT-H/14 from the hub."""
-    from transformers import CLIPTokenizerFast
-
     files = ("tokenizer.json", "vocab.json")
     if any((folder / file).is_file() for file in files):
         return CLIPTokenizerFast.from_pretrained(folder)
@@ -108,8 +102,6 @@ def clip_tokenizer(folder: Path) -> CLIPTokenizerFast:
 
 def clip_config(shape: Mapping[str, Any], tokenizer: CLIPTokenizerFast) -> CLIPConfig:
     """The transformers configuration of an open_clip shape; both use GELU and pool at the end-of-text token."""
-    from transformers import CLIPConfig
-
     vision, text = shape["vision_cfg"], shape["text_cfg"]
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     return CLIPConfig(

@@ -17,21 +17,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, final
 
 import torch
 from accelerate import init_empty_weights
 from jaxtyping import Float32, Int64
 from PIL import Image
 from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    BaseImageProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2VLModel,
+)
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import PixelReward, check_images
 from dina_lrm.rewards.state_files import only_file, read_state_dict
-
-if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, PreTrainedTokenizerFast, Qwen2VLModel
 
 REWARD_TOKEN: Final = "<|Reward|>"
 PIXELS: Final = 256 * 28 * 28
@@ -147,8 +152,6 @@ def current_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]
 
 
 def _model(base: Path, tensors: Mapping[str, Tensor], where: str) -> Qwen2VLModel:
-    from transformers import AutoConfig, Qwen2VLModel
-
     config: Any = AutoConfig.from_pretrained(base)
     words = tensors.get("language_model.embed_tokens.weight")
     if words is None:
@@ -177,8 +180,6 @@ def _head(tensors: Mapping[str, Tensor], where: str) -> nn.Sequential:
 
 def _readers(base: Path) -> tuple[PreTrainedTokenizerFast, BaseImageProcessor]:
     # Apart from each other: together they would ask for a video processor, which needs torchvision
-    from transformers import AutoImageProcessor, AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.add_special_tokens({"additional_special_tokens": [REWARD_TOKEN]}, replace_extra_special_tokens=False)
     return tokenizer, AutoImageProcessor.from_pretrained(base)

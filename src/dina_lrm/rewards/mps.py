@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
@@ -25,9 +26,6 @@ from dina_lrm.rewards.mps_cross import CrossTower
 from dina_lrm.rewards.pictures import Preparation
 from dina_lrm.rewards.processor_file import clip_preparation
 from dina_lrm.rewards.state_files import below, fill, only_file, read_state_dict, refuse_others
-
-if TYPE_CHECKING:
-    from transformers import CLIPModel, CLIPTokenizerFast
 
 CONDITION: Final = (
     "light, color, clarity, tone, style, ambiance, artistry, shape, face, hair, hands, limbs, structure, instance, "
@@ -58,8 +56,6 @@ class Mps(PixelReward):
 
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """
-        from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
-
         folder = locate_judge(model, allow_patterns=("*.json", "*.txt", *_WEIGHTS[:2]))
         file = only_file(folder, *_WEIGHTS)
         tensors = read_state_dict(file)

@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import torch
 from jaxtyping import Float32
 from PIL import Image
 from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import PixelReward, check_images
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, ProcessorMixin
 
 QUESTION: Final = (
     "You are given a text caption and an image generated from it. Rate how well the image matches the caption and how "
@@ -66,8 +64,6 @@ class VlmJudge(PixelReward):
     @classmethod
     def load(cls, model: str) -> VlmJudge:
         """The model of a folder or hub id; on a GPU where there is one."""
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
         folder = locate_judge(model)
         expect_safetensors(folder)
         with loading(folder):

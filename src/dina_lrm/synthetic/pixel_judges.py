@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel
 
 from dina_lrm.preference.presets import preference_preset
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
@@ -74,8 +75,6 @@ class ClipJudge(nn.Module):
 
     def __init__(self, words: int) -> None:
         super().__init__()
-        from transformers import CLIPConfig, CLIPModel
-
         shape = {"hidden_size": 160, "intermediate_size": 640, "num_hidden_layers": 4, "num_attention_heads": 5}
         ends = {"bos_token_id": words - 2, "eos_token_id": words - 1, "pad_token_id": words - 1}
         text = shape | ends | {"vocab_size": words, "max_position_embeddings": TEXT_TOKENS}

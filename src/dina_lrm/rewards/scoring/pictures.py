@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from dina_lrm.data.sources.parquet_rows import parquet_rows
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
 from dina_lrm.pictures.folders import PictureFolder, scan_pictures
@@ -119,9 +122,6 @@ def _named_rows(table: Path, column: str | None) -> Iterator[Row]:
 
 
 def _schema(table: Path) -> pa.Schema:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         return pq.read_schema(table)
     except (pa.ArrowException, OSError) as error:
@@ -129,8 +129,6 @@ def _schema(table: Path) -> pa.Schema:
 
 
 def _name_column(schema: pa.Schema) -> list[str]:
-    import pyarrow as pa
-
     kind = schema.field("image").type
     if pa.types.is_struct(kind):
         return ["image.path"] if kind.get_field_index("path") >= 0 else []
