@@ -7,6 +7,7 @@ shown by its number. A console that is gone (a closed pipe, a full disk) is left
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -161,3 +162,16 @@ class _Unfailing:
             self._found().flush()
         except (AttributeError, OSError, ValueError):
             pass
+
+
+def leave_broken_streams() -> None:
+    """Keep the interpreter from failing at its end over a standard stream that nobody reads any more."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except (OSError, ValueError):
+            assert stream is not None
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

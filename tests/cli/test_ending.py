@@ -1,13 +1,12 @@
 import errno
-import os
-import signal
 import subprocess
 import sys
 
 import pytest
 import safetensors
 
-from dina_lrm.cli.ending import Stopped, code_of, line_of, stopped_by_signals
+from dina_lrm.cli.ending import code_of, line_of
+from dina_lrm.runs.stopping import Stopped
 
 FRAMES = """PytorchStreamReader failed reading zip archive: failed finding central directory
 Exception raised from valid at ../caffe2/serialize/inline_container.cc:197 (most recent call first):
@@ -60,13 +59,6 @@ def test_line_ends_of_a_name_are_told_from_those_of_a_library(tmp_path):
     with pytest.raises(ValueError) as raised:
         check_file("--json", tmp_path / "a\nb")
     assert r"a\nb: is a folder" in line_of(raised.value)
-
-
-def test_a_signal_ends_the_block_and_later_ones_act_as_ever():
-    with pytest.raises(Stopped), stopped_by_signals():
-        os.kill(os.getpid(), signal.SIGTERM)
-        signal.pause()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_stopped_command_says_so_in_its_json(tmp_path):

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
+from dina_lrm.runs.stopping import Stopped
 from dina_lrm.screen import escaped
 
 # Of the system's errors, those that another name or another permission would mend
@@ -25,10 +19,6 @@ _FRAMES = re.compile(
     r"\s*(\n(Exception raised from |C\+\+ CapturedTraceback|frame #\d+)|CUDA kernel errors might).*", re.DOTALL
 )
 _ENFORCED = re.compile(r"\[enforce fail at [^\]]*\] \S*\s?\S*?\. ")
-
-
-class Stopped(KeyboardInterrupt):
-    """The process was asked to end."""
 
 
 def code_of(error: BaseException) -> int:
@@ -67,46 +57,3 @@ def _is_ours(error: BaseException) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("dina_lrm")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM, and the end of the terminal, raise `Stopped` in the block, where nobody else handles them."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        names = []
-    numbers = [number for number in (getattr(signal, name) for name in names) if _unhandled(number)]
-    process = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != process:  # a worker that was forked ends as it would without us
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise Stopped
-
-    for number in numbers:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            if signal.getsignal(number) is stop:
-                signal.signal(number, signal.SIG_DFL)
-
-
-def _unhandled(number: int) -> bool:
-    return signal.getsignal(number) is signal.SIG_DFL  # nohup ignores the end of the terminal
-
-
-def leave_broken_streams() -> None:
-    """Keep the interpreter from failing at its end over a standard stream that nobody reads any more."""
-    for stream in (sys.__stdout__, sys.__stderr__):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except (OSError, ValueError):
-            assert stream is not None
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

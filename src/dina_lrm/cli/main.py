@@ -16,13 +16,14 @@ from pathlib import Path
 from dina_lrm import __version__
 from dina_lrm.cli.commands import COMMANDS, Command
 from dina_lrm.cli.common import CommandFailed, CommonArguments, UserError
-from dina_lrm.cli.ending import code_of, leave_broken_streams, line_of, stopped_by_signals
+from dina_lrm.cli.ending import code_of, line_of
 from dina_lrm.cli.notices import notices
 from dina_lrm.cli.numbers import check_numbers
 from dina_lrm.cli.result import begin_json, keep_json, write_json
 from dina_lrm.cli.words import Help, json_target, other_words, parsed, repeated
 from dina_lrm.runs.lock import held_name
-from dina_lrm.screen import escaped, held_back, say
+from dina_lrm.runs.stopping import stopped_by_signals
+from dina_lrm.screen import escaped, held_back, leave_broken_streams, say
 
 # The libraries' notices and loading bars speak to programmers; the bars of downloads stay.
 QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}

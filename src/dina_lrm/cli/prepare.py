@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
-
 import torch
 
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.common import chosen_device, console, progress
 from dina_lrm.cli.comparisons import parsed_mapping, say_left_out
 from dina_lrm.data.named_source import NamedSource
-from dina_lrm.data.prepared import Prepared, prepare
+from dina_lrm.data.prepared import prepare
 from dina_lrm.data.unfinished import check_free
 
 
@@ -44,47 +41,9 @@ def run(arguments: Arguments) -> dict[str, object]:
             progress=report,
         )
     shown = console(arguments.quiet)
-    held, *more = _told(arguments, prepared)
-    shown.print(held)
+    shown.print(str(prepared))
     say_left_out(unread, shown)
-    for line in more:
-        shown.print(line)
-    return _result(arguments, prepared) | {"tables_left_out": unread, "unread_prompts": len(prepared.unread_prompts)}
-
-
-def _told(arguments: Arguments, prepared: Prepared) -> Iterator[str]:
-    data, header = prepared.data, prepared.data.header
-    assert header is not None
-    yield (
-        f"{header.pairs} comparisons ({header.ties} ties) of {data.images} images and {len(data.prompts)} prompts in "
-        f"{arguments.out}"
-    )
-    if header.missing_pairs:
-        yield (
-            f"{header.missing_pairs} comparisons are missing: {header.missing_images} images cannot be read, such as "
-            f"{data.missing[0].reason}; all are listed in {arguments.out / 'missing.parquet'}"
-        )
-    if header.truncated_prompts:
-        yield f"{header.truncated_prompts} prompts were cut, such as by {next(filter(None, data.truncated))}"
-    if prepared.unread_prompts:
-        yield f"{len(prepared.unread_prompts)} prompts are not read whole, such as {prepared.unread_prompts[0]}"
-
-
-def _result(arguments: Arguments, prepared: Prepared) -> dict[str, object]:
-    data, header = prepared.data, prepared.data.header
-    assert header is not None
-    return {
-        "cache": arguments.out,
-        "backbone": asdict(header.backbone),
-        "resolution": header.resolution,
-        "dtype": header.dtype,
-        "content": header.content,
-        "pairs": header.pairs,
-        "ties": header.ties,
-        "images": data.images,
-        "prompts": len(data.prompts),
-        "truncated_prompts": header.truncated_prompts,
-        "missing_pairs": header.missing_pairs,
-        "missing_images": header.missing_images,
-        "buckets": data.sizes(),
-    }
+    for note in prepared.notes():
+        shown.print(note)
+    more = {"tables_left_out": unread, "unread_prompts": len(prepared.unread_prompts)}
+    return {"cache": arguments.out, **prepared.to_dict(), **more}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache_format import CacheHeader
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.encoding import OnBad, encode_comparisons
@@ -17,10 +19,56 @@ from dina_lrm.data.named_source import NamedSource
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A cache, and what the tokenizers of the generator cannot read in its prompts, in a sentence for each of them."""
+    """A cache in its folder; `unread_prompts` say what the generator's tokenizers cannot read, a sentence a prompt."""
 
+    folder: Path
     data: EncodedComparisons
     unread_prompts: tuple[str, ...]
+
+    @property
+    def header(self) -> CacheHeader:
+        """What encoded the cache."""
+        assert self.data.header is not None
+        return self.data.header
+
+    def __str__(self) -> str:
+        """What it holds, in a sentence."""
+        header, data = self.header, self.data
+        held = (
+            f"{header.pairs} comparisons ({header.ties} ties) of {data.images} images and {len(data.prompts)} prompts"
+        )
+        return f"{held} in {self.folder}"
+
+    def notes(self) -> Iterator[str]:
+        """What is missing or cut, in sentences."""
+        header, data = self.header, self.data
+        if header.missing_pairs:
+            yield (
+                f"{header.missing_pairs} comparisons are missing: {header.missing_images} images cannot be read, such "
+                f"as {data.missing[0].reason}; all are listed in {self.folder / 'missing.parquet'}"
+            )
+        if header.truncated_prompts:
+            yield f"{header.truncated_prompts} prompts were cut, such as by {next(filter(None, data.truncated))}"
+        if self.unread_prompts:
+            yield f"{len(self.unread_prompts)} prompts are not read whole, such as {self.unread_prompts[0]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it holds and what encoded it, as plain values."""
+        header, data = self.header, self.data
+        return {
+            "backbone": asdict(header.backbone),
+            "resolution": header.resolution,
+            "dtype": header.dtype,
+            "content": header.content,
+            "pairs": header.pairs,
+            "ties": header.ties,
+            "images": data.images,
+            "prompts": len(data.prompts),
+            "truncated_prompts": header.truncated_prompts,
+            "missing_pairs": header.missing_pairs,
+            "missing_images": header.missing_images,
+            "buckets": data.sizes(),
+        }
 
 
 def prepare(
@@ -64,4 +112,4 @@ def prepare(
         total=total,
         progress=progress,
     )
-    return Prepared(data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
+    return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))

@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM as a request: the step is finished, the state saved, and the run ends cleanly."""
+"""Signals as a request, where the step is finished and the state saved, and as an exception that unwinds a command."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -53,3 +54,37 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal, raise `Stopped` in the block, where nobody else handles them."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        names = []
+    numbers = [number for number in (getattr(signal, name) for name in names) if _unhandled(number)]
+    process = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a worker that was forked ends as it would without us
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise Stopped
+
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            if signal.getsignal(number) is stop:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _unhandled(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_DFL  # nohup ignores the end of the terminal

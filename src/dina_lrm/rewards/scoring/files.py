@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import torch
 
+from dina_lrm.data.generator_content import generator_content
+from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.ahead import ahead
@@ -55,6 +57,49 @@ class ScoreSummary:
     unread: tuple[str, ...]
     """What it could not read in prompts: unknown characters, control tokens."""
     seconds: float
+
+    def notes(self) -> Iterator[str]:
+        """All that is not as one would think, in sentences."""
+        for count, told in (
+            (self.changed, "changed since scored under that name; the row is new"),
+            (self.unknown, "of a table by an earlier version, which did not say what it had scored; scored again"),
+            (self.gone, "cannot be read any more; the score from before was kept"),
+            (self.resized, "resized or cropped to a size that the model reads"),
+            (self.unused_profiles, "with a colour profile that cannot be used; taken as sRGB"),
+        ):
+            if count:
+                yield f"{count} {'picture' if count == 1 else 'pictures'}: {told}"
+        if self.truncated:
+            yield f"{len(self.truncated)} prompts are longer than the model reads, such as {self.truncated[0]!r:.200}"
+        if self.unread:
+            yield f"{len(self.unread)} prompts are not read whole, such as {self.unread[0]:.200}"
+
+
+def score_files_by(
+    model: str,
+    rows: Sequence[ScoreRow] | ScoreRows,
+    out: Path,
+    *,
+    noise_level: NoiseLevels | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    backbone: str | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreSummary:
+    """Score as `score_files` does, by the model of a name ("synthetic", a folder, a hub id), which the table keeps.
+
+    `backbone` says where the generator is when it is not where the model says. Scores of other weights, of the model or
+    of its generator, are never mixed into a table.
+    """
+    folder = locate_reward_model(model, revision)
+    loaded = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device)
+    used = loaded.config.backbone
+    generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
+    made_by = {"model": model, "weights": weights_hash(folder), "generator": generator}
+    settings: dict[str, Any] = {"noise_level": noise_level, "seed": seed, "batch_size": batch_size}
+    return score_files(loaded, rows, out, **settings, made_by=made_by, progress=progress)
 
 
 def score_files(
