@@ -11,12 +11,10 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file
 
-from dina_lrm.cli.align import held_prompts
-from dina_lrm.cli.arguments.align import AlignArguments, reward_term
+from dina_lrm.cli.arguments.align import reward_term
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm
-from tests.alignment.runs import REFL
 
 RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, "dpo": DPO_RECIPES}
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
@@ -113,45 +111,6 @@ def test_a_run_that_is_killed_goes_on_to_the_same_lora(tmp_path, warm_programs):
         assert (killed / file).read_bytes() == (whole / file).read_bytes(), file
     for file in ("report.html", "vote.html", "plots/alignment.png", "plots/gallery.png", "samples/step-6.png"):
         assert (killed / file).stat().st_size > 1_000
-
-
-def of(prompts, **more):
-    return AlignArguments(recipe=REFL, prompts=str(prompts), out=prompts, **more)
-
-
-def split(arguments):
-    found = held_prompts(arguments, REFL)
-    return list(found.trained.prompts), list(found.shown.prompts), found.left_out
-
-
-def test_prompts_that_are_looked_at_are_not_trained_on(tmp_path):
-    file, few = tmp_path / "prompts.txt", tmp_path / "few.txt"
-    file.write_text("".join(f"prompt {number}\n" for number in range(40)))
-    trained, shown, left_out = split(of(file))
-    assert trained == [f"prompt {n}" for n in range(24)] and shown == [f"prompt {n}" for n in range(24, 40)]
-    assert left_out == 0
-    trained, shown, _ = split(AlignArguments(recipe=REFL, prompts="synthetic", out=tmp_path))
-    assert len(set(trained)) == 2_000 and len(shown) == 16 and not set(trained) & set(shown)
-    few.write_text("one\ntwo\n")
-    assert split(of(few, look_prompts=str(file))) == (["one", "two"], [f"prompt {n}" for n in range(16)], 0)
-    with pytest.raises(ValueError, match=r"2 different prompts, of which 16 are held back; accepted: 32 different"):
-        split(of(few))
-
-
-def test_copies_of_what_is_looked_at_are_not_trained_on_and_counted(tmp_path):
-    file = tmp_path / "prompts.txt"
-    lines = [f"prompt {number}" for number in range(40)]
-    file.write_text("\n".join(["PROMPT  39", *lines, "prompt 38", "prompt 0"]) + "\n")
-    trained, shown, left_out = split(of(file))
-    assert shown == [*(f"prompt {n}" for n in range(25, 38)), "prompt 39", "prompt 38", "prompt 0"]
-    assert not {text.casefold() for text in trained} & {text.casefold() for text in shown}
-    assert len(trained) + len(shown) + left_out == 43 and "PROMPT  39" not in trained and left_out == 3
-    trained, _, left_out = split(of(file, look_prompts=str(file)))
-    assert not set(trained) & {f"prompt {n}" for n in range(15)} and left_out == 18
-    same = tmp_path / "same.txt"
-    same.write_text("a ring\na ring\n")
-    with pytest.raises(ValueError, match="holds every prompt of --prompts, so that none is left to train on"):
-        split(of(same, look_prompts=str(same)))
 
 
 def test_all_prompts_that_are_too_long_are_counted_with_their_lines(tmp_path, capsys):

@@ -8,24 +8,21 @@ from dataclasses import asdict
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.alignment.monitor.looks import Look
+from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import ExpectedCost, expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
-from dina_lrm.cli.common import CommandFailed, UserError, chosen_device, console, progress
-from dina_lrm.data.held_out import HeldOut, hold_out_last, without
+from dina_lrm.cli.common import CommandFailed, chosen_device, console, progress
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.processes import Processes
-from dina_lrm.synthetic.prompts import prompts_of
-
-SYNTHETIC_PROMPTS = 2_000
-"""How many prompts of the synthetic world a run draws from."""
 
 
 def run(arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     config = arguments.config()
     check_rewards(term.name for term in config.rewards)
-    held, device = held_prompts(arguments, config), chosen_device(arguments.device)
+    held = held_prompts(arguments.prompts, arguments.look_prompts, config.looks.prompts, config.seed)
+    device = chosen_device(arguments.device)
     processes = Processes(cpu=device == "cpu")
     job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export)
     quiet = arguments.quiet or not processes.main
@@ -95,25 +92,3 @@ def _cost_line(config: AlignConfig, cost: ExpectedCost) -> str:
         f"{cost.estimated_seconds / 60:.1f} min{drawn}; peak memory of the smallest batch "
         f"{cost.peak_memory_bytes / 2**30:.2f} GiB"
     )
-
-
-def held_prompts(arguments: AlignArguments, config: AlignConfig) -> HeldOut:
-    """Prompts to train on, and others to look at."""
-    wanted, seeds = config.looks.prompts, [config.seed, 7]
-    drawn = SYNTHETIC_PROMPTS + (wanted if arguments.look_prompts is None else 0)
-    prompts = prompts_of(arguments.prompts, seeds, drawn)
-    if arguments.look_prompts is None:
-        try:
-            return hold_out_last(prompts, wanted)
-        except ValueError as error:
-            raise UserError(
-                f"--prompts {arguments.prompts}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
-            ) from error
-    looks = prompts_of(arguments.look_prompts, [config.seed, 8], wanted)
-    found = without(prompts, looks.take(list(range(min(wanted, len(looks.prompts))))))
-    if not found.trained.prompts:
-        raise UserError(
-            f"--look-prompts {arguments.look_prompts}: holds every prompt of --prompts, so that none is left to train "
-            "on; accepted: other prompts"
-        )
-    return found

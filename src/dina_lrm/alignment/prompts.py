@@ -1,0 +1,35 @@
+"""The prompts of an alignment by name: those that are trained on, and those that are looked at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dina_lrm.data.held_out import HeldOut, hold_out_last, without
+from dina_lrm.synthetic.prompts import prompts_of
+
+SYNTHETIC_PROMPTS: Final = 2_000
+"""How many prompts of the synthetic world a run draws from."""
+
+
+def held_prompts(prompts: str, looks: str | None, wanted: int, seed: int = 0) -> HeldOut:
+    """The prompts of a text file, a published table or folder, or "synthetic", of which none is looked at.
+
+    `wanted` are looked at: those of `looks`, or else the last ones. Raises ValueError where too few are left to train
+    on, FileNotFoundError for a name of nothing.
+    """
+    drawn = prompts_of(prompts, [seed, 7], SYNTHETIC_PROMPTS + (wanted if looks is None else 0))
+    if looks is None:
+        try:
+            return hold_out_last(drawn, wanted)
+        except ValueError as error:
+            raise ValueError(
+                f"--prompts {prompts}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
+            ) from error
+    shown = prompts_of(looks, [seed, 8], wanted)
+    found = without(drawn, shown.take(list(range(min(wanted, len(shown.prompts))))))
+    if not found.trained.prompts:
+        raise ValueError(
+            f"--look-prompts {looks}: holds every prompt of --prompts, so that none is left to train on; accepted: "
+            "other prompts"
+        )
+    return found
