@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.accuracy import convention_named
-from dina_lrm.evaluation.differences import JudgeDifference
 from dina_lrm.evaluation.interval import number_text
+from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.plan import Evaluation
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
