@@ -13,7 +13,7 @@ To make it yours, change the constants. `GENERATOR` is a pipeline of diffusers, 
 """
 
 import argparse
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.settings import usual_settings
-from dina_lrm.sampling.best_of_n import best_of_n
-from dina_lrm.sampling.ledger import unit_flops
-from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.job import SamplingJob
+from dina_lrm.sampling.ledger import Evaluations, UnitFlops
 from dina_lrm.sampling.pruning import Cut, Pruning
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import Candidate, SamplingPlan, Selection
@@ -61,7 +60,7 @@ def pictures(generator: Generator, selection: Selection, steps: int) -> NDArray[
     return generator.pictures(generator.denoise(noise, told, generator.levels(steps)))
 
 
-def sheet(generator: Generator, selections: list[Selection], steps: int) -> Figure:
+def sheet(generator: Generator, selections: Sequence[Selection], steps: int) -> Figure:
     """A row a prompt, a column a sample; a pale picture was dropped, a framed one chosen."""
     columns = len(selections[0].candidates)
     figure = Figure(figsize=(1.4 * columns, 1.75 * len(selections)), layout="constrained")
@@ -77,15 +76,14 @@ def sheet(generator: Generator, selections: list[Selection], steps: int) -> Figu
     return figure
 
 
-def said(name: str, generator: Generator, selections: list[Selection], flops: int) -> str:
+def said(name: str, selections: Sequence[Selection], images: NDArray[np.uint8], units: UnitFlops) -> str:
     """What was got for what was spent, as means over prompts."""
-    images = np.concatenate([generator.pictures(one.latents) for one in selections])
     utility = float(np.mean(true_values(images, [one.prompt for one in selections])["utility"]))
     score = float(np.mean([one.score for one in selections]))
-    passes = sum(one.spent.generator for one in selections) // len(selections)
-    scores = sum(one.spent.reward for one in selections) // len(selections)
-    spent = f"{passes:4d} passes of the generator, {scores:2d} scores, {flops / 1e9 / len(selections):5.2f} GFLOPs"
-    return f"{name:18s} reward {score:+.2f}, true utility {utility:+.2f}: {spent} a prompt"
+    count, spent = len(selections), Evaluations.sum(one.spent for one in selections)
+    passes = f"{spent.generator // count:4d} passes of the generator, {spent.reward // count:2d} scores"
+    flops = f"{units.total(spent) / count / 1e9:5.2f} GFLOPs a prompt"
+    return f"{name:18s} reward {score:+.2f}, true utility {utility:+.2f}: {passes}, {flops}"
 
 
 def main() -> None:
@@ -97,21 +95,16 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     generator = loaded_generator(usual_settings(GENERATOR), DEVICE)
-    objective = Objective(generator, (RewardTerm(REWARD),), differentiable=False)
-    plan = SamplingPlan(given.n, STEPS)
-    ways = {
-        "one sample": best_of_n(generator, objective, given.prompts, replace(plan, n=1)),
-        f"best of {plan.n}": best_of_n(generator, objective, given.prompts, plan),
-        f"pruned best of {plan.n}": best_of_n(generator, objective, given.prompts, plan, Pruning(CUTS)),
-    }
-    pruned = list(ways.values())[-1]
-    for one in pruned:
+    reward, plan = RewardTerm(REWARD), SamplingPlan(given.n, STEPS)
+    plain = SamplingJob(reward, plan).run(generator, given.prompts)
+    pruned = SamplingJob(reward, plan, Pruning(CUTS)).run(generator, given.prompts)
+    for one in pruned.chosen:
         fates = [fate(each) + "*" * (number == one.chosen) for number, each in enumerate(one.candidates)]
         print(f"{one.prompt}: {', '.join(fates)}")
-    units = unit_flops(generator, objective, STEPS, given.prompts[0])
-    for name, found in ways.items():
-        print(said(name, generator, found, sum(units.total(one.spent) for one in found)))
-    sheet(generator, pruned, STEPS).savefig(given.out / "samples.png")
+    print(said("one sample", plain.alone, plain.alone_pixels, plain.units))
+    print(said(f"best of {plan.n}", plain.chosen, plain.pixels, plain.units))
+    print(said(f"pruned best of {plan.n}", pruned.chosen, pruned.pixels, pruned.units))
+    sheet(generator, pruned.chosen, STEPS).savefig(given.out / "samples.png")
     print(f"pictures: {given.out / 'samples.png'}")
 
 
