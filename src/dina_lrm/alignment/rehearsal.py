@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.runs.processes import peak_memory_bytes
 
@@ -35,6 +36,16 @@ class ExpectedCost:
     seconds_per_look: float
     estimated_seconds: float
     peak_memory_bytes: int
+
+    def sentence(self, config: AlignConfig) -> str:
+        """What is said of a rehearsed run with these settings."""
+        drawn = "; its pairs are drawn before, which is not counted" if config.algorithm == "dpo" else ""
+        return (
+            f"dry run, nothing was kept: {self.seconds_per_update:.2f} s an update of {config.batch_size}, "
+            f"{self.seconds_per_look:.2f} s a look; {config.steps} updates and {config.number_of_looks()} looks: about "
+            f"{self.estimated_seconds / 60:.1f} min{drawn}; peak memory of the smallest batch "
+            f"{self.peak_memory_bytes / 2**30:.2f} GiB"
+        )
 
 
 def expected_cost(job: AlignmentJob, rehearsed: AlignmentJob, found: Aligned) -> ExpectedCost:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.prompts import held_prompts
-from dina_lrm.alignment.rehearsal import ExpectedCost, expected_cost, rehearsal
+from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
 from dina_lrm.cli.common import CommandFailed, chosen_device, console, progress
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
@@ -34,7 +33,7 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     if interrupted:
         raise CommandFailed(f"the rehearsal was stopped by {interrupted}; nothing was measured, nothing kept")
     cost = expected_cost(job, few, ended)
-    console(quiet).print(_cost_line(config, cost))
+    console(quiet).print(cost.sentence(config))
     return {**found, **asdict(cost)}
 
 
@@ -82,13 +81,3 @@ def _aligned(job: AlignmentJob, processes: Processes, quiet: bool) -> dict[str, 
         told = outcome.stopped.removesuffix(".")
         raise CommandFailed(f"stopped at step {outcome.steps} by an alarm: {told}{kept}", found)
     return found
-
-
-def _cost_line(config: AlignConfig, cost: ExpectedCost) -> str:
-    drawn = "; its pairs are drawn before, which is not counted" if config.algorithm == "dpo" else ""
-    return (
-        f"dry run, nothing was kept: {cost.seconds_per_update:.2f} s an update of {config.batch_size}, "
-        f"{cost.seconds_per_look:.2f} s a look; {config.steps} updates and {config.number_of_looks()} looks: about "
-        f"{cost.estimated_seconds / 60:.1f} min{drawn}; peak memory of the smallest batch "
-        f"{cost.peak_memory_bytes / 2**30:.2f} GiB"
-    )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.cli.arguments.sample import Arguments
 from dina_lrm.cli.common import chosen_device, console, progress
-from dina_lrm.evaluation.interval import Interval
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
-from dina_lrm.reports.samples import KIND, SHEET, SHOWN, measured, sample_facts, write_samples
+from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.sampling.cuts import default_cuts, parsed_cuts
 from dina_lrm.sampling.guidance import RewardGuidance
-from dina_lrm.sampling.job import Method, Sampled, SamplingJob
+from dina_lrm.sampling.job import Method, SamplingJob
 from dina_lrm.sampling.noise_search import NoiseSearch
 from dina_lrm.sampling.pruning import Pruning
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -40,7 +38,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         sampled = job.run(generator, prompts, report)
     write_samples(arguments.out, sampled, {"arguments": arguments})
     say = console(arguments.quiet)
-    for line in (*_measured_lines(measured(sampled)), *_compute_lines(sampled)):
+    for line in sample_lines(sampled):
         say.print(line)
     say.print(f"sheet: {arguments.out / SHEET}")
     return sample_facts(sampled)
@@ -63,29 +61,3 @@ def _method(arguments: Arguments, plan: SamplingPlan, levels: Float[Tensor, " le
     if arguments.method == "guided":
         return RewardGuidance(arguments.strength)
     return NoiseSearch(arguments.width, arguments.radius) if arguments.method == "noise-search" else None
-
-
-def _measured_lines(sides: Mapping[str, Mapping[str, Interval] | None]) -> list[str]:
-    lines = []
-    for name, found in sides.items():
-        if found is None:
-            lines.append(f"{name}: unknown, no prompt is a caption of the synthetic world")
-            continue
-        told = ", ".join(f"{side} {interval.text('+.3f')}" for side, interval in found.items())
-        number = found["chosen"].n
-        over = f"95 % intervals over {number} prompts" if number > 1 else "one prompt has no interval"
-        lines.append(f"{name}: {told}; {over}")
-    return lines
-
-
-def _compute_lines(sampled: Sampled) -> list[str]:
-    spent, total, prompts = sampled.spent, sampled.units.total(sampled.spent), len(sampled.chosen)
-    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in asdict(spent).items() if count)
-    lines = [
-        f"evaluations: {counts}",
-        f"compute: {total / prompts / 1e9:.2f} GFLOPs a prompt, {100 * sampled.share:.0f} % of best-of-N's; "
-        f"{sampled.seconds:.1f} s",
-    ]
-    if prompts > SHOWN:
-        lines.append(f"the sheet shows the first {SHOWN} of {prompts} prompts")
-    return lines

@@ -83,6 +83,37 @@ def sample_facts(sampled: Sampled) -> dict[str, object]:
     }
 
 
+def sample_lines(sampled: Sampled) -> list[str]:
+    """What was measured, as lines for a terminal."""
+    return [*_measured_lines(measured(sampled)), *_compute_lines(sampled)]
+
+
+def _measured_lines(sides: Mapping[str, Mapping[str, Interval] | None]) -> list[str]:
+    lines = []
+    for name, found in sides.items():
+        if found is None:
+            lines.append(f"{name}: unknown, no prompt is a caption of the synthetic world")
+            continue
+        told = ", ".join(f"{side} {interval.text('+.3f')}" for side, interval in found.items())
+        number = found["chosen"].n
+        over = f"95 % intervals over {number} prompts" if number > 1 else "one prompt has no interval"
+        lines.append(f"{name}: {told}; {over}")
+    return lines
+
+
+def _compute_lines(sampled: Sampled) -> list[str]:
+    spent, total, prompts = sampled.spent, sampled.units.total(sampled.spent), len(sampled.chosen)
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in asdict(spent).items() if count)
+    lines = [
+        f"evaluations: {counts}",
+        f"compute: {total / prompts / 1e9:.2f} GFLOPs a prompt, {100 * sampled.share:.0f} % of best-of-N's; "
+        f"{sampled.seconds:.1f} s",
+    ]
+    if prompts > SHOWN:
+        lines.append(f"the sheet shows the first {SHOWN} of {prompts} prompts")
+    return lines
+
+
 def _beside(
     chosen: Float[np.ndarray, " prompts"], alone: Float[np.ndarray, " prompts"], selections: Sequence[Selection]
 ) -> dict[str, Interval]:
