@@ -53,6 +53,18 @@ def test_every_module_imports_by_itself(path):
     import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
 
+def test_few_imports_stand_inside_functions():
+    inside = {
+        (path, node.lineno)
+        for path in SOURCE.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert len(inside) <= 40, "import at the top of the file; a command is imported only when it runs"
+
+
 def test_imports_go_down_the_floors():
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
