@@ -46,7 +46,9 @@ def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
     _encode_training_set("synthetic", tmp_path, prompts=30, seed=0, votes=1)
 
     def stop() -> None:
-        while not (tmp_path / "depth-2.seed-0" / "metrics.jsonl").exists():
+        lines = tmp_path / "depth-2.seed-0" / "metrics.jsonl"
+        # The file is opened before signals are caught, and has a line once steps are done
+        while not lines.exists() or lines.stat().st_size == 0:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
 
