@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from dina_lrm.cli.main import main
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -61,3 +62,26 @@ def test_a_missing_tensor_is_bad_input_that_names_it(released, tiny_folder, tmp_
     assert main(["convert", str(released), str(tmp_path / "ours"), "--backbone", str(tiny_folder)]) == 2
     assert "agg_visual.weight" in capsys.readouterr().err
     assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors.pop(min(n for n in tensors if "lora_B" in n)), "accepted: both factors"),
+        (lambda tensors: tensors.update({min(tensors): torch.zeros(3, 64)}), "got r=2, but"),
+    ],
+)
+def test_a_lora_that_is_not_whole_is_bad_input(released, tmp_path, capsys, change, message):
+    file = released / "checkpoint" / "backbone_lora" / "adapter_model.safetensors"
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file)
+    assert main(["convert", str(released), str(tmp_path / "ours")]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "ours").exists()
+
+
+def test_a_conversion_needs_no_generator(released, tmp_path):
+    """The hub is not asked for the one that the folder names."""
+    assert main(["convert", str(released), str(tmp_path / "ours"), "--quiet"]) == 0
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    assert config["backbone"]["pretrained"] == "somewhere/on-the-hub"

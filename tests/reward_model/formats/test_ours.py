@@ -8,8 +8,9 @@ import torch
 from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
 
-from dina_lrm import __version__, checkpoint
+from dina_lrm import __version__
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import some_conditioning, some_images, some_latents, tiny_reward_model
 

@@ -31,10 +31,10 @@ from dina_lrm.heads.base import Head
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.card import model_card
 from dina_lrm.reward_model.config import RewardModelConfig
-from dina_lrm.reward_model.formats.heads import check_head
 from dina_lrm.reward_model.formats.lrm import is_published_lrm, read_published_lrm
 from dina_lrm.reward_model.formats.paper import read_released
 from dina_lrm.reward_model.formats.stored import StoredModel, copy_strictly, existing, read_json
+from dina_lrm.reward_model.formats.wholeness import check_whole
 from dina_lrm.runs.files import save_tensors, write_json
 from dina_lrm.runs.ownership import check_replaceable, made_folder
 from dina_lrm.runs.tensor_files import load_tensors
@@ -103,10 +103,10 @@ def convert(source: str | Path, out: str | Path, backbone: str | None = None) ->
     """Write a reward model of any readable format as our folder; the generator itself is not needed.
 
     `backbone` is stored as the generator's name instead of the one found. Returns the configuration written. Raises
-    ValueError as `read`, and for a head whose tensors are not those of its configuration.
+    ValueError as `read`, and for tensors of head and LoRA that do not fit each other.
     """
     stored = read(source, backbone=backbone)
-    check_head(stored.config, stored.head)
+    check_whole(stored)
     write(out, stored)
     return stored.config
 

@@ -1,25 +1,54 @@
-"""Whether the tensors of a stored head are those of its configuration, without the generator that it reads.
+"""Whether a stored model is whole, without the generator that it reads.
 
-The widths of features are taken from the tensors themselves: that they are the generator's is seen when the model is
-loaded.
+The widths of the head's features are taken from its own tensors: that they are the generator's, and that its LoRA is of
+the generator's modules, is seen when the model is loaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from dina_lrm.backbones.adapter_files import WEIGHTS_FILE, read_lora_folder
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.pooled import PooledHead
 from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import PooledConfig, QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
-from dina_lrm.reward_model.formats.stored import check_strictly
+from dina_lrm.reward_model.formats.stored import StoredModel, check_strictly
+from dina_lrm.runs.tensor_files import opened_tensors
 
 _META: Final = torch.device("meta")
+
+
+def check_whole(stored: StoredModel) -> None:
+    """Raise ValueError naming a file that cannot be read, and any tensor of head or LoRA that does not fit the others.
+
+    FileNotFoundError names a missing file.
+    """
+    check_head(stored.config, stored.head)
+    if stored.lora is not None:
+        _check_lora(stored.lora)
+    for file in sorted(stored.text_encoders.glob("text_encoder*/*.safetensors")) if stored.text_encoders else ():
+        with opened_tensors(file):
+            pass
+
+
+def _check_lora(folder: Path) -> None:
+    """Both factors of every update are there, and of one rank."""
+    _, tensors = read_lora_folder(folder)
+    for name, tensor in tensors.items():
+        other = name.replace(".lora_A.", ".lora_B.") if ".lora_A." in name else name.replace(".lora_B.", ".lora_A.")
+        if other not in tensors:
+            raise ValueError(f"{folder / WEIGHTS_FILE}: holds {name}, and not {other}; accepted: both factors")
+        if ".lora_B." in name and tensor.shape[1:2] != tensors[other].shape[:1]:
+            raise ValueError(
+                f"{folder / WEIGHTS_FILE}: {name} has shape {tuple(tensor.shape)}; accepted: that of {other}"
+            )
 
 
 def check_head(config: RewardModelConfig, tensors: Mapping[str, Tensor]) -> None:
