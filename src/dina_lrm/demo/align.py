@@ -33,7 +33,7 @@ class AlignJob:
 
 
 @dataclass(frozen=True, eq=False)
-class Aligned:
+class BeforeAndAfter:
     """What came of it: the same prompts and noise before and after."""
 
     updates: int
@@ -53,7 +53,7 @@ class Aligned:
         return interval_of_mean(self.utility_after - self.utility_before)
 
 
-def align(job: AlignJob) -> Aligned:
+def align(job: AlignJob) -> BeforeAndAfter:
     """Align; runs in a process of its own."""
     torch.set_num_threads(job.threads)
     config = refl_synthetic()
@@ -67,7 +67,7 @@ def align(job: AlignJob) -> Aligned:
     if outcome.interrupted is not None:
         raise RuntimeError(f"the alignment was stopped by {outcome.interrupted} after update {outcome.steps}")
     first, last = found[0], found[-1]
-    return Aligned(
+    return BeforeAndAfter(
         updates=job.updates,
         prompts=first.prompts,
         before=first.images,

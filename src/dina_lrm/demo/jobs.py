@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.demo.align import Aligned, AlignJob, align
+from dina_lrm.demo.align import AlignJob, BeforeAndAfter, align
 from dina_lrm.demo.settings import ENSEMBLES, MODELS, DemoSettings
 from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.results import EvaluationResult
@@ -57,7 +57,7 @@ class Outcome:
 
 def run_jobs(
     jobs: Sequence[Job], alignment: AlignJob, workers: int, report: Callable[[int, int], None]
-) -> tuple[dict[str, Outcome], Aligned]:
+) -> tuple[dict[str, Outcome], BeforeAndAfter]:
     """Run all jobs, `workers` at a time; `report` gets (steps done, steps) of all of them. A failed job raises."""
     context = multiprocessing.get_context("spawn")
     total = sum(job.settings.steps for job in jobs) + alignment.updates

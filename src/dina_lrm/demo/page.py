@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from dina_lrm.demo.align import Aligned
+from dina_lrm.demo.align import BeforeAndAfter
 from dina_lrm.demo.folder import RankedPrompt
 from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.sets import EvaluationSet
@@ -94,7 +94,7 @@ def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
     return Section("Best and worst pictures", [Text(text), ImageGrid(rows)])
 
 
-def _alignment(aligned: Aligned) -> Section:
+def _alignment(aligned: BeforeAndAfter) -> Section:
     gain = aligned.gain
     text = (
         f"ReFL followed the gradient of the bundled reward model for {aligned.updates} updates, from a generator that "

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from dina_lrm.demo.align import Aligned, AlignJob
+from dina_lrm.demo.align import AlignJob, BeforeAndAfter
 from dina_lrm.demo.folder import rank_folder, write_ranking_folder
 from dina_lrm.demo.jobs import Job, Outcome, run_jobs, workers_and_threads
 from dina_lrm.demo.page import write_demo_page
@@ -52,7 +52,7 @@ class Demonstration:
     """Seconds of each stage."""
     ceiling_of_training: float
     pairs: int
-    aligned: Aligned
+    aligned: BeforeAndAfter
 
     @property
     def results(self) -> dict[str, EvaluationResult]:
@@ -142,7 +142,7 @@ def results_json(demonstration: Demonstration, seconds: float) -> dict[str, Any]
     }
 
 
-def _alignment(aligned: Aligned) -> dict[str, float | int | None]:
+def _alignment(aligned: BeforeAndAfter) -> dict[str, float | int | None]:
     gain = aligned.gain
     return {
         "updates": aligned.updates,
