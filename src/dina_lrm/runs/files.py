@@ -113,9 +113,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Add one JSON object as a line; it is on disk when this returns."""
-    line = json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
+    append_text(path, json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add whole lines to a file that grows; they are on disk when this returns."""
     with path.open("ab") as file:
-        file.write(line.encode("utf-8"))
+        file.write(text.encode("utf-8"))
         file.flush()
         os.fsync(file.fileno())
 

@@ -14,7 +14,7 @@ from typing import Any, final
 
 from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, jsonl_text, read_jsonl
-from dina_lrm.runs.files import replaced_when_complete, write_json
+from dina_lrm.runs.files import append_text, replaced_when_complete, write_json, write_text
 from dina_lrm.runs.json_files import read_json_object
 
 _LATER = ("generator",)
@@ -61,15 +61,11 @@ class ScoreLog:
     def begin(self, rows: Iterable[ScoredRow]) -> None:
         """Keep these rows, and no others."""
         write_json(self._settings, self._made_by)
-        with replaced_when_complete(self._growing) as temporary:
-            temporary.write_bytes(jsonl_text(rows).encode())
+        write_text(self._growing, jsonl_text(rows))
 
     def append(self, rows: Iterable[ScoredRow]) -> None:
         """Add rows; they are on disk when this returns."""
-        with self._growing.open("ab") as file:
-            file.write(jsonl_text(rows).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_text(self._growing, jsonl_text(rows))
 
     def finish(self) -> None:
         """Everything is scored: write the table, where it is another file than the one that grew."""
