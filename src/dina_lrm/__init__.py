@@ -32,15 +32,10 @@ if TYPE_CHECKING:
     from dina_lrm.heads.qformer import QFormerHead
     from dina_lrm.heads.settings import PooledConfig, QFormerConfig
     from dina_lrm.precision import preferred_dtype
-    from dina_lrm.preference import (
-        BradleyTerry,
-        NoiseLevelSampler,
-        PreferenceModel,
-        Thurstone,
-        fidelity_loss,
-        nll_loss,
-        preference_preset,
-    )
+    from dina_lrm.preference.likelihood import BradleyTerry, PreferenceModel, Thurstone
+    from dina_lrm.preference.loss import fidelity_loss, nll_loss
+    from dina_lrm.preference.noise_levels import NoiseLevelSampler
+    from dina_lrm.preference.presets import preference_preset
     from dina_lrm.reward_model.config import RewardModelConfig
     from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
     from dina_lrm.reward_model.level_scores import LevelScores
@@ -76,15 +71,10 @@ _NAMES = {
     "dina_lrm.reward_model.level_scores": ("LevelScores",),
     "dina_lrm.reward_model.model": ("LatentRewardModel",),
     "dina_lrm.precision": ("preferred_dtype",),
-    "dina_lrm.preference": (
-        "BradleyTerry",
-        "NoiseLevelSampler",
-        "PreferenceModel",
-        "Thurstone",
-        "fidelity_loss",
-        "nll_loss",
-        "preference_preset",
-    ),
+    "dina_lrm.preference.likelihood": ("BradleyTerry", "PreferenceModel", "Thurstone"),
+    "dina_lrm.preference.loss": ("fidelity_loss", "nll_loss"),
+    "dina_lrm.preference.noise_levels": ("NoiseLevelSampler",),
+    "dina_lrm.preference.presets": ("preference_preset",),
     "dina_lrm.reward_model.config": ("RewardModelConfig",),
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),

@@ -11,10 +11,13 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Final, Literal, TypeVar, Union
 
 Config = TypeVar("Config")
 Member = TypeVar("Member")
+_TABLE: Final = "table"
+_TAG: Final = "tag"
+_UNTAGGED: Final = "untagged"
 
 
 def require(condition: bool, where: str, given: object, accepted: str) -> None:
@@ -26,12 +29,17 @@ def require(condition: bool, where: str, given: object, accepted: str) -> None:
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
     """`value` with dataclasses as dictionaries and tuples as lists, ready for `json.dumps`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _field_to_plain(field, getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return value
+
+
+def _field_to_plain(field: dataclasses.Field[Any], value: Any) -> Any:  # noqa: ANN401
+    table = field.metadata.get(_TABLE)
+    return to_plain(value) if table is None else to_tagged(value, table, field.metadata[_TAG])
 
 
 def from_plain(kind: type[Config], values: object, where: str = "config") -> Config:
@@ -50,7 +58,8 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     if missing:
         raise ValueError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
     hints = typing.get_type_hints(kind)
-    converted = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    own = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
+    converted = {key: _convert_field(own[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
     try:
         return kind(**converted)
     except ValueError as error:
@@ -67,6 +76,16 @@ def to_tagged(member: Member, table: Mapping[str, type[Member]], tag: str = "nam
     name = next((name for name, kind in table.items() if kind is type(member)), None)
     require(name is not None, "class", type(member).__name__, f"a row of the table {', '.join(table)}")
     return {tag: name, **to_plain(member)}
+
+
+def one_of(
+    default: Member, table: Mapping[str, type[Member]], tag: str = "name", untagged: str | None = None
+) -> Member:
+    """A field of a dataclass that holds one of those of `table`: `to_plain` and `from_plain` take its tag along.
+
+    Stored values without a tag are of the one named `untagged`.
+    """
+    return dataclasses.field(default=default, metadata={_TABLE: table, _TAG: tag, _UNTAGGED: untagged})
 
 
 def from_tagged(
@@ -94,6 +113,13 @@ def unknown_key(where: str, key: str, accepted: Sequence[str]) -> str:
     nearest = difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return f"{where}: unknown key {key!r}; {hint}accepted: {', '.join(accepted) or 'no settings'}"
+
+
+def _convert_field(field: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
+    table = field.metadata.get(_TABLE)
+    if table is None or isinstance(value, tuple(table.values())):
+        return _convert(hint, value, where)
+    return from_tagged(table, value, where, field.metadata[_TAG], field.metadata[_UNTAGGED])
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispatches on a type hint

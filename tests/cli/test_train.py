@@ -96,7 +96,7 @@ def test_a_dry_run_measures_and_leaves_nothing(tiny, cache, tmp_path):
         (["synthetic", "--batch-size", "0"], "batch_size: got 0"),
         (["synthetic", "--ema.decay", "2"], "ema.decay: got 2.0"),
         (["synthetic", "--adaptation.kind", "lore"], "frozen"),
-        (["synthetic", "--objective.noise-levels.mu", "0"], "unknown key 'mu'"),
+        (["synthetic", "--objective.noise-levels.sampler", "uniform:mu=0"], "unknown key 'mu'"),
     ],
 )
 def test_mistakes_are_bad_input_and_named(words, said, tiny, cache, tmp_path, capsys):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import logistic, norm
 
-from dina_lrm.preference import PRESETS, BradleyTerry, PreferenceModel, Thurstone
+from dina_lrm.preference.likelihood import BradleyTerry, PreferenceModel, Thurstone
+from dina_lrm.preference.presets import PRESETS
 
 model_cases = pytest.mark.parametrize("model", [preset.model for preset in PRESETS.values()], ids=PRESETS.keys())
 margins = st.floats(-1e4, 1e4)

@@ -7,7 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.preference import LOSSES, PRESETS, BradleyTerry, PreferenceObjective, Thurstone, fidelity_loss, nll_loss
+from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
+from dina_lrm.preference.loss import LOSSES, fidelity_loss, nll_loss
+from dina_lrm.preference.presets import PRESETS, PreferenceObjective
 
 loss_cases = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 probabilities = st.floats(1e-6, 1 - 1e-6)

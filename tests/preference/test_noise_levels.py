@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from dina_lrm.preference import Beta, Constant, LogitNormal, Mode, NoiseLevelSampler, Power, Timesteps, Uniform
+from dina_lrm.preference.distributions import (
+    Beta,
+    Constant,
+    LevelDistribution,
+    LogitNormal,
+    Mode,
+    Power,
+    Timesteps,
+    Uniform,
+)
+from dina_lrm.preference.noise_levels import NoiseLevelSampler
 
 
 def logit_normal_moment(order: int, mu: float, s: float) -> float:
@@ -26,7 +36,7 @@ def mode_variance(s: float) -> float:
     return (1 + s) ** 2 / 12 - 2 * s * (1 + s) / math.pi**2 + s**2 / 8
 
 
-MOMENTS: list[tuple[NoiseLevelSampler, float, float]] = [
+_MOMENTS: list[tuple[LevelDistribution, float, float]] = [
     (Constant(0.3), 0.3, 0.0),
     (Uniform(), 1 / 2, 1 / 12),
     (Uniform(0.2, 0.6), 0.4, 0.16 / 12),
@@ -41,6 +51,7 @@ MOMENTS: list[tuple[NoiseLevelSampler, float, float]] = [
     (Mode(1.29), 1 / 2, mode_variance(1.29)),
     (Mode(-1.0), 1 / 2, mode_variance(-1.0)),
 ]
+MOMENTS = [(NoiseLevelSampler(distribution), mean, variance) for distribution, mean, variance in _MOMENTS]
 moment_cases = pytest.mark.parametrize(("sampler", "mean", "variance"), MOMENTS, ids=lambda value: str(value)[:28])
 sampler_cases = pytest.mark.parametrize("sampler", [case[0] for case in MOMENTS], ids=str)
 
@@ -81,7 +92,7 @@ def test_the_generator_alone_decides(sampler: NoiseLevelSampler) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     generator = torch.Generator().manual_seed(5)
     sampler.sample(16, generator)
-    if not isinstance(sampler, Constant):
+    if not isinstance(sampler.distribution, Constant):
         assert not torch.equal(first, sampler.sample(16, generator))
 
 
@@ -94,21 +105,21 @@ def test_the_transform_is_monotone(sampler: NoiseLevelSampler) -> None:
 @given(mu=st.floats(-3, 3), s=st.floats(0.1, 2))
 def test_logit_normal_is_normal_in_logits(mu: float, s: float) -> None:
     u = torch.tensor([0.1, 0.5, 0.8], dtype=torch.float64)
-    found = torch.logit(LogitNormal(mu, s).from_uniform(u))
+    found = torch.logit(NoiseLevelSampler(LogitNormal(mu, s)).from_uniform(u))
     assert found.tolist() == pytest.approx(norm.ppf(u.numpy(), loc=mu, scale=s).tolist(), abs=1e-9)
 
 
 def test_special_cases_are_uniform() -> None:
     u = torch.linspace(0, 1, 9, dtype=torch.float64)
-    for sampler in (Uniform(), Power(1.0), Beta(1.0, 1.0)):
-        torch.testing.assert_close(sampler.from_uniform(u), u)
-    torch.testing.assert_close(Mode(0.0).from_uniform(u), 1 - u)
+    for distribution in (Uniform(), Power(1.0), Beta(1.0, 1.0)):
+        torch.testing.assert_close(NoiseLevelSampler(distribution).from_uniform(u), u)
+    torch.testing.assert_close(NoiseLevelSampler(Mode(0.0)).from_uniform(u), 1 - u)
 
 
 def test_no_levels_are_no_levels() -> None:
-    assert Uniform().sample(0, torch.Generator()).shape == (0,)
+    assert NoiseLevelSampler(Uniform()).sample(0, torch.Generator()).shape == (0,)
     with pytest.raises(ValueError, match=r"Uniform.sample: n: got -1"):
-        Uniform().sample(-1, torch.Generator())
+        NoiseLevelSampler(Uniform()).sample(-1, torch.Generator())
 
 
 @sampler_cases
@@ -136,10 +147,12 @@ def test_what_cannot_be_read_is_named(values: dict[str, object], message: str) -
 
 
 def test_timesteps_are_those_of_lrm() -> None:
-    levels = Timesteps().sample(5_000, torch.Generator().manual_seed(0))
+    levels = NoiseLevelSampler(Timesteps()).sample(5_000, torch.Generator().manual_seed(0))
     timesteps = (1000 * levels.unique() - 1).round().int().tolist()
     assert timesteps == list(range(1, 952, 50))
-    assert Timesteps(first=3.0, last=3.0).sample(2, torch.Generator()).tolist() == pytest.approx([0.004, 0.004])
+    assert NoiseLevelSampler(Timesteps(first=3.0, last=3.0)).sample(2, torch.Generator()).tolist() == pytest.approx(
+        [0.004, 0.004]
+    )
     for wrong in ({"first": 1.5}, {"first": 9.0, "last": 8.0}, {"last": 1000.0}, {"interval": 0.0}):
         with pytest.raises(ValueError, match="Timesteps"):
             Timesteps(**wrong)

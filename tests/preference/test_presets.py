@@ -4,7 +4,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from dina_lrm.preference import PRESETS, BradleyTerry, PreferenceObjective, Thurstone, preference_preset
+from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
+from dina_lrm.preference.presets import PRESETS, PreferenceObjective, preference_preset
 
 MARGIN = torch.tensor([-0.3, 0.0, 0.7], dtype=torch.float64)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from dina_lrm.preference.distributions import Uniform
 from dina_lrm.recipes import RECIPES, recipe
 from dina_lrm.training.config import TrainConfig
 
@@ -26,12 +27,11 @@ def test_every_recipe_says_its_command_and_what_to_expect(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_makes_a_reward_model_config(name):
-    from dina_lrm.training.assemble import noise_level_sampler, preference_objective, reward_model_config
+    from dina_lrm.training.assemble import preference_objective, reward_model_config
 
     config = recipe(name)
     assert reward_model_config(config).backbone.depth == config.model.backbone.depth
     preference_objective(config.objective.preference)
-    noise_level_sampler(config.objective.noise_levels)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_paper_is_the_paper():
     assert (config.optimizer.lr, config.optimizer.weight_decay, config.optimizer.clip_norm) == (5e-5, 0.01, 1.0)
     assert (config.batch_size, config.epochs, config.ema.decay) == (64, 1.0, 0.995)
     assert config.objective.preference.name == "paper"
-    assert config.objective.noise_levels.name == "uniform"
+    assert config.objective.noise_levels.sampler == Uniform()
 
 
 def test_baselines_change_one_thing():

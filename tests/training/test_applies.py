@@ -1,14 +1,9 @@
 """What a recipe makes of the options that somebody gave."""
 
-import dataclasses
-
 import pytest
 
-from dina_lrm.preference.noise_levels import NOISE_LEVEL_SAMPLERS
 from dina_lrm.recipes import RECIPES
-from dina_lrm.training.applies import _SAMPLERS, as_asked
-from dina_lrm.training.assemble import noise_level_sampler
-from dina_lrm.training.config import NoiseLevelSettings
+from dina_lrm.training.applies import as_asked
 from dina_lrm.typed import from_plain, to_plain
 
 TABLE = {name: recipe.make() for name, recipe in RECIPES.items()}
@@ -31,20 +26,6 @@ def test_recipes_are_as_they_are(name):
     assert as_asked(TABLE[name], TABLE) == TABLE[name]
 
 
-def test_the_parameters_are_those_of_the_samplers():
-    assert {
-        name: tuple(f.name for f in dataclasses.fields(kind)) for name, kind in NOISE_LEVEL_SAMPLERS.items()
-    } == dict(_SAMPLERS)
-
-
-def test_another_sampler_does_not_keep_the_recipes_parameters():
-    found = asked("synthetic", objective__noise_levels__name="logit_normal", objective__noise_levels__mu=0.5)
-    assert found.objective.noise_levels == NoiseLevelSettings("logit_normal", mu=0.5)
-    for name in NOISE_LEVEL_SAMPLERS:
-        noise_level_sampler(asked("synthetic", objective__noise_levels__name=name).objective.noise_levels)
-        noise_level_sampler(asked("lrm-sd15", objective__noise_levels__name=name).objective.noise_levels)
-
-
 @pytest.mark.parametrize(
     ("recipe", "changes", "said"),
     [
@@ -59,12 +40,6 @@ def test_another_sampler_does_not_keep_the_recipes_parameters():
         ("synthetic", {"objective__heterogeneous__gap": 0.2}, "--objective.heterogeneous.gap"),
         ("synthetic", {"name": "mine", "objective__heterogeneous__gap": 0.2}, "--objective.heterogeneous.gap"),
         ("synthetic", {"objective__preference__k": 1.0}, "objective.preference.k: got 1.0.*'paper'"),
-        (
-            "synthetic",
-            {"objective__noise_levels__name": "logit_normal", "objective__noise_levels__low": 0.1},
-            "--objective.noise-levels.low: unknown key 'low'; .*accepted: mu, s",
-        ),
-        ("synthetic", {"objective__noise_levels__mu": 0.1}, "--objective.noise-levels.mu"),
     ],
 )
 def test_what_would_have_no_effect_is_refused_by_its_option(recipe, changes, said):

@@ -1,10 +1,13 @@
 import pytest
 import torch
 
-from dina_lrm.preference.noise_levels import LogitNormal, Uniform
+from dina_lrm.preference.distributions import LogitNormal, Uniform
+from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.randomness import mixed_seed, seed_layers, step_levels, step_noise
 from tests.training.tiny_runs import tiny_comparisons
+
+UNIFORM, NORMAL = NoiseLevelSampler(Uniform()), NoiseLevelSampler(LogitNormal(0.5, 1.0))
 
 
 def rows(source, step):
@@ -19,22 +22,22 @@ def rows(source, step):
 
 def test_a_step_is_a_function_of_seed_and_step():
     data = tiny_comparisons(prompts=4)
-    straight, again = (StepSource(data, Uniform(), 5, seed=7) for _ in range(2))
+    straight, again = (StepSource(data, UNIFORM, 5, seed=7) for _ in range(2))
     for step in range(9):
         straight(step)
     late, direct = straight(9), again(9)
     assert late.micro_batches[0].pair_names == direct.micro_batches[0].pair_names
     assert torch.equal(late.micro_batches[0].noise, direct.micro_batches[0].noise)
     assert torch.equal(late.micro_batches[0].noise_level, direct.micro_batches[0].noise_level)
-    other = StepSource(data, Uniform(), 5, seed=8)(9)
+    other = StepSource(data, UNIFORM, 5, seed=8)(9)
     assert not torch.equal(other.micro_batches[0].noise, direct.micro_batches[0].noise)
 
 
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 3), (2, 1), (2, 2), (3, 2)])
 def test_cuts_over_processes_and_micro_batches_change_no_number(world, accumulation):
     data = tiny_comparisons(prompts=4)
-    whole = StepSource(data, Uniform(), 8, seed=1)
-    cut = [StepSource(data, Uniform(), 8, 1, True, accumulation, rank, world) for rank in range(world)]
+    whole = StepSource(data, UNIFORM, 8, seed=1)
+    cut = [StepSource(data, UNIFORM, 8, 1, True, accumulation, rank, world) for rank in range(world)]
     for step in range(4):
         merged = {name: row for source in cut for name, row in rows(source, step).items()}
         expected = rows(whole, step)
@@ -47,7 +50,7 @@ def test_cuts_over_processes_and_micro_batches_change_no_number(world, accumulat
 
 
 def test_epochs_count_batches():
-    source = StepSource(tiny_comparisons(prompts=4), Uniform(), 4, seed=0)
+    source = StepSource(tiny_comparisons(prompts=4), UNIFORM, 4, seed=0)
     per_epoch = source.plan.first_step(1)
     assert source.steps_in(2.0) == source.plan.first_step(2)
     assert source.steps_in(0.5) == round(per_epoch / 2)
@@ -55,11 +58,11 @@ def test_epochs_count_batches():
 
 
 def test_stratified_levels_cover_the_distribution_evenly():
-    levels = step_levels(Uniform(), seed=3, step=5, groups=10)
+    levels = step_levels(UNIFORM, seed=3, step=5, groups=10)
     assert sorted((levels * 10).long().tolist()) == list(range(10))
     assert levels.tolist() != sorted(levels.tolist())
-    many = torch.cat([step_levels(LogitNormal(0.5, 1.0), 0, step, 8) for step in range(400)])
-    plain = torch.cat([step_levels(LogitNormal(0.5, 1.0), 0, step, 8, stratified=False) for step in range(400)])
+    many = torch.cat([step_levels(NORMAL, 0, step, 8) for step in range(400)])
+    plain = torch.cat([step_levels(NORMAL, 0, step, 8, stratified=False) for step in range(400)])
     torch.testing.assert_close(torch.logit(many).mean(), torch.tensor(0.5), atol=0.05, rtol=0)
     torch.testing.assert_close(torch.logit(plain).mean(), torch.tensor(0.5), atol=0.06, rtol=0)
 
@@ -86,7 +89,7 @@ def test_seeds_of_neighbours_are_unrelated():
 
 
 def test_prefetching_gives_the_same_steps_and_raises_here():
-    source = StepSource(tiny_comparisons(), Uniform(), 4, seed=0)
+    source = StepSource(tiny_comparisons(), UNIFORM, 4, seed=0)
     with Prefetcher(source, last=3) as inputs:
         for step in (1, 2, 3, 1):
             assert inputs(step).micro_batches[0].pair_names == source(step).micro_batches[0].pair_names
@@ -110,11 +113,11 @@ def test_held_out_prompts_are_held_out_whole():
 
 def test_levels_read_together_are_drawn_for_each_prompt_and_cover_the_distribution():
     data = tiny_comparisons(prompts=4)
-    (micro,) = StepSource(data, Uniform(), 12, seed=3, together=2)(0).micro_batches
+    (micro,) = StepSource(data, UNIFORM, 12, seed=3, together=2)(0).micro_batches
     assert micro.noise_level.shape == (micro.batch.groups, 2)
     spread = micro.noise_level.flatten().sort().values * micro.noise_level.numel()
     assert spread.floor().tolist() == list(range(micro.noise_level.numel()))
-    (one,) = StepSource(data, Uniform(), 12, seed=3)(0).micro_batches
+    (one,) = StepSource(data, UNIFORM, 12, seed=3)(0).micro_batches
     assert one.noise_level.shape == (one.batch.groups,)
 
 

@@ -5,10 +5,12 @@ import sys
 from typing import get_args
 
 import pytest
+import tyro
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
+from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS, LogitNormal, Timesteps, Uniform
 from dina_lrm.training.config import (
     AdaptationSettings,
     EmaSettings,
@@ -16,14 +18,15 @@ from dina_lrm.training.config import (
     ObjectiveSettings,
     OptimizerSettings,
     PreferenceName,
-    SamplerName,
     TrainConfig,
+    _as_text,
+    _from_text,
 )
 
 CONFIGS = [
     TrainConfig(),
     TrainConfig(steps=7, adaptation=AdaptationSettings("full", LoraSettings(targets=("to_q",)), random_backbone=True)),
-    TrainConfig(objective=ObjectiveSettings(noise_levels=NoiseLevelSettings("logit_normal", mu=0.8, s=1.0))),
+    TrainConfig(objective=ObjectiveSettings(noise_levels=NoiseLevelSettings(LogitNormal(mu=0.8, s=1.0)))),
     TrainConfig(optimizer=OptimizerSettings(lr=1e-3, head_lr=2e-3, clip_norm=None), ema=EmaSettings(enabled=False)),
 ]
 
@@ -81,12 +84,51 @@ def test_no_other_key_is_ever_accepted(key):
             TrainConfig.from_dict({key: 1})
 
 
-def test_noise_level_settings_are_the_parameters_of_all_samplers():
-    from dina_lrm.preference.noise_levels import NOISE_LEVEL_SAMPLERS
+@pytest.mark.parametrize("kind", LEVEL_DISTRIBUTIONS.values())
+def test_a_distribution_of_noise_levels_is_one_option(kind):
+    words = ["--objective.noise-levels.sampler", *_as_text(kind())]
+    assert tyro.cli(TrainConfig, args=words).objective.noise_levels.sampler == kind()
+    assert TrainConfig.from_dict(tyro.cli(TrainConfig, args=words).to_dict()).objective.noise_levels.sampler == kind()
 
-    own = {field.name for field in dataclasses.fields(NoiseLevelSettings)} - {"name", "stratified", "together"}
-    assert own == {field.name for kind in NOISE_LEVEL_SAMPLERS.values() for field in dataclasses.fields(kind)}
-    assert set(get_args(SamplerName)) == set(NOISE_LEVEL_SAMPLERS)
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("logit_normal:mu=0.5", LogitNormal(mu=0.5)),
+        ("uniform", Uniform()),
+        ("uniform:low=0.1,high=0.5", Uniform(0.1, 0.5)),
+    ],
+)
+def test_parameters_that_are_left_out_have_their_defaults(text, found):
+    assert _from_text([text]) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gaussian", "name: got 'gaussian', accepted: constant, uniform"),
+        ("logit_normal:low=0.1", "unknown key 'low'; .*accepted: mu, s"),
+        ("uniform:low=much", "accepted: NAME or NAME:PARAMETER=NUMBER"),
+        ("uniform:low", "accepted: NAME or NAME:PARAMETER=NUMBER"),
+        ("constant:level=2", "Constant: level: got 2.0, accepted"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        _from_text([text])
+
+
+@pytest.mark.parametrize(
+    ("stored", "today"),
+    [
+        ({"name": "uniform", "low": None, "high": None, "mu": None}, Uniform()),
+        ({"name": "uniform", "low": 0.0, "high": 0.5, "mu": None, "together": 2}, Uniform(0.0, 0.5)),
+        ({"name": "timesteps", "last": 501.0}, Timesteps(last=501.0)),
+    ],
+)
+def test_noise_levels_of_earlier_versions_are_read(stored, today):
+    found = TrainConfig.from_dict({"objective": {"noise_levels": stored}}).objective.noise_levels
+    assert found == NoiseLevelSettings(today, together=stored.get("together", 1))
 
 
 def test_presets_are_those_of_the_preference_models():

@@ -130,7 +130,7 @@ class AlignmentRun:
                 self._files.begin()
             self._standardise(looks)
             last = min(self.config.steps, stop_after or self.config.steps)
-            with self._numbers(point.step) if looks else nullcontext() as numbers, stop_on_signals() as stop:
+            with stop_on_signals() as stop, self._numbers(point.step) if looks else nullcontext() as numbers:
                 outcome = self._go(point, last, looks, numbers, on_look, on_step, stop)
             if outcome.interrupted:
                 self._say(stopped_sentence(outcome.interrupted, outcome.steps, self.config.steps, "update"))

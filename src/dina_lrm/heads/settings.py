@@ -2,9 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
-
-from dina_lrm.typed import from_tagged, to_tagged
+from typing import Final, Literal, TypeAlias
 
 LOGIT_SCALE: Final = 2.6592
 """ln(1 / 0.07), where CLIP's temperature starts."""
@@ -78,13 +76,3 @@ HeadConfig: TypeAlias = QFormerConfig | PooledConfig
 
 HEAD_KINDS: Final[dict[str, type[HeadConfig]]] = {"qformer": QFormerConfig, "pooled": PooledConfig}
 """The paper's query transformer and LRM's cosine. A new head is a file, a row here and a line of `build_head`."""
-
-
-def head_to_dict(config: HeadConfig) -> dict[str, Any]:
-    """The head's kind and all its fields, ready for JSON."""
-    return to_tagged(config, HEAD_KINDS, "kind")
-
-
-def head_from_dict(values: object, where: str = "head") -> HeadConfig:
-    """What `head_to_dict` described; without a kind it is the query transformer, as the first folders have it."""
-    return from_tagged(HEAD_KINDS, values, where, "kind", default="qformer")

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.heads.settings import PooledConfig
+from dina_lrm.preference.distributions import Timesteps
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
@@ -26,7 +27,7 @@ from dina_lrm.training.config import (
     TrainConfig,
 )
 
-OBJECTIVE = ObjectiveSettings(PreferenceSettings("lrm"), NoiseLevelSettings("timesteps"), weighting="prompt")
+OBJECTIVE = ObjectiveSettings(PreferenceSettings("lrm"), NoiseLevelSettings(Timesteps()), weighting="prompt")
 
 
 def sd15() -> TrainConfig:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.preference.distributions import Constant, LogitNormal, Uniform
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
@@ -47,7 +48,7 @@ def sd35m() -> TrainConfig:
             resolution=1024,
         ),
         adaptation=AdaptationSettings("lora", LoraSettings(rank=64, alpha=128.0)),
-        objective=ObjectiveSettings(preference=PreferenceSettings("paper"), noise_levels=NoiseLevelSettings("uniform")),
+        objective=ObjectiveSettings(preference=PreferenceSettings("paper"), noise_levels=NoiseLevelSettings(Uniform())),
         optimizer=OptimizerSettings(lr=5e-5, weight_decay=0.01, clip_norm=1.0),
         ema=EmaSettings(decay=0.995),
         compute=ComputeSettings(gradient_checkpointing=True),
@@ -176,7 +177,7 @@ def _variant(
 
 
 def _constant(level: float) -> TrainConfig:
-    levels = NoiseLevelSettings("constant", level=level)
+    levels = NoiseLevelSettings(Constant(level))
     config = _variant(
         f"paper-sd35m-constant-{level:g}",
         objective=ObjectiveSettings(preference=PreferenceSettings("fixed"), noise_levels=levels),
@@ -185,5 +186,5 @@ def _constant(level: float) -> TrainConfig:
 
 
 def _logit_normal(name: str, mu: float) -> TrainConfig:
-    levels = NoiseLevelSettings("logit_normal", mu=mu, s=1.0)
+    levels = NoiseLevelSettings(LogitNormal(mu, s=1.0))
     return _variant(name, objective=ObjectiveSettings(noise_levels=levels))

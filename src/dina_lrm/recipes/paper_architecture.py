@@ -111,7 +111,7 @@ def sd35m_two_levels() -> TrainConfig:
 
     Expected: docs/results.md has it in miniature; at this scale not measured.
     """
-    levels = NoiseLevelSettings("uniform", together=2)
+    levels = NoiseLevelSettings(together=2)
     config = _objective("paper-sd35m-two-levels", ObjectiveSettings(noise_levels=levels))
     return replace(config, epochs=0.5)
 

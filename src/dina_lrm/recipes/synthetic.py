@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.preference.distributions import Uniform
 from dina_lrm.training.config import (
     AdaptationSettings,
     ComputeSettings,
@@ -42,7 +43,7 @@ def synthetic() -> TrainConfig:
             head=QFormerConfig(attention_heads=5),
         ),
         adaptation=AdaptationSettings("lora", LoraSettings(rank=16, alpha=32.0)),
-        objective=ObjectiveSettings(noise_levels=NoiseLevelSettings("uniform", low=0.0, high=0.5)),
+        objective=ObjectiveSettings(noise_levels=NoiseLevelSettings(Uniform(0.0, 0.5))),
         optimizer=OptimizerSettings(lr=1.5e-3),
         schedule=ScheduleSettings("cosine", warmup_steps=25, final_factor=0.05),
         ema=EmaSettings(decay=0.99),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.heads.settings import PooledConfig, QFormerConfig
+from dina_lrm.preference.distributions import Timesteps, Uniform
 from dina_lrm.recipes.synthetic import synthetic
 from dina_lrm.training.config import (
     NoiseLevelSettings,
@@ -34,7 +35,7 @@ def synthetic_unet() -> TrainConfig:
         ensemble_levels=(0.02, 0.06, 0.24),
         head=QFormerConfig(width=160, attention_heads=5),
     )
-    objective = ObjectiveSettings(noise_levels=NoiseLevelSettings("uniform", low=0.0, high=0.35))
+    objective = ObjectiveSettings(noise_levels=NoiseLevelSettings(Uniform(0.0, 0.35)))
     return replace(base, name="synthetic-unet", steps=600, model=model, objective=objective)
 
 
@@ -67,5 +68,5 @@ def synthetic_lrm() -> TrainConfig:
 
 def _objective(last: float) -> ObjectiveSettings:
     # Above an equal share of noise, little of a picture of this size is left to be judged
-    levels = NoiseLevelSettings("timesteps", first=1.0, last=last, interval=50.0)
+    levels = NoiseLevelSettings(Timesteps(first=1.0, last=last, interval=50.0))
     return ObjectiveSettings(PreferenceSettings("lrm"), levels, weighting="prompt")

@@ -7,9 +7,9 @@ from typing import Any
 
 from dina_lrm import __version__
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads.settings import HeadConfig, QFormerConfig, head_from_dict, head_to_dict
-from dina_lrm.preference.likelihood import PreferenceModel, Thurstone
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.heads.settings import HEAD_KINDS, HeadConfig, QFormerConfig
+from dina_lrm.preference.likelihood import PREFERENCE_MODELS, PreferenceModel, Thurstone
+from dina_lrm.typed import from_plain, one_of, to_plain
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,15 @@ class RewardModelConfig:
     """A complete reward model but for its weights. Defaults are the paper's (section 5.1)."""
 
     backbone: BackboneConfig
-    head: HeadConfig = field(default_factory=QFormerConfig)
+    head: HeadConfig = one_of(QFormerConfig(), HEAD_KINDS, "kind", untagged="qformer")  # noqa: RUF009 - a field
+    """The first folders say no kind."""
     lora: LoraSettings | None = field(default_factory=LoraSettings)
     """The reward LoRA; None = the backbone is as pretrained, or has weights of its own (`own_backbone`)."""
     own_backbone: bool = False
     """Every backbone weight was trained and is stored with the model."""
     own_text_encoders: bool = False
     """The text encoders were trained too and are stored with the model (published LRM)."""
-    preference: PreferenceModel = field(default_factory=Thurstone)
+    preference: PreferenceModel = one_of(Thurstone(), PREFERENCE_MODELS)  # noqa: RUF009 - a field
     noise_level: float = 0.4
     """Level at which clean latents are scored unless told otherwise."""
     ensemble_levels: tuple[float, ...] = (0.2, 0.5, 0.7)
@@ -54,7 +55,8 @@ class RewardModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""
-        return to_plain(self) | {"head": head_to_dict(self.head), "preference": self.preference.to_dict()}
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "config") -> "RewardModelConfig":
@@ -64,11 +66,7 @@ class RewardModelConfig:
         values of the wrong type.
         """
         try:
-            stored = dict(values)
-            for name, read in (("preference", PreferenceModel.from_dict), ("head", head_from_dict)):
-                if name in stored:
-                    stored[name] = read(stored[name], f"{where}.{name}")
-            return from_plain(cls, stored, where)
+            return from_plain(cls, values, where)
         except (ValueError, TypeError) as error:
             written_by = values.get("library_version", "an unknown version")
             told = str(error) if str(error).startswith(where) else f"{where}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,14 +11,12 @@ from torch import nn
 from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.likelihood import Thurstone
-from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.preference.presets import PreferenceObjective, preference_preset
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.ours import backbone_weights, read
 from dina_lrm.reward_model.formats.stored import copy_strictly
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.config import (
-    NoiseLevelSettings,
     OptimizerSettings,
     PreferenceSettings,
     TrainConfig,
@@ -40,13 +38,6 @@ def preference_objective(settings: PreferenceSettings) -> PreferenceObjective:
     if settings.loss is None or settings.loss == objective.loss:
         return objective
     return PreferenceObjective(objective.model, settings.loss)
-
-
-def noise_level_sampler(settings: NoiseLevelSettings) -> NoiseLevelSampler:
-    """The distribution of training noise levels."""
-    given = {key: value for key, value in asdict(settings).items() if value is not None}
-    del given["stratified"], given["together"]
-    return NoiseLevelSampler.from_dict(given)
 
 
 def reward_model_config(config: TrainConfig) -> RewardModelConfig:

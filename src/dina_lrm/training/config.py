@@ -17,11 +17,11 @@ import tyro
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig
 from dina_lrm.precision import Precision
+from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS, LevelDistribution, Uniform
 from dina_lrm.runs.ranges import (
     ABOVE_0,
     COUNT,
     COUNT_OR_0,
-    FINITE,
     NOT_NEGATIVE,
     SEED,
     UNIT,
@@ -31,12 +31,11 @@ from dina_lrm.runs.ranges import (
     ranged,
 )
 from dina_lrm.runs.trackers import Tracker
-from dina_lrm.typed import from_plain, require, to_plain
+from dina_lrm.typed import from_plain, from_tagged, one_of, require, to_plain, to_tagged
 
 Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
 PreferenceName = Literal["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm", "thurstone"]
-SamplerName = Literal["uniform", "constant", "logit_normal", "power", "beta", "mode", "timesteps"]
 HeadKind = Literal["qformer", "pooled"]
 Weighting = Literal["pair", "prompt"]
 ScheduleName = Literal["constant", "cosine", "linear"]
@@ -110,34 +109,41 @@ class PreferenceSettings:
             require(used, f"objective.preference.{name}", getattr(self, name), told)
 
 
+def _as_text(distribution: LevelDistribution) -> list[str]:
+    """A distribution as an option says it: logit_normal:mu=0.8,s=1.0."""
+    plain = to_tagged(distribution, LEVEL_DISTRIBUTIONS)
+    name = plain.pop("name")
+    return [f"{name}:{','.join(f'{key}={value}' for key, value in plain.items())}"]
+
+
+def _from_text(words: list[str]) -> LevelDistribution:
+    """What `_as_text` wrote; parameters that are left out have their defaults."""
+    name, _, rest = words[0].partition(":")
+    given = dict(pair.partition("=")[::2] for pair in rest.split(",") if pair)
+    try:
+        values = {key.strip(): float(text) for key, text in given.items()}
+    except ValueError:
+        raise ValueError(f"{words[0]!r}; accepted: NAME or NAME:PARAMETER=NUMBER,...") from None
+    return from_tagged(LEVEL_DISTRIBUTIONS, {"name": name, **values}, "distribution of noise levels")
+
+
+_TEXT: Final = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="NAME:PARAMETER=NUMBER,...",
+    instance_from_str=_from_text,
+    is_instance=lambda value: isinstance(value, tuple(LEVEL_DISTRIBUTIONS.values())),
+    str_from_instance=_as_text,
+)
+
+
 @dataclass(frozen=True)
 class NoiseLevelSettings:
-    """Which noise levels are trained on: a sampler of `preference.noise_levels` and its parameters.
+    """Which noise levels are trained on."""
 
-    None leaves a parameter at the sampler's own default; one that the named sampler does not have is an error.
-    """
-
-    name: SamplerName = "uniform"
-    low: float | None = ranged(None, UNIT)
-    """uniform: from `low` to `high`."""
-    high: float | None = ranged(None, UNIT)
-    level: float | None = ranged(None, UNIT)
-    """constant."""
-    mu: float | None = ranged(None, FINITE)
-    """logit_normal: sigmoid of N(mu, s^2)."""
-    s: float | None = ranged(None, ABOVE_0)
-    exponent: float | None = ranged(None, ABOVE_0)
-    """power."""
-    alpha: float | None = ranged(None, ABOVE_0)
-    """beta: `alpha` and `beta`."""
-    beta: float | None = ranged(None, ABOVE_0)
-    scale: float | None = ranged(None, FINITE)
-    """mode."""
-    first: float | None = ranged(None, NOT_NEGATIVE)
-    """timesteps: `first` to `last` by `interval`, of `total`; LRM's are 1, 51, ..., 951 of 1000."""
-    last: float | None = ranged(None, NOT_NEGATIVE)
-    interval: float | None = ranged(None, ABOVE_0)
-    total: float | None = ranged(None, ABOVE_0)
+    sampler: Annotated[LevelDistribution, _TEXT] = one_of(Uniform(), LEVEL_DISTRIBUTIONS)  # noqa: RUF009 - a field
+    """The distribution they are drawn from: constant:level=0.2, uniform:low=0,high=0.5, logit_normal:mu=0.8,s=1,
+    power:exponent=2, beta:alpha=1,beta=1, mode:scale=1.29 or timesteps:first=1,last=951,interval=50,total=1000 (LRM's);
+    what is left out has its default."""
     stratified: bool = True
     """Spread the levels of a batch evenly over the distribution: each is still drawn from it, the mean varies less."""
     together: int = ranged(1, COUNT)
@@ -313,9 +319,14 @@ class TrainConfig:
 def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
     """Stored settings with those of the backbone and of the LoRA where they stand today.
 
-    Earlier versions stored them beside the others of `model` and `adaptation`.
+    Earlier versions stored them beside the others of `model` and `adaptation`, and the parameters of all distributions
+    of noise levels beside each other.
     """
     found = dict(values)
+    objective = found.get("objective")
+    levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
+    if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:
+        found["objective"] = {**objective, "noise_levels": _levels_in_todays_places(levels)}
     for group, part, defaults in (("model", "backbone", _SD35M), ("adaptation", "lora", LoraSettings())):
         flat = found.get(group)
         if isinstance(flat, Mapping) and part not in flat:
@@ -325,3 +336,10 @@ def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
                 rest = {key: value for key, value in flat.items() if key not in known}
                 found[group] = {**rest, part: {**known, **moved}}
     return found
+
+
+def _levels_in_todays_places(levels: Mapping[str, Any]) -> dict[str, Any]:
+    ours = {key: value for key, value in levels.items() if key in ("stratified", "together")}
+    given = {key: value for key, value in levels.items() if key not in ours and value is not None}
+    sampler = from_tagged(LEVEL_DISTRIBUTIONS, given, "config.objective.noise_levels")
+    return {**ours, "sampler": to_tagged(sampler, LEVEL_DISTRIBUTIONS)}

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, resumption
@@ -23,10 +24,10 @@ from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.numbers import RunNumbers
 from dina_lrm.runs.processes import Processes, join_processes, peak_memory_bytes
-from dina_lrm.runs.stopping import stop_on_signals, stopped_sentence
+from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
-from dina_lrm.training.assemble import build_model, noise_level_sampler
+from dina_lrm.training.assemble import build_model
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
@@ -124,7 +125,7 @@ class Trainer:
         self.config, self.data, self.validation, self.folder = config, data, validation, plan.place
         self.source = StepSource(
             weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
-            noise_level_sampler(config.objective.noise_levels),
+            NoiseLevelSampler(config.objective.noise_levels.sampler),
             config.batch_size,
             config.seed,
             config.objective.noise_levels.stratified,
@@ -152,8 +153,8 @@ class Trainer:
             instead = "" if self.validation is not None else "; training pairs are measured instead"
             self._say(f"validation: {len(self.left_out)} comparisons cannot be read and are left out: {shown}{instead}")
         start = time.perf_counter()
-        with self._numbers(first) if self._processes.main else nullcontext() as numbers:
-            done, stopped = self._loop(first, numbers)
+        with stop_on_signals() as stop, self._numbers(first) if self._processes.main else nullcontext() as numbers:
+            done, stopped = self._loop(first, numbers, stop)
         seconds = time.perf_counter() - start
         model, measured = self.stepper.model, None
         if stopped is None:
@@ -193,12 +194,11 @@ class Trainer:
     def _numbers(self, first: int) -> RunNumbers:
         return RunNumbers(self.folder, first, self.config.log.trackers, self.record.to_dict())
 
-    def _loop(self, first: int, numbers: RunNumbers | None) -> tuple[int, str | None]:
+    def _loop(self, first: int, numbers: RunNumbers | None, stop: StopRequest) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
         means = RunningMeans()
         done, self._pairs_seen = first, 0.0
         with (
-            stop_on_signals() as stop,
             Prefetcher(self.source, self.total_steps - 1) as inputs,
             StepBar(self.total_steps, first, self._shown) as bar,
         ):

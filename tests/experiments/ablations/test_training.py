@@ -82,9 +82,8 @@ def test_a_bad_name_or_number_is_refused_first(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_is_a_complete_config(name: str) -> None:
-    from dina_lrm.training.assemble import noise_level_sampler, preference_objective, reward_model_config
+    from dina_lrm.training.assemble import preference_objective, reward_model_config
 
     config = VARIANTS[name].config()
     assert reward_model_config(config).backbone.pretrained == VARIANTS[name].generator
     preference_objective(config.objective.preference)
-    noise_level_sampler(config.objective.noise_levels)

@@ -29,6 +29,7 @@ from dina_lrm.experiments.ablations.variants import (
     VARIANTS,
     Variant,
 )
+from dina_lrm.preference.distributions import Constant
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.comparisons import TEST_IMAGES
 from dina_lrm.synthetic.pixel_judges import score_pictures
@@ -47,8 +48,9 @@ def own_reading(variant: Variant) -> str:
     """How a variant is meant to be read: at the level of its training where it has only one, else at 0.2."""
     if variant.judge != "latent":
         return PIXELS
-    level = variant.config().objective.noise_levels.level
-    return reading_key(Reading((variant.config().model.noise_level if level is None else level,)))
+    config = variant.config()
+    trained = config.objective.noise_levels.sampler
+    return reading_key(Reading((trained.level if isinstance(trained, Constant) else config.model.noise_level,)))
 
 
 def reading_key(reading: Reading) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from dina_lrm.preference.distributions import Constant, LogitNormal, Uniform
 from dina_lrm.recipes.synthetic import synthetic, synthetic_best, synthetic_frozen, synthetic_random
 from dina_lrm.recipes.synthetic_lrm import synthetic_lrm, synthetic_unet, synthetic_unet_lrm
 from dina_lrm.training.config import (
@@ -93,7 +94,7 @@ def _with(
 
 
 def _constant(level: float) -> Callable[[], TrainConfig]:
-    return _with("fixed", NoiseLevelSettings("constant", level=level))
+    return _with("fixed", NoiseLevelSettings(Constant(level)))
 
 
 def _depth(depth: int, taps: tuple[int, ...], text_taps: tuple[int, ...] | None = None) -> Callable[[], TrainConfig]:
@@ -137,7 +138,7 @@ def _distilled() -> TrainConfig:
     return replace(base, objective=replace(base.objective, teacher=TeacherSettings("synthetic", weight=0.5)))
 
 
-UNIFORM: Final = NoiseLevelSettings("uniform", low=0.0, high=1.0)
+UNIFORM: Final = NoiseLevelSettings(Uniform(0.0, 1.0))
 
 VARIANTS: Final[dict[str, Variant]] = {
     "base": Variant("LoRA, t uniform in [0, 0.5], noise-calibrated", synthetic, sweep=True, draws=True),
@@ -151,12 +152,12 @@ VARIANTS: Final[dict[str, Variant]] = {
     "uniform": Variant("t uniform in [0, 1], noise-calibrated", _with("paper", UNIFORM), sweep=True),
     "logit-normal-high": Variant(
         "t logit-normal(0.8, 1), noise-calibrated",
-        _with("paper", NoiseLevelSettings("logit_normal", mu=0.8, s=1.0)),
+        _with("paper", NoiseLevelSettings(LogitNormal(mu=0.8, s=1.0))),
         sweep=True,
     ),
     "logit-normal-low": Variant(
         "t logit-normal(-0.8, 1), noise-calibrated",
-        _with("paper", NoiseLevelSettings("logit_normal", mu=-0.8, s=1.0)),
+        _with("paper", NoiseLevelSettings(LogitNormal(mu=-0.8, s=1.0))),
         sweep=True,
     ),
     "bradley-terry": Variant("Bradley-Terry on the same head", _with("bradley-terry")),
@@ -169,7 +170,7 @@ VARIANTS: Final[dict[str, Variant]] = {
     "votes-5": Variant("five votes a pair, soft labels", synthetic, votes=5),
     "two-levels": Variant(
         "trained as an ensemble of two levels, half as many steps",
-        _with("paper", NoiseLevelSettings("uniform", low=0.0, high=0.5, together=2)),
+        _with("paper", NoiseLevelSettings(Uniform(0.0, 0.5), together=2)),
         step_share=0.5,
     ),
     "distilled": Variant("labels half from the bundled model", _distilled),
