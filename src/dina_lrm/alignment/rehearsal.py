@@ -50,8 +50,9 @@ class ExpectedCost:
 
 def expected_cost(job: AlignmentJob, rehearsed: AlignmentJob, found: Aligned) -> ExpectedCost:
     """What `job` would take, when `rehearsed` ended as `found`: to the end, on this process."""
-    assert found.update_seconds is not None and found.picture_seconds is not None, "a rehearsal has updates and looks"
+    assert found.update_seconds is not None, "a rehearsal has two updates"
     update = found.update_seconds * job.config.batch_size / rehearsed.config.batch_size
-    look = found.picture_seconds * len(job.prompts.shown.prompts) * job.config.looks.images
+    picture = found.picture_seconds or 0.0  # only the main process looks
+    look = picture * len(job.prompts.shown.prompts) * job.config.looks.images
     seconds = update * job.config.steps + look * job.config.number_of_looks()
     return ExpectedCost(update, look, seconds, peak_memory_bytes(torch.device(job.device)))
