@@ -28,9 +28,9 @@ from torch.nn import functional as F
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.images import fit
 from dina_lrm.rewards.base import Reward
-from dina_lrm.rewards.hpsv3 import REWARD_TOKEN, HpsV3
+from dina_lrm.rewards.judges.hpsv3 import REWARD_TOKEN, HpsV3
+from dina_lrm.rewards.judges.pictures import Frame, Preparation
 from dina_lrm.rewards.names import load_reward
-from dina_lrm.rewards.pictures import Frame, Preparation
 from tests.rewards.published_folders import save_aesthetic, save_hpsv2, save_hpsv3, save_image_reward, save_mps
 from tests.rewards.tiny_judges import save_tiny_clip
 from tests.tiny import tiny_clip_tokenizer

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast, Qwen2VLConfig, Qwen2VLModel
 
-from dina_lrm.rewards.hpsv3 import REWARD_TOKEN
-from dina_lrm.rewards.mps_cross import CrossTower
+from dina_lrm.rewards.judges.hpsv3 import REWARD_TOKEN
+from dina_lrm.rewards.judges.mps_cross import CrossTower
 from tests.rewards.originals import OpenClip, OriginalImageReward, PublishedMlp
 from tests.rewards.tiny_judges import save_tiny_clip
 from tests.tiny import WORDS, tiny_clip_tokenizer

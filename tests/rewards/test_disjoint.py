@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dina_lrm.rewards.clip import ClipScore, load_clip, load_pickscore
 from dina_lrm.rewards.disjoint import check_disjoint, shares_with_named
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.heuristics import Colourfulness, Sharpness
+from dina_lrm.rewards.judges.clip import ClipScore, load_clip, load_pickscore
 from dina_lrm.rewards.latent import ImageReward, LatentReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
 from dina_lrm.rewards.names import load_reward

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import PixelReward, check_images, ready
-from dina_lrm.rewards.state_files import fill, read_state_dict
+from dina_lrm.rewards.judges.state_files import fill, read_state_dict
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, ConvJudge, tokenized, vocabulary_size
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 

@@ -30,21 +30,20 @@ class RewardFamily:
     """Whether the loader also takes the generator that the reward is for, whose weights it then shares."""
 
 
+_JUDGES = "dina_lrm.rewards.judges"
 REWARDS: dict[str, RewardFamily] = {
     "latent": RewardFamily(
         "a latent reward model, on latents", "dina_lrm.rewards.latent", "LatentReward.load", shares=True
     ),
     "image": RewardFamily("a latent reward model, on images", "dina_lrm.rewards.latent", "ImageReward.load"),
-    "clip": RewardFamily(
-        "CLIP's cosine times 100", "dina_lrm.rewards.clip", "load_clip", "openai/clip-vit-large-patch14"
-    ),
-    "pickscore": RewardFamily("PickScore", "dina_lrm.rewards.clip", "load_pickscore", "yuvalkirstain/PickScore_v1"),
-    "hpsv2": RewardFamily("HPSv2, its cosine times 100", "dina_lrm.rewards.hpsv2", "load_hpsv2", "xswu/HPSv2"),
-    "hpsv3": RewardFamily("HPSv3", "dina_lrm.rewards.hpsv3", "HpsV3.load", "MizzenAI/HPSv3"),
-    "imagereward": RewardFamily("ImageReward", "dina_lrm.rewards.blip", "BlipReward.load", "zai-org/ImageReward"),
-    "mps": RewardFamily("MPS, overall", "dina_lrm.rewards.mps", "Mps.load"),
-    "aesthetic": RewardFamily("LAION's aesthetic predictor", "dina_lrm.rewards.aesthetic", "Aesthetic.load"),
-    "vlm": RewardFamily("UnifiedReward, or another model asked for a score", "dina_lrm.rewards.vlm", "VlmJudge.load"),
+    "clip": RewardFamily("CLIP's cosine times 100", f"{_JUDGES}.clip", "load_clip", "openai/clip-vit-large-patch14"),
+    "pickscore": RewardFamily("PickScore", f"{_JUDGES}.clip", "load_pickscore", "yuvalkirstain/PickScore_v1"),
+    "hpsv2": RewardFamily("HPSv2, its cosine times 100", f"{_JUDGES}.hpsv2", "load_hpsv2", "xswu/HPSv2"),
+    "hpsv3": RewardFamily("HPSv3", f"{_JUDGES}.hpsv3", "HpsV3.load", "MizzenAI/HPSv3"),
+    "imagereward": RewardFamily("ImageReward", f"{_JUDGES}.blip", "BlipReward.load", "zai-org/ImageReward"),
+    "mps": RewardFamily("MPS, overall", f"{_JUDGES}.mps", "Mps.load"),
+    "aesthetic": RewardFamily("LAION's aesthetic predictor", f"{_JUDGES}.aesthetic", "Aesthetic.load"),
+    "vlm": RewardFamily("UnifiedReward, or another model asked for a score", f"{_JUDGES}.vlm", "VlmJudge.load"),
     "sharpness": RewardFamily("variance of the Laplacian", "dina_lrm.rewards.heuristics", "Sharpness.load", ""),
     "high-frequency": RewardFamily(
         "share of fine texture, for a penalty", "dina_lrm.rewards.heuristics", "HighFrequency.load", ""

@@ -22,8 +22,8 @@ from transformers import CLIPModel, CLIPTokenizerFast
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
-from dina_lrm.rewards.pictures import Cut, Preparation
-from dina_lrm.rewards.processor_file import clip_preparation
+from dina_lrm.rewards.judges.pictures import Cut, Preparation
+from dina_lrm.rewards.judges.processor_file import clip_preparation
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.heuristics import Colourfulness, HighFrequency, JpegSize, Sharpness
+from dina_lrm.rewards.judges.vlm import VlmJudge, read_score
 from dina_lrm.rewards.names import load_reward
-from dina_lrm.rewards.vlm import VlmJudge, read_score
 from tests.models import some_images
 from tests.rewards.functions import sometimes, too_few
 from tests.rewards.tiny_judges import save_tiny_clip, save_tiny_vlm

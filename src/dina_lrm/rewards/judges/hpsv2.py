@@ -19,10 +19,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import read_json
 from dina_lrm.rewards.base import ready
-from dina_lrm.rewards.clip import ClipScore, ClipTowers
-from dina_lrm.rewards.clip_text import open_clip_text, reading_as_open_clip
-from dina_lrm.rewards.pictures import BlackBars, Preparation
-from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
+from dina_lrm.rewards.judges.clip import ClipScore, ClipTowers
+from dina_lrm.rewards.judges.clip_text import open_clip_text, reading_as_open_clip
+from dina_lrm.rewards.judges.pictures import BlackBars, Preparation
+from dina_lrm.rewards.judges.state_files import fill, only_file, read_state_dict
 
 CLIP_H: Final = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """Where the tokenizer of ViT-H/14 is published."""

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import CLIPImageProcessorPil
 
-from dina_lrm.rewards.mps_cross import CrossTower, rotated
+from dina_lrm.rewards.judges.mps_cross import CrossTower, rotated
 from dina_lrm.rewards.names import load_reward
 from tests.models import some_images
 from tests.rewards.published_folders import save_mps

@@ -7,7 +7,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any, Final
 
-from dina_lrm.rewards.pictures import CLIP_MEAN, CLIP_STD, Cut, MiddleCut, Preparation, Triple
+from dina_lrm.rewards.judges.pictures import CLIP_MEAN, CLIP_STD, Cut, MiddleCut, Preparation, Triple
 from dina_lrm.runs.json_files import read_json_object
 
 _BICUBIC: Final = 3

@@ -21,9 +21,9 @@ from transformers import BertTokenizerFast, BlipTextConfig, BlipTextModel, BlipV
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import read_json
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
-from dina_lrm.rewards.pictures import MiddleCut, Preparation
-from dina_lrm.rewards.score_mlp import ScoreMlp
-from dina_lrm.rewards.state_files import below, fill, read_state_dict, refuse_others
+from dina_lrm.rewards.judges.pictures import MiddleCut, Preparation
+from dina_lrm.rewards.judges.score_mlp import ScoreMlp
+from dina_lrm.rewards.judges.state_files import below, fill, read_state_dict, refuse_others
 
 MEAN: Final = 0.16717362830052426
 STD: Final = 1.0333394966054072

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import PixelReward, check_images, ready
-from dina_lrm.rewards.clip import ClipTowers
-from dina_lrm.rewards.score_mlp import ScoreMlp
-from dina_lrm.rewards.state_files import fill, only_file, read_state_dict
+from dina_lrm.rewards.judges.clip import ClipTowers
+from dina_lrm.rewards.judges.score_mlp import ScoreMlp
+from dina_lrm.rewards.judges.state_files import fill, only_file, read_state_dict
 
 _CLIP_L: Final = "openai/clip-vit-large-patch14"
 _WEIGHTS: Final = ("*linearMSE.pth", "*.pth")

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from transformers import CLIPModel
 
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
+from dina_lrm.rewards.judges.pictures import CLIP_MEAN, CLIP_STD
 from dina_lrm.rewards.names import load_reward
-from dina_lrm.rewards.pictures import CLIP_MEAN, CLIP_STD
 from tests.models import some_images
 from tests.rewards.published_folders import SIDE, save_aesthetic, save_hpsv2, save_image_reward
 from tests.rewards.tiny_judges import save_tiny_clip

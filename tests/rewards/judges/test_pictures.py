@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dina_lrm.rewards.pictures import BlackBars, MiddleCut, Preparation, scaled_levels, scaled_size
-from dina_lrm.rewards.processor_file import clip_preparation
+from dina_lrm.rewards.judges.pictures import BlackBars, MiddleCut, Preparation, scaled_levels, scaled_size
+from dina_lrm.rewards.judges.processor_file import clip_preparation
 
 SIZES = [(1, 40), (7, 100), (99, 98), (98, 99), (101, 98), (103, 98), (333, 224), (64, 48), (32, 32), (250, 17)]
 """Width and height: thin, one pixel over, odd cuts."""

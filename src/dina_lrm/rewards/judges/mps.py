@@ -22,10 +22,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
 from dina_lrm.locate import locate_judge
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
-from dina_lrm.rewards.mps_cross import CrossTower
-from dina_lrm.rewards.pictures import Preparation
-from dina_lrm.rewards.processor_file import clip_preparation
-from dina_lrm.rewards.state_files import below, fill, only_file, read_state_dict, refuse_others
+from dina_lrm.rewards.judges.mps_cross import CrossTower
+from dina_lrm.rewards.judges.pictures import Preparation
+from dina_lrm.rewards.judges.processor_file import clip_preparation
+from dina_lrm.rewards.judges.state_files import below, fill, only_file, read_state_dict, refuse_others
 
 CONDITION: Final = (
     "light, color, clarity, tone, style, ambiance, artistry, shape, face, hair, hands, limbs, structure, instance, "

@@ -36,7 +36,7 @@ from transformers import (
 from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import PixelReward, check_images
-from dina_lrm.rewards.state_files import only_file, read_state_dict
+from dina_lrm.rewards.judges.state_files import only_file, read_state_dict
 
 REWARD_TOKEN: Final = "<|Reward|>"
 PIXELS: Final = 256 * 28 * 28

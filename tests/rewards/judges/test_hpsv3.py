@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.rewards.hpsv3 import REWARD_TOKEN, current_names, scaled_size
+from dina_lrm.rewards.judges.hpsv3 import REWARD_TOKEN, current_names, scaled_size
 from dina_lrm.rewards.names import load_reward
 from tests.models import some_images
 from tests.rewards.published_folders import QWEN_WORDS, save_hpsv3

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.rewards.clip_text import open_clip_text, reading_as_open_clip
+from dina_lrm.rewards.judges.clip_text import open_clip_text, reading_as_open_clip
 from tests.tiny import tiny_clip_tokenizer
 
 
