@@ -7,7 +7,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dina_lrm.backbones.adapters import peft_config
 from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_text
 from dina_lrm.runs.json_files import read_json_object
@@ -31,6 +30,9 @@ _UNSUPPORTED: Mapping[str, object] = {
 
 def write_lora_folder(folder: Path, settings: LoraSettings, tensors: Mapping[str, Tensor], pretrained: str) -> None:
     """Write the folder, so that PEFT reads it too."""
+    # Brings in PEFT and diffusers, which a folder that is only read does not need
+    from dina_lrm.backbones.adapters import peft_config
+
     folder.mkdir(parents=True, exist_ok=True)
     config = peft_config(settings, pretrained)
     config.inference_mode = True
