@@ -18,8 +18,15 @@ def test_import_pulls_nothing_heavy():
     assert done.stdout.split() == []
 
 
-def test_the_main_class_needs_no_generator_library():
-    code = "import sys, dina_lrm; dina_lrm.LatentRewardModel; print(*{'diffusers', 'transformers'} & set(sys.modules))"
+@pytest.mark.parametrize(
+    "used",
+    [
+        "dina_lrm.LatentRewardModel",
+        *(f"__import__('dina_lrm.cli.{name}')" for name in ("evaluate", "data_filter", "score")),
+    ],
+)
+def test_what_may_do_without_a_generator_loads_no_library_of_them(used):
+    code = f"import sys, dina_lrm; {used}; print(*{{'diffusers', 'transformers'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

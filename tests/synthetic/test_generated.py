@@ -8,7 +8,6 @@ import pytest
 from dina_lrm.synthetic.comparisons import TEST_IMAGES
 from dina_lrm.synthetic.generated import (
     SEED,
-    draw_generated,
     generated,
     generated_prompts,
     load_generated_images,
@@ -16,7 +15,7 @@ from dina_lrm.synthetic.generated import (
     stored_oracle_error,
 )
 from dina_lrm.synthetic.oracle import oracle_parts
-from dina_lrm.synthetic.world import bundled_pipeline
+from dina_lrm.synthetic.world import bundled_pipeline, draw_generated
 
 
 @pytest.mark.slow

@@ -5,12 +5,10 @@ The pictures are kept in the package as one PNG sheet, because drawing them take
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from diffusers import StableDiffusion3Pipeline
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,7 +19,6 @@ from dina_lrm.synthetic.oracle import OracleError, oracle_error, oracle_parts
 from dina_lrm.synthetic.scene import Prompt, sample_prompt
 from dina_lrm.synthetic.utility import PERSONALITIES, vote
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
-from dina_lrm.synthetic.world import sample_images
 
 PROMPTS = 667
 SEED = 6_000_000
@@ -33,14 +30,6 @@ def generated_prompts(n: int = PROMPTS) -> list[Prompt]:
     """The prompts of the set; every combination may occur, as in the generator's own training."""
     rng = np.random.default_rng(SEED)
     return [sample_prompt(rng) for _ in range(n)]
-
-
-def draw_generated(
-    pipeline: StableDiffusion3Pipeline, prompts: int = PROMPTS, progress: Callable[[int, int], None] | None = None
-) -> NDArray[np.uint8]:
-    """The pictures of the first `prompts` prompts, three each, from their seeds."""
-    captions = [prompt.caption() for prompt in generated_prompts(prompts) for _ in range(TEST_IMAGES)]
-    return sample_images(pipeline, captions, [SEED + n for n in range(len(captions))], progress=progress)
 
 
 def save_generated(images: NDArray[np.uint8], folder: Path) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
+from dina_lrm.synthetic.comparisons import TEST_IMAGES
+from dina_lrm.synthetic.generated import PROMPTS, SEED, generated_prompts
 
 SAMPLING_STEPS = 20
 GUIDANCE = 3.0
@@ -68,3 +70,11 @@ def sample_images(
         if progress is not None:
             progress(min(start + batch_size, len(captions)), len(captions))
     return np.concatenate(out)
+
+
+def draw_generated(
+    pipeline: StableDiffusion3Pipeline, prompts: int = PROMPTS, progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.uint8]:
+    """The pictures of the first `prompts` prompts of the set `generated`, three each, from their seeds."""
+    captions = [prompt.caption() for prompt in generated_prompts(prompts) for _ in range(TEST_IMAGES)]
+    return sample_images(pipeline, captions, [SEED + n for n in range(len(captions))], progress=progress)

@@ -10,10 +10,10 @@ from dina_lrm.data.sources.writing import write_comparisons
 from dina_lrm.runs.files import folder_replaced_when_complete
 from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.synthetic.comparisons import Labelling, SyntheticComparisons, training_comparisons
-from dina_lrm.synthetic.generated import PROMPTS, draw_generated, save_generated
+from dina_lrm.synthetic.generated import PROMPTS, save_generated
 from dina_lrm.synthetic.on_policy import on_policy_comparisons
 from dina_lrm.synthetic.sets import synthetic_comparisons
-from dina_lrm.synthetic.world import bundled_pipeline
+from dina_lrm.synthetic.world import bundled_pipeline, draw_generated
 
 COMPARISONS: Final = "comparisons.jsonl"
 
