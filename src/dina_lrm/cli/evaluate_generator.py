@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dina_lrm.cli.arguments.evaluate_generator import Arguments
 from dina_lrm.cli.common import CommandFailed, chosen_device, console, titled_progress
 from dina_lrm.evaluation.environment import command_line
-from dina_lrm.evaluation.generators.plan import GeneratorPlan, judged_prompts
 from dina_lrm.reports.generators import result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich
+from dina_lrm.rewards.names import check_rewards
+from dina_lrm.synthetic.prompts import judged_prompts
+
+if TYPE_CHECKING:
+    from dina_lrm.evaluation.generators.plan import GeneratorPlan
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -27,10 +33,15 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _plan(arguments: Arguments) -> GeneratorPlan:
+    check_rewards(arguments.names())
+    prompts = judged_prompts(arguments.prompts, arguments.seed, arguments.count, "--count")
+    # The generators' libraries take seconds: what is wrong with words is said before
+    from dina_lrm.evaluation.generators.plan import GeneratorPlan
+
     return GeneratorPlan(
         base=arguments.base,
         tuned=arguments.tuned,
-        prompts=judged_prompts(arguments.prompts, arguments.seed, arguments.count, "--count"),
+        prompts=prompts,
         rewards=arguments.names(),
         images_per_prompt=arguments.images_per_prompt,
         seed=arguments.seed,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dina_lrm.evaluation.generators.comparison import GeneratorComparison, GroupComparison, MeasureComparison
-from dina_lrm.evaluation.generators.plan import GeneratorEvaluation
 from dina_lrm.evaluation.interval import NO_NUMBER, Interval
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
@@ -33,6 +32,9 @@ from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.records import write_record
 from dina_lrm.synthetic.generated import stored_oracle_error
+
+if TYPE_CHECKING:
+    from dina_lrm.evaluation.generators.plan import GeneratorEvaluation
 
 PICTURES: Final = 12
 """Prompts that are shown with a picture of each side."""

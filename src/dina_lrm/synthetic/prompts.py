@@ -13,6 +13,8 @@ from dina_lrm.synthetic.captions import distinct_captions
 
 SYNTHETIC: Final = "synthetic"
 """The name of the world's captions."""
+_JUDGED: Final = 64
+"""How many captions a generator is judged on where no number is given."""
 
 
 def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
@@ -33,3 +35,18 @@ def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list
         if names_a_file(text):
             raise ValueError(f"--prompts {text}: names a file among several prompts; accepted: one file, or prompts")
     return list(given)
+
+
+def judged_prompts(source: str, seed: int = 0, count: int | None = None, option: str = "count") -> PromptSet:
+    """Prompts to judge a generator on: those of a file or folder, all or `count` of them by `seed`; or captions.
+
+    Raises ValueError, which names `option`, where there are fewer.
+    """
+    # Another stream than training prompts and looks are drawn from
+    found = prompts_of(source, [seed, 11, 0], count or _JUDGED)
+    if count is None or count == len(found.prompts):
+        return found
+    if count > len(found.prompts):
+        raise ValueError(f"{option} {count}: {source} holds {len(found.prompts)} prompts")
+    rng = np.random.default_rng([seed, 11])
+    return found.take(sorted(rng.choice(len(found.prompts), count, replace=False).tolist()))

@@ -1,8 +1,9 @@
-"""A plan of two generators refuses what cannot be; prompts are chosen by the seed alone."""
+"""A plan of two generators refuses what cannot be."""
 
 import pytest
 
-from dina_lrm.evaluation.generators.plan import SYNTHETIC_PROMPTS, GeneratorPlan, judged_prompts
+from dina_lrm.evaluation.generators.plan import GeneratorPlan
+from dina_lrm.synthetic.prompts import judged_prompts
 
 
 @pytest.mark.parametrize(
@@ -17,16 +18,3 @@ from dina_lrm.evaluation.generators.plan import SYNTHETIC_PROMPTS, GeneratorPlan
 def test_a_plan_that_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         GeneratorPlan("synthetic", "synthetic-unet", judged_prompts("synthetic", count=2), **settings)
-
-
-def test_prompts_of_a_file_are_chosen_by_the_seed_in_their_order(tmp_path):
-    names = [f"prompt {number}" for number in range(9)]
-    (tmp_path / "prompts.txt").write_text("\n".join(names))
-    source = str(tmp_path / "prompts.txt")
-    assert list(judged_prompts(source).prompts) == names
-    chosen = judged_prompts(source, 3, 4).prompts
-    assert chosen == judged_prompts(source, 3, 4).prompts != judged_prompts(source, 4, 4).prompts
-    assert len(chosen) == 4 and list(chosen) == sorted(chosen)
-    with pytest.raises(ValueError, match=r"how many 10: .*holds 9 prompts"):
-        judged_prompts(source, count=10, option="how many")
-    assert len(judged_prompts("synthetic").prompts) == SYNTHETIC_PROMPTS

@@ -13,9 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import numpy as np
 
 from dina_lrm.data.prompt_sets import PromptSet
 from dina_lrm.evaluation.environment import environment
@@ -34,10 +31,6 @@ from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import check_rewards, load_reward, reward_family
 from dina_lrm.runs.progress import TitledProgress, silent
-from dina_lrm.synthetic.prompts import prompts_of
-
-SYNTHETIC_PROMPTS: Final = 64
-"""How many captions of the synthetic world are drawn where no number is given."""
 
 
 @dataclass(frozen=True)
@@ -154,21 +147,6 @@ class GeneratorEvaluation:
         """The side of which no picture at all is finite, so that nothing can be judged; None where there is none."""
         count = len(self.pictures.prompts) * self.pictures.images
         return next((name for name, side in self.measured.items() if side.not_finite == count), None)
-
-
-def judged_prompts(source: str, seed: int = 0, count: int | None = None, option: str = "count") -> PromptSet:
-    """The prompts of a file or folder, all or `count` of them by `seed`; or so many captions of the synthetic world.
-
-    Raises ValueError, which names `option`, where there are fewer.
-    """
-    # Another stream than training prompts and looks are drawn from
-    found = prompts_of(source, [seed, 11, 0], count or SYNTHETIC_PROMPTS)
-    if count is None or count == len(found.prompts):
-        return found
-    if count > len(found.prompts):
-        raise ValueError(f"{option} {count}: {source} holds {len(found.prompts)} prompts")
-    rng = np.random.default_rng([seed, 11])
-    return found.take(sorted(rng.choice(len(found.prompts), count, replace=False).tolist()))
 
 
 def _reward(name: str, base: Generator, pair: GeneratorPair) -> Reward:
