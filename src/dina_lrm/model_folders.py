@@ -21,7 +21,7 @@ COMPONENTS: Final = (
     *("transformer", "unet", "vae", "scheduler"),
     *(f"{name}{n}" for name in ("tokenizer", "text_encoder") for n in ("", "_2", "_3")),
 )
-"""What is loaded of a generator."""
+"""Components of a generator that are loaded."""
 _CLASSES: Final = {
     "diffusers": re.compile(
         r"(?!FlashPack)\w*(Autoencoder\w+|Transformer2DModel|UNet2DConditionModel|Scheduler)", re.A

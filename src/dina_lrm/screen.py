@@ -78,7 +78,7 @@ class Screen:
 
     @property
     def console(self) -> Console:
-        """That of rich, for a bar."""
+        """Return the console of rich, for a bar."""
         from rich.console import Console
 
         if self._console is None:

@@ -32,7 +32,7 @@ from dina_lrm.alignment.monitor.looks import Look, Looks
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
-from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, resumption
+from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, prune_checkpoints, resumption
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.learning import Learning
@@ -244,6 +244,9 @@ class AlignmentRun:
         if state is None:
             return _Point()
         self._learning.restore(state)
+        self._processes.wait()  # all have read it
+        if self._processes.main:
+            prune_checkpoints(self.folder / CHECKPOINTS, _KEPT, state.step)
         stopped = None if state.values.get("stopped") is None else state.value("stopped", str)
         return _Point(state.step, stopped, state.value("look_due", bool) if "look_due" in state.values else False)
 

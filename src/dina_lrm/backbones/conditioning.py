@@ -129,7 +129,7 @@ class Features:
     unconditional: tuple[Float[Tensor, "batch _ _"], ...] | None = None
 
     def rows(self, chosen: slice) -> "Features":
-        """Those of some of the images."""
+        """Return the features of some of the images."""
         return Features(
             tuple(tap[chosen] for tap in self.visual),
             tuple(tap[chosen] for tap in self.text),

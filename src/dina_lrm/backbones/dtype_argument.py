@@ -13,10 +13,10 @@ Argument = dict[str, torch.dtype | str]
 
 
 def for_diffusers(dtype: torch.dtype) -> Argument:
-    """Of pipelines and models of diffusers."""
+    """Return the argument that pipelines and models of diffusers take."""
     return {"dtype" if Version(version("diffusers")) >= Version("0.40") else "torch_dtype": dtype}
 
 
 def for_transformers(dtype: torch.dtype | str) -> Argument:
-    """Of models of transformers; "auto" is the type that they are stored in."""
+    """Return the argument that models of transformers take; "auto" is the type that they are stored in."""
     return {"dtype" if Version(version("transformers")) >= Version("4.56") else "torch_dtype": dtype}

@@ -58,7 +58,7 @@ class FluxBackbone(PipelineBackbone):
         self.latent_multiple = 2
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of `FluxPipeline`, or of the code released with the paper."""
+        """Return the arguments that `FluxPipeline`, or the code released with the paper, gives the transformer."""
         config, device, dtype = self.transformer.config, self.device, self.dtype
         self.check_widths(conditioning, config.joint_attention_dim)
         embeds, pooled = conditioning.prompt_embeds, conditioning.pooled_prompt_embeds
@@ -94,7 +94,7 @@ class FluxBackbone(PipelineBackbone):
         return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Of CLIP and T5."""
+        """Say what CLIP and T5 keep of prompts."""
         clip = kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, pipeline.tokenizer_max_length)
         return clip, kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, self.config.prompt_length)
 

@@ -52,7 +52,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """Of a module: `up @ down`, its scale alpha / rank inside `up`; float32."""
+    """The update of a module: `up @ down`, its scale alpha / rank inside `up`; float32."""
 
     down: Tensor
     up: Tensor
@@ -61,6 +61,11 @@ class Update:
     def rank(self) -> int:
         """Rows of `down`."""
         return self.down.shape[0]
+
+    @property
+    def finite(self) -> bool:
+        """Whether both factors are without NaN and infinity."""
+        return bool(self.up.isfinite().all() and self.down.isfinite().all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +82,7 @@ class GeneratorLora:
         return named | {f"{name}.lora_B.weight": update.up for name, update in self.updates.items()}
 
     def peft_settings(self) -> dict[str, object]:
-        """Those of PEFT's `LoraConfig`: each module by its whole name, with its own rank and the factor 1."""
+        """Return settings of PEFT's `LoraConfig`: each module by its whole name, with its own rank and the factor 1."""
         ranks = {f"^{re.escape(name)}$": update.rank for name, update in self.updates.items()}
         return {
             "r": next(iter(ranks.values())),
@@ -107,12 +112,14 @@ def find_lora(name: str | Path) -> Path | None:
     return files[0] if files else None
 
 
-def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline) -> GeneratorLora:
-    """The LoRA in `path` for `model`, the transformer or U-Net of `pipeline`.
+def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline, finite: bool = True) -> GeneratorLora:
+    """Read the LoRA in `path` for `model`, the transformer or U-Net of `pipeline`.
+
+    With `finite` false, one whose training diverged is read too: it can be judged, and gives no pictures.
 
     Raises:
         ValueError: naming the file, for one that cannot be read or holds no LoRA of this model, for another kind of
-            adapter such as DoRA, and for an alpha that is not above 0.
+            adapter such as DoRA, for an alpha that is not above 0, and (where `finite`) for NaN or infinity.
     """
     tensors, scaling = _stored(path)
     try:
@@ -133,6 +140,8 @@ def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline) -> Gene
             if name in updates:
                 raise ValueError(f"{spelled!r} is a second update of {name}; accepted: one of each module")
             updates[name] = _update(spelled, raw[spelled], modules.layers[name], scaling.of(name))
+            if finite and not updates[name].finite:
+                raise ValueError(f"{spelled!r} has NaN or infinity in its factors; accepted: finite numbers")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return GeneratorLora(path, updates, len(raw) - len(learned))
@@ -161,7 +170,7 @@ def _stored(path: Path) -> tuple[dict[str, Tensor], Scaling]:
 
 
 def _own_settings(found: object, where: str) -> dict[str, Any]:
-    """Of what diffusers keeps for every part of a pipeline, that of its transformer or U-Net."""
+    """Pick, of what diffusers keeps for every part of a pipeline, the settings of its transformer or U-Net."""
     if not isinstance(found, dict):
         raise ValueError(f"{where}: holds a {type(found).__name__}; accepted: the JSON object that diffusers writes")
     own = re.compile(r"^(unet|transformer)\.")
@@ -209,8 +218,7 @@ def _update(spelled: str, parts: Mapping[Part, Tensor], layer: nn.Module, scalin
     if alpha is not None and not (math.isfinite(alpha) and alpha > 0):
         raise ValueError(f"{spelled!r} has the alpha {alpha}; accepted: a finite number above 0")
     scale = 1.0 if alpha is None else alpha / (math.sqrt(rank) if by_root else rank)
-    if not bool((up := scale * up).isfinite().all() and down.isfinite().all()):
-        raise ValueError(f"{spelled!r} has NaN or infinity in its factors; accepted: finite numbers")
+    up = scale * up
     return Update(down, up)
 
 

@@ -82,7 +82,7 @@ class PipelineParts(Parts):
 
 
 class FolderParts(Parts):
-    """Those of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read."""
+    """Parts of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read."""
 
     upcast_vae: bool = False
     """Whether the autoencoder computes in float32 where it is asked for in float16, which would overflow."""
@@ -119,7 +119,7 @@ class FolderParts(Parts):
 
 @final
 class TransformerFolderParts(FolderParts):
-    """Those of a pipeline folder that holds a transformer; `absent` components of the pipeline are not loaded."""
+    """Parts of a pipeline folder that holds a transformer; `absent` components of the pipeline are not loaded."""
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class PipelineBackbone(Backbone):
 
     @classmethod
     def kept(cls, config: BackboneConfig, stored: dict[str, Any]) -> Kept:
-        """What is loaded of a transformer of the configuration `stored`; ValueError when it has fewer blocks."""
+        """Say what is loaded of a transformer of the configuration `stored`; ValueError when it has fewer blocks."""
         with torch.device("meta"), loading(Path(config.pretrained)):
             whole = cls.transformer_class.from_config(stored)
         available = cls.block_names(whole)

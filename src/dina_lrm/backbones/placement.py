@@ -27,7 +27,7 @@ def execution_device(pipeline: DiffusionPipeline, model: ModelMixin) -> torch.de
 
 
 def weights_dtype(model: ModelMixin) -> torch.dtype:
-    """That of the floating weights, or of computing where hooks cast them layer by layer."""
+    """Return the type of the floating weights, or of computing where hooks cast them layer by layer."""
     if _has_hooks(model):
         return model.dtype
     in_float32 = getattr(model, "_keep_in_fp32_modules", None) or ()

@@ -94,7 +94,7 @@ class QwenImageBackbone(PipelineBackbone):
         self.latent_multiple = 2
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of `QwenImagePipeline`."""
+        """Return the arguments that `QwenImagePipeline` gives the transformer."""
         self.check_widths(conditioning, self.transformer.config.joint_attention_dim)
         device, dtype = self.device, self.dtype
         mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(device)
@@ -123,7 +123,7 @@ class QwenImageBackbone(PipelineBackbone):
         return unpacked(output, noisy_latents.shape[-2], noisy_latents.shape[-1])
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Of the prompt in the pipeline's template."""
+        """Say what is kept of prompts in the pipeline's template."""
         length = pipeline.prompt_template_encode_start_idx + self.config.prompt_length
         whole = [pipeline.prompt_template_encode.format(prompt) for prompt in prompts]
         return (kept_tokens("tokenizer (with the pipeline's template)", pipeline.tokenizer, whole, length),)

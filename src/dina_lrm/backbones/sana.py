@@ -81,7 +81,7 @@ class SanaBackbone(PipelineBackbone):
         self.latent_multiple = shape.patch_size
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of `SanaPipeline`."""
+        """Return the arguments that `SanaPipeline` gives the transformer."""
         config, device, dtype = self.transformer.config, self.device, self.dtype
         self.check_widths(conditioning, config.caption_channels)
         timestep = self.process.timestep_from_noise_level(noise_level.to(device, torch.float32))
@@ -110,7 +110,7 @@ class SanaBackbone(PipelineBackbone):
         return output[:, : self.latent_channels]
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Of the prompt behind the pipeline's instruction."""
+        """Say what is kept of prompts behind the pipeline's instruction."""
         instruction = "\n".join(_INSTRUCTION)
         whole = [instruction + prompt for prompt in pipeline._text_preprocessing(prompts)]
         # The begin mark is among the tokens kept, and among those of the instruction.

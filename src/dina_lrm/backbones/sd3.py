@@ -53,7 +53,7 @@ class SD3Backbone(PipelineBackbone):
         self.latent_multiple = transformer.config.patch_size
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of `StableDiffusion3Pipeline`."""
+        """Return the arguments that `StableDiffusion3Pipeline` gives the transformer."""
         self.check_widths(conditioning, self.transformer.config.joint_attention_dim)
         pooled = conditioning.pooled_prompt_embeds
         assert pooled is not None
@@ -84,7 +84,7 @@ class SD3Backbone(PipelineBackbone):
         return output
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Of the two CLIP tokenizers, and of T5's where it is there."""
+        """Say what the two CLIP tokenizers keep of prompts, and T5's where it is there."""
         length = pipeline.tokenizer_max_length
         clip = (
             kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, length),

@@ -15,7 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 _VALUES: Final = 8
-"""Of each tensor."""
+"""How many values of each tensor are compared."""
 _TENSORS: Final = 16
 """Whose values are looked at each time."""
 _ROUNDINGS: Final = 4
@@ -34,7 +34,9 @@ class SharedWeights:
 
     @classmethod
     def of_pipeline(cls, pipeline: DiffusionPipeline, model: nn.Module, unread: Sequence[str]) -> "SharedWeights":
-        """Those of a pipeline's text encoders and of its `model`, but for what is `unread` of that, by name."""
+        """Collect weights of a pipeline's text encoders and of its `model`, but for what is `unread` of that, by
+        name.
+        """
         parts = {
             name: part
             for name, part in pipeline.components.items()

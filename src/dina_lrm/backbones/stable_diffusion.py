@@ -105,7 +105,7 @@ class StableDiffusionBackbone(Backbone):
         return cls(config, scheduler, unet, parts, stored_pooled_width(folder), shared=False)
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of the pipelines of Stable Diffusion and SDXL."""
+        """Return the arguments that the pipelines of Stable Diffusion and SDXL give the U-Net."""
         self._check_widths(conditioning)
         device, dtype = self.device, self.dtype
         return {
@@ -141,7 +141,7 @@ class StableDiffusionBackbone(Backbone):
         return self.process.velocity_from_noise(noisy_latents.to(self.device).float(), output.float(), level)
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Those of CLIP's tokenizers."""
+        """Say what CLIP's tokenizers keep of prompts."""
         return unet_tokens(pipeline, prompts)
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:

@@ -36,7 +36,7 @@ Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
 @final
 class UnetFolderParts(FolderParts, ExchangeableParts):
-    """Those of a pipeline folder, without the U-Net; text encoders may lie in another folder."""
+    """Parts of a pipeline folder, without the U-Net; text encoders may lie in another folder."""
 
     def __init__(self, folder: Path, unet: UNet2DConditionModel, scheduler: SchedulerMixin) -> None:
         super().__init__(folder, unet, AutoencoderKL)
@@ -155,7 +155,7 @@ def guidance_embedding(guidance: float, width: int) -> Float[Tensor, "1 width"]:
 
 
 def stored_pooled_width(folder: Path) -> int:
-    """Of the pooled vector, in a pipeline folder."""
+    """Return the width of the pooled vector of a pipeline folder."""
     two = (folder / "text_encoder_2").is_dir()
     path = folder / ("text_encoder_2" if two else "text_encoder") / "config.json"
     key = "projection_dim" if two else "hidden_size"
@@ -166,7 +166,7 @@ def stored_pooled_width(folder: Path) -> int:
 
 
 def pooled_width(pipeline: Pipeline) -> int:
-    """Of the pooled vector, in a loaded pipeline."""
+    """Return the width of the pooled vector of a loaded pipeline."""
     if isinstance(pipeline, StableDiffusionXLPipeline):
         return int(pipeline.text_encoder_2.config.projection_dim)
     return int(pipeline.text_encoder.config.hidden_size)

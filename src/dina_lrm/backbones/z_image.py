@@ -56,7 +56,7 @@ class ZImageBackbone(PipelineBackbone):
         self.latent_multiple = 2
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
-        """Those of `ZImagePipeline`."""
+        """Return the arguments that `ZImagePipeline` gives the transformer."""
         self.check_widths(conditioning, self.transformer.config.cap_feat_dim)
         device, dtype = self.device, self.dtype
         timestep = self.process.timestep_from_noise_level(noise_level.to(device, torch.float32))
@@ -88,7 +88,7 @@ class ZImageBackbone(PipelineBackbone):
         return -torch.stack(output).squeeze(2)
 
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
-        """Of the prompt in the model's chat template."""
+        """Say what is kept of prompts in the model's chat template."""
         template = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": True}
         messages = [[{"role": "user", "content": prompt}] for prompt in prompts]
         whole = [pipeline.tokenizer.apply_chat_template(message, **template) for message in messages]

@@ -14,7 +14,7 @@ from dina_lrm.runs.progress import ReportProgress, TitledProgress
 from dina_lrm.screen import Screen, escaped
 
 FIRST_SEEDS = (0, 1, 2)
-"""Of studies, where no others are given."""
+"""Seeds of studies, where no others are given."""
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import TrainResult, train_in
 
 SYNTHETIC_PROMPTS = 2_000
-"""Of `--data synthetic`, where nothing else is said."""
+"""Prompts of `--data synthetic`, where nothing else is said."""
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -32,7 +32,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons, EncodedComparisons | None]:
-    """What is trained on, and what is held out."""
+    """Return what is trained on, and what is held out."""
     prompts = arguments.synthetic_prompts or SYNTHETIC_PROMPTS
     with progress("encoding", arguments.quiet) as report:
         cache = None if arguments.dry_run else arguments.out / "cache"

@@ -81,7 +81,7 @@ def repeated(words: Sequence[str]) -> list[str]:
 
 
 def _fault(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
-    """What is wrong with the words, in one line."""
+    """Say what is wrong with the words, in one line."""
     sections = _sections(name, options, words)
     unknown = [word for section in sections for word in _unknown(section)]
     if unknown:

@@ -98,7 +98,7 @@ class BackboneIdentity:
 
     @property
     def encodes_as(self) -> str:
-        """What is equal for equal encoders, wherever they lie."""
+        """Return what is equal for equal encoders, wherever they lie."""
         known = self.content or f"{self.pretrained!r} at {self.revision}"
         return f"{self.family} {known} with prompt length {self.prompt_length}"
 
@@ -134,7 +134,7 @@ class CacheHeader:
     library_version: str = dina_lrm.__version__
     format_version: int = FORMAT_VERSION
     sha256: str = ""
-    """Of all the rest of this file; empty in caches of earlier versions."""
+    """Hash of all the rest of this file; empty in caches of earlier versions."""
 
     def check_scale(self, scale: float | tuple[float, ...], shift: float | tuple[float, ...], folder: Path) -> None:
         """Raise ValueError when the latents are scaled otherwise; one that records no scale passes."""

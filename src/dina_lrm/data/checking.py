@@ -197,7 +197,7 @@ def _look_at(source: ImageSource) -> _Seen | _Unseen:
 
 
 class _Check:
-    """What is known of the rows read so far."""
+    """Everything known of the rows read so far."""
 
     def __init__(self, reader: Source, options: ReadOptions) -> None:
         self.reader, self.options = reader, options

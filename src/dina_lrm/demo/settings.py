@@ -25,6 +25,6 @@ class DemoSettings:
     steps: int = 500
     """Training steps of each model."""
     updates: int = 16
-    """Of the alignment."""
+    """Updates of the alignment."""
     looked_at: int = 96
     """Prompts that the generator is looked at with, before and after."""

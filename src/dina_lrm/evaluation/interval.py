@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 NEEDS_PROMPTS: Final = "needs more prompts"
-"""What is said in the place of an interval that there is none of."""
+"""Written in the place of an interval that there is none of."""
 NO_NUMBER: Final = "\u2013"
-"""What is said in the place of a number that there is none of."""
+"""Written in the place of a number that there is none of."""
 
 
 @dataclass(frozen=True)

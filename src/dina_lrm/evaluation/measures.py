@@ -21,7 +21,7 @@ _HISTOGRAM_BINS: Final = 40
 
 @dataclass(frozen=True, eq=False)
 class KnownAnswers:
-    """What is known about each pair: its label, its prompt id, and on the synthetic world the true probability."""
+    """The known answers to each pair: its label, its prompt id, and on the synthetic world the true probability."""
 
     preference: Float[np.ndarray, " pairs"]
     prompts: Int[np.ndarray, " pairs"]

@@ -49,7 +49,7 @@ class CurvePoint:
     method: str
     n: int
     groups: int
-    """Of candidates a prompt."""
+    """Groups of candidates a prompt."""
     proxy: Interval
     utility: Interval
     gain: Interval
@@ -59,7 +59,7 @@ class CurvePoint:
     gflops: float
     """A chosen sample."""
     share: float
-    """Of the FLOPs of plain best-of-N."""
+    """Share of the FLOPs of plain best-of-N, 0 to 1."""
 
 
 def best_of_n_curve(
@@ -109,7 +109,7 @@ def points_of(plain: Sequence[Mapping[str, Any]]) -> list[CurvePoint]:
 
 
 def curve_table(points: Sequence[CurvePoint]) -> str:
-    """As Markdown."""
+    """Write the points as a table in Markdown."""
     heads = "method", "N", "reward", "true utility", "above one sample", "below best-of-N", "GFLOPs", "of best-of-N's"
     rows = []
     for p in points:
@@ -148,7 +148,7 @@ def curve_plot(points: Sequence[CurvePoint], theme: Theme = LIGHT) -> Figure:
 
 
 def _rows(pool: Pool, n: int, pruning: Pruning | None) -> list[list[Replayed]]:
-    """What is chosen in each group of each prompt."""
+    """Return what is chosen in each group of each prompt."""
     groups = [range(start, start + n) for start in range(0, pool.plan.n - n + 1, n)]
     return [[replay(pool, row, group, pruning) for group in groups] for row in range(len(pool.prompts))]
 

@@ -110,7 +110,7 @@ class Replayed:
 
 
 def replay(pool: Pool, row: int, candidates: range, pruning: Pruning | None) -> Replayed:
-    """As `best_of_n` with a latent reward chooses and counts. KeyError for a cut whose step the pool did not score."""
+    """Choose and count as `best_of_n` with a latent reward. KeyError for a cut whose step the pool did not score."""
     left, spent, done = np.array(candidates), Evaluations(), 0
     forwards = 2 if pool.guided else 1
     for cut in () if pruning is None else pruning.cuts:

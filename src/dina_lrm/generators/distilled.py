@@ -23,7 +23,7 @@ class DistilledWarning(UserWarning):
 
 
 def distillation_faults(pipeline: DiffusionPipeline, model: ModelMixin, guidance: float) -> list[str]:
-    """What is to be said of aligning this generator with that scale of classifier-free guidance; empty if nothing."""
+    """Say what speaks against aligning this generator with that scale of classifier-free guidance; empty if nothing."""
     name = str(pipeline.config.get("_name_or_path") or "")
     places = re.split(r"[/\\]", name.rstrip("/\\"))
     # A hub's cache is .../models--OWNER--NAME/snapshots/COMMIT

@@ -217,7 +217,9 @@ class Generator:
     def pictures_where_finite(
         self, latents: Latents
     ) -> tuple[UInt8[np.ndarray, "batch rows columns 3"], Bool[np.ndarray, " batch"]]:
-        """As `pictures`, and which of them are pictures: the others come of NaN or infinite values, and are black."""
+        """Decode as `pictures` does, and say which are pictures: others come of NaN or infinite values, and are
+        black.
+        """
         pixels = self._decoded(latents)
         finite = latents.isfinite().flatten(1).all(1).to(pixels.device) & pixels.isfinite().flatten(1).all(1)
         levels = (pixels.clamp(0, 1) * 255).round() * finite[:, None, None, None]
@@ -251,15 +253,15 @@ class Generator:
         active = any(ADAPTER in layer.active_adapters and not layer.disable_adapters for layer in layers)
         return active and bool(torch.stack([p.any() for name, p in self.parameters.items() if "lora_B" in name]).any())
 
-    def load_lora(self, path: Path, scale: float = 1.0) -> GeneratorLora:
+    def load_lora(self, path: Path, scale: float = 1.0, finite: bool = True) -> GeneratorLora:
         """Put a stored LoRA in the place of its own, times `scale`: a file or folder in any layout, of any ranks.
 
-        Modules of text encoders in it are left out. Raises ValueError for a scale that is not finite, and for a path
-        without a LoRA of this generator's model.
+        Modules of text encoders in it are left out. With `finite` false, one with NaN is taken too, and said. Raises
+        ValueError for a scale that is not finite, and for a path without a LoRA of this generator's model.
         """
         if not math.isfinite(scale):
             raise ValueError(f"scale of the LoRA: {scale}; accepted: a finite number")
-        lora = self._stored_lora(path)
+        lora = self._stored_lora(path, finite)
         with warnings.catch_warnings():
             # A reward's LoRA stays, and its own goes while it is in use: both are meant
             warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted", UserWarning)
@@ -271,13 +273,18 @@ class Generator:
         self._factor, self._lora = scale, path
         return lora
 
-    def _stored_lora(self, path: Path) -> GeneratorLora:
+    def _stored_lora(self, path: Path, finite: bool = True) -> GeneratorLora:
         found = find_lora(path)
         if found is None:
             raise ValueError(f"{path}: holds no LoRA; accepted: a *.safetensors file, or the folder of one")
-        lora = read_lora(found, self.model, self.pipeline)
+        lora = read_lora(found, self.model, self.pipeline, finite)
         if lora.of_text_encoders:
             _log.warning("%s: %d modules of text encoders are left out", found, lora.of_text_encoders)
+        diverged = sum(not update.finite for update in lora.updates.values())
+        if diverged:
+            _log.warning(
+                "%s: NaN or infinity in %d of %d modules: it gives no pictures", found, diverged, len(lora.updates)
+            )
         return lora
 
     def _put_in(self, lora: GeneratorLora, adapter: str) -> None:
@@ -330,7 +337,7 @@ class Generator:
 
 
 def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
-    """As diffusers writes a LoRA, but whole or not at all, and readable by whom the umask allows."""
+    """Write a LoRA as diffusers does, but whole or not at all, and readable by whom the umask allows."""
     save_tensors(Path(path), tensors, {"format": "pt"})
 
 

@@ -36,7 +36,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """What is drawn: `images` pictures for each prompt, in `steps` of the generator's scheduler.
+    """A plan of drawing `images` pictures for each prompt, in `steps` of the generator's scheduler.
 
     A block is the pictures of `block_prompts` prompts: what is in memory, and in one file, at a time.
     """

@@ -25,8 +25,9 @@ class GeneratorSettings:
     alpha: float = ranged(64.0, ABOVE_0)
     sampling_steps: int = 40
     guidance: float = 4.5
-    """Of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in every
-    pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net distilled with
+    """Scale of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in
+    every pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net
+    distilled with
     its guidance (LCM) is told the scale."""
     lora: str | None = None
     """A LoRA that the generator has already, a file or a folder: it stays as it is, also in the reference, and what

@@ -52,7 +52,7 @@ class PooledConfig:
     width: int | None = None
     """Width of the common space; None = that of the pooled prompt."""
     guidance: float = 7.5
-    """Of the feature enhancement; 1 = none, and half the cost: the empty prompt is not run."""
+    """Scale of the feature enhancement; 1 = none, and half the cost: the empty prompt is not run."""
     guided: Literal["last", "all"] = "last"
     """Which taps are enhanced: the last one (LRM), or all."""
     text_projection: bool = True

@@ -42,7 +42,8 @@ MAX_PIXELS: Final = 89_478_485
 """Larger pictures are refused. The limit at which Pillow warns."""
 MAX_SIDE: Final = 65_535
 MAX_RATIO: Final = 64
-"""Of the longer side to the shorter: a picture is scaled until its shorter side fits, and grows with the square."""
+"""Largest ratio of the longer side to the shorter: a picture is scaled until its shorter side fits, and grows with the
+square."""
 MAX_BYTES: Final = 2**30
 LARGE_PIXELS: Final = 2**24
 """Larger pictures are decoded one after another, however many threads ask."""
@@ -120,7 +121,7 @@ def _decoded(data: bytes, name: str, profile: bytes | None = None) -> RgbImage:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those that this build of Pillow can read."""
+    """Return the formats that this build of Pillow can read."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 

@@ -31,7 +31,7 @@ HIGH_FREQUENCY: Final = 0.125
 TILE: Final = 128
 """Largest side of a tile, in pixels."""
 _NEIGHBOURS: Final = (-3, -2, 2, 3)
-"""Those at 1 are left out: the window spreads a peak over them."""
+"""Offsets of the neighbours; those at 1 are left out: the window spreads a peak over them."""
 GREY: Final = (0.299, 0.587, 0.114)
 """What red, green and blue are worth in a grey picture (ITU-R BT.601)."""
 _FLAT: Final = (0.5 / 255) ** 2
@@ -104,7 +104,7 @@ MEASURES: Final[Mapping[str, Callable[[Images], Values]]] = {
     "colour_entropy": colour_entropy,
     "grid_energy": grid_energy,
 }
-"""Those of single pictures."""
+"""Measures of single pictures, by name."""
 
 
 def _mean_distance(vectors: Float[np.ndarray, "pictures width"]) -> float:

@@ -33,7 +33,7 @@ ACCEPTED: Final = (
     "array or a tensor"
 )
 NO_FILE: Final = "no such image file"
-"""What is said of a path that might be one."""
+"""Said of a path that might be one."""
 _DATA_URI = re.compile(r"(^|/)data:[\w.+-]*/?[\w.+-]*[;,]")
 _ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs|hf|file):/")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{80,}\s*$")

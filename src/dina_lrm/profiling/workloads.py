@@ -30,7 +30,7 @@ from dina_lrm.training.step import Stepper
 
 PROMPT = "a large red bar on white"
 PIXEL_REWARD = "clip-b32"
-"""What is set beside the latent reward; its weights are random, which changes nothing about its cost."""
+"""The reward set beside the latent one; its weights are random, which changes nothing about its cost."""
 _LATE = 0.2
 """Noise level of the ReFL step, one of the last of a sampling run."""
 

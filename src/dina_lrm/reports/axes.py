@@ -17,7 +17,7 @@ _WIDTH: Final = 3.1
 _HEIGHT: Final = 2.7
 _PER_ROW: Final = 3
 _LETTERS: Final = 40
-"""Of a name in a legend, or beside an axis."""
+"""Most letters of a name in a legend, or beside an axis."""
 
 
 def title_of(name: str) -> str:

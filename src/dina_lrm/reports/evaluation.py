@@ -62,7 +62,7 @@ def evaluation_sections(
 
 
 def evaluation_shown(results: Sequence[EvaluationResult]) -> Iterator[Table | str]:
-    """What is shown at once: accuracies of all results; counts, faults and notes of the first of them."""
+    """Yield what is shown at once: accuracies of all results; counts, faults and notes of the first of them."""
     main = results[0]
     if main.tests:
         yield tables.accuracy_table(results)

@@ -47,7 +47,7 @@ class _Layout:
         return _MARGIN + column * (width + _BETWEEN), _MARGIN + _LINE + _GAP + row * (height + _GAP)
 
     def size(self, groups: int) -> tuple[int, int]:
-        """Of the whole picture."""
+        """Return width and height of the whole picture, in pixels."""
         width, height = self.group
         rows = -(-groups // self.across)
         across = min(groups, self.across)

@@ -18,7 +18,7 @@ from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 _MEASURES: Final = (
     "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm",
 )  # fmt: skip
-"""Of a line of metrics.jsonl, in the order in which they are drawn; those that a run did not log are left out."""
+"""Keys of a line of metrics.jsonl, in the order in which they are drawn; those that a run did not log are left out."""
 
 
 def write_run_report(

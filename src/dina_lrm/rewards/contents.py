@@ -22,7 +22,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.content import content_of
 
 _VALUES: Final = 4096
-"""Of each tensor, evenly spread: weights that were trained on differ in all of them."""
+"""How many values of each tensor are read, evenly spread: weights that were trained on differ in all of them."""
 
 
 def content_of_reward(reward: object) -> str:

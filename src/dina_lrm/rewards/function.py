@@ -91,7 +91,7 @@ class FunctionReward:
 
 @contextmanager
 def _working_directory_importable() -> Iterator[None]:
-    """As `python -m` has it, and a command that pip installed has not; what is installed comes first."""
+    """Let modules of the working directory be imported, as `python -m` does; what is installed comes first."""
     sys.path.append("")
     try:
         yield

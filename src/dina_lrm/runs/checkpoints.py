@@ -13,6 +13,7 @@ all randomness is a function of (seed, step).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -26,7 +27,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dina_lrm.runs.content import content_of
-from dina_lrm.runs.files import clear_litter, folder_replaced_when_complete, recover_folder, save_tensors, write_json
+from dina_lrm.runs.files import (
+    clear_litter,
+    folder_replaced_when_complete,
+    recover_folder,
+    save_tensors,
+    temporary_name,
+    write_json,
+)
 from dina_lrm.runs.json_files import read_record
 from dina_lrm.typed import to_plain
 
@@ -47,7 +55,7 @@ class Checkpoint:
     path: Path | None = None
     """Where it was read from."""
     passed_over: tuple[str, ...] = ()
-    """Of `newest_checkpoint`: what is wrong with newer ones, each in a sentence."""
+    """Set by `newest_checkpoint`: what is wrong with newer ones, each in a sentence."""
 
     def group(self, name: str) -> Mapping[str, Tensor]:
         """Tensors by name; ValueError where the checkpoint has none of that group."""
@@ -127,11 +135,14 @@ def prune_checkpoints(folder: Path, keep_last: int, newest: int | None = None) -
     """Delete all but the `keep_last` newest complete checkpoints, and what a killed writer left.
 
     `newest` is the step that the run has reached: a checkpoint of a later one was passed over as damaged, and goes.
+    Called after each saving, and when a run goes on: it may have been killed between the two.
     """
     complete = complete_checkpoints(folder)
     late = [path for path in _all_checkpoints(folder) if newest is not None and _step_of(path) > newest]
     for path in [*[path for path in complete if path not in late][:-keep_last], *late]:
-        shutil.rmtree(path)
+        aside = temporary_name(path)
+        os.replace(path, aside)  # so that a kill leaves a whole checkpoint or litter, and never half of one
+        shutil.rmtree(aside)
     _clear(folder)
 
 

@@ -173,7 +173,7 @@ def temporary_name(path: Path, suffix: str = "") -> Path:
 
 @cache
 def _machine() -> str:
-    """Of its name: numbers of processes mean nothing on another machine, or in another container, of a folder."""
+    """Hash this machine's name: numbers of processes mean nothing on another machine, or in another container."""
     return hashlib.sha256(platform.node().encode(errors="surrogateescape")).hexdigest()[:8]
 
 

@@ -24,7 +24,7 @@ MARKER: Final = ".dina-lrm.json"
 
 
 class NotReplaceableError(FileExistsError, ValueError):
-    """What is there was not made by this program, or is not to be exchanged: nothing was removed."""
+    """Raised for what was not made by this program, or is not to be exchanged; nothing was removed."""
 
 
 @dataclass(frozen=True)

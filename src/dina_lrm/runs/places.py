@@ -20,7 +20,7 @@ def check_folder(option: str, folder: Path) -> None:
 
 
 def check_new_folder(option: str, folder: Path) -> None:
-    """As `check_folder`, and ValueError for a folder that exists."""
+    """Check as `check_folder` does, with ValueError for a folder that exists."""
     if os.path.lexists(folder):
         raise ValueError(f"{option} {folder}: exists already; give another folder, or remove it first")
     check_folder(option, folder)

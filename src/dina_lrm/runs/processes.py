@@ -64,7 +64,7 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 @final
 class Processes:
-    """Those that compute a run together: each takes its share of a batch, and all of them hold the same weights.
+    """The processes that compute a run together: each takes its share of a batch, and all hold the same weights.
 
     A model that learns as a whole is `wrapped`. A generator that is aligned is not: what learns of it is a few
     matrices, whose gradients are averaged by hand (`average_gradients`), so that adapters may be switched inside an

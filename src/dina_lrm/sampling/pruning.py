@@ -17,8 +17,8 @@ from torch import Tensor
 from dina_lrm.typed import require
 
 StepReading = Literal["clean", "noisy", "in-pass"]
-"""What is scored on the way: the clean latents as one step of the velocity estimates them, at the reward's own noise
-level; the noisy state at its own; or that from the generator's own pass."""
+"""How states are scored on the way: the clean latents as one step of the velocity estimates them, at the reward's own
+noise level; the noisy state at its own; or that from the generator's own pass."""
 
 
 @dataclass(frozen=True)

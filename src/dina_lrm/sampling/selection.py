@@ -40,7 +40,7 @@ class Candidate:
 
     seed: int
     score: float | None
-    """Of the finished sample; None where it was dropped before."""
+    """Score of the finished sample; None where it was dropped before."""
     spent: Evaluations
     step_scores: dict[int, float] = field(default_factory=dict)
     """By the step that was cut."""
@@ -54,11 +54,11 @@ class Selection:
     candidates: tuple[Candidate, ...]
     chosen: int
     latents: Latents
-    """Of the chosen one; a batch of one."""
+    """Latents of the chosen one; a batch of one."""
 
     @property
     def score(self) -> float:
-        """Of the chosen one."""
+        """Return the score of the chosen one."""
         score = self.candidates[self.chosen].score
         assert score is not None
         return score

@@ -32,7 +32,7 @@ class StepScorer:
             objective.latent_model(reading)
 
     def noisy(self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning) -> Scores:
-        """Of the states at their own noise level."""
+        """Score the states at their own noise level."""
         bound = self._objective.latent_model("noisy")
         return finite("noisy", prompts, bound.noisy(x, level.item(), prompts, conditioning))
 
@@ -45,7 +45,7 @@ class StepScorer:
         conditioning: Conditioning,
         seed: int = 0,
     ) -> Scores:
-        """Of the clean latents that the velocity points at, with the noise of a seed."""
+        """Score the clean latents that the velocity points at, with the noise of a seed."""
         clean = self._generator.process.clean_from_velocity(x, velocity, level)
         return self._objective(clean, prompts, seed, conditioning).total
 

@@ -84,7 +84,7 @@ def tuned_generator(
 
 
 def tuning_run(lora: Path) -> TuningRun | None:
-    """What is known of the run that left a LoRA's file. Raises ValueError for a config.json that cannot be read."""
+    """Read what is known of the run that left a LoRA's file. ValueError for a config.json that cannot be read."""
     path = lora.resolve().parent.parent / "config.json"
     if lora.name != WEIGHTS or not path.is_file():
         return None

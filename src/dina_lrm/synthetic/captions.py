@@ -49,7 +49,7 @@ def prompt_of(caption: str) -> Prompt | None:
 
 
 def distinct_captions(rng: np.random.Generator, count: int) -> list[str]:
-    """That many captions, no two alike, in the order they are drawn."""
+    """Draw `count` captions, no two alike, in the order they are drawn."""
     captions: dict[str, None] = {}
     while len(captions) < count:
         captions.setdefault(sample_prompt(rng).caption())

@@ -150,7 +150,7 @@ def alignment(scene: Scene, prompt: Prompt) -> float:
 
 
 def matched(scene: Scene, prompt: Prompt) -> list[tuple[Kind, Placed]]:
-    """What is asked for beside what is shown, assigned so that they agree best; as many as the fewer of them."""
+    """Pair what is asked for with what is shown, assigned so that they agree best; as many as the fewer of them."""
     wanted = list(prompt.kinds) * (prompt.count if prompt.relation is None else 1)
     return min(_assignments(wanted, list(scene.objects)), key=lambda pairs: sum(_kind_cost(w, o) for w, o in pairs))
 

@@ -24,7 +24,7 @@ from dina_lrm.synthetic.comparisons import SyntheticComparisons
 from dina_lrm.synthetic.tokenizer import TEXT_TOKENS, build_tokenizer
 
 PROMPTS_A_STEP: Final = 3
-"""As the latent recipe: 84 pairs are all pairs of eight pictures for three prompts."""
+"""Prompts a step, as in the latent recipe: 84 pairs are all pairs of eight pictures for three prompts."""
 WEIGHTS: Final = "model.safetensors"
 """The file of a stored judge."""
 _WIDTHS: Final = (32, 64, 128, 128)

@@ -18,7 +18,7 @@ _JUDGED: Final = 64
 
 
 def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
-    """Those of a file or folder, all of them; or `count` distinct captions of the synthetic world, drawn from `seeds`.
+    """Read all prompts of a file or folder; or `count` distinct captions of the synthetic world, drawn from `seeds`.
 
     Raises ValueError or FileNotFoundError as `read_prompt_set` does.
     """
@@ -28,7 +28,7 @@ def prompts_of(source: str, seeds: list[int], count: int) -> PromptSet:
 
 
 def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list[str]:
-    """As `prompts_of` where one word names a file, a folder or "synthetic"; else the prompts themselves."""
+    """Read as `prompts_of` where one word names a file, a folder or "synthetic"; else take the prompts themselves."""
     if len(given) == 1 and (given[0] == SYNTHETIC or names_a_file(given[0])):
         return list(prompts_of(given[0], seeds, count).prompts)
     for text in given:

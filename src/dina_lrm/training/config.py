@@ -70,7 +70,7 @@ class ModelSettings:
 
     @property
     def chosen_head(self) -> HeadConfig:
-        """That of `head_kind`."""
+        """Return the head's settings that `head_kind` chooses."""
         return self.pooled if self.head_kind == "pooled" else self.head
 
 
@@ -173,7 +173,8 @@ class HeterogeneousSettings:
     """LRM's heterogeneous pairs: an image at two nearby noise levels, of which the cleaner state is preferred."""
 
     weight: float = ranged(0.0, NOT_NEGATIVE)
-    """Of their loss beside that of the comparisons; 0 = none. Above 0, a step costs twice as many backbone passes."""
+    """Weight of their loss beside that of the comparisons; 0 = none. Above 0, a step costs twice as many backbone
+    passes."""
     gap: float = ranged(0.05, UNIT_ABOVE_0)
     """Between the two noise levels, in (0, 1]; the higher one is at most 1."""
 
@@ -183,7 +184,7 @@ class HeterogeneousSettings:
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """What is minimised."""
+    """The loss that is minimised."""
 
     preference: PreferenceSettings = field(default_factory=PreferenceSettings)
     noise_levels: NoiseLevelSettings = field(default_factory=NoiseLevelSettings)
@@ -265,7 +266,7 @@ class ComputeSettings:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is written while the run goes on; everything is counted in optimiser steps."""
+    """When the run writes numbers and checkpoints; everything is counted in optimiser steps."""
 
     log_every: int = ranged(10, COUNT)
     checkpoint_every: int = ranged(500, COUNT_OR_0)

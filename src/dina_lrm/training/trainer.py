@@ -19,7 +19,7 @@ from typing import Literal
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, resumption
+from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, prune_checkpoints, resumption
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.numbers import RunNumbers
@@ -51,7 +51,7 @@ class TrainResult:
     total_steps: int
     stopped: str | None
     validation: Validation | None
-    """As the model was measured at the end; None after an early stop."""
+    """How the model was measured at the end; None after an early stop."""
     measured_on: Literal["validation", "training"]
     """On held-out comparisons, or on a sample of those that were trained on, where nothing was held out."""
     left_out: tuple[str, ...]
@@ -59,7 +59,7 @@ class TrainResult:
     resumed_from: int | None
     """The step of the checkpoint that the run went on from."""
     passed_over: tuple[str, ...]
-    """What is wrong with newer checkpoints."""
+    """Faults of newer checkpoints, each in a sentence."""
     seconds: float
     pairs_per_second: float
     peak_memory_bytes: int
@@ -185,6 +185,9 @@ class Trainer:
         if checkpoint is None:
             return 0
         self.stepper.learning.restore(checkpoint)
+        self._processes.wait()  # all have read it
+        if self._processes.main:
+            prune_checkpoints(self.folder / CHECKPOINTS, self.config.log.keep_last, checkpoint.step)
         self._resumed_from, self._passed_over = checkpoint.step, checkpoint.passed_over
         return checkpoint.step
 

@@ -30,7 +30,8 @@ class Validation:
     ties: int
     score_mean: float
     score_std: float
-    """Of the scores of both images of every comparison, with Bessel's correction; 1 when they are all alike."""
+    """Deviation of the scores of both images of every comparison, with Bessel's correction; 1 when they are all
+    alike."""
     missing: int = 0
     """Pairs that are in none of these numbers: a score or the loss was NaN or infinite."""
 

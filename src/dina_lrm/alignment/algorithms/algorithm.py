@@ -28,7 +28,7 @@ class Outcome:
     loss: float
     reward: float
     parts: dict[str, float]
-    """Of each reward by itself."""
+    """Mean of each reward by itself, by its name."""
     gradient_norm: float
     details: dict[str, float] = field(default_factory=dict)
     """Numbers that the algorithm alone has."""

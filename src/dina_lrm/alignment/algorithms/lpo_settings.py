@@ -33,7 +33,7 @@ class LpoSettings:
     low: float = 0.35
     """The threshold on P(best) - P(worst) where candidates differ least."""
     high: float = 0.5
-    """That where they differ most."""
+    """The threshold on P(best) - P(worst) where candidates differ most."""
     quantity: Literal["std", "variance", "level"] = "std"
     """What the threshold between the two is linear in: the step's deviation, its square, or the noise level."""
     beta: float = ranged(500.0, ABOVE_0)

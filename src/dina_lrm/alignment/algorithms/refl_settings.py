@@ -24,13 +24,13 @@ class ReflSettings:
     """relu: no pull on rewards above it."""
     scale: float = ranged(1.0, ABOVE_0)
     pretraining_weight: float = ranged(0.0, NOT_NEGATIVE)
-    """Of the mean squared error on clean samples: (loss + w mse) / (1 + w)."""
+    """Weight w of the mean squared error on clean samples: (loss + w mse) / (1 + w); 0 = none."""
     pretraining_samples: int = ranged(64, COUNT)
     """How many clean samples are drawn before the run, where the weight is above 0."""
     pretraining_data: str | None = None
     """A set of comparisons, whose preferred images are the clean samples; None = the base model's own."""
     kl_weight: float = ranged(0.0, NOT_NEGATIVE)
-    """Of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
+    """Weight of the mean squared distance to the base model's velocity, to which the KL of a step is proportional."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "refl")

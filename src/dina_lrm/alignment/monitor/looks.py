@@ -37,10 +37,12 @@ class Look:
     prompts: tuple[str, ...]
     record: Record
     alarms: tuple[Finding, ...]
-    """Those that this look set off."""
+    """The alarms that this look set off."""
 
     def means(self) -> dict[str, float]:
-        """Of judges, of the truth where it is known, and what the trainer added; without what is missing."""
+        """Return means of judges, of the truth where it is known, and of what the trainer added, but for what is
+        missing.
+        """
         means = {name: summary.mean for name, summary in self.record.judges.items()}
         truth = {f"true {name}": summary.mean for name, summary in self.record.truth.items()}
         return {name: value for name, value in {**means, **truth, **self.record.extra}.items() if value is not None}

@@ -23,7 +23,7 @@ class LookSettings:
     images: int = ranged(2, COUNT)
     """Images a prompt."""
     sampling_steps: int | None = ranged(None, COUNT)
-    """Of a look, where the generator will be used with more than it is trained with; None = as many as those."""
+    """Sampling steps of a look, where the generator will be used with more than it is trained with; None = as many."""
     golden: str | None = None
     """A judge of pictures by its name in `rewards`, that nothing is optimised for and that shares nothing with it."""
     judges: tuple[str, ...] = ()

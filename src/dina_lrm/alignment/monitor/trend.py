@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 LEAST_POINTS: Final = 5
 _ROUNDING: Final = 1e-12
-"""Of the metric's size: a metric that moves less than numbers are rounded by does not move."""
+"""Share of the metric's size: a metric that moves less than numbers are rounded by does not move."""
 
 
 @dataclass(frozen=True)

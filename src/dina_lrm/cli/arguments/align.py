@@ -28,7 +28,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
     LpoConfig: LPO_RECIPES,
     DpoConfig: DPO_RECIPES,
 }
-"""Of each algorithm, by name."""
+"""The recipes of each algorithm, by name."""
 
 
 @dataclass(kw_only=True)

@@ -31,7 +31,7 @@ class Arguments(CommonArguments):
     pairs: int = 6_000
     """Pairs of a synthetic set."""
     seed: int = 0
-    """Of the noise and of a synthetic set."""
+    """Seed of the noise and of a synthetic set."""
     batch_size: int = 64
     """Pairs scored at once; changes no score."""
     backbone: str | None = None

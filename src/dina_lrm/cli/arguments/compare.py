@@ -33,11 +33,11 @@ class Arguments(CommonArguments):
     ensemble: str | None = None
     """Several noise levels read together, such as 0.2,0.5,0.7."""
     seed: int = 0
-    """Of the noise; both images see the same."""
+    """Seed of the noise; both images see the same."""
     backbone: str | None = None
     """Where the generator is, a folder or hub id, when it is not where the model says."""
     revision: str | None = None
-    """Of a hub id."""
+    """Revision of a hub id: a branch, a tag or a commit."""
     device: str | None = None
     """Where to compute; by default the first GPU, else the CPU."""
 

@@ -24,7 +24,7 @@ class ComparisonArguments(CommonArguments):
     images: Path | None = None
     """Folder that image paths are relative to, when it is not that of the table."""
     seed: int = 0
-    """Of the coin that decides which image of a published pair is called the first."""
+    """Seed of the coin that decides which image of a published pair is called the first."""
     ignore_columns: list[str] = field(default_factory=list)
     """Columns of a file of ours to leave out."""
     columns: str | None = None

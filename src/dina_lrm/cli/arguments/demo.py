@@ -24,7 +24,7 @@ class Arguments(CommonArguments):
     out: Path = Path("demo")
     """Folder for report.html, results.json, images and runs; an earlier demo that nobody changed is replaced."""
     seed: int = DemoSettings.seed
-    """Of the data, the models and the scores."""
+    """Seed of the data, the models and the scores."""
     prompts: int = DemoSettings.prompts
     """Training prompts, eight pictures each."""
     pairs: int = DemoSettings.pairs
@@ -32,7 +32,7 @@ class Arguments(CommonArguments):
     steps: int = DemoSettings.steps
     """Training steps of each model."""
     updates: int = DemoSettings.updates
-    """Of the alignment."""
+    """Updates of the alignment."""
     looked_at: int = DemoSettings.looked_at
     """Prompts that the generator is looked at with, before and after the alignment."""
 

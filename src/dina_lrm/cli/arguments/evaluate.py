@@ -54,7 +54,7 @@ class Arguments(CommonArguments):
     pairs: int = 2_000
     """Pairs of each synthetic set."""
     seed: int = 0
-    """Of the noise, the synthetic sets, the sides of published pairs, and the bootstrap."""
+    """Seed of the noise, the synthetic sets, the sides of published pairs, and the bootstrap."""
     batch_size: int = 64
     """Pairs scored at once; changes no score."""
     backbone: str | None = None

@@ -42,7 +42,7 @@ class Arguments(CommonArguments):
     images_per_prompt: int = 4
     """Pictures of each prompt and side."""
     seed: int = 0
-    """Of the pictures, the choice of prompts and the bootstrap."""
+    """Seed of the pictures, the choice of prompts and the bootstrap."""
     steps: int | None = None
     """Steps of the sampler; by default those of the run that made the LoRA, else 20 (bundled) or 40."""
     guidance: float | None = None

@@ -44,7 +44,7 @@ class Arguments(CommonArguments):
     shuffle_sides: FlagCreatePairsOff[bool] = False
     """Swap the two images of each comparison on a fair coin: for files that list the preferred image first."""
     seed: int = 0
-    """Of that coin, and of the sides of published pairs."""
+    """Seed of that coin, and of the sides of published pairs."""
     resolution: int | None = None
     """Side of the square image bucket in pixels; by default that of the generator."""
     prompt_length: int | None = None
@@ -56,7 +56,7 @@ class Arguments(CommonArguments):
     batch_size: int = 16
     """Images or prompts encoded at once."""
     revision: str | None = None
-    """Of a hub id."""
+    """Revision of a hub id: a branch, a tag or a commit."""
     device: str | None = None
     """Where to compute; by default the first GPU, else the CPU."""
 

@@ -74,7 +74,7 @@ class Arguments(CommonArguments):
     lora_scale: float = 1.0
     """How much of it."""
     seed: int = 0
-    """Of the candidates, and of the prompts of the synthetic world."""
+    """Seed of the candidates, and of the prompts of the synthetic world."""
     batch_size: int = 64
     """Images in the networks at once; changes no choice but by rounding."""
     device: str | None = None

@@ -26,7 +26,7 @@ class Arguments(CommonArguments):
     prompt_count: int = 64
     """Prompts, the same for all seeds."""
     candidates: int = 16
-    """Of a prompt in each pool; the largest N is twice as many where there are several seeds."""
+    """Candidates of a prompt in each pool; the largest N is twice as many where there are several seeds."""
     seeds: tuple[int, ...] = FIRST_SEEDS
     """One pool each."""
     steps: int = 10

@@ -29,9 +29,9 @@ class Arguments(CommonArguments):
     steps: int = ranged(2_000, _THREE)
     """Each on all pairs of three prompts."""
     seed: int = ranged(77, SEED)
-    """Of the training pairs; the bundled reward model has those of seed 0."""
+    """Seed of the training pairs; the bundled reward model has those of seed 0."""
     pairs: int = ranged(2_000, _THREE)
-    """Of each test set."""
+    """Pairs of each test set."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -26,7 +26,7 @@ class Arguments(CommonArguments):
     config: UncuratedConfig = field(default_factory=UncuratedConfig)
     """The recipe."""
     seed: int = ranged(0, SEED)
-    """Of the pictures, the LoRA's start and the noise."""
+    """Seed of the pictures, the LoRA's start and the noise."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -22,10 +22,10 @@ from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.typed import from_plain, to_plain
 
 MeasureKind = Literal["reward", "truth", "attribute", "measure"]
-"""Of a judge; of the oracle, utility and its parts; of the oracle, what a caption asks for; of no judge, and neither
-better nor worse by itself."""
+"""Whose values these are: a judge's; the oracle's, utility and its parts; of the oracle, what a caption asks for; of
+no judge, and neither better nor worse by itself."""
 Role = Literal["optimised", "held out", "unknown", ""]
-"""Of a reward in the tuning; "" for what is no reward."""
+"""What part a reward had in the tuning; "" for what is no reward."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,7 +87,7 @@ class Sides:
             self._tuned = _generator(pair.tuned, settings, device)
             self._tuned_weights: Callable[[], AbstractContextManager[None]] = self._tuned.reference
         else:
-            self.left_out = self.base.load_lora(pair.lora, pair.lora_scale).of_text_encoders
+            self.left_out = self.base.load_lora(pair.lora, pair.lora_scale, finite=False).of_text_encoders
             self._tuned, self._tuned_weights = self.base, nullcontext
         self.stored = {name: StoredSamples(folder, name, plan) for name in ("base", "tuned")}
 

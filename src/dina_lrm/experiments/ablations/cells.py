@@ -38,7 +38,7 @@ class CellSet:
     per_prompt: int
     ceiling: float
     fingerprint: str
-    """Of the pictures, prompts and labels (`SyntheticComparisons.fingerprint`)."""
+    """Hash of the pictures, prompts and labels (`SyntheticComparisons.fingerprint`)."""
     readings: dict[str, CellReading]
 
 

@@ -35,7 +35,7 @@ class AlignedCell(StudyCell):
 
     @property
     def history(self) -> History:
-        """As the alarm and the plots read it."""
+        """Return the history as the alarm and the plots read it."""
         return history_of(self.records)
 
     def steps(self) -> list[int]:

@@ -69,7 +69,7 @@ def save_costs(costs: dict[str, AlignmentCost], path: Path) -> None:
 
 
 def load_costs(path: Path) -> dict[str, AlignmentCost]:
-    """Those of a file, nothing where there is none."""
+    """Read the costs of a file; none where there is no file."""
     if not path.is_file():
         return {}
     return {name: from_plain(AlignmentCost, cost, f"{path}.{name}") for name, cost in read_json_object(path).items()}

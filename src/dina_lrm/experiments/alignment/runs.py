@@ -42,7 +42,7 @@ _ROWS: Final = 6
 
 @dataclass(frozen=True)
 class AlignmentBudget:
-    """Of every cell: the updates (None: as many as the variant has), and the prompts of a look."""
+    """How much every cell gets: the updates (None: as many as the variant has), and the prompts of a look."""
 
     steps: int | None
     looked_at: int

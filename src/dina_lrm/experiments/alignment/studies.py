@@ -67,7 +67,7 @@ def _refl() -> ReflConfig:
 
 
 def _recipe() -> ReflConfig:
-    """As `dina-lrm align refl synthetic` runs it."""
+    """Return the run of `dina-lrm align refl synthetic`."""
     config = refl_synthetic()
     return replace(config, looks=replace(config.looks, window=_WINDOW))
 
@@ -89,13 +89,13 @@ def _lpo() -> LpoConfig:
 
 
 def _lpo_late() -> LpoConfig:
-    """As many FLOPs as LPO."""
+    """Return a run of as many FLOPs as LPO."""
     config = _lpo()
     return replace(config, steps=27, lpo=replace(config.lpo, highest=0.75))
 
 
 def _dpo() -> DpoConfig:
-    """As many FLOPs as LPO, the drawing of the pairs included."""
+    """Return a run of as many FLOPs as LPO, the drawing of the pairs included."""
     config = dpo_synthetic()
     return replace(config, steps=75, looks=replace(config.looks, every=15, window=_WINDOW))
 

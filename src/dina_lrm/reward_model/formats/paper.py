@@ -27,7 +27,7 @@ from dina_lrm.runs.tensor_files import load_torch_file
 
 _READINGS = {"sd3": "own", "flux": "released", "z-image": "released"}
 _NEVER_RUN = ("all_final_layer.",)
-"""Of Z-Image, what lies behind its layers is stored with a model trained as a whole, and scores without it."""
+"""What lies behind the layers of Z-Image is stored with a model trained as a whole, and scores without it."""
 
 _PREFERENCES = {"thurstone": "released", "thurstone-constant": "released-fixed", "bt": "bradley-terry"}
 _ETA_START = {"eta3": 0.0, "eta4": 0.15}

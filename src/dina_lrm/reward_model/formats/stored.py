@@ -14,7 +14,7 @@ from dina_lrm.runs.json_files import read_json_object
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What is read from a reward model's folder, and what is written to one."""
+    """The content of a reward model's folder, as it is read and written."""
 
     config: RewardModelConfig
     head: Mapping[str, Tensor]

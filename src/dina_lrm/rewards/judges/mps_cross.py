@@ -88,7 +88,7 @@ class ReadImage(nn.Module):
         self.ff_out = nn.Sequential(SwiGLU(), nn.Linear(inner, width, bias=False))
 
     def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
-        """What is added to x."""
+        """Return what is added to x."""
         q, k, v, ff = self.fused_attn_ff_proj(self.norm(x)).split(self._parts(), dim=-1)
         q = rotated(rearrange(q, "b n (h d) -> b h n d", h=self.heads))
         k, v = (part[:, None].expand(-1, self.heads, -1, -1) for part in (rotated(k), v))

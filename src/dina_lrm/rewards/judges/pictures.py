@@ -33,7 +33,7 @@ Cut: TypeAlias = Literal["floor", "even"]
 
 CLIP_MEAN: Final[Triple] = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final[Triple] = (0.26862954, 0.26130258, 0.27577711)
-"""Of OpenAI's CLIP, which many judges took over."""
+"""Mean and deviation of OpenAI's CLIP, which many judges took over."""
 LONGEST: Final = 100_000
 """Pixels of a scaled side: a thin picture would fill the memory before its middle is cut out of it."""
 
@@ -96,7 +96,7 @@ class Preparation:
     std: Triple = CLIP_STD
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 side side"]:
-        """Of images in [0, 1]; differentiable."""
+        """Prepare images in [0, 1]; differentiable."""
         pixels = torch.stack([self.frame(image) for image in images.float()])
         return (pixels - pixels.new_tensor(self.mean)[:, None, None]) / pixels.new_tensor(self.std)[:, None, None]
 

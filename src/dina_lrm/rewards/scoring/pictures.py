@@ -53,7 +53,7 @@ def is_table(path: Path) -> bool:
 
 
 def folder_pictures(path: Path) -> Pictures:
-    """Those below a folder, sorted by name; or a single file, whatever it is called."""
+    """Find the pictures below a folder, sorted by name; or a single file, whatever it is called."""
     scan = scan_pictures(path) if path.is_dir() else PictureFolder(names=[path.name])
     folder = path if path.is_dir() else path.parent
 
@@ -77,7 +77,7 @@ def table_columns(table: Path) -> list[str]:
 
 
 def table_pictures(table: Path, column: str | None) -> Pictures:
-    """Those of a table's column `image`: paths, bytes, or both, of which the bytes are taken; prompts of `column`.
+    """Read a table's column `image`: paths, bytes, or both, of which the bytes are taken; prompts of `column`.
 
     A row that cannot be parsed is one without a picture, called by its place. Raises ValueError for a row without the
     column, and for one whose prompt is no text.

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, newest_checkpoint
+from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, newest_checkpoint, prune_checkpoints
 from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.moving_average import MovingAverage
@@ -132,6 +132,7 @@ class Stage:
         if state is None:
             return 0
         self._learning.restore(_with_average(state))
+        prune_checkpoints(self.folder, keep_last=1, newest=state.step)
         return state.step
 
 
