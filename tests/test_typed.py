@@ -1,10 +1,13 @@
 """Plain values to dataclasses and back: equal after a round trip, and strict about every key and type."""
 
+import ast
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from dina_lrm import typed
 from dina_lrm.typed import from_plain, to_plain
 
 
@@ -76,3 +79,16 @@ def test_a_missing_key_without_a_default_is_named():
 
     with pytest.raises(ValueError, match=r"state: the key 'step' is missing; expected: step, name"):
         from_plain(Record, {"name": "x"}, "state")
+
+
+def test_what_a_user_did_has_one_class_in_all_of_the_package():
+    """Whoever calls this library catches `dina_lrm.DinaError`; a plain ValueError would pass it by."""
+    plain = [
+        f"{path}:{node.lineno}"
+        for path in Path(typed.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and getattr(node.exc.func, "id", None) == "ValueError"
+    ]
+    assert plain == [] and issubclass(typed.DinaError, ValueError)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dina_lrm.training.config import TrainConfig
     from dina_lrm.training.plan import TrainingPlan
     from dina_lrm.training.trainer import TrainResult, train
+    from dina_lrm.typed import DinaError
 
 _NAMES = {
     "dina_lrm.alignment.algorithms.reward_loss": ("reward_loss",),
@@ -81,6 +82,7 @@ _NAMES = {
     "dina_lrm.training.config": ("TrainConfig",),
     "dina_lrm.training.plan": ("TrainingPlan",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
+    "dina_lrm.typed": ("DinaError",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -90,6 +92,7 @@ __all__ = [
     "BradleyTerry",
     "Comparison",
     "Conditioning",
+    "DinaError",
     "EncodedComparisons",
     "EvaluationResult",
     "Features",

@@ -23,6 +23,7 @@ from dina_lrm.data.buckets import Bucket
 from dina_lrm.pictures.colour import RgbImage
 from dina_lrm.pictures.files import MAX_PIXELS, check_size, decoded_bytes, decoded_image, file_bytes
 from dina_lrm.pictures.sources import ACCEPTED, GivenPicture, described, is_one_picture, plain_picture
+from dina_lrm.typed import DinaError
 
 
 class ColourProfileWarning(UserWarning):
@@ -67,14 +68,14 @@ def split_images(images: object) -> list[GivenPicture]:
     if is_one_picture(images):
         return [images]  # type: ignore[list-item]
     if not isinstance(images, Iterable) or isinstance(images, set | frozenset):
-        raise ValueError(f"images: {described(images)}; accepted: {ACCEPTED}, or a list of them")
+        raise DinaError(f"images: {described(images)}; accepted: {ACCEPTED}, or a list of them")
     return list(images)
 
 
 def to_pixels(images: Sequence[GivenPicture], bucket: Bucket) -> Float[Tensor, "batch 3 height width"]:
     """Pixels in [-1, 1] of the bucket's size: each image is scaled to cover the bucket and cropped at the centre."""
     if not images:
-        raise ValueError("to_pixels: no images given; at least one is needed")
+        raise DinaError("to_pixels: no images given; at least one is needed")
     return torch.stack([fit(load_pixels(image), bucket) for image in images]) * 2 - 1
 
 
@@ -87,7 +88,7 @@ def fit(pixels: Float[Tensor, "3 height width"], bucket: Bucket) -> Float[Tensor
     scale = max(bucket.width / width, bucket.height / height)
     size = max(bucket.height, round(height * scale)), max(bucket.width, round(width * scale))
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(
+        raise DinaError(
             f"{width}x{height} pixels become {size[1]}x{size[0]} where they cover {bucket}; accepted: at most "
             f"{MAX_PIXELS} pixels"
         )
@@ -112,29 +113,29 @@ def _decoded(source: str | Path | bytes | Image.Image) -> RgbImage:
     try:
         return decoded_image(source)
     except Exception as error:  # decoders raise whatever comes to hand on broken input
-        raise ValueError(f"PIL image: not a readable image: {error or type(error).__name__}") from error
+        raise DinaError(f"PIL image: not a readable image: {error or type(error).__name__}") from error
 
 
 def _channels_first_rgb(image: Tensor) -> Tensor:
     if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-        raise ValueError(f"image tensor: shape {tuple(image.shape)}; accepted: (3, height, width), or a batch of them")
+        raise DinaError(f"image tensor: shape {tuple(image.shape)}; accepted: (3, height, width), or a batch of them")
     check_size(image.shape[2], image.shape[1])
     if image.dtype == torch.uint8:
         return image.float() / 255
     if not image.is_floating_point():
-        raise ValueError(f"image tensor: dtype {image.dtype}; accepted: torch.uint8, or a float type in [0, 1]")
+        raise DinaError(f"image tensor: dtype {image.dtype}; accepted: torch.uint8, or a float type in [0, 1]")
     return image.float()
 
 
 def _from_array(image: NDArray[Any]) -> Tensor:
     grid = image[..., None] if image.ndim == 2 else image
     if grid.ndim != 3 or grid.shape[2] not in (1, 3, 4) or grid.size == 0:
-        raise ValueError(f"image array: shape {image.shape}; accepted: (height, width) or (height, width, 1, 3 or 4)")
+        raise DinaError(f"image array: shape {image.shape}; accepted: (height, width) or (height, width, 1, 3 or 4)")
     check_size(grid.shape[1], grid.shape[0])
     if grid.dtype in (np.uint8, np.uint16):
         grid = grid.astype(np.float32) / np.iinfo(grid.dtype).max
     elif grid.dtype.kind != "f":
-        raise ValueError(f"image array: dtype {grid.dtype}; accepted: uint8, uint16, or a float type in [0, 1]")
+        raise DinaError(f"image array: dtype {grid.dtype}; accepted: uint8, uint16, or a float type in [0, 1]")
     pixels = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32)).permute(2, 0, 1)
     if pixels.shape[0] == 4:
         return pixels[:3] * pixels[3:] + (1 - pixels[3:])
@@ -143,9 +144,9 @@ def _from_array(image: NDArray[Any]) -> Tensor:
 
 def _unit_range(kind: str, pixels: Tensor) -> Tensor:
     if not torch.isfinite(pixels).all():
-        raise ValueError(f"image {kind}: has non-finite values; accepted: finite values in [0, 1]")
+        raise DinaError(f"image {kind}: has non-finite values; accepted: finite values in [0, 1]")
     low, high = float(pixels.min()), float(pixels.max())
     # Decoders and resizing overshoot by rounding; more than that is another range, such as [-1, 1] or [0, 255].
     if low < -1e-3 or high > 1 + 1e-3:
-        raise ValueError(f"image {kind}: float values in [{low:g}, {high:g}]; accepted: [0, 1], or uint8 in [0, 255]")
+        raise DinaError(f"image {kind}: float values in [{low:g}, {high:g}]; accepted: [0, 1], or uint8 in [0, 255]")
     return pixels.clamp(0, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from dina_lrm.model_folders import COMPONENTS, INDEX, check_model_folder, check_pipeline_folder
+from dina_lrm.typed import DinaError
 
 Kind = Literal["generator", "reward_model", "judge"]
 
@@ -85,15 +86,15 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
     bundled = BUNDLED.get(str(name), {}).get(wanted.kind)
     path = bundled or Path(name).expanduser()
     if bundled and not path.is_dir():
-        raise ValueError(f"The bundled {wanted.label} {name!r} is not in this installation: there is no {path}")
+        raise DinaError(f"The bundled {wanted.label} {name!r} is not in this installation: there is no {path}")
     if os.path.exists(path):  # False too for what is too long to be a name
         if revision is not None:
-            raise ValueError(
+            raise DinaError(
                 f"revision {revision!r} was given for the folder {str(path)!r}; it is accepted with a hub id only"
             )
         return _with_marker(wanted, path)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name), re.ASCII):
-        raise ValueError(f"There is no {wanted.label} {str(name)!r}: {_accepted(wanted)}")
+        raise DinaError(f"There is no {wanted.label} {str(name)!r}: {_accepted(wanted)}")
     return _with_marker(wanted, _download(wanted, str(name), revision, allow_patterns))
 
 
@@ -105,15 +106,15 @@ def components_without_weights(folder: Path) -> list[str]:
 
 def _with_marker(wanted: _Wanted, path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"{str(path)!r} is a file; {_accepted(wanted)}")
+        raise DinaError(f"{str(path)!r} is a file; {_accepted(wanted)}")
     if not any(path.glob(wanted.marker)):
-        raise ValueError(
+        raise DinaError(
             f"The folder {str(path)!r} has no {wanted.marker}, as a {wanted.label} has; {_accepted(wanted)}"
         )
     if wanted is _REWARD_MODEL and (path / "metrics.jsonl").is_file():
         model = path / "model"
         has = f"its reward model is {model}" if (model / wanted.marker).is_file() else f"it holds no {model} yet"
-        raise ValueError(f"{path}: is the folder of a run; {has}")
+        raise DinaError(f"{path}: is the folder of a run; {has}")
     if wanted is _GENERATOR:
         check_pipeline_folder(path)
     elif wanted.kind == "judge":
@@ -150,17 +151,17 @@ def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: 
             )
     except GatedRepoError as error:
         reason = f"its licence has to be accepted at https://huggingface.co/{name}, then log in with `hf auth login`"
-        raise ValueError(_not_available(wanted, name, reason)) from error
+        raise DinaError(_not_available(wanted, name, reason)) from error
     except RevisionNotFoundError as error:
-        raise ValueError(_not_available(wanted, name, f"it has no revision {revision!r}")) from error
+        raise DinaError(_not_available(wanted, name, f"it has no revision {revision!r}")) from error
     except RepositoryNotFoundError as error:
         reason = "neither this folder nor this public hub repository exists (a private one needs `hf auth login`)"
-        raise ValueError(_not_available(wanted, name, reason)) from error
+        raise DinaError(_not_available(wanted, name, reason)) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         reason = "there is no such folder, the hub cannot be reached, and its cache does not hold it"
-        raise ValueError(_not_available(wanted, name, reason)) from error
+        raise DinaError(_not_available(wanted, name, reason)) from error
     except (HfHubHTTPError, HFValidationError) as error:
-        raise ValueError(_not_available(wanted, name, str(error))) from error
+        raise DinaError(_not_available(wanted, name, str(error))) from error
     return Path(folder)
 
 

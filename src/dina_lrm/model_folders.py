@@ -15,6 +15,7 @@ from typing import Any, Final
 from safetensors import SafetensorError
 
 from dina_lrm.runs.json_files import read_diffusers_config
+from dina_lrm.typed import DinaError
 
 INDEX: Final = "model_index.json"
 COMPONENTS: Final = (
@@ -52,13 +53,13 @@ def check_pipeline_folder(folder: Path) -> None:
     components = {*_check_index(folder / INDEX), *COMPONENTS}
     for name in _CODE_OF_PIPELINES:
         if (folder / name).exists():
-            raise ValueError(_holds_code(folder / name))
+            raise DinaError(_holds_code(folder / name))
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and path.name in components):
         code = next((path for path in sorted(place.iterdir()) if path.suffix in (".py", ".pyc", ".so")), None)
         if code is not None:
-            raise ValueError(_holds_code(code))
+            raise DinaError(_holds_code(code))
         if (place / INDEX).exists():
-            raise ValueError(f"{place / INDEX}: a pipeline within a pipeline; accepted: parts without parts")
+            raise DinaError(f"{place / INDEX}: a pipeline within a pipeline; accepted: parts without parts")
         check_model_folder(place)
 
 
@@ -68,7 +69,7 @@ def check_model_folder(folder: Path) -> None:
     Where there is none, there is nothing to object to.
     """
     if (folder / "adapter_config.json").exists() and (folder / "config.json").exists():
-        raise ValueError(
+        raise DinaError(
             f"{folder / 'adapter_config.json'}: would have another model loaded in the place of this one; accepted: "
             "a whole model, its adapter merged"
         )
@@ -83,10 +84,10 @@ def check_shard_names(path: Path) -> dict[str, str]:
     """File by tensor, as an index of shards says it; ValueError for one that is not beside it as safetensors."""
     found = _read(path).get("weight_map")
     if not isinstance(found, dict) or not all(isinstance(shard, str) for shard in found.values()):
-        raise ValueError(f"{path}: no weight_map of tensors and files; accepted: an index as diffusers writes it")
+        raise DinaError(f"{path}: no weight_map of tensors and files; accepted: an index as diffusers writes it")
     for shard in set(found.values()):
         if Path(shard).name != shard or "\\" in shard or not shard.endswith((".safetensors", ".bin")):
-            raise ValueError(f"{path}: names the file {shard!r}; accepted: *.safetensors beside it")
+            raise DinaError(f"{path}: names the file {shard!r}; accepted: *.safetensors beside it")
     return found
 
 
@@ -96,7 +97,7 @@ def expect_safetensors(folder: Path) -> None:
         return
     pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     told = f"holds {pickled[0]}, which may run code when it is read" if pickled else "holds no weights"
-    raise ValueError(f"{folder}: {told}; accepted: weights as *.safetensors")
+    raise DinaError(f"{folder}: {told}; accepted: weights as *.safetensors")
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def loading(folder: Path) -> Iterator[None]:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         told = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ValueError(f"{folder}: cannot be loaded ({told[:300]}); accepted: what its library wrote") from error
+        raise DinaError(f"{folder}: cannot be loaded ({told[:300]}); accepted: what its library wrote") from error
 
 
 def _check_index(path: Path) -> list[str]:
@@ -119,11 +120,11 @@ def _check_index(path: Path) -> list[str]:
     for name, value in index.items():
         if name == "_class_name":
             if not (isinstance(value, str) and _PIPELINE.fullmatch(value)):
-                raise ValueError(f"{path}: _class_name is {value!r}; accepted: the name of a pipeline of diffusers")
+                raise DinaError(f"{path}: _class_name is {value!r}; accepted: the name of a pipeline of diffusers")
         elif name in _LEADS_AWAY or isinstance(value, dict):
-            raise ValueError(f"{path}: {name!r} is {_shown(value)}; accepted: components and plain settings")
+            raise DinaError(f"{path}: {name!r} is {_shown(value)}; accepted: components and plain settings")
         elif isinstance(value, list) and not (_COMPONENT.fullmatch(name) and _is_plain_component(value)):
-            raise ValueError(
+            raise DinaError(
                 f"{path}: {name!r} is {_shown(value)}; accepted: [library, class] with the library diffusers or "
                 "transformers and a class of encoders, tokenizers, models or schedulers"
             )
@@ -142,13 +143,13 @@ def _is_plain_component(value: list[Any]) -> bool:
 def _check_config(path: Path) -> None:
     for name, value in _settings(_read(path)):
         if name in _LEADS_AWAY and value:
-            raise ValueError(f"{path}: {name!r} is {_shown(value)}, code that is not run; accepted: models without it")
+            raise DinaError(f"{path}: {name!r} is {_shown(value)}, code that is not run; accepted: models without it")
         if _KERNELS.fullmatch(name) and any("/" in word for word in _words(value)):
-            raise ValueError(f"{path}: {name!r} is {_shown(value)}, code of the hub; accepted: ways torch has itself")
+            raise DinaError(f"{path}: {name!r} is {_shown(value)}, code of the hub; accepted: ways torch has itself")
         if name == "use_pretrained_backbone" and value:
-            raise ValueError(f"{path}: {name!r} would have another model fetched; accepted: models that are whole")
+            raise DinaError(f"{path}: {name!r} would have another model fetched; accepted: models that are whole")
         if path.name == "scheduler_config.json" and name == "_class_name" and not _is_scheduler(value):
-            raise ValueError(f"{path}: _class_name is {_shown(value)}; accepted: a scheduler of diffusers")
+            raise DinaError(f"{path}: _class_name is {_shown(value)}; accepted: a scheduler of diffusers")
 
 
 def _is_scheduler(value: object) -> bool:
@@ -177,7 +178,7 @@ def _words(value: object) -> Iterator[str]:
 def _read(path: Path) -> dict[str, Any]:
     size = path.stat().st_size if path.is_file() else 0
     if size > _MOST_BYTES:
-        raise ValueError(f"{path}: {size:,} bytes; accepted: a configuration of at most {_MOST_BYTES:,}")
+        raise DinaError(f"{path}: {size:,} bytes; accepted: a configuration of at most {_MOST_BYTES:,}")
     return read_diffusers_config(path)
 
 

@@ -20,10 +20,14 @@ _TAG: Final = "tag"
 _UNTAGGED: Final = "untagged"
 
 
+class DinaError(ValueError):
+    """What a user gave cannot be used: the message says where, what was given, and what is accepted."""
+
+
 def require(condition: bool, where: str, given: object, accepted: str) -> None:
     """Raise a ValueError that names the setting, what was given and what is accepted, unless `condition` holds."""
     if not condition:
-        raise ValueError(f"{where}: got {given!r}, accepted: {accepted}")
+        raise DinaError(f"{where}: got {given!r}, accepted: {accepted}")
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
@@ -49,14 +53,14 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     class itself refuses.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where}: expected a table of settings, got {values!r}")
+        raise DinaError(f"{where}: expected a table of settings, got {values!r}")
     accepted = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
     for key in values:
         if key not in accepted:
-            raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
+            raise DinaError(unknown_key(f"{where}.{key}", key, accepted))
     missing = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _required(field, values)]
     if missing:
-        raise ValueError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
+        raise DinaError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
     hints = typing.get_type_hints(kind)
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     converted = {key: _convert_field(own[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
@@ -65,7 +69,7 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     except ValueError as error:
         if str(error).startswith(where):
             raise
-        raise ValueError(f"{where}: {error}") from error
+        raise DinaError(f"{where}: {error}") from error
 
 
 def to_tagged(member: Member, table: Mapping[str, type[Member]], tag: str = "name") -> dict[str, Any]:
@@ -96,7 +100,7 @@ def from_tagged(
     Raises ValueError for an unknown name, and as `from_plain`.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where}: expected a table of settings, got {values!r}")
+        raise DinaError(f"{where}: expected a table of settings, got {values!r}")
     name = values.get(tag, default)
     known = isinstance(name, str) and name in table
     require(known, f"{where}.{tag}", name, ", ".join(table))
@@ -134,18 +138,18 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispat
         return _convert_union(arguments, value, where)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{where}: got {value!r}, accepted: {', '.join(map(repr, arguments))}")
+            raise DinaError(f"{where}: got {value!r}, accepted: {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{where}: expected a list, got {value!r}")
+            raise DinaError(f"{where}: expected a list, got {value!r}")
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) != len(value):
-            raise ValueError(f"{where}: expected {len(kinds)} values, got {len(value)}: {value!r}")
+            raise DinaError(f"{where}: expected {len(kinds)} values, got {len(value)}: {value!r}")
         return tuple(_convert(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, value, strict=True)))
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: expected a table, got {value!r}")
+            raise DinaError(f"{where}: expected a table, got {value!r}")
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     return _convert_plain(hint, value, where)
 
@@ -161,14 +165,14 @@ def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:  # 
             return _convert(choice, value, where)
         except ValueError as error:
             errors.append(str(error))
-    raise ValueError("; ".join(errors))
+    raise DinaError("; ".join(errors))
 
 
 def _convert_plain(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return _float(value, where)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+        raise DinaError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
 
 
@@ -176,4 +180,4 @@ def _float(value: int, where: str) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise ValueError(f"{where}: a number of {len(str(value))} digits; accepted: what a float holds") from error
+        raise DinaError(f"{where}: a number of {len(str(value))} digits; accepted: what a float holds") from error

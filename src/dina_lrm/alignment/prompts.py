@@ -6,6 +6,7 @@ from typing import Final
 
 from dina_lrm.data.held_out import HeldOut, hold_out_last, without
 from dina_lrm.synthetic.prompts import prompts_of
+from dina_lrm.typed import DinaError
 
 SYNTHETIC_PROMPTS: Final = 2_000
 """How many prompts of the synthetic world a run draws from."""
@@ -22,13 +23,13 @@ def held_prompts(prompts: str, looks: str | None, wanted: int, seed: int = 0) ->
         try:
             return hold_out_last(drawn, wanted)
         except ValueError as error:
-            raise ValueError(
+            raise DinaError(
                 f"--prompts {prompts}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
             ) from error
     shown = prompts_of(looks, [seed, 8], wanted)
     found = without(drawn, shown.take(list(range(min(wanted, len(shown.prompts))))))
     if not found.trained.prompts:
-        raise ValueError(
+        raise DinaError(
             f"--look-prompts {looks}: holds every prompt of --prompts, so that none is left to train on; accepted: "
             "other prompts"
         )

@@ -20,7 +20,7 @@ from dina_lrm.rewards.bounded_http import without_passwords
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_json_object, read_record
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
@@ -82,7 +82,7 @@ class RunFolder:
         known = _read_told(stored) if stored.is_file() else {}
         other = [what for what, told in known.items() if self.told.get(what) != told]
         if other:
-            raise ValueError(f"{stored}: the run was started with other {' and '.join(other)}")
+            raise DinaError(f"{stored}: the run was started with other {' and '.join(other)}")
         unknown = [what for what in self.told if what not in known]
         return [f"{stored}: nothing is known of the {' and '.join(unknown)} it began with"] if unknown else []
 

@@ -42,6 +42,7 @@ from dina_lrm.runs.numbers import RunNumbers
 from dina_lrm.runs.processes import Processes
 from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 from dina_lrm.sampling.objective import Objective
+from dina_lrm.typed import DinaError
 
 ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     ReflConfig: Refl,
@@ -187,7 +188,7 @@ class AlignmentRun:
         self._processes.average_gradients(parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_norm))
         if not math.isfinite(norm):
-            raise ValueError(f"update {step + 1}: the norm of the gradient is {norm}; no weight was changed by it")
+            raise DinaError(f"update {step + 1}: the norm of the gradient is {norm}; no weight was changed by it")
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return norm

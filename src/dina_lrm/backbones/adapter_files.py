@@ -11,7 +11,7 @@ from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.runs.files import save_tensors, write_text
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.tensor_files import load_tensors
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -56,13 +56,13 @@ def read_lora_folder(folder: Path) -> tuple[LoraSettings, dict[str, Tensor]]:
     config = read_json_object(folder / CONFIG_FILE)
     where = folder / CONFIG_FILE
     if config.get("peft_type") != "LORA":
-        raise ValueError(f"{where}: got peft_type {config.get('peft_type')!r}, expected 'LORA'")
+        raise DinaError(f"{where}: got peft_type {config.get('peft_type')!r}, expected 'LORA'")
     for name, accepted in _UNSUPPORTED.items():
         if config.get(name, accepted) not in (accepted, None):
-            raise ValueError(f"{where}: got {name}={config[name]!r}, only {accepted!r} is supported")
+            raise DinaError(f"{where}: got {name}={config[name]!r}, only {accepted!r} is supported")
     for name in ("r", "lora_alpha"):
         if name not in config:
-            raise ValueError(f"{where}: {name} is missing; accepted: the configuration of a LoRA, as PEFT writes it")
+            raise DinaError(f"{where}: {name} is missing; accepted: the configuration of a LoRA, as PEFT writes it")
     values = {
         "rank": config["r"],
         "alpha": config["lora_alpha"],
@@ -80,7 +80,7 @@ def _check_ranks(rank: int, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Before any module of that rank is made, whose size would be whatever the file says."""
     for name, tensor in tensors.items():
         if ".lora_A." in name and tensor.shape[:1] != (rank,):
-            raise ValueError(f"{where}: got r={rank}, but {name} of {WEIGHTS_FILE} has shape {tuple(tensor.shape)}")
+            raise DinaError(f"{where}: got r={rank}, but {name} of {WEIGHTS_FILE} has shape {tuple(tensor.shape)}")
 
 
 @contextmanager
@@ -89,11 +89,11 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise DinaError(f"{path}: {error}") from error
 
 
 def _names(given: object, where: str) -> list[str]:
     """PEFT stores a set, whose order means nothing; sorted, so that equal files give equal settings."""
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise ValueError(f"{where}={given!r}, expected a list of module names")
+        raise DinaError(f"{where}={given!r}, expected a list of module names")
     return sorted(given)

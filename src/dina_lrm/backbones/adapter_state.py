@@ -14,6 +14,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from dina_lrm.backbones.placement import inner_modules
+from dina_lrm.typed import DinaError
 
 _selected: WeakKeyDictionary[nn.Module, "AdapterScope"] = WeakKeyDictionary()
 """Whose turn it is on a module, so that two reward models may share one generator."""
@@ -124,7 +125,7 @@ def refuse_merged(state: ModuleState) -> None:
     """ValueError where an adapter is fused into the weights."""
     merged = sorted({name for layer, _, _ in state.layers for name in layer.merged_adapters})
     if merged:
-        raise ValueError(
+        raise DinaError(
             f"adapters {merged} are fused into the generator's weights, and the reward model would read the altered "
             "weights; call pipeline.unfuse_lora() before scoring"
         )

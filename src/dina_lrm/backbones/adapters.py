@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.adapter_state import ModuleState, own_modules
 from dina_lrm.backbones.attention import ATTENTION_LAYERS
 from dina_lrm.backbones.settings import LoraSettings
+from dina_lrm.typed import DinaError
 
 ADAPTER_NAME = "reward"
 _PREFIX = "base_model.model."
@@ -51,15 +52,15 @@ class RewardLora:
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy values in; a missing, unexpected or misshapen tensor is a ValueError that names it."""
         if self.merged:
-            raise ValueError("the LoRA is merged into the weights; unmerge_lora() before loading another")
+            raise DinaError("the LoRA is merged into the weights; unmerge_lora() before loading another")
         own = self._named()
         missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
         if missing or unexpected:
-            raise ValueError(f"LoRA tensors do not match: missing {_some(missing)}; unexpected {_some(unexpected)}")
+            raise DinaError(f"LoRA tensors do not match: missing {_some(missing)}; unexpected {_some(unexpected)}")
         for key, parameter in own.items():
             if tensors[key].shape != parameter.shape:
                 given, wanted = tuple(tensors[key].shape), tuple(parameter.shape)
-                raise ValueError(f"LoRA tensor {key}: got shape {given}, expected {wanted}")
+                raise DinaError(f"LoRA tensor {key}: got shape {given}, expected {wanted}")
         with torch.no_grad():
             for key, parameter in own.items():
                 parameter.copy_(tensors[key])
@@ -69,21 +70,21 @@ class RewardLora:
         for name, layer in self.layers.items():
             parent = self._parents[name]
             if parent._modules.get(name.rpartition(".")[2]) is not layer or self.name not in layer.lora_A:
-                raise ValueError(
+                raise DinaError(
                     f"the reward LoRA is no longer in {name}: it was removed together with the generator's adapters "
                     "(unload_lora_weights?). Load the reward model again; to drop one LoRA use delete_adapters(name)"
                 )
             if isinstance(parent, ATTENTION_LAYERS) and parent.fused_projections:
-                raise ValueError(f"{name}: fused projections pass over the reward LoRA; call unfuse_qkv_projections()")
+                raise DinaError(f"{name}: fused projections pass over the reward LoRA; call unfuse_qkv_projections()")
 
     def merge(self, keep_base: bool) -> None:
         """`W + (alpha / rank) B A`, computed in float32 and rounded once to W's dtype."""
         if self.merged:
-            raise ValueError("the LoRA is merged already")
+            raise DinaError("the LoRA is merged already")
         weights = {name: layer.get_base_layer().weight for name, layer in self.layers.items()}
         for name, weight in weights.items():
             if not weight.is_floating_point():
-                raise ValueError(f"{name}: cannot merge a LoRA into quantised weights of dtype {weight.dtype}")
+                raise DinaError(f"{name}: cannot merge a LoRA into quantised weights of dtype {weight.dtype}")
         self._base = (
             {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()} if keep_base else None
         )
@@ -97,7 +98,7 @@ class RewardLora:
     def unmerge(self) -> None:
         """Put the kept weights back, bit by bit."""
         if not self.merged or self._base is None:
-            raise ValueError("nothing to unmerge: merge_lora(keep_base=True) was not called")
+            raise DinaError("nothing to unmerge: merge_lora(keep_base=True) was not called")
         with torch.no_grad():
             for name, layer in self.layers.items():
                 layer.get_base_layer().weight.copy_(self._base[name])
@@ -156,7 +157,7 @@ def adapted_modules(
     for target in targets:
         if not any(_named_by(name, target) for name in names):
             where = f"{len(blocks)} blocks from {blocks[0]} to {blocks[-1]}"
-            raise ValueError(f"LoRA target {target!r} names no module in the first {where}")
+            raise DinaError(f"LoRA target {target!r} names no module in the first {where}")
     return [
         name
         for name in names

@@ -14,6 +14,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_utils import ModelMixin
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dina_lrm.typed import DinaError
+
 AttentionChoice = Callable[[], AbstractContextManager[None]]
 """Gives the context that blocks are called in."""
 
@@ -39,7 +41,7 @@ def choose_attention(transformer: ModelMixin, name: str) -> AttentionChoice:
         transformer.set_attention_backend(name)
         return nullcontext
     if name not in _NATIVE:
-        raise ValueError(
+        raise DinaError(
             f"attention backend: got {name!r}; {type(transformer).__name__} calls PyTorch's attention directly, "
             f"so that only {', '.join(_NATIVE)} are accepted"
         )

@@ -40,6 +40,7 @@ from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapp
 from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, unread_prompts
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.typed import DinaError
 
 
 class Backbone(nn.Module, ABC):
@@ -114,11 +115,11 @@ class Backbone(nn.Module, ABC):
         super().__init__()
         available = len(self.block_names(transformer))
         if config.depth > available:
-            raise ValueError(f"depth: got {config.depth}, but {config.pretrained} has {available} {self.blocks}")
+            raise DinaError(f"depth: got {config.depth}, but {config.pretrained} has {available} {self.blocks}")
         if config.reading not in self.readings:
-            raise ValueError(f"reading: got {config.reading!r}; family {config.family} has {', '.join(self.readings)}")
+            raise DinaError(f"reading: got {config.reading!r}; family {config.family} has {', '.join(self.readings)}")
         if config.prompt_length < self.least_prompt_length:
-            raise ValueError(
+            raise DinaError(
                 f"prompt_length: got {config.prompt_length}, family {config.family} needs at least "
                 f"{self.least_prompt_length}"
             )
@@ -255,7 +256,7 @@ class Backbone(nn.Module, ABC):
         """
         self._whole_generator("velocity_and_features")
         if self._lora is not None:
-            raise ValueError(
+            raise DinaError(
                 "velocity_and_features: the reward has a LoRA of its own, and needs a pass of its own (`features`); "
                 "only a reward on a frozen backbone reads the generator's pass"
             )
@@ -267,7 +268,7 @@ class Backbone(nn.Module, ABC):
     def check_sampled(self, levels: Float[Tensor, " levels"]) -> None:
         """ValueError for levels to sample at where a predicted noise tells nothing: there is nothing but noise."""
         if self.predicts_noise and float(self.process.alpha(levels[0])) == 0:
-            raise ValueError(
+            raise DinaError(
                 f"sampling from noise level {levels[0]:g}, which holds no signal (rescale_betas_zero_snr), by a model "
                 "that predicts noise; accepted: prediction_type='v_prediction', or timesteps that start below"
             )
@@ -318,7 +319,7 @@ class Backbone(nn.Module, ABC):
         """Encode prompts with the text encoders in `folder` (standalone only); ValueError for a family that cannot."""
         self._own_weights("use_text_encoders")
         if not isinstance(self._parts, ExchangeableParts):
-            raise ValueError(f"{folder}: a backbone of family {self.config.family!r} takes no other text encoders")
+            raise DinaError(f"{folder}: a backbone of family {self.config.family!r} takes no other text encoders")
         self._parts.replace_text_encoders(folder)
         self.text_encoders, self._empty, self._unguided = folder, None, None
 
@@ -342,7 +343,7 @@ class Backbone(nn.Module, ABC):
     def add_lora(self, settings: LoraSettings, seed: int = 0) -> None:
         """Attach a fresh, trainable reward LoRA in float32; its values are a function of `seed`."""
         if self._lora is not None:
-            raise ValueError(f"the backbone has a reward LoRA already: {self._lora.settings}")
+            raise DinaError(f"the backbone has a reward LoRA already: {self._lora.settings}")
         spelled = replace(settings, targets=settings.targets or self.lora_targets)
         lora = attach_lora(self.transformer, spelled, self.used_blocks, self.shared, seed)
         self._lora, self._scope = lora, AdapterScope(self.transformer, lora.name)
@@ -414,7 +415,7 @@ class Backbone(nn.Module, ABC):
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters an optimizer should get: the LoRA's, or all after `unfreeze`."""
         if self._lora is not None and self._lora.merged:
-            raise ValueError("the LoRA is merged into the weights and takes no part in training; unmerge_lora() first")
+            raise DinaError("the LoRA is merged into the weights and takes no part in training; unmerge_lora() first")
         candidates = self._lora_parameters() if self.shared else self.owned.parameters()
         return [parameter for parameter in candidates if parameter.requires_grad]
 
@@ -459,7 +460,7 @@ class Backbone(nn.Module, ABC):
     ) -> dict[str, Any]:
         channels = noisy_latents.shape[1]
         if channels != self.latent_channels:
-            raise ValueError(f"latents: got {channels} channels, {self.config.pretrained} has {self.latent_channels}")
+            raise DinaError(f"latents: got {channels} channels, {self.config.pretrained} has {self.latent_channels}")
         check_size("latents", noisy_latents, self.latent_multiple)
         check_batch(noisy_latents, noise_level, conditioning)
         return self.arguments(noisy_latents, noise_level, conditioning)
@@ -495,7 +496,7 @@ class Backbone(nn.Module, ABC):
 
     def _existing_lora(self) -> RewardLora:
         if self._lora is None:
-            raise ValueError("the backbone has no reward LoRA; add_lora() or load_lora() first")
+            raise DinaError("the backbone has no reward LoRA; add_lora() or load_lora() first")
         return self._lora
 
     def _lora_parameters(self) -> list[nn.Parameter]:
@@ -503,9 +504,9 @@ class Backbone(nn.Module, ABC):
 
     def _whole_generator(self, what: str) -> None:
         if not self.shared:
-            raise ValueError(f"{what} runs the whole generator: load the backbone with pipeline=")
+            raise DinaError(f"{what} runs the whole generator: load the backbone with pipeline=")
 
     def _own_weights(self, what: str) -> nn.Module:
         if self.shared:
-            raise ValueError(f"{what} would change the generator that this backbone shares (pipeline=)")
+            raise DinaError(f"{what} would change the generator that this backbone shares (pipeline=)")
         return self.owned

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
@@ -32,25 +34,23 @@ class Conditioning:
     def __post_init__(self) -> None:
         shape = tuple(self.prompt_embeds.shape)
         if len(shape) != 3:
-            raise ValueError(f"prompt_embeds: got shape {shape}, expected (batch, tokens, dim)")
+            raise DinaError(f"prompt_embeds: got shape {shape}, expected (batch, tokens, dim)")
         _expect_floating("prompt_embeds", self.prompt_embeds)
         pooled, mask = self.pooled_prompt_embeds, self.prompt_mask
         if pooled is not None:
             if pooled.ndim != 2 or pooled.shape[0] != shape[0]:
-                raise ValueError(
+                raise DinaError(
                     f"pooled_prompt_embeds: got shape {tuple(pooled.shape)}, expected ({shape[0]}, pooled): "
                     f"prompt_embeds has {shape[0]} rows"
                 )
             _expect_floating("pooled_prompt_embeds", pooled)
         if mask is not None:
             if tuple(mask.shape) != shape[:2]:
-                raise ValueError(
-                    f"prompt_mask: got shape {tuple(mask.shape)}, expected {shape[:2]} as in prompt_embeds"
-                )
+                raise DinaError(f"prompt_mask: got shape {tuple(mask.shape)}, expected {shape[:2]} as in prompt_embeds")
             if mask.dtype != torch.bool:
-                raise ValueError(f"prompt_mask: got dtype {mask.dtype}, expected torch.bool (True = real token)")
+                raise DinaError(f"prompt_mask: got dtype {mask.dtype}, expected torch.bool (True = real token)")
         if self.truncated is not None and len(self.truncated) != shape[0]:
-            raise ValueError(f"truncated: got {len(self.truncated)} entries for {shape[0]} prompts")
+            raise DinaError(f"truncated: got {len(self.truncated)} entries for {shape[0]} prompts")
 
     def __len__(self) -> int:
         return self.prompt_embeds.shape[0]
@@ -79,7 +79,7 @@ class Conditioning:
     def repeat_interleave(self, repeats: int) -> "Conditioning":
         """Each row `repeats` times in a row: a, a, b, b."""
         if repeats < 1:
-            raise ValueError(f"repeats: got {repeats}, expected at least 1")
+            raise DinaError(f"repeats: got {repeats}, expected at least 1")
         return self[torch.arange(len(self)).repeat_interleave(repeats)]
 
     @staticmethod
@@ -90,17 +90,17 @@ class Conditioning:
         A mask is kept when any part has one (a part without counts as all real tokens).
         """
         if not parts:
-            raise ValueError("Conditioning.cat: got no parts, expected at least one")
+            raise DinaError("Conditioning.cat: got no parts, expected at least one")
         shapes = [tuple(part.prompt_embeds.shape[1:]) for part in parts]
         if len(set(shapes)) > 1:
-            raise ValueError(
+            raise DinaError(
                 f"Conditioning.cat: got (tokens, dim) {shapes}; all parts must agree. "
                 "Encode the prompts with one prompt length"
             )
         pooled = [part.pooled_prompt_embeds for part in parts]
         present = [vector for vector in pooled if vector is not None]
         if len(present) not in (0, len(parts)):
-            raise ValueError(f"Conditioning.cat: {len(present)} of {len(parts)} parts have pooled_prompt_embeds")
+            raise DinaError(f"Conditioning.cat: {len(present)} of {len(parts)} parts have pooled_prompt_embeds")
         return Conditioning(
             torch.cat([part.prompt_embeds for part in parts]),
             torch.cat(present) if present else None,
@@ -143,7 +143,7 @@ class Features:
 
 def _expect_floating(name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():
-        raise ValueError(f"{name}: got dtype {tensor.dtype}, expected a floating point dtype")
+        raise DinaError(f"{name}: got dtype {tensor.dtype}, expected a floating point dtype")
 
 
 def _row_numbers(index: "int | slice | Sequence[int] | Tensor", length: int) -> list[int]:
@@ -152,10 +152,10 @@ def _row_numbers(index: "int | slice | Sequence[int] | Tensor", length: int) -> 
     if isinstance(index, Tensor):
         if index.dtype == torch.bool:
             if tuple(index.shape) != (length,):
-                raise ValueError(f"boolean index: got shape {tuple(index.shape)}, expected ({length},)")
+                raise DinaError(f"boolean index: got shape {tuple(index.shape)}, expected ({length},)")
             index = index.nonzero().flatten()
         elif index.is_floating_point() or index.ndim > 1:
-            raise ValueError(f"index: got {index.dtype} of shape {tuple(index.shape)}, expected a list of row numbers")
+            raise DinaError(f"index: got {index.dtype} of shape {tuple(index.shape)}, expected a list of row numbers")
         index = index.reshape(-1).tolist()
     rows = [index] if isinstance(index, int) else [int(row) for row in index]
     outside = [row for row in rows if not -length <= row < length]

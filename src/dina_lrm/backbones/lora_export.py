@@ -20,6 +20,7 @@ from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.lora_file import Update, read_lora
 from dina_lrm.backbones.lora_names import ModuleNames, kohya_name
 from dina_lrm.runs.files import save_tensors
+from dina_lrm.typed import DinaError
 
 Layout = Literal["kohya", "comfyui"]
 _READ: Final[Mapping[Layout, tuple[str, ...]]] = {
@@ -40,7 +41,7 @@ def check_export(layout: Layout, family: str) -> None:
     """ValueError for a layout in which no tool reads the LoRAs of that family."""
     if family not in _READ[layout]:
         read = ", ".join(_READ[layout])
-        raise ValueError(f"export {layout}: got a generator of the family {family!r}; accepted: {read}")
+        raise DinaError(f"export {layout}: got a generator of the family {family!r}; accepted: {read}")
 
 
 def write_export(lora: Path, file: Path, layout: Layout, backbone: Backbone, pipeline: DiffusionPipeline) -> None:
@@ -88,7 +89,7 @@ def _flux_joined(updates: Mapping[str, Update], modules: ModuleNames) -> dict[st
                 widths = [_outputs(modules.layers[member]) for member in members]
                 joined[name.format(number)] = _side_by_side([left.pop(member, None) for member in members], widths)
     if left:
-        raise ValueError(f"export kohya: no name for an update of {next(iter(left))}; accepted: attention layers")
+        raise DinaError(f"export kohya: no name for an update of {next(iter(left))}; accepted: attention layers")
     return joined
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from dina_lrm.backbones.lora_names import ModuleNames, Part, tensor_name
 from dina_lrm.runs.json_files import parse_json, read_json_object
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 _METADATA: Final = "lora_adapter_metadata"
 """Where diffusers keeps what PEFT writes into adapter_config.json."""
@@ -41,7 +41,7 @@ class Scaling:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"alpha_pattern {pattern!r}: no regular expression ({error})") from error
+                raise DinaError(f"alpha_pattern {pattern!r}: no regular expression ({error})") from error
 
     def of(self, module: str) -> tuple[float | None, bool]:
         """The alpha of a module, None where none is given, and whether the root of the rank divides it."""
@@ -108,7 +108,7 @@ def find_lora(name: str | Path) -> Path | None:
     files = sorted(place.glob("*.safetensors"))
     if len(files) > 1:
         names = ", ".join(path.name for path in files[:5])
-        raise ValueError(f"{place}: holds {len(files)} files ({names}); accepted: the name of the LoRA's own file")
+        raise DinaError(f"{place}: holds {len(files)} files ({names}); accepted: the name of the LoRA's own file")
     return files[0] if files else None
 
 
@@ -130,32 +130,32 @@ def read_lora(path: Path, model: nn.Module, pipeline: DiffusionPipeline, finite:
         unknown, learned = _unknown(raw, modules), [name for name in raw if not _of_text_encoder(name)]
         kind = type(model).__name__
         if not learned:
-            raise ValueError(f"holds no module of {kind}; accepted: a LoRA of it")
+            raise DinaError(f"holds no module of {kind}; accepted: a LoRA of it")
         if unknown:
             other = f"{unknown[0]!r}, one of {len(unknown)} modules that are"
-            raise ValueError(f"holds {other} not of {kind}; accepted: a LoRA of it")
+            raise DinaError(f"holds {other} not of {kind}; accepted: a LoRA of it")
         updates: dict[str, Update] = {}
         for spelled in learned:
             name = str(modules.find(spelled))
             if name in updates:
-                raise ValueError(f"{spelled!r} is a second update of {name}; accepted: one of each module")
+                raise DinaError(f"{spelled!r} is a second update of {name}; accepted: one of each module")
             updates[name] = _update(spelled, raw[spelled], modules.layers[name], scaling.of(name))
             if finite and not updates[name].finite:
-                raise ValueError(f"{spelled!r} has NaN or infinity in its factors; accepted: finite numbers")
+                raise DinaError(f"{spelled!r} has NaN or infinity in its factors; accepted: finite numbers")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise DinaError(f"{path}: {error}") from error
     return GeneratorLora(path, updates, len(raw) - len(learned))
 
 
 def _stored(path: Path) -> tuple[dict[str, Tensor], Scaling]:
     """The tensors of a file, and what PEFT's configuration says of their scale, where there is one."""
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path}: is no *.safetensors; accepted: a LoRA in that format, which cannot run code")
+        raise DinaError(f"{path}: is no *.safetensors; accepted: a LoRA in that format, which cannot run code")
     try:
         with safe_open(path, "pt") as file:
             tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as safetensors ({error})") from error
+        raise DinaError(f"{path}: cannot be read as safetensors ({error})") from error
     beside, where = path.parent / CONFIG_FILE, f"{path}: {_METADATA}"
     config: dict[str, Any] = {}
     if path.name == WEIGHTS_FILE and beside.is_file():
@@ -164,7 +164,7 @@ def _stored(path: Path) -> tuple[dict[str, Tensor], Scaling]:
         config = _own_settings(parse_json(metadata[_METADATA], where), where)
     for name, accepted in _SETTINGS.items():
         if config.get(name, accepted) not in (accepted, None):
-            raise ValueError(f"{where}: {name} is {config[name]!r}; accepted: {accepted!r}, plain LoRA")
+            raise DinaError(f"{where}: {name} is {config[name]!r}; accepted: {accepted!r}, plain LoRA")
     names = {field.name for field in fields(Scaling)}
     return tensors, from_plain(Scaling, {name: config[name] for name in names & config.keys()}, where)
 
@@ -172,7 +172,7 @@ def _stored(path: Path) -> tuple[dict[str, Tensor], Scaling]:
 def _own_settings(found: object, where: str) -> dict[str, Any]:
     """Pick, of what diffusers keeps for every part of a pipeline, the settings of its transformer or U-Net."""
     if not isinstance(found, dict):
-        raise ValueError(f"{where}: holds a {type(found).__name__}; accepted: the JSON object that diffusers writes")
+        raise DinaError(f"{where}: holds a {type(found).__name__}; accepted: the JSON object that diffusers writes")
     own = re.compile(r"^(unet|transformer)\.")
     return {own.sub("", name): value for name, value in found.items() if own.match(name)}
 
@@ -200,7 +200,7 @@ def _converted(tensors: Mapping[str, Tensor], pipeline: DiffusionPipeline) -> di
         found = pipeline.lora_state_dict(dict(tensors), **more)
     except Exception as error:
         told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"diffusers cannot translate it ({told})") from error
+        raise DinaError(f"diffusers cannot translate it ({told})") from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     return {**named, **{name: torch.as_tensor(float(value)) for name, value in (alphas or {}).items()}}
 
@@ -208,15 +208,15 @@ def _converted(tensors: Mapping[str, Tensor], pipeline: DiffusionPipeline) -> di
 def _update(spelled: str, parts: Mapping[Part, Tensor], layer: nn.Module, scaling: tuple[float | None, bool]) -> Update:
     missing = [part for part in ("down", "up") if part not in parts]
     if missing:
-        raise ValueError(f"{spelled!r} has no {missing[0]} factor; accepted: both factors of each module")
+        raise DinaError(f"{spelled!r} has no {missing[0]} factor; accepted: both factors of each module")
     down, up = parts["down"].float(), parts["up"].float()
     rank, (outputs, *inputs) = len(down), _shape(layer)
     if down.shape != (rank, *inputs) or up.shape != (outputs, rank, *(1 for _ in inputs[1:])):
         given = f"{tuple(down.shape)} and {tuple(up.shape)}"
-        raise ValueError(f"{spelled!r} has factors of {given}, which does not fit weights of {(outputs, *inputs)}")
+        raise DinaError(f"{spelled!r} has factors of {given}, which does not fit weights of {(outputs, *inputs)}")
     alpha, by_root = (float(parts["alpha"]), False) if "alpha" in parts else scaling
     if alpha is not None and not (math.isfinite(alpha) and alpha > 0):
-        raise ValueError(f"{spelled!r} has the alpha {alpha}; accepted: a finite number above 0")
+        raise DinaError(f"{spelled!r} has the alpha {alpha}; accepted: a finite number above 0")
     scale = 1.0 if alpha is None else alpha / (math.sqrt(rank) if by_root else rank)
     up = scale * up
     return Update(down, up)

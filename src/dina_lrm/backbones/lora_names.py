@@ -16,6 +16,8 @@ from typing import Final, Literal
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from dina_lrm.typed import DinaError
+
 Part = Literal["down", "up", "alpha"]
 _FACTOR: Final = re.compile(
     r"(?P<module>.+?)[._](?:lora_linear_layer\.|lora\.|lora_)(?P<end>A|B|down|up)(?:\.default)?\.weight"
@@ -66,12 +68,12 @@ def tensor_name(name: str) -> TensorName:
     """The parts of a tensor's name. Raises ValueError for other adapters than LoRA, and for what is none."""
     for pattern, kind in _OTHER.items():
         if re.search(pattern, name):
-            raise ValueError(f"{name!r} is of {kind}; accepted: plain LoRA")
+            raise DinaError(f"{name!r} is of {kind}; accepted: plain LoRA")
     if name.endswith(".alpha"):
         return TensorName(name.removesuffix(".alpha"), "alpha")
     match = _FACTOR.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name!r} is no tensor of a LoRA; accepted: lora_A and lora_B, or lora_down and lora_up")
+        raise DinaError(f"{name!r} is no tensor of a LoRA; accepted: lora_A and lora_B, or lora_down and lora_up")
     return TensorName(match["module"], _PARTS[match["end"]])
 
 

@@ -17,6 +17,7 @@ from dina_lrm.backbones.placement import execution_device
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import INDEX, loading
 from dina_lrm.runs.json_files import read_diffusers_config, read_json_object
+from dina_lrm.typed import DinaError
 
 
 class Parts(ABC):
@@ -158,6 +159,6 @@ def stored_scheduler(folder: Path) -> SchedulerMixin:
     name = read_diffusers_config(path).get("_class_name")
     scheduler_class = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
     if scheduler_class is None:
-        raise ValueError(f"{path}: _class_name is {name!r}; accepted: a scheduler of diffusers {diffusers.__version__}")
+        raise DinaError(f"{path}: _class_name is {name!r}; accepted: a scheduler of diffusers {diffusers.__version__}")
     with loading(path.parent):
         return scheduler_class.from_pretrained(folder, subfolder="scheduler")

@@ -19,6 +19,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.model_folders import loading
+from dina_lrm.typed import DinaError
 
 
 class PipelineBackbone(Backbone):
@@ -61,7 +62,7 @@ class PipelineBackbone(Backbone):
             whole = cls.transformer_class.from_config(stored)
         available = cls.block_names(whole)
         if config.depth > len(available):
-            raise ValueError(f"depth: got {config.depth}, but {config.pretrained} has {len(available)} blocks")
+            raise DinaError(f"depth: got {config.depth}, but {config.pretrained} has {len(available)} blocks")
         used = [name.partition(".")[0] for name in available[: config.depth]]
         more = {name: used.count(name) for name in cls.more_blocks}
         return Kept(cls.blocks, used.count(cls.blocks), cls.behind, more)
@@ -70,12 +71,12 @@ class PipelineBackbone(Backbone):
         """ValueError for prompts encoded for another model: states not `width` wide, or another pooled vector."""
         pooled = conditioning.pooled_prompt_embeds
         if self.pooled_width and pooled is None:
-            raise ValueError(f"conditioning: {self.config.pretrained} needs pooled_prompt_embeds, got None")
+            raise DinaError(f"conditioning: {self.config.pretrained} needs pooled_prompt_embeds, got None")
         for name, given, wanted in (
             ("prompt_embeds", conditioning.prompt_embeds, width),
             ("pooled_prompt_embeds", pooled if self.pooled_width else None, self.pooled_width),
         ):
             if given is not None and given.shape[-1] != wanted:
-                raise ValueError(
+                raise DinaError(
                     f"conditioning: {name} is {given.shape[-1]} wide, {self.config.pretrained} takes {wanted}"
                 )

@@ -24,6 +24,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -86,7 +87,7 @@ class QwenImageBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         if transformer.config.get("guidance_embeds"):
-            raise ValueError(f"{config.pretrained}: guidance_embeds is on (distilled); accepted are models without")
+            raise DinaError(f"{config.pretrained}: guidance_embeds is on (distilled); accepted are models without")
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.inner_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim

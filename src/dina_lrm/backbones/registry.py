@@ -11,6 +11,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -75,7 +76,7 @@ def load_backbone(
     pipeline.
     """
     if config.family not in FAMILIES:
-        raise ValueError(f"backbone family: got {config.family!r}, {_supported()}")
+        raise DinaError(f"backbone family: got {config.family!r}, {_supported()}")
     backbone_class = FAMILIES[config.family].load_class()
     if pipeline is None:
         place = torch.device(device or "cpu")
@@ -83,16 +84,16 @@ def load_backbone(
         _expect_family(config, folder)
         return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
     if family_of_pipeline(pipeline) != config.family:
-        raise ValueError(
+        raise DinaError(
             f"pipeline: got a {type(pipeline).__name__} for a backbone of family {config.family!r}; accepted: one of "
             "that family. A reward of another family reads pictures, as image:MODEL"
         )
     backbone = backbone_class.from_pipeline(config, pipeline)
     backbone.watch_shared(pipeline)
     if dtype not in (None, backbone.dtype):
-        raise ValueError(f"dtype: got {dtype}, but the weights shared with the pipeline are {backbone.dtype}")
+        raise DinaError(f"dtype: got {dtype}, but the weights shared with the pipeline are {backbone.dtype}")
     if device is not None and torch.device(device).type != backbone.device.type:
-        raise ValueError(f"device: got {device}, but the pipeline runs on {backbone.device}")
+        raise DinaError(f"device: got {device}, but the pipeline runs on {backbone.device}")
     return backbone
 
 
@@ -100,7 +101,7 @@ def _expect_family(config: BackboneConfig, folder: Path) -> None:
     """ValueError for the folder of another family: its tensors have other names, and depth and taps mean others."""
     found = family_of_folder(folder)
     if found != config.family:
-        raise ValueError(
+        raise DinaError(
             f"backbone family: got {config.family!r} for {config.pretrained}, whose model_index.json is of the family "
             f"{found!r}; accepted: family {found!r} (--model.family {found}) with depth and taps for it"
         )
@@ -116,7 +117,7 @@ def family_of_folder(folder: Path) -> str:
     """The family that reads the diffusers pipeline stored in `folder`; ValueError when there is none."""
     index = folder / "model_index.json"
     if not index.is_file():
-        raise ValueError(f"{folder}: no model_index.json, which every diffusers pipeline folder has")
+        raise DinaError(f"{folder}: no model_index.json, which every diffusers pipeline folder has")
     name = str(read_json_object(index).get("_class_name"))
     return _family_of_names([name], f"{index}: got a {name}")
 
@@ -125,7 +126,7 @@ def _family_of_names(names: list[str], given: str) -> str:
     for family, entry in FAMILIES.items():
         if any(name in entry.pipelines for name in names):
             return family
-    raise ValueError(f"{given}, {_supported()}")
+    raise DinaError(f"{given}, {_supported()}")
 
 
 def _supported() -> str:

@@ -25,6 +25,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.typed import DinaError
 
 _INSTRUCTION: list[str] = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default
 """What the pipeline itself puts in front of a prompt."""
@@ -67,9 +68,9 @@ class SanaBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         if transformer.config.get("guidance_embeds"):
-            raise ValueError(f"{config.pretrained}: guidance_embeds is on (SANA-Sprint); accepted are models without")
+            raise DinaError(f"{config.pretrained}: guidance_embeds is on (SANA-Sprint); accepted are models without")
         if any(config.text_taps):
-            raise ValueError(
+            raise DinaError(
                 f"text_taps: got {config.text_taps}, but SANA's blocks leave captions alone; accepted: (0,)"
             )
         shape = transformer.config

@@ -20,6 +20,7 @@ from dina_lrm.backbones.t5 import T5
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -44,7 +45,7 @@ class SD3Backbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         if config.text_taps and transformer.transformer_blocks[config.text_taps[-1] - 1].context_pre_only:
-            raise ValueError(f"text_taps: got {config.text_taps}, but the model's last block returns no text states")
+            raise DinaError(f"text_taps: got {config.text_taps}, but the model's last block returns no text states")
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.config.caption_projection_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+from dina_lrm.typed import DinaError
+
 PROMPT_LENGTH: Final = 128
 """Tokens of the long text encoder where nothing else is said: as the paper trains (section 5.1)."""
 
@@ -37,15 +39,15 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         if self.depth < 1:
-            raise ValueError(f"depth: got {self.depth}, expected at least 1")
+            raise DinaError(f"depth: got {self.depth}, expected at least 1")
         if not self.visual_taps:
-            raise ValueError("visual_taps: got none, expected at least one")
+            raise DinaError("visual_taps: got none, expected at least one")
         for name, taps in (("visual_taps", self.visual_taps), ("text_taps", self.text_taps)):
             increasing = all(low < high for low, high in pairwise(taps))
             if not increasing or any(not 0 <= tap <= self.depth for tap in taps):
-                raise ValueError(f"{name}: got {taps}, expected strictly increasing numbers in 0..{self.depth} (depth)")
+                raise DinaError(f"{name}: got {taps}, expected strictly increasing numbers in 0..{self.depth} (depth)")
         if self.prompt_length < 0:
-            raise ValueError(f"prompt_length: got {self.prompt_length}, expected 0 or more")
+            raise DinaError(f"prompt_length: got {self.prompt_length}, expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ class LoraSettings:
 
     def __post_init__(self) -> None:
         if self.rank < 1:
-            raise ValueError(f"rank: got {self.rank}, expected at least 1")
+            raise DinaError(f"rank: got {self.rank}, expected at least 1")
         if not abs(self.alpha) <= sys.float_info.max:
-            raise ValueError(f"alpha: got {self.alpha!s:.20}, expected a finite number")
+            raise DinaError(f"alpha: got {self.alpha!s:.20}, expected a finite number")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout: got {self.dropout}, expected a value in [0, 1)")
+            raise DinaError(f"dropout: got {self.dropout}, expected a value in [0, 1)")
         if self.init not in ("gaussian", True):
-            raise ValueError(f"init: got {self.init!r}, expected 'gaussian' or True")
+            raise DinaError(f"init: got {self.init!r}, expected 'gaussian' or True")
         if self.targets is not None and not self.targets:
-            raise ValueError("targets: got none, expected at least one module name (or None for the family's own)")
+            raise DinaError("targets: got none, expected at least one module name (or None for the family's own)")

@@ -14,6 +14,8 @@ from diffusers import DiffusionPipeline
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from dina_lrm.typed import DinaError
+
 _VALUES: Final = 8
 """How many values of each tensor are compared."""
 _TENSORS: Final = 16
@@ -54,7 +56,7 @@ class SharedWeights:
         found = self._found()
         changed = self._changed(list(self._kept), found)
         if changed is not None:
-            raise ValueError(
+            raise DinaError(
                 f"reward model: it shares the weights of a generator (pipeline=), and {changed} has changed since it "
                 "was loaded, so that it would score by other weights; accepted: train a LoRA on the generator, or load "
                 "the reward model without pipeline="

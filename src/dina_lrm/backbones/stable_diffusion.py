@@ -37,6 +37,7 @@ from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.model_folders import loading
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -64,7 +65,7 @@ class StableDiffusionBackbone(Backbone):
     ) -> None:
         super().__init__(config, process_from_scheduler(scheduler), unet, parts, shared)
         if config.text_taps not in ((), (0,)):
-            raise ValueError(
+            raise DinaError(
                 f"text_taps: got {config.text_taps}; a U-Net never changes its text states: accepted are () and (0,)"
             )
         widths = unet.config.block_out_channels
@@ -94,7 +95,7 @@ class StableDiffusionBackbone(Backbone):
             stored = UNet2DConditionModel.load_config(folder / "unet")
         down = len(stored["down_block_types"])
         if config.depth > down + 1:
-            raise ValueError(
+            raise DinaError(
                 f"depth: got {config.depth}, but {config.pretrained} has {down} down blocks and a mid block"
             )
         dropped = (*cls.behind, *(() if config.depth > down else ("mid_block",)))
@@ -185,13 +186,13 @@ class StableDiffusionBackbone(Backbone):
         given = [("prompt_embeds", conditioning.prompt_embeds.shape[-1], config.cross_attention_dim)]
         if self._takes_added_conditions:
             if pooled is None:
-                raise ValueError("conditioning: SDXL needs pooled_prompt_embeds, got None")
+                raise DinaError("conditioning: SDXL needs pooled_prompt_embeds, got None")
             sizes = 6 * config.addition_time_embed_dim
             wanted = config.projection_class_embeddings_input_dim - sizes
             given.append(("pooled_prompt_embeds", pooled.shape[-1], wanted))
         for name, found, wanted in given:
             if found != wanted:
-                raise ValueError(f"conditioning: {name} is {found} wide, {self.config.pretrained} takes {wanted}")
+                raise DinaError(f"conditioning: {name} is {found} wide, {self.config.pretrained} takes {wanted}")
 
 
 def _predicts_noise(config: BackboneConfig, scheduler: SchedulerMixin) -> bool:
@@ -201,5 +202,5 @@ def _predicts_noise(config: BackboneConfig, scheduler: SchedulerMixin) -> bool:
         return False
     found = scheduler.config.get("prediction_type", "epsilon")
     if found not in ("epsilon", "v_prediction"):
-        raise ValueError(f"{config.pretrained}: prediction_type is {found!r}; accepted: epsilon and v_prediction")
+        raise DinaError(f"{config.pretrained}: prediction_type is {found!r}; accepted: epsilon and v_prediction")
     return found == "epsilon"

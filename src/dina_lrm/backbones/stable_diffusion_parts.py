@@ -30,6 +30,7 @@ from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import check_model_folder, expect_safetensors, loading
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import DinaError
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
@@ -81,12 +82,12 @@ class UnetFolderParts(FolderParts, ExchangeableParts):
             )
         missing = sorted(found["missing_keys"])
         if missing:
-            raise ValueError(f"{folder}: missing tensors {missing[:5]} (at most 5 shown)")
+            raise DinaError(f"{folder}: missing tensors {missing[:5]} (at most 5 shown)")
         # Older versions of transformers stored positions; the world's encoder keeps a projection that no U-Net reads
         unread = ("position_ids", "text_projection.weight")
         unexpected = sorted(name for name in found["unexpected_keys"] if not name.endswith(unread))
         if unexpected:
-            raise ValueError(f"{folder}: unexpected tensors {unexpected[:5]} (at most 5 shown)")
+            raise DinaError(f"{folder}: unexpected tensors {unexpected[:5]} (at most 5 shown)")
         return encoder.requires_grad_(False).eval()
 
 
@@ -161,7 +162,7 @@ def stored_pooled_width(folder: Path) -> int:
     key = "projection_dim" if two else "hidden_size"
     width = read_json_object(path).get(key)
     if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-        raise ValueError(f"{path}: {key} is {width!r}; accepted: the width of CLIP's pooled vector")
+        raise DinaError(f"{path}: {key} is {width!r}; accepted: the width of CLIP's pooled vector")
     return width
 
 

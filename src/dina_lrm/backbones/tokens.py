@@ -15,6 +15,8 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from dina_lrm.typed import DinaError
+
 
 @dataclass(frozen=True, eq=False)
 class KeptTokens:
@@ -41,7 +43,7 @@ def composed(prompts: Sequence[str]) -> list[str]:
     wrong = [prompt for prompt in prompts if not isinstance(prompt, str)]
     if wrong or isinstance(prompts, str) or not prompts:
         given = f"{wrong[0]!r} in the list" if wrong else repr(prompts)
-        raise ValueError(f"prompts: got {given}, expected a list of at least one string")
+        raise DinaError(f"prompts: got {given}, expected a list of at least one string")
     return [unicodedata.normalize("NFC", prompt) for prompt in prompts]
 
 

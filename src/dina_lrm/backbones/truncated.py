@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.weight_files import VARIANTS, stored_variant
 from dina_lrm.model_folders import check_shard_names, loading
 from dina_lrm.runs.tensor_files import opened_tensors
+from dina_lrm.typed import DinaError
 
 _STEM = "diffusion_pytorch_model"
 
@@ -68,7 +69,7 @@ def load_truncated(
     wanted, stored = set(model.state_dict()), {name for name in files if kept.covers(name)}
     if wanted != stored:
         missing, unexpected = sorted(wanted - stored), sorted(stored - wanted)
-        raise ValueError(
+        raise DinaError(
             f"{folder}: missing tensors {missing[:5]}, unexpected tensors {unexpected[:5]} (at most 5 shown)"
         )
     model.load_state_dict(_read(files, sorted(wanted), device, dtype), assign=True)

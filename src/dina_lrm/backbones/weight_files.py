@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.typed import DinaError
+
 VARIANTS: Final = ("fp32", "fp16", "bf16")
 """In the order in which they are taken where no plain files are."""
 _NAME: Final = re.compile(
@@ -32,7 +34,7 @@ def stored_variant(folder: Path) -> str | None:
     variant = next((known for known in VARIANTS if known in found), None)
     if variant is None:
         names = ", ".join(sorted(filter(None, found)))
-        raise ValueError(f"{folder}: holds weights of the variants {names}; accepted: plain, {', '.join(VARIANTS)}")
+        raise DinaError(f"{folder}: holds weights of the variants {names}; accepted: plain, {', '.join(VARIANTS)}")
     _log.info("%s: the %s weights are read, plain ones are not there", folder, variant)
     return variant
 

@@ -27,6 +27,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, kept_tokens
 from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.typed import DinaError
 
 _PATCH = "2-1"
 """The only patch size of the published weights: 2 x 2, one frame."""
@@ -123,7 +124,7 @@ def _real_tokens(captions: Conditioning) -> list[Float[Tensor, "tokens width"]]:
     rows = [embeds[mask] for embeds, mask in zip(captions.prompt_embeds, captions.prompt_mask, strict=True)]
     empty = [i for i, row in enumerate(rows) if not len(row)]
     if empty:
-        raise ValueError(f"conditioning: prompt {empty[0]} has no token that is not masked; Z-Image needs at least one")
+        raise DinaError(f"conditioning: prompt {empty[0]} has no token that is not masked; Z-Image needs at least one")
     return rows
 
 

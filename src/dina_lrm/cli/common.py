@@ -12,6 +12,7 @@ import tyro
 
 from dina_lrm.runs.progress import ReportProgress, TitledProgress
 from dina_lrm.screen import Screen, escaped
+from dina_lrm.typed import DinaError
 
 FIRST_SEEDS = (0, 1, 2)
 """Seeds of studies, where no others are given."""
@@ -34,7 +35,7 @@ class CommonArguments:
         return None
 
 
-class UserError(ValueError):
+class UserError(DinaError):
     """Bad input, exit code 2: the message says where, what was given and what is accepted."""
 
 

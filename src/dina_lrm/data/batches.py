@@ -15,6 +15,8 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 Indices = NDArray[np.int64]
 
 
@@ -40,13 +42,13 @@ class BatchPlan:
     ) -> None:
         bucket_of = np.zeros(buckets, np.int64) if isinstance(buckets, int) else buckets.numpy(force=True)
         if len(bucket_of) == 0:
-            raise ValueError("there are no pairs to make batches of")
+            raise DinaError("there are no pairs to make batches of")
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+            raise DinaError(f"batch_size is {batch_size}; it must be at least 1")
         if not 0 <= rank < world:
-            raise ValueError(f"rank is {rank} of world {world}; it must be in 0..world-1")
+            raise DinaError(f"rank is {rank} of world {world}; it must be in 0..world-1")
         if prompts is not None and len(prompts) != len(bucket_of):
-            raise ValueError(f"prompts has {len(prompts)} entries for {len(bucket_of)} pairs")
+            raise DinaError(f"prompts has {len(prompts)} entries for {len(bucket_of)} pairs")
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         prompt_of = None if prompts is None else prompts.numpy(force=True)
         self._buckets = [
@@ -65,7 +67,7 @@ class BatchPlan:
     def epoch_of(self, step: int) -> tuple[int, int]:
         """The epoch that `step` belongs to, and its position in it."""
         if step < 0:
-            raise ValueError(f"step is {step}; it must be at least 0")
+            raise DinaError(f"step is {step}; it must be at least 0")
         epoch = 0
         while step >= self.first_step(epoch + 1):
             epoch += 1
@@ -90,7 +92,7 @@ class BatchPlan:
             if len(bucket.pairs) > self.batch_size:
                 smallest = (self.batch_size + 1) // 2
             if smallest < self.world:
-                raise ValueError(
+                raise DinaError(
                     f"bucket {bucket.number} has {len(bucket.pairs)} pairs, and batches of {self.batch_size} can be as "
                     f"small as {smallest}: fewer than the {self.world} ranks. Raise batch_size to at least "
                     f"{2 * self.world}, or leave out buckets with fewer than {self.world} pairs"

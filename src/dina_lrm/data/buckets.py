@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dina_lrm.typed import DinaError
+
 
 @dataclass(frozen=True, order=True)
 class Bucket:
@@ -18,7 +20,7 @@ class Bucket:
     def __post_init__(self) -> None:
         """Refuse sizes that are no image."""
         if self.width < 1 or self.height < 1:
-            raise ValueError(f"bucket: {self}; width and height must be at least 1 pixel")
+            raise DinaError(f"bucket: {self}; width and height must be at least 1 pixel")
 
     @property
     def aspect(self) -> float:
@@ -35,9 +37,9 @@ def buckets_for(resolution: int, multiple: int, max_aspect: float = 2.0) -> tupl
     Sides are multiples of `multiple`: what the backbone needs, pixels per latent times latents per patch.
     """
     if multiple < 1 or resolution < multiple or resolution % multiple:
-        raise ValueError(f"buckets: resolution={resolution}; accepted: positive multiples of {multiple} pixels")
+        raise DinaError(f"buckets: resolution={resolution}; accepted: positive multiples of {multiple} pixels")
     if max_aspect < 1.0:
-        raise ValueError(f"buckets: max_aspect={max_aspect}; accepted: 1 or more")
+        raise DinaError(f"buckets: max_aspect={max_aspect}; accepted: 1 or more")
     # At most ~16 steps down the short side: as many shapes as SDXL's list, at any resolution.
     step = multiple * max(1, round(resolution / 16 / multiple))
     found = {Bucket(resolution, resolution)}
@@ -52,7 +54,7 @@ def buckets_for(resolution: int, multiple: int, max_aspect: float = 2.0) -> tupl
 def nearest_bucket(size: tuple[int, int], buckets: Sequence[Bucket]) -> Bucket:
     """The bucket nearest in aspect ratio to an image of `size` = (width, height), then nearest in area."""
     if not buckets:
-        raise ValueError("buckets: none given; at least one is needed")
+        raise DinaError("buckets: none given; at least one is needed")
     image = Bucket(*size)
 
     def distance(bucket: Bucket) -> tuple[float, float]:

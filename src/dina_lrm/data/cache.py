@@ -39,6 +39,7 @@ from dina_lrm.data.shards import (
     write_shards,
 )
 from dina_lrm.runs.files import folder_replaced_when_complete
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -104,7 +105,7 @@ class EncodedComparisons:
         self.pairs, self.missing, self.header = pairs, tuple(missing), header
         if not len(self.prompts) == len(self.truncated) == len(conditioning):
             counts = f"{len(self.prompts)} prompts, {len(self.truncated)} notes, {len(conditioning)} rows"
-            raise ValueError(f"the conditioning does not fit the prompts: {counts}")
+            raise DinaError(f"the conditioning does not fit the prompts: {counts}")
         pairs.check([len(table) for table in self.latents], len(self.prompts))
 
     @classmethod
@@ -129,7 +130,7 @@ class EncodedComparisons:
         """
         tables = [latents] if isinstance(latents, Tensor) else list(latents)
         if bucket is None and len(tables) > 1:
-            raise ValueError(f"latents has {len(tables)} buckets; say with `bucket` which one each comparison is of")
+            raise DinaError(f"latents has {len(tables)} buckets; say with `bucket` which one each comparison is of")
         for number, table in enumerate(tables):
             check_finite(f"latents of bucket {number}", {"latents": table})
         count = len(preference)
@@ -200,7 +201,7 @@ class EncodedComparisons:
         if found != recorded:
             names = ("pairs", "ties", "missing pairs", "content")
             wrong = [f"{n} {f!r} (recorded: {r!r})" for n, f, r in zip(names, found, recorded, strict=True) if f != r]
-            raise ValueError(
+            raise DinaError(
                 f"{folder}: its tables hold {', '.join(wrong)}; they were changed since the cache was made: encode the "
                 "comparisons again"
             )
@@ -217,7 +218,7 @@ class EncodedComparisons:
         folder = Path(folder)
         identity = BackboneIdentity.of(backbone) if backbone is not None else self.header and self.header.backbone
         if not identity:
-            raise ValueError("which backbone encoded this set is not known; give save(folder, backbone=its config)")
+            raise DinaError("which backbone encoded this set is not known; give save(folder, backbone=its config)")
         if folder.exists():
             raise FileExistsError(f"{folder} exists; choose another folder, or remove it first")
         made_by = self._made_by(identity)
@@ -275,7 +276,7 @@ class EncodedComparisons:
         """
         bad = ~((preference >= 0) & (preference <= 1))
         if bad.any():
-            raise ValueError(f"preference[{int(bad.nonzero()[0])}] is {float(preference[bad][0])}; accepted: [0, 1]")
+            raise DinaError(f"preference[{int(bad.nonzero()[0])}] is {float(preference[bad][0])}; accepted: [0, 1]")
         header = self.header
         if header is not None:
             content = hashlib.sha256(f"{header.content} {why}".encode()).hexdigest()
@@ -294,7 +295,7 @@ class EncodedComparisons:
         pairs = self.pairs
         buckets = pairs.bucket[indices].unique().tolist()
         if len(buckets) != 1:
-            raise ValueError(f"a batch holds comparisons of one bucket; these are of buckets {buckets}")
+            raise DinaError(f"a batch holds comparisons of one bucket; these are of buckets {buckets}")
         prompts = pairs.prompt[indices].repeat(2)
         images = torch.cat([pairs.image_a[indices], pairs.image_b[indices]])
         wanted, place = torch.stack([prompts, images], dim=1).unique(dim=0, return_inverse=True)

@@ -31,7 +31,7 @@ from dina_lrm.data.shards import ShardInfo, shard_name
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.runs.json_files import read_json_object
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 FORMAT_VERSION = 1
 HEADER = "cache.json"
@@ -140,7 +140,7 @@ class CacheHeader:
         """Raise ValueError when the latents are scaled otherwise; one that records no scale passes."""
         stored, given = (self.latent_scale, self.latent_shift), (scale, shift)
         if self.latent_scale is not None and stored != given:
-            raise ValueError(
+            raise DinaError(
                 f"{folder} holds latents of scale and shift {stored}; this backbone has {given}: its generator "
                 "has another VAE. Encode the comparisons again with `dina-lrm prepare`"
             )
@@ -149,7 +149,7 @@ class CacheHeader:
         """Raise ValueError when the cache was not made for that generator."""
         wanted = BackboneIdentity.of(config)
         if not self.backbone.same_as(wanted):
-            raise ValueError(
+            raise DinaError(
                 f"{folder} was encoded by {self.backbone}; this backbone is {wanted}. Latents and prompts of another "
                 "backbone are meaningless to it: encode the comparisons again with `dina-lrm prepare`"
             )
@@ -169,13 +169,13 @@ def read_header(folder: Path) -> CacheHeader:
         raise FileNotFoundError(f"{folder}: no cache of comparisons there ({HEADER} is missing){hint}")
     fields = read_json_object(path)
     if fields.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
+        raise DinaError(
             f"{path}: format version {fields.get('format_version')!r}; this version of the library reads "
             f"{FORMAT_VERSION}: encode the comparisons again"
         )
     header = from_plain(CacheHeader, fields, str(path))
     if header.sha256 and header.sha256 != _seal(header):
-        raise ValueError(f"{path}: was changed since it was written, or is damaged; encode the comparisons again")
+        raise DinaError(f"{path}: was changed since it was written, or is damaged; encode the comparisons again")
     _check_shards(header, path)
     return header
 
@@ -188,7 +188,7 @@ def _check_shards(header: CacheHeader, path: Path) -> None:
             expected = shard_name(prefix, number)
             if shard.name != expected or shard.rows < 0:
                 given = f"{shard.name!r} of {shard.rows} rows"
-                raise ValueError(f"{path}: shard {given}; accepted: {expected!r}")
+                raise DinaError(f"{path}: shard {given}; accepted: {expected!r}")
 
 
 def _seal(header: CacheHeader) -> str:
@@ -311,7 +311,7 @@ def check_recorded(folder: Path, name: str, header: CacheHeader) -> None:
     path = folder / name
     _expect_file(path)
     if header.tables.get(name) != content_of(path):
-        raise ValueError(
+        raise DinaError(
             f"{path}: its content is not what {HEADER} recorded; it was changed or is damaged: encode the comparisons "
             "again, or fetch the file from where it is whole"
         )
@@ -335,7 +335,7 @@ def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Colu
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
+        raise DinaError(f"{path}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
     _check_schema(path, table, SCHEMAS[name])
     return {
         name: column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy()
@@ -347,7 +347,7 @@ def _check_schema(path: Path, table: pa.Table, schema: pa.Schema) -> None:
     if not table.schema.remove_metadata().equals(schema):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         expected = ", ".join(f"{field.name} {field.type}" for field in schema)
-        raise ValueError(f"{path}: the columns are {found}; expected: {expected}")
+        raise DinaError(f"{path}: the columns are {found}; expected: {expected}")
     for field, column in zip(schema, table.columns, strict=True):
         if column.null_count and not pa.types.is_string(field.type):
-            raise ValueError(f"{path}: {field.name} has {column.null_count} empty cells; expected: numbers")
+            raise DinaError(f"{path}: {field.name} has {column.null_count} empty cells; expected: numbers")

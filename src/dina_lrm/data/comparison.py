@@ -21,6 +21,7 @@ from PIL import Image
 
 from dina_lrm.pictures.sources import described, plain_picture
 from dina_lrm.runs.content import content_of
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,20 +93,20 @@ class Comparison:
         for name, plain in _PLAIN.items():
             object.__setattr__(self, name, plain(getattr(self, name), name))
         if not self.prompt.strip():
-            raise ValueError("prompt is empty; give the text that both images were made for")
+            raise DinaError("prompt is empty; give the text that both images were made for")
         for name in ("prompt", "source", "pair_id", "prompt_id"):
             check_text(name, getattr(self, name))
         if not 0.0 <= self.preference <= 1.0:
-            raise ValueError(
+            raise DinaError(
                 f"preference is {self.preference!r}; give P(image_a preferred), a number in [0, 1]: labels -1, 0, 1 "
                 "are written 0, 0.5, 1"
             )
         if not (self.weight >= 0.0 and math.isfinite(self.weight)):
-            raise ValueError(f"weight is {self.weight!r}; give a finite number that is at least 0")
+            raise DinaError(f"weight is {self.weight!r}; give a finite number that is at least 0")
         if self.votes is not None and self.votes < 1:
-            raise ValueError(f"votes is {self.votes!r}; give how many people judged, at least 1, or leave it out")
+            raise DinaError(f"votes is {self.votes!r}; give how many people judged, at least 1, or leave it out")
         if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
-            raise ValueError(f"confidence is {self.confidence!r}; give a number in [0, 1], or leave it out")
+            raise DinaError(f"confidence is {self.confidence!r}; give a number in [0, 1], or leave it out")
 
     @property
     def is_tie(self) -> bool:
@@ -119,7 +120,7 @@ class Comparison:
 
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name}: {described(value)}; accepted: text")
+        raise DinaError(f"{name}: {described(value)}; accepted: text")
     return str(value)
 
 
@@ -130,7 +131,7 @@ def _name(value: object, name: str) -> str | None:
 
 def _number(value: object, name: str) -> float:
     if not isinstance(value, _NUMBERS):
-        raise ValueError(f"{name}: {described(value)}; accepted: a number")
+        raise DinaError(f"{name}: {described(value)}; accepted: a number")
     return float(value)
 
 
@@ -143,7 +144,7 @@ def _count(value: object, name: str) -> int | None:
         return None
     number = _number(value, name)
     if not number.is_integer():
-        raise ValueError(f"{name} is {number!r}; accepted: a whole number of at least 1")
+        raise DinaError(f"{name} is {number!r}; accepted: a whole number of at least 1")
     return int(number)
 
 
@@ -151,13 +152,13 @@ def _image(value: object, name: str) -> ImageSource:
     if isinstance(value, EncodedImage | UnreadableImage):
         return value
     if isinstance(value, str | bytes | bytearray | memoryview) and not value:
-        raise ValueError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
+        raise DinaError(f"{name} is empty; give a path, the bytes of an image file, or a PIL image")
     try:
         found = plain_picture(value)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise DinaError(f"{name}: {error}") from error
     if not isinstance(found, str | Path | bytes | Image.Image):
-        raise ValueError(f"{name}: {described(value)}; give a path, the bytes of an image file, or a PIL image")
+        raise DinaError(f"{name}: {described(value)}; give a path, the bytes of an image file, or a PIL image")
     return found
 
 
@@ -181,9 +182,9 @@ def check_text(name: str, text: str | None) -> None:
     if text is None or text.isprintable():
         return
     if "\0" in text:
-        raise ValueError(f"{name} is {text!r:.80}, which holds a NUL character; give text")
+        raise DinaError(f"{name} is {text!r:.80}, which holds a NUL character; give text")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError(f"{name} is {text!r:.80}, which holds half a character (a lone surrogate); give whole text")
+        raise DinaError(f"{name} is {text!r:.80}, which holds half a character (a lone surrogate); give whole text")
 
 
 def shuffle_sides(comparisons: Iterable[Comparison], seed: int) -> Iterator[Comparison]:

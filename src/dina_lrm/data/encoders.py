@@ -11,6 +11,7 @@ from dina_lrm.backbones.registry import family_of_folder, load_backbone
 from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -46,7 +47,7 @@ def native_resolution(backbone: Backbone) -> int:
     config = locate_generator(backbone.config.pretrained, backbone.config.revision) / "transformer" / "config.json"
     size = read_json_object(config).get("sample_size") if config.is_file() else None
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(
+        raise DinaError(
             f"{backbone.config.pretrained} does not say for which image size it was made; give a resolution"
         )
     return size * backbone.pixels_per_latent

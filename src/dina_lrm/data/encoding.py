@@ -49,6 +49,7 @@ from dina_lrm.data.shelf import Item, Shelf
 from dina_lrm.data.unfinished import INDEX, begun
 from dina_lrm.images import to_pixels
 from dina_lrm.runs.files import flush, flush_tree
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -70,9 +71,9 @@ class EncodingSettings:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+            raise DinaError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise ValueError(f"dtype is {self.dtype}; accepted: torch.float32, torch.float16, torch.bfloat16")
+            raise DinaError(f"dtype is {self.dtype}; accepted: torch.float32, torch.float16, torch.bfloat16")
 
 
 def encode_comparisons(
@@ -128,7 +129,7 @@ def _encoded(
             if progress is not None:
                 progress(done, max(total, done))
         if done == 0:
-            raise ValueError("there are no comparisons to encode")
+            raise DinaError("there are no comparisons to encode")
         return run.finish()
     finally:
         run.close()
@@ -228,7 +229,7 @@ class _Encoding:
 
     def _leave_out(self, task: Task, source: ImageSource, reason: str) -> None:
         if self.settings.on_bad == "raise":
-            raise ValueError(f"comparison {task.number}: {reason}")
+            raise DinaError(f"comparison {task.number}: {reason}")
         self.index.add_missing(task.number, task.comparison.pair_id, image_name(source), reason)
 
     def _image_row(self, bucket: int, task: Task, side: int, images: LoadingImages) -> int:
@@ -272,7 +273,7 @@ class _Encoding:
             number = self.encoded[prefix] + row
             reason = f"the generator's encoder makes of it what {self.made_by.dtype} cannot hold (NaN or infinity)"
             if self.settings.on_bad == "raise":
-                raise ValueError(f"{self.index.name_of(prefix, number)}: {reason}")
+                raise DinaError(f"{self.index.name_of(prefix, number)}: {reason}")
             self.index.add_bad_row(prefix, number, reason)
             for name, values in tensors.items():
                 if values.is_floating_point():
@@ -321,7 +322,7 @@ class _Encoding:
         prompts = tuple(self.index.shards(layout.PROMPTS_PREFIX))
         if not prompts or next(self.index.pair_rows(), None) is None:
             _, _, image, reason = next(self.index.missing_rows())
-            raise ValueError(f"not one comparison could be encoded; the first: {image}: {reason}")
+            raise DinaError(f"not one comparison could be encoded; the first: {image}: {reason}")
         buckets = tuple(
             BucketShards(bucket.width, bucket.height, tuple(self.index.shards(layout.latents_prefix(number))))
             for number, bucket in enumerate(self.buckets)

@@ -17,6 +17,7 @@ from dina_lrm.data import pairs
 from dina_lrm.data.cache_format import PROMPTS_PREFIX
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.shards import ShardInfo
+from dina_lrm.typed import DinaError
 
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS settings (text TEXT);
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, im
 """
 
 
-class PicturesChangedError(ValueError):
+class PicturesChangedError(DinaError):
     """Pictures are others now than when the encoding was begun, and everything else is as it was."""
 
 
@@ -57,12 +58,12 @@ class EncodingIndex:
             self._forget_rows_without_shard()
         except sqlite3.OperationalError as error:
             self.close()
-            raise ValueError(
+            raise DinaError(
                 f"{self._where}: cannot be written ({error}); is another process encoding there?"
             ) from error
         except sqlite3.DatabaseError as error:
             self.close()
-            raise ValueError(
+            raise DinaError(
                 f"{path}: is damaged, or no index of an encoding ({error}); remove {self._where} to begin again"
             ) from error
         except ValueError:
@@ -73,7 +74,7 @@ class EncodingIndex:
         """Raise ValueError for a database of somebody else, before anything is written to it."""
         found = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if found and not {"settings", "seen", "shards"} <= found:
-            raise ValueError(f"{self._where}: holds a database that is no index of an encoding; choose another folder")
+            raise DinaError(f"{self._where}: holds a database that is no index of an encoding; choose another folder")
 
     def _forget_rows_without_shard(self) -> None:
         for (prefix,) in self._database.execute("SELECT DISTINCT prefix FROM rows").fetchall():
@@ -87,7 +88,7 @@ class EncodingIndex:
         if begun_with is None:
             self._database.execute("INSERT INTO settings VALUES (?)", (settings,))
         elif begun_with[0] != settings:
-            raise ValueError(
+            raise DinaError(
                 f"{self._where} was begun with other settings: {begun_with[0]}; now given: {settings}. "
                 "Go on with those, or remove the folder to begin again"
             )

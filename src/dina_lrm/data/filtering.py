@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, final
 
 from dina_lrm.data.comparison import Comparison, ImageSource, contradict, image_key, oriented
+from dina_lrm.typed import DinaError
 
 Scores = Mapping[tuple[str, str], float]
 """Score of an image for a prompt, by (`image_key`, prompt)."""
@@ -98,7 +99,7 @@ class MinimumConfidence(Filter):
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= 1:
-            raise ValueError(f"least confidence {self.least}; accepted: a number in [0, 1]")
+            raise DinaError(f"least confidence {self.least}; accepted: a number in [0, 1]")
 
     def reason(self, comparison: Comparison) -> str | None:
         """Its confidence is too low, or not known where it must be."""
@@ -118,7 +119,7 @@ class MinimumVotes(Filter):
 
     def __post_init__(self) -> None:
         if self.least < 1 or not 0.5 <= self.agreement <= 1:
-            raise ValueError(f"least votes {self.least}, agreement {self.agreement}; accepted: from 1 on, in [0.5, 1]")
+            raise DinaError(f"least votes {self.least}, agreement {self.agreement}; accepted: from 1 on, in [0.5, 1]")
 
     def reason(self, comparison: Comparison) -> str | None:
         """Too few votes, or too little agreement."""
@@ -142,7 +143,7 @@ class PairsPerPrompt(Filter):
 
     def __post_init__(self) -> None:
         if self.most < 1:
-            raise ValueError(f"at most {self.most} pairs of a prompt; accepted: at least 1")
+            raise DinaError(f"at most {self.most} pairs of a prompt; accepted: at least 1")
 
     def reason(self, comparison: Comparison) -> str | None:
         """The prompt has had its pairs."""
@@ -235,7 +236,7 @@ class ConsistentPreference(Filter):
 
     def __init__(self, criteria: Sequence[Criterion]) -> None:
         if not criteria:
-            raise ValueError("MPCF: no criteria were given; accepted: at least one")
+            raise DinaError("MPCF: no criteria were given; accepted: at least one")
         self.criteria = tuple(criteria)
 
     @classmethod
@@ -250,7 +251,7 @@ class ConsistentPreference(Filter):
         out.
         """
         if strength not in AESTHETIC_GAPS:
-            raise ValueError(f"MPCF: strength {strength!r}; accepted: {', '.join(AESTHETIC_GAPS)}")
+            raise DinaError(f"MPCF: strength {strength!r}; accepted: {', '.join(AESTHETIC_GAPS)}")
         gaps = {"aesthetic": AESTHETIC_GAPS[strength], "clip": 0.0, "vqa": 0.0}
         given = {"aesthetic": aesthetic, "clip": clip, "vqa": vqa}
         return cls(

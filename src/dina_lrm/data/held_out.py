@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from dina_lrm.data.prompt_sets import PromptSet
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,7 @@ def hold_out_last(prompts: PromptSet, wanted: int) -> HeldOut:
     texts = [same_text(prompt) for prompt in prompts.prompts]
     last = list(dict.fromkeys(reversed(texts)))[:wanted]
     if len(set(texts)) < 2 * wanted:
-        raise ValueError(
-            f"{len(set(texts))} different prompts, of which {wanted} are held back; accepted: {2 * wanted}"
-        )
+        raise DinaError(f"{len(set(texts))} different prompts, of which {wanted} are held back; accepted: {2 * wanted}")
     rows = sorted(len(texts) - 1 - texts[::-1].index(text) for text in last)
     return without(prompts, prompts.take(rows), len(rows))
 

@@ -23,6 +23,7 @@ from dina_lrm.data.sources import (
     source_rows,
     tables_left_out,
 )
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,7 @@ def named_source(given: str, at: Path | None = None, how: NamedSource | None = N
     if not path.exists():
         close = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(
-            f"{given}: no such file or folder, nor a data set; {hint}known data sets: {', '.join(SOURCES)}"
-        )
+        raise DinaError(f"{given}: no such file or folder, nor a data set; {hint}known data sets: {', '.join(SOURCES)}")
     if at is not None:
-        raise ValueError(f"{given} is a file and --path {at} was given too; give one of them")
+        raise DinaError(f"{given} is a file and --path {at} was given too; give one of them")
     return replace(how, source="ours", path=path)

@@ -12,6 +12,8 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 WHOLE = ("number", "prompt", "bucket", "image_a", "image_b")
 REAL = ("preference", "weight")
 TEXT = ("pair_id", "prompt_id", "source")
@@ -71,7 +73,7 @@ class PairTable:
         """Raise ValueError, naming the first comparison at fault, when one points outside or has no meaning."""
         sizes = {field.name: len(getattr(self, field.name)) for field in dataclasses.fields(self)}
         if len(set(sizes.values())) > 1:
-            raise ValueError(f"the columns of the comparisons have different lengths: {sizes}")
+            raise DinaError(f"the columns of the comparisons have different lengths: {sizes}")
         limit = torch.tensor([*images, 0])[self.bucket.clamp(-1, len(images))]
         faults = {
             f"bucket outside 0..{len(images) - 1}": (self.bucket < 0) | (self.bucket >= len(images)),
@@ -83,6 +85,6 @@ class PairTable:
         }
         for fault, at in faults.items():
             if at.any():
-                raise ValueError(
+                raise DinaError(
                     f"{int(at.sum())} comparisons have {fault}; the first is number {int(at.int().argmax())}"
                 )

@@ -15,6 +15,7 @@ from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.encoding import OnBad, encode_comparisons
 from dina_lrm.data.named_source import NamedSource
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ def prepare(
     """
     total = sum(1 for _ in source.comparisons())
     if total == 0:
-        raise ValueError(f"{source.path}: holds no comparisons")
+        raise DinaError(f"{source.path}: holds no comparisons")
     comparisons = source.comparisons()
     backbone = encoding_backbone(generator, prompt_length, revision, device)
     data = encode_comparisons(

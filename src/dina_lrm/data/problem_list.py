@@ -14,6 +14,7 @@ from dina_lrm.data.named_source import NamedSource
 from dina_lrm.runs.files import write_text
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.screen import whole
+from dina_lrm.typed import DinaError
 
 
 def problem_list(source: NamedSource) -> Path:
@@ -40,7 +41,7 @@ def check_problem_list(option: str, target: Path) -> None:
     except ValueError:
         listed = None
     if not isinstance(listed, dict) or listed.keys() != {item.name for item in fields(Problem)}:
-        raise ValueError(f"{option} {target}: holds something else than problems; accepted: another name")
+        raise DinaError(f"{option} {target}: holds something else than problems; accepted: another name")
 
 
 def write_problems(target: Path, problems: Sequence[Problem]) -> None:

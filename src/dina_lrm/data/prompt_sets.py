@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
 from dina_lrm.pictures.names import shown
+from dina_lrm.typed import DinaError
 
 Found = TypeVar("Found")
 PROMPT_COLUMNS: Final = ("Prompt", "Prompts", "prompt")
@@ -90,7 +91,7 @@ def read_prompt_lines(path: Path) -> dict[str, str]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        raise DinaError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
     lines = text.removesuffix("\n").split("\n") if text else []
     places = [f"{path}, line {number}" for number in range(1, len(lines) + 1)]
     return {place: _line(place, line) for place, line in zip(_some(path, places), lines, strict=True)}
@@ -100,14 +101,14 @@ def _line(where: str, line: str) -> str:
     line = line.removesuffix("\r")
     for letter, name in _NOT_IN_LINES.items():
         if letter in line:
-            raise ValueError(f"{where} holds a {name}; accepted: UTF-8 text with a prompt a line")
+            raise DinaError(f"{where} holds a {name}; accepted: UTF-8 text with a prompt a line")
     return _prompt(where, line)
 
 
 def _compositional(folder: Path) -> PromptSet:
     files = sorted(folder.glob(f"*{_COMPOSITIONAL}"))
     if not files:
-        raise ValueError(f"{folder}: holds no *{_COMPOSITIONAL}, as the folder of T2I-CompBench's prompts does")
+        raise DinaError(f"{folder}: holds no *{_COMPOSITIONAL}, as the folder of T2I-CompBench's prompts does")
     found = [
         (*item, file.name.removesuffix(_COMPOSITIONAL)) for file in files for item in read_prompt_lines(file).items()
     ]
@@ -120,7 +121,7 @@ def _table(path: Path) -> PromptSet:
     first = rows[0].parsed()
     column = next((name for name in PROMPT_COLUMNS if name in first), None)
     if column is None:
-        raise ValueError(f"{path}: the columns are {', '.join(first)}; accepted: one of {', '.join(PROMPT_COLUMNS)}")
+        raise DinaError(f"{path}: the columns are {', '.join(first)}; accepted: one of {', '.join(PROMPT_COLUMNS)}")
     groups = [name for name in GROUP_COLUMNS if name in first]
     prompts = tuple(_prompt(row.where, _cell(row, column)) for row in rows)
     belongs: dict[str, tuple[str, ...]] = {name: tuple(_cell(row, name) for row in rows) for name in groups}
@@ -131,17 +132,17 @@ def _cell(row: Row, column: str) -> str:
     values = row.parsed()
     value = values.get(column)
     if not isinstance(value, str):
-        raise ValueError(f"{row.where}: {column} is {value!r}; accepted: text")
+        raise DinaError(f"{row.where}: {column} is {value!r}; accepted: text")
     return value.strip()
 
 
 def _prompt(where: str, text: str) -> str:
     if not text.strip():
-        raise ValueError(f"{where} is empty; accepted: a prompt")
+        raise DinaError(f"{where} is empty; accepted: a prompt")
     return text.strip()
 
 
 def _some(path: Path, found: list[Found]) -> list[Found]:
     if not found:
-        raise ValueError(f"{path}: holds no prompts; accepted: at least one")
+        raise DinaError(f"{path}: holds no prompts; accepted: at least one")
     return found

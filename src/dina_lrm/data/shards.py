@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dina_lrm.runs.files import save_tensors
+from dina_lrm.typed import DinaError
 
 Tensors = Mapping[str, Tensor]
 
@@ -54,12 +55,12 @@ class StoredShard:
                 parts = {name: file.get_slice(name) for name in file.keys()}
                 found = {name: (str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{self.path}: the file is damaged ({error}); encode the comparisons again") from error
+            raise DinaError(f"{self.path}: the file is damaged ({error}); encode the comparisons again") from error
         wrong = {
             name: shape[0] if shape else None for name, (_, shape) in found.items() if shape[:1] != (self.info.rows,)
         }
         if wrong or not found:
-            raise ValueError(
+            raise DinaError(
                 f"{self.path}: holds {wrong or 'no'} rows, but the cache says {self.info.rows}; the file is damaged: "
                 "encode the comparisons again"
             )
@@ -71,7 +72,7 @@ class StoredShard:
         with safe_open(self.path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         if tensors_hash(tensors) != self.info.sha256:
-            raise ValueError(
+            raise DinaError(
                 f"{self.path}: its content is not what the cache recorded; the file was changed or is damaged: encode "
                 "the comparisons again, or fetch the file from where it is whole"
             )
@@ -144,10 +145,10 @@ def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
     first: Layout | None = None
     for shard in stored:
         if shard.path.is_symlink() or not shard.path.is_file():
-            raise ValueError(f"{shard.path}: is a link or no file; accepted: the file that prepare wrote")
+            raise DinaError(f"{shard.path}: is a link or no file; accepted: the file that prepare wrote")
         layout = {name: (kind, shape[1:]) for name, (kind, shape) in shard.layout().items()}
         if layout != (first := first or layout):
-            raise ValueError(f"{shard.path}: holds {layout}, the shards before it {first}; the file is damaged")
+            raise DinaError(f"{shard.path}: holds {layout}, the shards before it {first}; the file is damaged")
     return ShardedRows(stored, [shard.rows for shard in shards])
 
 
@@ -173,7 +174,7 @@ def check_finite(name: str, tensors: Tensors) -> None:
     for column, values in tensors.items():
         rows = bad_rows(values)
         if rows:
-            raise ValueError(f"{name}: row {rows[0]} of {column} holds NaN or infinity; accepted: finite values")
+            raise DinaError(f"{name}: row {rows[0]} of {column} holds NaN or infinity; accepted: finite values")
 
 
 def bad_rows(values: Tensor) -> list[int]:

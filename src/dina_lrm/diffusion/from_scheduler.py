@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from dina_lrm.diffusion.process import ForwardProcess, RectifiedFlow, VariancePreserving
+from dina_lrm.typed import DinaError
 
 
 @runtime_checkable
@@ -33,7 +34,7 @@ def process_from_scheduler(scheduler: Scheduler) -> ForwardProcess:
     """
     config = scheduler.config
     if config.get("invert_sigmas"):
-        raise ValueError(f"{_name(scheduler)} has invert_sigmas=True, where time runs from noise to data; {_ACCEPTED}")
+        raise DinaError(f"{_name(scheduler)} has invert_sigmas=True, where time runs from noise to data; {_ACCEPTED}")
     alphas_cumprod = vars(scheduler).get("alphas_cumprod")
     flow = config.get("use_flow_sigmas") or config.get("prediction_type") == "flow_prediction"
     if flow or (alphas_cumprod is None and "shift" in config):
@@ -43,7 +44,7 @@ def process_from_scheduler(scheduler: Scheduler) -> ForwardProcess:
             # Solvers put 2^-24 in the place of 0, which can be more than the value before
             alphas_cumprod = alphas_cumprod.cummin(dim=0).values
         return VariancePreserving(alphas_cumprod)
-    raise ValueError(f"{_name(scheduler)} has neither a flow-matching config nor alphas_cumprod; {_ACCEPTED}")
+    raise DinaError(f"{_name(scheduler)} has neither a flow-matching config nor alphas_cumprod; {_ACCEPTED}")
 
 
 _ACCEPTED = (

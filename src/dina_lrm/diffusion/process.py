@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 NoiseLevel: TypeAlias = Float[Tensor, "..."] | float | int
 """A noise level in [0, 1]: a number, or a tensor of shape () or (batch,)."""
 Timestep: TypeAlias = Num[Tensor, "..."] | float | int
@@ -163,7 +165,7 @@ class VariancePreserving(ForwardProcess):
         _check_timesteps(values.numel())
         path = torch.cat([torch.ones(1, dtype=torch.float64), values])
         if not bool((path.diff() <= 0).all() & (path[-1] >= 0)):
-            raise ValueError(
+            raise DinaError(
                 f"VariancePreserving: alphas_cumprod goes from {values[0]:g} to {values[-1]:g} over {values.numel()} "
                 "timesteps; accepted are values in [0, 1] that never rise"
             )
@@ -206,7 +208,7 @@ class VariancePreserving(ForwardProcess):
 
 def _check_timesteps(count: int) -> None:
     if count < 1:
-        raise ValueError(f"ForwardProcess: {count} training timesteps were given; accepted is 1 or more")
+        raise DinaError(f"ForwardProcess: {count} training timesteps were given; accepted is 1 or more")
 
 
 def _as_tensor(number: NoiseLevel | Timestep) -> Tensor:
@@ -220,13 +222,13 @@ def _checked(noise_level: NoiseLevel, name: str = "noise level") -> Tensor:
     # Reading values back would break a compiled graph; there the caller has checked. Tensors on "meta" have no values.
     readable = not torch.compiler.is_compiling() and not level.is_meta
     if readable and not bool(((level >= 0) & (level <= 1)).all()):
-        raise ValueError(f"{name} is {level.tolist()}; accepted are values in [0, 1], 0 = clean and 1 = noise")
+        raise DinaError(f"{name} is {level.tolist()}; accepted are values in [0, 1], 0 = clean and 1 = noise")
     return level
 
 
 def _divisor(coefficient: Tensor, conversion: str, symbol: str) -> Tensor:
     if not torch.compiler.is_compiling() and bool((coefficient == 0).any()):
-        raise ValueError(
+        raise DinaError(
             f"{conversion}: {symbol} is 0 at the noise level given, so that x_t holds nothing of what is asked for; "
             f"accepted are noise levels with {symbol} > 0, or a conversion from the velocity, which exists everywhere"
         )
@@ -236,9 +238,9 @@ def _divisor(coefficient: Tensor, conversion: str, symbol: str) -> Tensor:
 def _combine(p: Tensor, x: Tensor, q: Tensor, y: Tensor) -> Tensor:
     """`p x + q y` with coefficients per batch entry, in float32 at least."""
     if x.shape != y.shape:
-        raise ValueError(f"ForwardProcess: shapes {tuple(x.shape)} and {tuple(y.shape)} differ; they must be the same")
+        raise DinaError(f"ForwardProcess: shapes {tuple(x.shape)} and {tuple(y.shape)} differ; they must be the same")
     if p.ndim > 1 or (p.ndim == 1 and p.shape[0] not in (1, x.shape[0])):
-        raise ValueError(
+        raise DinaError(
             f"ForwardProcess: noise level of shape {tuple(p.shape)} for a state of shape {tuple(x.shape)}; "
             "accepted are one number or one per batch entry"
         )

@@ -25,6 +25,7 @@ from jaxtyping import Float, Int
 
 from dina_lrm.evaluation.bootstrap import mean_interval
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class PairwiseAccuracy:
 def convention_named(name: str) -> Convention:
     """The convention of that name. Raises ValueError naming the accepted ones."""
     if name not in CONVENTIONS:
-        raise ValueError(f"convention is {name!r}; accepted: {', '.join(CONVENTIONS)}")
+        raise DinaError(f"convention is {name!r}; accepted: {', '.join(CONVENTIONS)}")
     return CONVENTIONS[name]
 
 
@@ -88,7 +89,7 @@ def labels(preference: Float[np.ndarray, " pairs"]) -> Int[np.ndarray, " pairs"]
     """1 where the first image is preferred, -1 the second, 0 a tie; `preference` is P(first preferred) in [0, 1]."""
     bad = ~((preference >= 0) & (preference <= 1))
     if bad.any():
-        raise ValueError(f"preference[{int(bad.argmax())}] is {preference[bad.argmax()]}; accepted: [0, 1]")
+        raise DinaError(f"preference[{int(bad.argmax())}] is {preference[bad.argmax()]}; accepted: [0, 1]")
     return np.sign(preference - 0.5).astype(np.int64)
 
 
@@ -140,7 +141,7 @@ def pairwise_accuracy(
     """
     rule = convention_named(convention)
     if margins.shape != preference.shape or (prompts is not None and prompts.shape != margins.shape):
-        raise ValueError(
+        raise DinaError(
             f"margins {margins.shape}, preference {preference.shape} and prompts "
             f"{None if prompts is None else prompts.shape} must have one length"
         )
@@ -150,10 +151,10 @@ def pairwise_accuracy(
     label_ties, missing = int((labels(preference) == 0).sum()), int((~finite).sum())
     counted = ~np.isnan(credit)
     if not counted.any():
-        raise ValueError(f"no pair can be counted: {margins.size} pairs, {label_ties} ties, {missing} missing scores")
+        raise DinaError(f"no pair can be counted: {margins.size} pairs, {label_ties} ties, {missing} missing scores")
     if rule.per_prompt:
         if prompts is None:
-            raise ValueError(f"convention {convention!r} averages over prompts and needs prompt ids")
+            raise DinaError(f"convention {convention!r} averages over prompts and needs prompt ids")
         values, clusters = _means(credit[counted], prompts[counted]), None
     else:
         values, clusters = credit, prompts
@@ -197,10 +198,10 @@ def _threshold(
         return fitted_threshold(margins, preference, rule)
     if rule.threshold == "given":
         if threshold is None:
-            raise ValueError(f"convention {rule.name!r} needs a threshold tuned on a validation split")
+            raise DinaError(f"convention {rule.name!r} needs a threshold tuned on a validation split")
         return float(threshold)
     if threshold is not None:
-        raise ValueError(f"convention {rule.name!r} takes no threshold; {threshold} was given")
+        raise DinaError(f"convention {rule.name!r} takes no threshold; {threshold} was given")
     return 0.0
 
 

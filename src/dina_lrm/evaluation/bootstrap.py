@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from scipy.stats import norm, t
 
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.typed import DinaError
 
 FEW_PROMPTS: Final = 6
 """Fewer have Student's interval, not a bootstrap's."""
@@ -79,10 +80,10 @@ def bootstrap_interval(
     the law of the interval, the seed fixes it to the bit.
     """
     if not 0 < confidence < 1 or resamples < 1:
-        raise ValueError(f"confidence {confidence} must be in (0, 1) and resamples {resamples} at least 1")
+        raise DinaError(f"confidence {confidence} must be in (0, 1) and resamples {resamples} at least 1")
     sums, counts = _totals(values, clusters)
     if sums.size == 0:
-        raise ValueError(f"none of {values.size} values is counted: there is no mean to put an interval around")
+        raise DinaError(f"none of {values.size} values is counted: there is no mean to put an interval around")
     means = _resampled_means(sums, counts, resamples, np.random.default_rng(seed))
     tail = _expanded_tail(confidence, sums.size)
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -100,7 +101,7 @@ def student_interval(
     sums, counts = _totals(values, clusters)
     number = sums.size
     if number < 2:
-        raise ValueError(f"{number} clusters have no spread; accepted: two or more")
+        raise DinaError(f"{number} clusters have no spread; accepted: two or more")
     mean = float(sums.sum() / counts.sum())
     error = np.sqrt(number / (number - 1) * np.square(sums - mean * counts).sum()) / counts.sum()
     half = float(t.ppf((1 + confidence) / 2, number - 1) * error)
@@ -110,7 +111,7 @@ def student_interval(
 def wilson_interval(successes: float | int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion: of honest width at 0 % and 100 %, where a bootstrap has none."""
     if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes of {trials} trials; accepted: 0 <= successes <= trials, trials >= 1")
+        raise DinaError(f"{successes} successes of {trials} trials; accepted: 0 <= successes <= trials, trials >= 1")
     z = float(norm.ppf((1 + confidence) / 2))
     p, n = successes / trials, trials
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)

@@ -12,6 +12,7 @@ from dina_lrm.evaluation.named_sets import NamedSet, made_set
 from dina_lrm.evaluation.scoring import ReportProgress
 from dina_lrm.reward_model.formats import ours
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,7 @@ def calibrated_copy(
     measured = judge_set(judge, item, seed, progress).result.at(judge.reference)
     before, after = measured.calibration, measured.scaled.calibration
     if after is None:
-        raise ValueError(
-            f"{option} {on.word}: {len(item.data)} pairs of too few prompts to fit and judge a temperature"
-        )
+        raise DinaError(f"{option} {on.word}: {len(item.data)} pairs of too few prompts to fit and judge a temperature")
     temperature = loaded.config.temperature * measured.scaled.temperature
     ours.write(folder, replace(stored, config=replace(stored.config, temperature=temperature)))
     return CalibratedCopy(folder, temperature, len(item.data), loaded.config.noise_level, before, after)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.typed import DinaError
 
 _SMALLEST_PROBABILITY: Final = 1e-12
 """Floor of p in the log score: one pair can cost at most 27.6 nats."""
@@ -142,14 +143,14 @@ def _usable(
     probability: Float[np.ndarray, " pairs"], target: Float[np.ndarray, " pairs"]
 ) -> tuple[Float[np.ndarray, " usable"], Float[np.ndarray, " usable"]]:
     if probability.shape != target.shape:
-        raise ValueError(f"probability {probability.shape} and target {target.shape} must have one length")
+        raise DinaError(f"probability {probability.shape} and target {target.shape} must have one length")
     keep = ~np.isnan(probability)
     p, y = probability[keep].astype(np.float64), target[keep].astype(np.float64)
     for name, values in (("probability", p), ("target", y)):
         if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"{name} reaches from {values.min()} to {values.max()}; accepted: [0, 1]")
+            raise DinaError(f"{name} reaches from {values.min()} to {values.max()}; accepted: [0, 1]")
     if p.size == 0:
-        raise ValueError(f"none of {probability.size} pairs has a probability")
+        raise DinaError(f"none of {probability.size} pairs has a probability")
     return p, y
 
 
@@ -162,7 +163,7 @@ def _fold(
 
 def _bin_index(confidence: Float[np.ndarray, " pairs"], bins: int) -> np.ndarray:
     if bins < 1:
-        raise ValueError(f"bins is {bins}; accepted: at least 1")
+        raise DinaError(f"bins is {bins}; accepted: at least 1")
     return np.minimum(((confidence - 0.5) * 2 * bins).astype(np.int64), bins - 1)
 
 

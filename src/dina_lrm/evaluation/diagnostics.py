@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from dina_lrm.evaluation.accuracy import labels
 from dina_lrm.evaluation.bootstrap import wilson_interval
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.typed import DinaError
 
 SEVERITIES: Final = {"mild": (0.0, 1 / 3), "medium": (1 / 3, 2 / 3), "severe": (2 / 3, 1.0)}
 """Ranges (low, high] of severity that are shown as one row."""
@@ -33,9 +34,7 @@ class PairGroups:
 
     def __post_init__(self) -> None:
         if len(self.kind) != len(self.severity):
-            raise ValueError(
-                f"groups: {len(self.kind)} kinds and {len(self.severity)} severities; one of each per pair"
-            )
+            raise DinaError(f"groups: {len(self.kind)} kinds and {len(self.severity)} severities; one of each per pair")
 
 
 @dataclass(frozen=True)

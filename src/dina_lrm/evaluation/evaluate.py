@@ -24,6 +24,7 @@ from dina_lrm.evaluation.results import EvaluationResult, SetResult
 from dina_lrm.evaluation.scoring import ReportProgress, shifted
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 def evaluate(
@@ -62,7 +63,7 @@ def evaluate_judge(
 ) -> EvaluationResult:
     """Accuracy, calibration and faults of any judge on every set."""
     if not sets:
-        raise ValueError("evaluate: no sets were given; accepted: at least one")
+        raise DinaError("evaluate: no sets were given; accepted: at least one")
     total, start = sum(len(item.data) for item in sets.values()), time.perf_counter()
     found: list[SetResult] = []
     for item in sets.values():

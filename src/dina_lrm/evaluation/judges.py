@@ -30,6 +30,7 @@ from dina_lrm.images import load_pixels
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import load_reward
+from dina_lrm.typed import DinaError
 
 PLAIN: Final = Reading(())
 """The reading of a judge that has no noise level."""
@@ -94,7 +95,7 @@ class LatentJudge:
     def __post_init__(self) -> None:
         if self.draws < 1 or (self.antithetic and self.draws % 2):
             accepted = "an even number, since antithetic draws come in twos" if self.antithetic else "at least 1"
-            raise ValueError(f"draws is {self.draws}; accepted: {accepted}")
+            raise DinaError(f"draws is {self.draws}; accepted: {accepted}")
         config = self.model.config
         self.readings = readings_of(
             [config.noise_level] if self.levels is None else self.levels,
@@ -166,7 +167,7 @@ class PictureJudge:
 
     def __post_init__(self) -> None:
         if self.reward.kind != "pixel":
-            raise ValueError(f"{self.reward.name} reads latents; accepted here: rewards that read pixels")
+            raise DinaError(f"{self.reward.name} reads latents; accepted here: rewards that read pixels")
         self.name = self.name or self.reward.name
         self.readings = (PLAIN,)
         self.reference = PLAIN
@@ -226,7 +227,7 @@ def _pixels(item: EvaluationSet, row: int, side: int, image: int) -> Tensor | st
         found = load_or_fault(item.data.sources[image])
         return found if isinstance(found, str) else load_pixels(found)
     if item.pictures is None:
-        raise ValueError(f"set {item.name!r} holds latents only; a judge of pictures needs the images: give its file")
+        raise DinaError(f"set {item.name!r} holds latents only; a judge of pictures needs the images: give its file")
     return load_pixels(item.pictures(row)[side])
 
 

@@ -21,6 +21,7 @@ from dina_lrm.data.sources import SOURCES, chosen_split, read_comparisons
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import rendered_set
 from dina_lrm.synthetic.sets import TEST_SETS, synthetic_comparisons
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -64,12 +65,12 @@ def named_sets(on: str, data: Path | None = None, source: str = "ours", option: 
     """
     words = [word.strip() for word in on.split(",") if word.strip()]
     if not words:
-        raise ValueError(f"{option} names no set; accepted: {_ACCEPTED}")
+        raise DinaError(f"{option} names no set; accepted: {_ACCEPTED}")
     found = [named for word in words for named in _named(word, data, source, option)]
     names = [named.name for named in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{option} {on}: two sets are called {twice[0]!r}")
+        raise DinaError(f"{option} {on}: two sets are called {twice[0]!r}")
     return tuple(found)
 
 
@@ -83,17 +84,17 @@ def _named(word: str, data: Path | None, source: str, option: str) -> list[Named
     if known in SOURCES and known != "ours":
         place = Path(path) if path else None if data is None else data / known
         if place is None:
-            raise ValueError(
+            raise DinaError(
                 f"{option} {word}: where is it? Give {known}=PATH, or --data, the folder that holds {known}/"
             )
         if not place.exists():
-            raise ValueError(f"{option} {word}: there is no {place}")
+            raise DinaError(f"{option} {word}: there is no {place}")
         return [
             NamedSet(word, f"{known}-{split}" if split else known, known, place, chosen_split(known, split or None))
         ]
     file = Path(word)
     if not file.exists():
-        raise ValueError(
+        raise DinaError(
             f"{option} {word}: no such file or folder; accepted: {_ACCEPTED}; data sets: {', '.join(SOURCES)}"
         )
     if file.is_dir() and source == "ours" and (file / "cache.json").is_file():
@@ -113,7 +114,7 @@ def made_set(named: NamedSet, backbone: Callable[[], Backbone], pairs: int = 2_0
         return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))
     data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=seed))
     if len(data) == 0:
-        raise ValueError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
+        raise DinaError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
     notes = () if named.split is None else (f"source {named.source}, split {named.split}",)
     return EvaluationSet(named.name, data, notes=notes, pictures=lambda pair: _pictures(data, pair))
 

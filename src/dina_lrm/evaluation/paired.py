@@ -20,7 +20,7 @@ from dina_lrm.evaluation.bootstrap import mean_interval
 from dina_lrm.evaluation.evaluate import JudgedSet, prompt_ids
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def paired_difference(
     Raises ValueError for different numbers of pairs, or when no pair can be counted.
     """
     if first.shape != second.shape or first.shape != preference.shape:
-        raise ValueError(
+        raise DinaError(
             f"margins {first.shape} and {second.shape}, preference {preference.shape}: one length is needed"
         )
     rule = convention_named(convention)
@@ -73,7 +73,7 @@ def paired_difference(
     gap = credits[0] - credits[1]
     counted = ~np.isnan(gap)
     if not counted.any():
-        raise ValueError(f"none of {gap.size} pairs is counted for both judges")
+        raise DinaError(f"none of {gap.size} pairs is counted for both judges")
     low, high = mean_interval(gap, prompts, resamples=resamples, seed=seed) or (None, None)
     ahead, behind = int((gap[counted] > 0).sum()), int((gap[counted] < 0).sum())
     p = 1.0 if ahead + behind == 0 else float(binomtest(ahead, ahead + behind).pvalue)

@@ -32,6 +32,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import content_of_reward
 from dina_lrm.rewards.names import is_reward
 from dina_lrm.runs.progress import TitledProgress, silent
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -69,10 +70,10 @@ class EvaluationPlan:
 
     def __post_init__(self) -> None:
         if not self.judges or len(set(self.judges)) < len(self.judges):
-            raise ValueError(f"judges: {' '.join(self.judges) or 'none'}; accepted: one or more, each once")
+            raise DinaError(f"judges: {' '.join(self.judges) or 'none'}; accepted: one or more, each once")
         if self.draws < 1 or self.batch_size < 1 or (self.antithetic and self.draws % 2):
             given = f"draws {self.draws}, antithetic {self.antithetic}, batch_size {self.batch_size}"
-            raise ValueError(f"{given}: accepted are whole numbers of at least 1, and even antithetic draws")
+            raise DinaError(f"{given}: accepted are whole numbers of at least 1, and even antithetic draws")
         convention_named(self.convention)
         readings_of(self.levels or (0.0,), self.ensembles or ())
 

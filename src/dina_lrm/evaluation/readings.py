@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from dina_lrm.typed import DinaError
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -18,7 +20,7 @@ class Reading:
     def __post_init__(self) -> None:
         outside = [level for level in self.levels if not 0 <= level <= 1]
         if outside:
-            raise ValueError(f"noise levels {self.levels}; accepted: numbers in [0, 1]")
+            raise DinaError(f"noise levels {self.levels}; accepted: numbers in [0, 1]")
 
     @property
     def is_ensemble(self) -> bool:

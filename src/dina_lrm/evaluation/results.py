@@ -12,7 +12,7 @@ from dina_lrm.evaluation.calibration import Calibration, TruthDistance
 from dina_lrm.evaluation.diagnostics import DiagnosticRow
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.uncertainty import UncertaintyRow
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class SetResult:
             if result.reading == reading:
                 return result
         names = ", ".join(result.reading.name for result in self.readings)
-        raise ValueError(f"set {self.name!r} was not read at {reading.name}; readings: {names}")
+        raise DinaError(f"set {self.name!r} was not read at {reading.name}; readings: {names}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class EvaluationResult:
         for result in self.sets:
             if result.name == name:
                 return result
-        raise ValueError(f"no set {name!r}; sets: {', '.join(result.name for result in self.sets)}")
+        raise DinaError(f"no set {name!r}; sets: {', '.join(result.name for result in self.sets)}")
 
     def accuracies(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Accuracy by reading and set, with its interval, the set's ceiling and its pairs: what most readers want."""

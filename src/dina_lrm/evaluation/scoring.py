@@ -13,6 +13,7 @@ from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.reward_model.level_scores import common_noise
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 ReportProgress = Callable[[int, int], None]
 """Called with (pairs done, all pairs)."""
@@ -27,10 +28,10 @@ def readings_of(levels: Sequence[float], ensembles: Sequence[Sequence[float]]) -
     """One reading for each noise level, then one for each ensemble, each once. Raises ValueError when there is none."""
     short = [list(ensemble) for ensemble in ensembles if len(ensemble) < 2]
     if short:
-        raise ValueError(f"ensemble {short[0]}; accepted: two or more noise levels in [0, 1]")
+        raise DinaError(f"ensemble {short[0]}; accepted: two or more noise levels in [0, 1]")
     asked = [*((level,) for level in levels), *ensembles]
     if not asked:
-        raise ValueError("neither noise levels nor ensembles were given; accepted: at least one")
+        raise DinaError("neither noise levels nor ensembles were given; accepted: at least one")
     return tuple(dict.fromkeys(Reading(tuple(map(float, group))) for group in asked))
 
 
@@ -108,7 +109,7 @@ def pair_scores(
 def _batches(data: EncodedComparisons, batch_size: int) -> Iterator[Int64[Tensor, " chosen"]]:
     """Batches of one bucket each, pairs of a prompt side by side."""
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; accepted: at least 1")
+        raise DinaError(f"batch_size is {batch_size}; accepted: at least 1")
     buckets, prompts = data.buckets.numpy(), data.pairs.prompt.numpy()
     order = np.lexsort((prompts, buckets))
     for bucket in np.unique(buckets):

@@ -14,6 +14,7 @@ from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +37,13 @@ class EvaluationSet:
 
     def __post_init__(self) -> None:
         if len(self.data) == 0:
-            raise ValueError(f"evaluation set {self.name!r} holds no comparison")
+            raise DinaError(f"evaluation set {self.name!r} holds no comparison")
         pairs = len(self.data)
         if self.true_probability is not None and len(self.true_probability) != pairs:
             given = len(self.true_probability)
-            raise ValueError(f"evaluation set {self.name!r}: {given} true probabilities for {pairs} pairs")
+            raise DinaError(f"evaluation set {self.name!r}: {given} true probabilities for {pairs} pairs")
         if self.groups is not None and len(self.groups.kind) != pairs:
-            raise ValueError(f"evaluation set {self.name!r}: groups of {len(self.groups.kind)} pairs for {pairs} pairs")
+            raise DinaError(f"evaluation set {self.name!r}: groups of {len(self.groups.kind)} pairs for {pairs} pairs")
 
     @property
     def encoded(self) -> EncodedComparisons:
@@ -51,7 +52,7 @@ class EvaluationSet:
             return self.data.encoded()
         if isinstance(self.data, EncodedComparisons):
             return self.data
-        raise ValueError(f"evaluation set {self.name!r} is not encoded; latent reward models encode it when they judge")
+        raise DinaError(f"evaluation set {self.name!r} is not encoded; latent reward models encode it when they judge")
 
     @property
     def diagnostic_only(self) -> bool:

@@ -19,6 +19,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import score_comparisons
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 _LOWEST, _HIGHEST = 1e-2, 1e2
 _FLOOR: Final = 1e-12
@@ -37,7 +38,7 @@ def fitted_temperature(
     """
     usable = np.isfinite(margins)
     if not usable.any():
-        raise ValueError(f"none of {margins.size} pairs has a score: there is nothing to fit a temperature on")
+        raise DinaError(f"none of {margins.size} pairs has a score: there is nothing to fit a temperature on")
     m, y = margins[usable].astype(np.float64), preference[usable].astype(np.float64)
 
     def loss(log_temperature: float) -> float:

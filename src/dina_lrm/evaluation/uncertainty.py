@@ -20,6 +20,7 @@ from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons, shifted
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def score_draws(
     """
     if draws < 2 or (antithetic and draws % 2):
         accepted = "an even number" if antithetic else "at least 2, the paper has 10"
-        raise ValueError(f"draws is {draws}; accepted: {accepted}")
+        raise DinaError(f"draws is {draws}; accepted: {accepted}")
     total = draws * len(data)
     found = []
     for draw in range(draws):

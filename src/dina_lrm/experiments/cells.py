@@ -13,7 +13,7 @@ from typing import ClassVar, TypeVar
 
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.json_files import read_record
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,5 @@ def load_cells(kind: type[CellT], folder: Path) -> dict[str, CellT]:
         try:
             cells[path.stem] = read_record(kind, path)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
+            raise DinaError(f"{path}: not a cell of this version ({error}); remove it to train it again") from error
     return cells

@@ -16,6 +16,7 @@ from dina_lrm.reports.pages import template_environment
 from dina_lrm.reports.theme import save_figure
 from dina_lrm.runs.files import write_json, write_text
 from dina_lrm.runs.ownership import page_beside
+from dina_lrm.typed import DinaError
 
 PLOTS = "plots"
 """The folder of the plots, beside the cells."""
@@ -124,7 +125,7 @@ def write_results(results: StudyResults[ClaimT], out: Path, names: Iterable[str]
     names = list(names)
     shown = [name for name in names if results.is_measured(name)]
     if not shown:
-        raise ValueError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
+        raise DinaError(f"{out / 'cells'} holds no cell of {', '.join(names)}")
     write_json(out / "results.json", {name: _facts(results, name) for name in shown}, indent=1)
     for name in shown:
         for file, figure in results.figures(name).items():

@@ -23,7 +23,7 @@ from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops
 from dina_lrm.sampling.pruning import Cut, Pruning, StepReading
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 PLAIN = "best-of-N"
 
@@ -72,7 +72,7 @@ def best_of_n_curve(
     """
     pool = joined(pools)
     if max(ns) > pool.plan.n:
-        raise ValueError(f"N is {max(ns)}; accepted: at most {pool.plan.n}, the candidates of a prompt in all pools")
+        raise DinaError(f"N is {max(ns)}; accepted: at most {pool.plan.n}, the candidates of a prompt in all pools")
     points = []
     for n in ns:
         plain = _rows(pool, n, None)
@@ -88,7 +88,7 @@ def best_of_n_curve(
 def joined(pools: Sequence[Pool]) -> Pool:
     """The candidates of several seeds as one pool."""
     if len({(pool.prompts, pool.plan.steps, tuple(pool.steps), pool.guided) for pool in pools}) != 1:
-        raise ValueError("pools differ in prompts, steps, scored steps or guidance; accepted: pools of one study")
+        raise DinaError("pools differ in prompts, steps, scored steps or guidance; accepted: pools of one study")
     first = pools[0]
     tables = {name: np.concatenate([pool.steps[name] for pool in pools], axis=1) for name in first.steps}
     final, utility = (np.concatenate([getattr(pool, name) for pool in pools], axis=1) for name in ("final", "utility"))

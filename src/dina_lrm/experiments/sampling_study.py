@@ -24,7 +24,7 @@ from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.synthetic.prompts import SYNTHETIC, prompts_of
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 CURVE: Final = "curve.json"
 TABLE: Final = "curve.md"
@@ -95,7 +95,7 @@ class SamplingStudy:
                     draw_pool(generator, objective, prompts, plan, cut_steps, told).save(path)
                 pool = Pool.load(path)
                 if (pool.plan.n, pool.plan.steps, pool.prompts) != (plan.n, plan.steps, tuple(prompts)):
-                    raise ValueError(f"{path}: was drawn with other settings; give another --out, or remove it")
+                    raise DinaError(f"{path}: was drawn with other settings; give another --out, or remove it")
                 pools.append(pool)
             return pools, unit_flops(generator, objective, self.steps, prompts[0])
 

@@ -37,6 +37,7 @@ from dina_lrm.generators.schedule import sampling_levels
 from dina_lrm.generators.schedulers import check_unclipped, starting_scale
 from dina_lrm.reward_model.inputs import warn_of_unread
 from dina_lrm.runs.files import save_tensors
+from dina_lrm.typed import DinaError
 
 ADAPTER = "generator"
 """Name of the LoRA that learns."""
@@ -84,7 +85,7 @@ class Generator:
         self.guidance = 1.0 if backbone.guidance_built_in else max(guidance, 1.0)
         side, multiple = backbone.pixels_per_latent, backbone.latent_multiple
         if resolution < 1 or resolution % (side * multiple):
-            raise ValueError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
+            raise DinaError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
         self.resolution = resolution
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
         self._lora, self._beneath = lora, () if lora is None else (_BENEATH,)
@@ -260,7 +261,7 @@ class Generator:
         ValueError for a scale that is not finite, and for a path without a LoRA of this generator's model.
         """
         if not math.isfinite(scale):
-            raise ValueError(f"scale of the LoRA: {scale}; accepted: a finite number")
+            raise DinaError(f"scale of the LoRA: {scale}; accepted: a finite number")
         lora = self._stored_lora(path, finite)
         with warnings.catch_warnings():
             # A reward's LoRA stays, and its own goes while it is in use: both are meant
@@ -276,7 +277,7 @@ class Generator:
     def _stored_lora(self, path: Path, finite: bool = True) -> GeneratorLora:
         found = find_lora(path)
         if found is None:
-            raise ValueError(f"{path}: holds no LoRA; accepted: a *.safetensors file, or the folder of one")
+            raise DinaError(f"{path}: holds no LoRA; accepted: a *.safetensors file, or the folder of one")
         lora = read_lora(found, self.model, self.pipeline, finite)
         if lora.of_text_encoders:
             _log.warning("%s: %d modules of text encoders are left out", found, lora.of_text_encoders)
@@ -344,14 +345,14 @@ def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
 def _check_not_empty(prompts: Sequence[str]) -> None:
     empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
     if empty:
-        raise ValueError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
+        raise DinaError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
 
 
 def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None], places: Sequence[str] = ()) -> None:
     named = places if len(places) == len(prompts) else [f"prompt {number}" for number in range(1, len(prompts) + 1)]
     found = [f"{named[n]}, {prompts[n][:60]!r}: {cut}" for n, cut in enumerate(cuts) if cut]
     if found:
-        raise ValueError(
+        raise DinaError(
             f"{len(found)} of {len(prompts)} prompts are longer than the text encoders read ({'; '.join(found[:3])}); "
             "accepted: shorter ones, or a larger prompt_length where the generator has a long text encoder"
         )

@@ -34,6 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.diffusion.process import ForwardProcess, NoiseLevel, RectifiedFlow
+from dina_lrm.typed import DinaError
 
 _NEARLY: Final = 1e-3
 """How near to 1 a level counts as 1: less than one timestep of a thousand."""
@@ -141,14 +142,14 @@ class FlowSde(Kernel):
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta < math.inf:
-            raise ValueError(f"FlowSde: eta is {self.eta}; accepted is a finite number of at least 0")
+            raise DinaError(f"FlowSde: eta is {self.eta}; accepted is a finite number of at least 0")
 
     def step(
         self, process: ForwardProcess, x: Latents, velocity: Latents, level: NoiseLevel, next_level: NoiseLevel
     ) -> GaussianStep:
         """`x + v dt + g^2 / (2 t) eps dt`, with a standard deviation of `g sqrt(-dt)`."""
         if not isinstance(process, RectifiedFlow):
-            raise ValueError(f"FlowSde: the process is {process!r}; accepted is RectifiedFlow, others have Ddim or Cps")
+            raise DinaError(f"FlowSde: the process is {process!r}; accepted is RectifiedFlow, others have Ddim or Cps")
         x, velocity = _in_float32(x, velocity)
         t, t_next = _levels(x, level, next_level)
         noise = process.noise_from_velocity(x, velocity, t)
@@ -247,7 +248,7 @@ def _difference_of_squares(
 ) -> Tensor:
     """`((x' - mean_old)^2 - (x' - mean)^2) / scale`, the mean over dimensions, without squaring what cancels."""
     if type(old) is not type(step) or not torch.equal(old.std, step.std):
-        raise ValueError(
+        raise DinaError(
             f"{where}: a {type(step).__name__} of std {step.std.flatten().tolist()} and a {type(old).__name__} of std "
             f"{old.std.flatten().tolist()}; accepted are two steps of one kernel between the same levels"
         )
@@ -265,7 +266,7 @@ def _levels(x: Tensor, level: NoiseLevel, next_level: NoiseLevel) -> tuple[Tenso
     t, t_next = (torch.as_tensor(value, dtype=x.dtype, device=x.device) for value in (level, next_level))
     # Reading values back would break a compiled graph; there the caller has checked.
     if not torch.compiler.is_compiling() and not bool(((t_next >= 0) & (t_next < t) & (t <= 1)).all()):
-        raise ValueError(
+        raise DinaError(
             f"denoising step: from level {t.tolist()} to {t_next.tolist()}; accepted are 0 <= next_level < level <= 1"
         )
     return t, t_next
@@ -277,7 +278,7 @@ def _column(values: Tensor) -> Tensor:
 
 def _require_noise(step: DenoisingStep, what: str) -> None:
     if not torch.compiler.is_compiling() and not bool((step.std > 0).all()):
-        raise ValueError(
+        raise DinaError(
             f"{what}: std is {step.std.flatten().tolist()}, and a step without noise has no density; accepted are "
             "steps with std > 0: a stochastic kernel with eta > 0, for cps and ddim at next_level > 0"
         )
@@ -285,4 +286,4 @@ def _require_noise(step: DenoisingStep, what: str) -> None:
 
 def _require_share(where: str, eta: float) -> None:
     if not 0 <= eta <= 1:
-        raise ValueError(f"{where}: eta is {eta}; accepted is a number in [0, 1]")
+        raise DinaError(f"{where}: eta is {eta}; accepted is a number in [0, 1]")

@@ -11,6 +11,7 @@ from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
 from dina_lrm.precision import compute_dtype
 from dina_lrm.synthetic.world import bundled_pipeline
+from dina_lrm.typed import DinaError
 
 
 def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:
@@ -22,7 +23,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     own = Path(settings.lora).expanduser() if settings.lora is not None else None
     pretrained, beneath = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained, own))
     if own is not None and beneath is not own:
-        raise ValueError(f"generator.lora {own}: {settings.pretrained} is {pretrained} with a LoRA; accepted: one LoRA")
+        raise DinaError(f"generator.lora {own}: {settings.pretrained} is {pretrained} with a LoRA; accepted: one LoRA")
     if pretrained in BUNDLED:
         pipeline = bundled_pipeline(pretrained, dtype)
     else:

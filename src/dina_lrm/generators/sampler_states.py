@@ -10,6 +10,7 @@ from torch import Tensor
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.generators.schedule import grid_end, levels_of_ratios
 from dina_lrm.generators.schedulers import kind_of
+from dina_lrm.typed import DinaError
 
 
 def state_behind(
@@ -60,7 +61,7 @@ def _number_of(scheduler: Any, step: int, timestep: Tensor | float | int) -> int
         if number in found:
             return int(number)
     if len(found) != 1:
-        raise ValueError(
+        raise DinaError(
             f"{type(scheduler).__name__}: visits timestep {float(timestep):g} {len(found)} times, never as call {step}"
             "; accepted are the callbacks of one call of a pipeline, in their order"
         )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dina_lrm.generators.generator import Generator
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +119,10 @@ class StoredSamples:
             with path.open("rb") as file, np.load(file) as stored:
                 found = Samples(stored["images"], stored["latents"], stored["finite"], int(stored["cut"]))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise ValueError(f"{path}: cannot be read ({error}); delete it, and it is drawn again") from error
+            raise DinaError(f"{path}: cannot be read ({error}); delete it, and it is drawn again") from error
         wanted = len(block) * self._plan.images
         if len(found.images) != wanted:
-            raise ValueError(f"{path}: holds {len(found.images)} pictures for {wanted}; delete it")
+            raise DinaError(f"{path}: holds {len(found.images)} pictures for {wanted}; delete it")
         return found
 
     def picture(self, prompt: int) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.generators.schedulers import check_sampled, is_a, kind_of
+from dina_lrm.typed import DinaError
 
 _ONE_TIMESTEP = 1.01
 """Schedulers round the timestep that they tell a model, some of them down."""
@@ -42,7 +43,7 @@ def sampling_levels(
         ValueError: for fewer than one step, a scheduler that cannot be followed, and steps that it cannot divide into.
     """
     if steps < 1:
-        raise ValueError(f"sampling steps: got {steps}, accepted is at least 1")
+        raise DinaError(f"sampling steps: got {steps}, accepted is at least 1")
     check_sampled(scheduler)
     # Runge-Kutta steps of PNDM lie on the same grid as its others
     copy = type(scheduler).from_config(scheduler.config, skip_prk_steps=True)
@@ -58,7 +59,7 @@ def sampling_levels(
     except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError) as error:
         # Some of its assertions have no words
         why = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"sampling schedule: {name} refuses {steps} steps: {why}") from error
+        raise DinaError(f"sampling schedule: {name} refuses {steps} steps: {why}") from error
     levels = _visited(copy, process)
     if levels[-1] >= levels[-2] and levels[-2] <= 1 / process.num_train_timesteps:
         levels[-1] = 0
@@ -131,9 +132,9 @@ def _check_levels(
     where = f"sampling schedule: {name} with {steps} steps"
     inside = bool(((levels >= 0) & (levels <= 1)).all())
     if not inside:
-        raise ValueError(f"{where}: sigmas from {levels[0]:g} to {levels[-1]:g} are no levels of {process!r}")
+        raise DinaError(f"{where}: sigmas from {levels[0]:g} to {levels[-1]:g} are no levels of {process!r}")
     if len(levels) != steps + 1 or not bool((levels.diff() < 0).all()):
-        raise ValueError(
+        raise DinaError(
             f"{where} takes its state to {len(levels)} noise levels, the last {levels[-1]:.4g} behind {levels[-2]:.4g}"
             f"; accepted are {steps + 1} that fall: fewer steps, another timestep_spacing, or a last level of 0 "
             "(final_sigmas_type='zero', set_alpha_to_one)"
@@ -141,12 +142,12 @@ def _check_levels(
     told = scheduler.timesteps.double().cpu()
     apart = (process.timestep_from_noise_level(levels[:-1].double())[:, None] - told).abs().amin(dim=1)
     if bool((apart > _ONE_TIMESTEP).any()):
-        raise ValueError(f"{where} tells the model timesteps {float(apart.max()):.4g} off its states' own")
+        raise DinaError(f"{where} tells the model timesteps {float(apart.max()):.4g} off its states' own")
     if kind_of(scheduler, process) == "grid" and not is_a(scheduler, *_TO_THE_NEXT):
         off = told.unique().diff() - scheduler.config.num_train_timesteps // steps
         if bool((off.abs() > _ONE_TIMESTEP).any()):
             spacing = scheduler.config.get("timestep_spacing")
-            raise ValueError(
+            raise DinaError(
                 f"{where} and timestep_spacing={spacing!r} steps {float(off.abs().max()):.4g} timesteps beside those "
                 "that it visits; accepted: 'leading' and 'trailing'"
             )

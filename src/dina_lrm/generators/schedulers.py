@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from torch import Tensor
 
 from dina_lrm.diffusion.process import ForwardProcess, RectifiedFlow
+from dina_lrm.typed import DinaError
 
 Kind = Literal["grid", "solver", "scaled", "flow"]
 
@@ -56,7 +57,7 @@ def kind_of(scheduler: Any, process: ForwardProcess) -> Kind:  # noqa: ANN401
     known = _KINDS | _WATCHED_ONLY
     found = next((known[parent.__name__] for parent in type(scheduler).__mro__ if parent.__name__ in known), None)
     if found is None:
-        raise ValueError(f"scheduler: got a {type(scheduler).__name__}; accepted: {', '.join(sorted(known))}")
+        raise DinaError(f"scheduler: got a {type(scheduler).__name__}; accepted: {', '.join(sorted(known))}")
     return "flow" if isinstance(process, RectifiedFlow) else found
 
 
@@ -75,14 +76,14 @@ def check_sampled(scheduler: Any) -> None:  # noqa: ANN401
     name = type(scheduler).__name__
     if not is_a(scheduler, *_KINDS):
         why = ", whose model jumps to clean latents and is no prediction along the way" if name in _WATCHED_ONLY else ""
-        raise ValueError(f"scheduler: got a {name}{why}; accepted: {', '.join(sorted(_KINDS))}")
+        raise DinaError(f"scheduler: got a {name}{why}; accepted: {', '.join(sorted(_KINDS))}")
 
 
 def check_unclipped(scheduler: Any) -> None:  # noqa: ANN401
     """ValueError for a scheduler that clips its estimates of the clean latents."""
     for setting in ("clip_sample", "thresholding"):
         if scheduler.config.get(setting):
-            raise ValueError(
+            raise DinaError(
                 f"scheduler: {type(scheduler).__name__} has {setting}=True, which clips clean latents, as if they were "
                 f"pixels; accepted: {setting}=False"
             )

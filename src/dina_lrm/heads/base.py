@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Features
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class HeadTokens:
     def cat(levels: Sequence["HeadTokens"]) -> "HeadTokens":
         """Concatenate the tokens of several noise levels along the token axis."""
         if not levels:
-            raise ValueError("head: score() was given no tokens; it takes those of at least one noise level")
+            raise DinaError("head: score() was given no tokens; it takes those of at least one noise level")
         if len(levels) == 1:
             return levels[0]
         return HeadTokens(
@@ -67,7 +68,5 @@ def _cat_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:
     if not present:
         return None
     if len(present) != len(parts):
-        raise ValueError(
-            f"head: {len(present)} of {len(parts)} noise levels have text tokens or a mask; all or none do"
-        )
+        raise DinaError(f"head: {len(present)} of {len(parts)} noise levels have text tokens or a mask; all or none do")
     return torch.cat(present, dim=1)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 
 def on_one_grid(visual: Sequence[Tensor], grids: Sequence[tuple[int, int]] | None) -> list[Tensor]:
     """(batch, tokens, width) of each tap, all with the tokens of the coarsest grid.
@@ -21,7 +23,7 @@ def on_one_grid(visual: Sequence[Tensor], grids: Sequence[tuple[int, int]] | Non
         return list(visual)
     if grids is None:
         lengths = [tokens.shape[1] for tokens in visual]
-        raise ValueError(f"head: visual taps have {lengths} tokens and no grids; accepted: equal lengths, or grids")
+        raise DinaError(f"head: visual taps have {lengths} tokens and no grids; accepted: equal lengths, or grids")
     coarsest = min(grids, key=lambda grid: grid[0] * grid[1])
     return [_pooled(tokens, grid, coarsest) for tokens, grid in zip(visual, grids, strict=True)]
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import Head, HeadTokens
 from dina_lrm.heads.settings import PooledConfig
+from dina_lrm.typed import DinaError
 
 
 class PooledHead(Head):
@@ -28,10 +29,10 @@ class PooledHead(Head):
     def __init__(self, config: PooledConfig, visual_widths: Sequence[int], pooled_width: int) -> None:
         super().__init__()
         if pooled_width < 1:
-            raise ValueError("head: the backbone has no pooled prompt, which LRM's head compares pictures with")
+            raise DinaError("head: the backbone has no pooled prompt, which LRM's head compares pictures with")
         width = config.width if config.width is not None else pooled_width
         if not config.text_projection and width != pooled_width:
-            raise ValueError(
+            raise DinaError(
                 f"head: width={width} without text_projection; accepted: {pooled_width}, the pooled prompt's"
             )
         self.config = config
@@ -51,7 +52,7 @@ class PooledHead(Head):
     def tokens(self, features: Features) -> HeadTokens:
         """One visual and one text token: unit vectors of the common space."""
         if features.pooled_text is None:
-            raise ValueError("head: conditioning has no pooled_prompt_embeds, which LRM's head compares pictures with")
+            raise DinaError("head: conditioning has no pooled_prompt_embeds, which LRM's head compares pictures with")
         dtype = self.visual_projection.weight.dtype
         visual = self.visual_projection(torch.cat(self._pooled(features), dim=-1).to(dtype))
         text = features.pooled_text.to(dtype)
@@ -69,7 +70,7 @@ class PooledHead(Head):
         if not self.reads_unconditional:
             return means
         if features.unconditional is None:
-            raise ValueError("head: guidance needs the features of the empty prompt; read them with `read_features`")
+            raise DinaError("head: guidance needs the features of the empty prompt; read them with `read_features`")
         empty = [tokens.float().mean(dim=1) for tokens in features.unconditional]
         enhanced = [u + self.config.guidance * (c - u) for c, u in zip(means, empty, strict=True)]
         return enhanced if self.config.guided == "all" else [*means[:-1], enhanced[-1]]

@@ -22,6 +22,7 @@ from dina_lrm.heads.cross_attention import CrossAttention
 from dina_lrm.heads.film import FiLMAdapter
 from dina_lrm.heads.grids import on_one_grid
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.typed import DinaError
 
 
 class QFormerHead(Head):
@@ -36,9 +37,9 @@ class QFormerHead(Head):
     ) -> None:
         super().__init__()
         if not visual_widths:
-            raise ValueError("head: no visual taps; at least one visual layer must be tapped")
+            raise DinaError("head: no visual taps; at least one visual layer must be tapped")
         if config.use_text and not text_widths:
-            raise ValueError("head: use_text=True but the backbone taps no text layer; tap one or set use_text=False")
+            raise DinaError("head: use_text=True but the backbone taps no text layer; tap one or set use_text=False")
         self.config = config
         width = config.width if config.width is not None else visual_widths[0]
         config.check_width(width)
@@ -91,5 +92,5 @@ class QFormerHead(Head):
 
 def _adapted(stream: str, adapters: nn.ModuleList, features: Sequence[Tensor], temb: Tensor) -> Tensor:
     if len(features) != len(adapters):
-        raise ValueError(f"head: {len(features)} {stream} features given; {len(adapters)} {stream} taps were built")
+        raise DinaError(f"head: {len(features)} {stream} features given; {len(adapters)} {stream} taps were built")
     return torch.cat([adapter(x.to(temb.dtype), temb) for adapter, x in zip(adapters, features, strict=True)], dim=-1)

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from dina_lrm.typed import DinaError
+
 LOGIT_SCALE: Final = 2.6592
 """ln(1 / 0.07), where CLIP's temperature starts."""
 
@@ -30,16 +32,16 @@ class QFormerConfig:
         """Refuse impossible shapes."""
         if self.queries < 1 or self.attention_heads < 1:
             given = f"queries={self.queries}, attention_heads={self.attention_heads}"
-            raise ValueError(f"head: {given}; both must be at least 1")
+            raise DinaError(f"head: {given}; both must be at least 1")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"head: dropout={self.dropout}; accepted: 0 <= dropout < 1")
+            raise DinaError(f"head: dropout={self.dropout}; accepted: 0 <= dropout < 1")
         if self.width is not None:
             self.check_width(self.width)
 
     def check_width(self, width: int) -> None:
         """Raise ValueError unless `width` splits into quarters and into attention heads."""
         if width < 1 or width % 4 or width % self.attention_heads:
-            raise ValueError(
+            raise DinaError(
                 f"head: width={width}; accepted: multiples of 4 (each tap is narrowed to a quarter) "
                 f"and of attention_heads={self.attention_heads}"
             )
@@ -63,13 +65,13 @@ class PooledConfig:
     def __post_init__(self) -> None:
         """Refuse impossible shapes."""
         if self.width is not None and self.width < 1:
-            raise ValueError(f"head: width={self.width}; accepted: at least 1, or none")
+            raise DinaError(f"head: width={self.width}; accepted: at least 1, or none")
         if not 0.0 <= self.guidance < float("inf"):
-            raise ValueError(f"head: guidance={self.guidance}; accepted: a finite number of at least 0")
+            raise DinaError(f"head: guidance={self.guidance}; accepted: a finite number of at least 0")
         if self.guided not in ("last", "all"):
-            raise ValueError(f"head: guided={self.guided!r}; accepted: 'last' and 'all'")
+            raise DinaError(f"head: guided={self.guided!r}; accepted: 'last' and 'all'")
         if not math.isfinite(self.logit_scale):
-            raise ValueError(f"head: logit_scale={self.logit_scale}; accepted: a finite number")
+            raise DinaError(f"head: logit_scale={self.logit_scale}; accepted: a finite number")
 
 
 HeadConfig: TypeAlias = QFormerConfig | PooledConfig

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
+from dina_lrm.typed import DinaError
+
 if TYPE_CHECKING:
     from PIL import ImageCms
 
@@ -67,7 +69,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     grey = np.asarray(image).astype(np.float64)
     limit = 1.0 if image.mode == "F" else 65535.0
     if not (grey.min() >= 0 and grey.max() <= limit):
-        raise ValueError(f"mode {image.mode} with values {grey.min()}..{grey.max()}; accepted: 0..{limit:g}")
+        raise DinaError(f"mode {image.mode} with values {grey.min()}..{grey.max()}; accepted: 0..{limit:g}")
     return Image.fromarray((grey * (255 / limit)).round().astype(np.uint8))
 
 
@@ -75,11 +77,11 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     """The picture through its profile; ValueError or OSError for a profile that does not fit it."""
     mode = _MODES.get(profile[16:20])
     if mode is None or len(profile) > MAX_PROFILE:
-        raise ValueError("no profile of RGB, grey or CMYK")
+        raise DinaError("no profile of RGB, grey or CMYK")
     if mode == "RGB" and picture.mode == "L":
         picture = picture.convert("RGB")
     if picture.mode != mode:
-        raise ValueError(f"a profile of {mode} in a picture of {picture.mode}")
+        raise DinaError(f"a profile of {mode} in a picture of {picture.mode}")
     transform = _transform(profile, mode)
     return picture if transform is None else transform.apply(picture)
 
@@ -100,7 +102,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             flags=ImageCms.Flags.NOCACHE,  # the cache is written to by every thread
         )
     except ImageCms.PyCMSError as error:
-        raise ValueError(str(error)) from error
+        raise DinaError(str(error)) from error
     return None if mode == "RGB" and _changes_nothing(found) else found
 
 

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dina_lrm.pictures.colour import MAX_PROFILE, RgbImage, to_rgb
 from dina_lrm.pictures.names import shown
 from dina_lrm.pictures.sources import why_no_file
+from dina_lrm.typed import DinaError
 
 FORMATS: Final = {
     "PNG": (".png", ".apng"),
@@ -60,15 +61,15 @@ def file_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
     except PermissionError as error:
-        raise ValueError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+        raise DinaError(f"{shown(path)}: cannot be read ({error.strerror})") from error
     except (OSError, ValueError) as error:  # not there, longer than a name may be, or no name at all
         reason = why_no_file(path)
         kind = FileNotFoundError if reason.startswith("no such") else ValueError
         raise kind(f"{shown(path)}: {reason}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{shown(path)}: not a readable image: a folder or a device; accepted: an image file")
+        raise DinaError(f"{shown(path)}: not a readable image: a folder or a device; accepted: an image file")
     if status.st_size > MAX_BYTES:
-        raise ValueError(f"{shown(path)}: {status.st_size} bytes; accepted: image files of at most {MAX_BYTES}")
+        raise DinaError(f"{shown(path)}: {status.st_size} bytes; accepted: image files of at most {MAX_BYTES}")
     return path.read_bytes()
 
 
@@ -77,7 +78,7 @@ def decoded_bytes(data: bytes, name: str) -> RgbImage:
     # Decoders raise whatever comes to hand on broken input (OSError, SyntaxError, struct.error, ...).
     try:
         if not data:
-            raise ValueError("the file is empty")
+            raise DinaError("the file is empty")
         try:
             return _decoded(data, name)
         except Exception:
@@ -85,10 +86,10 @@ def decoded_bytes(data: bytes, name: str) -> RgbImage:
                 raise
             return _decoded_core(data, name)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{shown(name)}: not a readable image: none of {', '.join(FORMATS)}") from error
+        raise DinaError(f"{shown(name)}: not a readable image: none of {', '.join(FORMATS)}") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{shown(name)}: not a readable image: {shown(reason)}") from error
+        raise DinaError(f"{shown(name)}: not a readable image: {shown(reason)}") from error
 
 
 def decoded_image(image: Image.Image) -> RgbImage:
@@ -102,9 +103,9 @@ def decoded_image(image: Image.Image) -> RgbImage:
 def check_size(width: int, height: int) -> None:
     """Raise ValueError for a picture that would take too much memory, before its pixels are made."""
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{width}x{height} pixels; at most {MAX_PIXELS} are accepted")
+        raise DinaError(f"{width}x{height} pixels; at most {MAX_PIXELS} are accepted")
     if max(width, height) > MAX_SIDE or max(width, height) > MAX_RATIO * min(width, height):
-        raise ValueError(
+        raise DinaError(
             f"{width}x{height} pixels; accepted: sides of at most {MAX_SIDE}, the longer at most {MAX_RATIO} times the "
             "shorter"
         )

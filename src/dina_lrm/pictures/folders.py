@@ -11,6 +11,7 @@ from typing import Final
 
 from dina_lrm.pictures.files import SUFFIXES
 from dina_lrm.pictures.names import printable, shown
+from dina_lrm.typed import DinaError
 
 HIDDEN: Final = "hidden"
 LINKED: Final = "linked folder"
@@ -61,7 +62,7 @@ def scan_pictures(folder: Path) -> PictureFolder:
         if reason is None:
             found.names.append(name)
         elif not name:
-            raise ValueError(f"{shown(folder)}: {reason}; accepted: a folder of pictures that may be read")
+            raise DinaError(f"{shown(folder)}: {reason}; accepted: a folder of pictures that may be read")
         else:
             found.leave_out(name, reason)
     found.names.sort()

@@ -24,6 +24,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from dina_lrm.typed import DinaError
+
 PEAK: Final = 6.0
 """How far above its surroundings a frequency must stand, in power."""
 HIGH_FREQUENCY: Final = 0.125
@@ -92,7 +94,7 @@ def diversity(images: Images, prompts: Sequence[str]) -> dict[str, float]:
 def pairwise_distance(vectors: Float[np.ndarray, "pictures width"], prompts: Sequence[str]) -> dict[str, float]:
     """Mean Euclidean distance of the vectors (features of pictures, say) of each prompt that has two or more."""
     if len(prompts) != len(vectors):
-        raise ValueError(f"diversity: {len(vectors)} pictures and {len(prompts)} prompts; accepted: one prompt each")
+        raise DinaError(f"diversity: {len(vectors)} pictures and {len(prompts)} prompts; accepted: one prompt each")
     rows: dict[str, list[int]] = {}
     for row, prompt in enumerate(prompts):
         rows.setdefault(prompt, []).append(row)
@@ -114,9 +116,9 @@ def _mean_distance(vectors: Float[np.ndarray, "pictures width"]) -> float:
 
 def _pixels(where: str, images: Images, least: int) -> Float[np.ndarray, "pictures height width 3"]:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) == 0:
-        raise ValueError(f"{where}: {images.dtype} of shape {images.shape}; accepted: uint8 (n, height, width, 3)")
+        raise DinaError(f"{where}: {images.dtype} of shape {images.shape}; accepted: uint8 (n, height, width, 3)")
     if min(images.shape[1:3]) < least:
-        raise ValueError(f"{where}: pictures of {images.shape[1:3]} pixels; accepted: at least {least} x {least}")
+        raise DinaError(f"{where}: pictures of {images.shape[1:3]} pixels; accepted: at least {least} x {least}")
     return images / 255.0
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from dina_lrm.pictures.names import shown
+from dina_lrm.typed import DinaError
 
 PictureSource = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 """A path, the bytes of an image file, a PIL image, an array (H, W) or (H, W, 1|3|4), or a tensor (3, H, W)."""
@@ -52,13 +53,13 @@ def plain_picture(value: object) -> PictureSource:
         return _content(value)
     if isinstance(value, str):
         if not value.strip():
-            raise ValueError(f"picture: empty text; accepted: {ACCEPTED}")
+            raise DinaError(f"picture: empty text; accepted: {ACCEPTED}")
         return str(value)
     if isinstance(value, Image.Image | np.ndarray | Tensor | Path):
         return value
     if isinstance(value, os.PathLike):
         return Path(os.fsdecode(value))
-    raise ValueError(f"picture: {described(value)}; accepted: {ACCEPTED}")
+    raise DinaError(f"picture: {described(value)}; accepted: {ACCEPTED}")
 
 
 def is_one_picture(value: object) -> bool:
@@ -98,7 +99,7 @@ def _of_mapping(value: Mapping[Any, Any]) -> PictureSource:
         if value.get(name):
             return plain_picture(value[name])
     keys = ", ".join(map(str, value)) or "none"
-    raise ValueError(f"picture: a mapping with the keys {shown(keys)}; accepted: one with 'bytes' or 'path' filled in")
+    raise DinaError(f"picture: a mapping with the keys {shown(keys)}; accepted: one with 'bytes' or 'path' filled in")
 
 
 def _content(file: io.IOBase) -> bytes:
@@ -109,5 +110,5 @@ def _content(file: io.IOBase) -> bytes:
         file.seek(0)
     content = file.read()
     if not isinstance(content, bytes):
-        raise ValueError(f"picture: {described(file)}, which holds text; accepted: a file opened for bytes")
+        raise DinaError(f"picture: {described(file)}, which holds text; accepted: a file opened for bytes")
     return content

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 Loss = Callable[[Tensor, Tensor, Tensor | float], Tensor]
 
 
@@ -57,7 +59,7 @@ def _in_float32(log_p_a: Tensor, log_p_b: Tensor, preference: Tensor | float) ->
     dtype = torch.promote_types(log_p_a.dtype, torch.float32)
     p = torch.as_tensor(preference, dtype=dtype, device=log_p_a.device)
     if p.ndim > 0 and p.shape != log_p_a.shape:
-        raise ValueError(
+        raise DinaError(
             f"preference loss: labels of shape {tuple(p.shape)} for probabilities of shape {tuple(log_p_a.shape)}; "
             "accepted are one number or one label per comparison"
         )

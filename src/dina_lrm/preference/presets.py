@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dina_lrm.preference.likelihood import BradleyTerry, PreferenceModel, Thurstone
 from dina_lrm.preference.loss import fidelity_loss, nll_loss
-from dina_lrm.typed import require
+from dina_lrm.typed import DinaError, require
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ a row."""
 def preference_preset(name: str) -> PreferenceObjective:
     """The preset of that name; a ValueError lists the names that are accepted."""
     if name not in PRESETS:
-        raise ValueError(f"preference preset: name is {name!r}; accepted are {', '.join(PRESETS)}")
+        raise DinaError(f"preference preset: name is {name!r}; accepted are {', '.join(PRESETS)}")
     return PRESETS[name]

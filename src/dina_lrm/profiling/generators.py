@@ -19,6 +19,7 @@ from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.profiling.architectures import Call, call_flux, call_sd35, call_z_image, flux, sd35, z_image
 from dina_lrm.profiling.counting import META, Cost, count
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ GENERATORS: Final[dict[str, FullSizeGenerator]] = {
 def generator(name: str) -> FullSizeGenerator:
     """The generator of that name; raises ValueError naming those there are."""
     if name not in GENERATORS:
-        raise ValueError(f"generator {name!r}; accepted: {', '.join(GENERATORS)}")
+        raise DinaError(f"generator {name!r}; accepted: {', '.join(GENERATORS)}")
     return GENERATORS[name]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dina_lrm.profiling.counting import Cost
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ WEIGHT_BYTES: Final = 2
 def gpu(name: str) -> Gpu:
     """The GPU of that name; raises ValueError naming those there are."""
     if name not in GPUS:
-        raise ValueError(f"GPU {name!r}; accepted: {', '.join(GPUS)}")
+        raise DinaError(f"GPU {name!r}; accepted: {', '.join(GPUS)}")
     return GPUS[name]
 
 

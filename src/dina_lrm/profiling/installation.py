@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from dina_lrm.locate import BUNDLED
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 LIBRARIES: Final = (
     "torch",
@@ -52,7 +53,7 @@ class Golden:
     def __post_init__(self) -> None:
         if not len(self.prompts) == len(self.images) == len(self.scores) > 0:
             counts = f"{len(self.prompts)} prompts, {len(self.images)} images and {len(self.scores)} scores"
-            raise ValueError(f"golden numbers: got {counts}, expected as many of each, at least one")
+            raise DinaError(f"golden numbers: got {counts}, expected as many of each, at least one")
 
 
 def versions() -> dict[str, str | None]:

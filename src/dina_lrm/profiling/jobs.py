@@ -13,6 +13,7 @@ from dina_lrm.profiling.generators import FullSizeGenerator, generator, head_cos
 from dina_lrm.profiling.hardware import WEIGHT_BYTES, seconds
 from dina_lrm.profiling.pixel_judges import PIXEL_JUDGES, judge_cost
 from dina_lrm.runs.progress import ReportProgress
+from dina_lrm.typed import DinaError
 
 _SIDE: Final = 16
 """Pixels of a token's side: a side of an image is a multiple of it."""
@@ -157,7 +158,7 @@ def counted(
     """
     wrong = [side for side, _ in sizes if side % _SIDE]
     if wrong:
-        raise ValueError(f"--resolution {wrong[0]}: accepted are multiples of {_SIDE}")
+        raise DinaError(f"--resolution {wrong[0]}: accepted are multiples of {_SIDE}")
     chosen, rows, datasets = generator(subject), [], {}
     for done, (side, batch) in enumerate(sizes):
         report(done, len(sizes))

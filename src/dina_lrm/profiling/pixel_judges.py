@@ -14,6 +14,7 @@ from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfi
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel, Qwen2VLTextModel
 
 from dina_lrm.profiling.counting import Cost, count, empty, without_storage
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ PIXEL_JUDGES: Final[dict[str, PixelJudge]] = {
 def pixel_judge(name: str) -> PixelJudge:
     """The judge of that name; raises ValueError naming those there are."""
     if name not in PIXEL_JUDGES:
-        raise ValueError(f"pixel reward {name!r}; accepted: {', '.join(PIXEL_JUDGES)}")
+        raise DinaError(f"pixel reward {name!r}; accepted: {', '.join(PIXEL_JUDGES)}")
     return PIXEL_JUDGES[name]
 
 
@@ -131,7 +132,7 @@ def _language_cost(batch: int, tokens: int, backward: bool) -> Cost:
 def _needs_transformers_5() -> None:
     found = version("transformers")
     if int(found.partition(".")[0]) < 5:
-        raise ValueError(
+        raise DinaError(
             f"hpsv3: Qwen2-VL is counted with transformers 5, this is {found}; accepted without it: --pixel-rewards "
             + " ".join(name for name, judge in PIXEL_JUDGES.items() if judge.vit is not None)
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dina_lrm.recipes import lrm, paper, paper_architecture, synthetic, synthetic_lrm
 from dina_lrm.training.config import TrainConfig
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,5 @@ def recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         nearest = difflib.get_close_matches(name, RECIPES, n=2)
         hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
-        raise ValueError(f"recipe {name!r} is unknown; {hint}accepted: {', '.join(RECIPES)}")
+        raise DinaError(f"recipe {name!r} is unknown; {hint}accepted: {', '.join(RECIPES)}")
     return RECIPES[name].make()

@@ -18,6 +18,7 @@ from dina_lrm.synthetic.comparisons import training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
+from dina_lrm.typed import DinaError
 
 IMAGES_PER_PROMPT = 8
 
@@ -65,7 +66,7 @@ def _check_unchanged(path: Path, cache: Path) -> None:
         record.parent.mkdir(parents=True, exist_ok=True)
         write_json(record, told)
     elif record.is_file() and read_json_object(record) != told:  # caches of earlier versions have none
-        raise ValueError(
+        raise DinaError(
             f"--data {path}: was changed since it was encoded into {cache}; accepted: the comparisons as they were, or "
             "another --out"
         )

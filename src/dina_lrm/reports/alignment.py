@@ -22,7 +22,7 @@ from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run import flat
 from dina_lrm.reports.theme import LIGHT, save_figure
 from dina_lrm.runs.json_files import read_json_object
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 VOTE_FILE: Final = "vote.html"
 _ROWS: Final = 12
@@ -67,7 +67,7 @@ def write_alignment_report(folder: Path) -> Path:
     """
     records = read_records(folder)
     if not records:
-        raise ValueError(f"{folder}: no looks to report; accepted: the folder of an alignment run")
+        raise DinaError(f"{folder}: no looks to report; accepted: the folder of an alignment run")
     config = read_json_object(folder / "config.json")
     run = _told_of(config, folder / "config.json")
     settings = AlarmSettings(window=run.looks.window)

@@ -16,6 +16,7 @@ from dina_lrm.alignment.monitor.alarm import FINDINGS, AlarmSettings, Finding, H
 from dina_lrm.reports.axes import in_plot, legend_above, panels_of, title_of
 from dina_lrm.reports.blocks import Cell, Figure, Section, Table, Text
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
+from dina_lrm.typed import DinaError
 
 Runs = Mapping[str, Sequence[History]]
 """Histories by the name of a run, one for each seed."""
@@ -90,7 +91,7 @@ def _names(runs: Runs) -> list[str]:
     """Series that any run has: proxy, golden reward and truth first."""
     found = dict.fromkeys(name for seeds in runs.values() for history in seeds for name in history.series())
     if not found:
-        raise ValueError("alignment_curves: no histories; accepted: at least one run with one seed")
+        raise DinaError("alignment_curves: no histories; accepted: at least one run with one seed")
     return [name for name in _FIRST if name in found] + [name for name in found if name not in _FIRST]
 
 

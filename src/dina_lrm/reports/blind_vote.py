@@ -24,6 +24,7 @@ from dina_lrm.images import load_image
 from dina_lrm.reports.pages import data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.typed import DinaError
 
 _LARGEST: Final = 1024
 """Pixels of a picture's longer side in the page; larger ones are reduced."""
@@ -66,7 +67,7 @@ def write_blind_vote(
     """
     path = Path(path)
     if not pairs:
-        raise ValueError("write_blind_vote: no pairs; accepted: one or more")
+        raise DinaError("write_blind_vote: no pairs; accepted: one or more")
     for number, pair in enumerate(pairs):
         _expect_readable(number, pair)
     environment = template_environment()
@@ -91,7 +92,7 @@ def save_vote_pairs(
     """
     if not len(prompts) == len(images_a) == len(images_b):
         counts = f"{len(prompts)} prompts, {len(images_a)} and {len(images_b)} images"
-        raise ValueError(f"save_vote_pairs: {counts}; accepted: one of each a pair")
+        raise DinaError(f"save_vote_pairs: {counts}; accepted: one of each a pair")
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []
     for number, prompt in enumerate(prompts):
@@ -108,7 +109,7 @@ def _expect_readable(number: int, pair: VotePair) -> None:
     try:
         Comparison(pair.prompt, pair.image_a, pair.image_b, preference=0.5)
     except ValueError as error:
-        raise ValueError(f"write_blind_vote: pair {number}: {error}") from error
+        raise DinaError(f"write_blind_vote: pair {number}: {error}") from error
 
 
 def _shuffled(pairs: Sequence[VotePair], folder: Path, seed: int) -> list[_Shown]:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Table:
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(f"table row {number} has {len(row)} cells for {len(self.columns)} columns")
+                raise DinaError(f"table row {number} has {len(row)} cells for {len(self.columns)} columns")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from dina_lrm.reports.axes import in_plot
 from dina_lrm.reports.theme import LIGHT, Theme, drawing
+from dina_lrm.typed import DinaError
 
 _REWARD: Final = "ReFL reward, "
 _STEP: Final = "ReFL step, "
@@ -39,7 +40,7 @@ def step_costs(flops: Mapping[str, float], held: Mapping[str, float]) -> list[St
 def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:
     """FLOPs of the step, the reward's share in front, and its memory; one bar a reward. ValueError without any."""
     if not costs:
-        raise ValueError("refl_cost: no ReFL step among the jobs; accepted: one or more")
+        raise DinaError("refl_cost: no ReFL step among the jobs; accepted: one or more")
     flops, flop_unit = _scaled(
         [cost.step_flops for cost in costs], 1000, ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs")
     )

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dina_lrm.reports.theme import LIGHT, Theme
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.typed import DinaError
 
 _SHOWN: Final = (128, 256)
 """Smallest and largest side of a picture as it is shown, in pixels."""
@@ -100,18 +101,18 @@ def save_gallery(sheet: Image.Image, path: Path) -> Path:
 
 def _check(columns: Mapping[str, NDArray[np.uint8]], captions: Sequence[str], across: int) -> None:
     if not columns or not captions or across < 1:
-        raise ValueError(
+        raise DinaError(
             f"gallery: {len(columns)} columns, {len(captions)} captions, {across} across; accepted: 1 or more"
         )
     shape = next(iter(columns.values())).shape
     for name, images in columns.items():
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape != shape:
-            raise ValueError(
+            raise DinaError(
                 f"gallery, column {name!r}: {images.dtype} of shape {images.shape}; accepted: uint8 "
                 f"(n, height, width, 3), all of one shape, the first being {shape}"
             )
     if shape[0] != len(captions):
-        raise ValueError(f"gallery: {shape[0]} pictures a column and {len(captions)} captions; accepted: one each")
+        raise DinaError(f"gallery: {shape[0]} pictures a column and {len(captions)} captions; accepted: one each")
 
 
 def _tile(size: tuple[int, ...]) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from dina_lrm.evaluation.interval import NO_NUMBER, Interval, number_text
 from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
 from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
+from dina_lrm.typed import DinaError
 
 _LARGEST_PICTURE: Final = 384
 """Pixels of a picture's longer side in a page; larger images are reduced."""
@@ -77,7 +78,7 @@ def _pil(image: np.ndarray | Image.Image) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"picture is {image.dtype} of shape {image.shape}; accepted: uint8 of shape (h, w, 3)")
+        raise DinaError(f"picture is {image.dtype} of shape {image.shape}; accepted: uint8 of shape (h, w, 3)")
     return Image.fromarray(image)
 
 

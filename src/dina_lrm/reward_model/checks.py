@@ -13,6 +13,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.diffusion.noise import SEEDS
 from dina_lrm.pictures.names import shown
 from dina_lrm.pictures.sources import described
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -30,13 +31,13 @@ def checked_levels(where: str, noise_level: object, default: float) -> tuple[flo
     if noise_level is None:
         return (default,)
     if isinstance(noise_level, Tensor) and noise_level.ndim:
-        raise ValueError(
+        raise DinaError(
             f"{where}: noise_level is a tensor of shape {tuple(noise_level.shape)}; accepted: one number, or a list of "
             "numbers for an ensemble (score_noisy takes one level for each item)"
         )
     levels = [*noise_level] if isinstance(noise_level, Sequence) else [noise_level]
     if not levels:
-        raise ValueError(f"{where}: noise_level is an empty list; accepted: one number in [0, 1], or a list of them")
+        raise DinaError(f"{where}: noise_level is an empty list; accepted: one number in [0, 1], or a list of them")
     return tuple(_level(where, level) for level in levels)
 
 
@@ -46,10 +47,10 @@ def checked_level_per_item(where: str, noise_level: object, batch: int) -> Float
         return torch.full((batch,), _level(where, noise_level))
     if noise_level.shape != (batch,):
         given = tuple(noise_level.shape)
-        raise ValueError(f"{where}: noise_level has shape {given}; accepted: one number, or shape ({batch},)")
+        raise DinaError(f"{where}: noise_level has shape {given}; accepted: one number, or shape ({batch},)")
     levels = noise_level.float()
     if not bool(((levels >= 0) & (levels <= 1)).all()):
-        raise ValueError(f"{where}: noise_level is {noise_level.tolist()}; accepted: numbers in [0, 1]")
+        raise DinaError(f"{where}: noise_level is {noise_level.tolist()}; accepted: numbers in [0, 1]")
     return levels
 
 
@@ -60,7 +61,7 @@ def check_latents(where: str, latents: Shaped[Tensor, "..."], backbone: "Backbon
     shape = tuple(latents.shape)
     if len(shape) != 4 or shape[1] != channels or 0 in shape or shape[2] % multiple or shape[3] % multiple:
         other = "; latents of another generator go through `other_latents.reencoded`" if len(shape) == 4 else ""
-        raise ValueError(f"{where}: latents have shape {shape}; accepted: {accepted}{other}")
+        raise DinaError(f"{where}: latents have shape {shape}; accepted: {accepted}{other}")
     check_finite(where, "latents", latents)
 
 
@@ -73,7 +74,7 @@ def check_scale(where: str, latents: Shaped[Tensor, "..."]) -> None:
     sizes = latents.detach().float().square().mean(dim=(1, 2, 3)).sqrt()
     items = (sizes > LARGEST_SCALE).nonzero().flatten().tolist()
     if items:
-        raise ValueError(
+        raise DinaError(
             f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "
             f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale. "
             "Clean estimates at early steps under strong guidance, strong pulls and much noise go beyond it"
@@ -83,7 +84,7 @@ def check_scale(where: str, latents: Shaped[Tensor, "..."]) -> None:
 def check_noise(where: str, noise: Shaped[Tensor, "..."], latents: Tensor) -> None:
     """Refuse noise that is not of the latents' shape, or not finite."""
     if noise.shape != latents.shape:
-        raise ValueError(
+        raise DinaError(
             f"{where}: noise has shape {tuple(noise.shape)}; accepted: {tuple(latents.shape)}, the latents'"
         )
     check_finite(where, "noise", noise)
@@ -92,17 +93,17 @@ def check_noise(where: str, noise: Shaped[Tensor, "..."], latents: Tensor) -> No
 def check_finite(where: str, name: str, tensor: Shaped[Tensor, "..."]) -> None:
     """Refuse tensors that are not of a floating type or hold NaN or infinity."""
     if not tensor.is_floating_point():
-        raise ValueError(f"{where}: {name} have dtype {tensor.dtype}; accepted: floating types")
+        raise DinaError(f"{where}: {name} have dtype {tensor.dtype}; accepted: floating types")
     finite = torch.isfinite(tensor.detach())
     if not bool(finite.all()):
         items = sorted({int(row) for row in (~finite).nonzero()[:, 0]}) if tensor.ndim else []
-        raise ValueError(f"{where}: {name} have non-finite values in items {items[:10]}; accepted: finite values")
+        raise DinaError(f"{where}: {name} have non-finite values in items {items[:10]}; accepted: finite values")
 
 
 def matched_conditioning(where: str, conditioning: Conditioning, batch: int) -> Conditioning:
     """The conditioning of `batch` items; that of a single prompt serves them all."""
     if len(conditioning) not in (1, batch):
-        raise ValueError(
+        raise DinaError(
             f"{where}: conditioning of {len(conditioning)} prompts for {batch} latents; accepted: 1 or {batch}"
         )
     check_finite(where, "prompt_embeds", conditioning.prompt_embeds)
@@ -112,10 +113,10 @@ def matched_conditioning(where: str, conditioning: Conditioning, batch: int) -> 
 def matched_prompts(where: str, prompts: object, images: int) -> list[str]:
     """One prompt for each of `images` images; a single string serves them all."""
     if images == 0:
-        raise ValueError(f"{where}: no images given; accepted: at least one")
+        raise DinaError(f"{where}: no images given; accepted: at least one")
     matched = [prompts] * images if isinstance(prompts, str) else checked_prompts(where, prompts)
     if len(matched) != images:
-        raise ValueError(
+        raise DinaError(
             f"{where}: {len(matched)} prompts for {images} images; accepted: {images} prompts, or one string"
         )
     return checked_prompts(where, matched)
@@ -124,36 +125,36 @@ def matched_prompts(where: str, prompts: object, images: int) -> list[str]:
 def checked_prompts(where: str, prompts: object, *, may_be_empty: bool = False) -> list[str]:
     """The prompts as a list of texts; one text is a list of one. ValueError for anything that is no text, or empty."""
     if isinstance(prompts, bytes | bytearray | Mapping | set) or not isinstance(prompts, Iterable):
-        raise ValueError(f"{where}: prompts: {described(prompts)}; accepted: a text, or a list of texts")
+        raise DinaError(f"{where}: prompts: {described(prompts)}; accepted: a text, or a list of texts")
     items = [prompts] if isinstance(prompts, str) else list(prompts)
     for row, prompt in enumerate(items):
         if not isinstance(prompt, str):
-            raise ValueError(f"{where}: prompts[{row}]: {described(prompt)}; accepted: texts")
+            raise DinaError(f"{where}: prompts[{row}]: {described(prompt)}; accepted: texts")
         if not may_be_empty and not prompt.strip():
-            raise ValueError(f"{where}: prompts[{row}] is empty; accepted: the text that the picture was made for")
+            raise DinaError(f"{where}: prompts[{row}] is empty; accepted: the text that the picture was made for")
         if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-            raise ValueError(f"{where}: prompts[{row}] holds half a character (a lone surrogate): {shown(prompt)}")
+            raise DinaError(f"{where}: prompts[{row}] holds half a character (a lone surrogate): {shown(prompt)}")
     return [str(prompt) for prompt in items]
 
 
 def checked_batch_size(where: str, batch_size: object) -> int:
     """A whole number of at least 1."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral) or int(batch_size) < 1:
-        raise ValueError(f"{where}: batch_size is {batch_size!r}; accepted: whole numbers of at least 1")
+        raise DinaError(f"{where}: batch_size is {batch_size!r}; accepted: whole numbers of at least 1")
     return int(batch_size)
 
 
 def checked_seed(where: str, seed: object) -> int:
     """A whole number that a generator of random numbers takes."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or int(seed) not in SEEDS:
-        raise ValueError(f"{where}: seed is {seed!r}; accepted: whole numbers in [-2**63, 2**64)")
+        raise DinaError(f"{where}: seed is {seed!r}; accepted: whole numbers in [-2**63, 2**64)")
     return int(seed)
 
 
 def _level(where: str, level: object) -> float:
     if isinstance(level, bool) or not isinstance(level, numbers.Real | Tensor):
-        raise ValueError(f"{where}: noise_level is {level!r}; accepted: numbers in [0, 1]")
+        raise DinaError(f"{where}: noise_level is {level!r}; accepted: numbers in [0, 1]")
     value = float(level)
     if not math.isfinite(value) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"{where}: noise_level is {value}; accepted: numbers in [0, 1], 0 = clean")
+        raise DinaError(f"{where}: noise_level is {value}; accepted: numbers in [0, 1], 0 = clean")
     return value

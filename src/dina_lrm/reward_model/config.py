@@ -9,7 +9,7 @@ from dina_lrm import __version__
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import HEAD_KINDS, HeadConfig, QFormerConfig
 from dina_lrm.preference.likelihood import PREFERENCE_MODELS, PreferenceModel, Thurstone
-from dina_lrm.typed import from_plain, one_of, to_plain
+from dina_lrm.typed import DinaError, from_plain, one_of, to_plain
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RewardModelConfig:
         _require(0 < self.score_std < math.inf, "score_std", self.score_std, "a finite number above 0")
         _require(0 < self.temperature < math.inf, "temperature", self.temperature, "a finite number above 0")
         if self.own_backbone and self.lora is not None:
-            raise ValueError("config: own_backbone=True and a LoRA were given; a model has one or the other")
+            raise DinaError("config: own_backbone=True and a LoRA were given; a model has one or the other")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""
@@ -71,9 +71,9 @@ class RewardModelConfig:
             written_by = values.get("library_version", "an unknown version")
             told = str(error) if str(error).startswith(where) else f"{where}: {error}"
             versions = f"written by dina_lrm {written_by!s:.40}, read by {__version__}"
-            raise ValueError(f"{told} ({versions}; a newer file may need a newer library)") from error
+            raise DinaError(f"{told} ({versions}; a newer file may need a newer library)") from error
 
 
 def _require(condition: bool, where: str, given: object, accepted: str) -> None:
     if not condition:
-        raise ValueError(f"config.{where}: got {given!r}, accepted: {accepted}")
+        raise DinaError(f"config.{where}: got {given!r}, accepted: {accepted}")

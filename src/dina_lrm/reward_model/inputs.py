@@ -17,6 +17,7 @@ from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import fit, load_pixels
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.reward_model.checks import checked_batch_size
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -106,12 +107,12 @@ def encoded_images(
 ) -> Float[Tensor, "images channels height width"]:
     """Latents of images that all go into one bucket."""
     if not images:
-        raise ValueError(f"{where}: no images given; accepted: at least one")
+        raise DinaError(f"{where}: no images given; accepted: at least one")
     checked_batch_size(where, batch_size)
     groups = bucketed(where, images, buckets, notices)
     if len(groups) > 1:
         counts = ", ".join(f"{len(members)} in {bucket}" for bucket, members in sorted(groups.items()))
-        raise ValueError(
+        raise DinaError(
             f"{where}: images of several buckets ({counts}) make no single tensor; encode each bucket alone"
         )
     [members] = groups.values()
@@ -163,7 +164,7 @@ def bucketed(
             # At once: a batch of large pictures would otherwise be in memory as it came
             fitted = fit(pixels, bucket)
         except ValueError as error:
-            raise ValueError(f"{where}: images[{row}]: {error}") from error
+            raise DinaError(f"{where}: images[{row}]: {error}") from error
         if (bucket.width, bucket.height) != (width, height):
             notices.resized[bucket] += 1
         groups.setdefault(bucket, []).append((row, fitted))

@@ -54,6 +54,7 @@ from dina_lrm.reward_model.level_scores import (
     scores_of_groups,
     scoring_mode,
 )
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -239,7 +240,7 @@ class LatentRewardModel(nn.Module):
         """P(a preferred) in (0, 1) from the model's own likelihood; both images see the same noise."""
         a, b = split_images(images_a), split_images(images_b)
         if len(a) != len(b):
-            raise ValueError(f"win_probability: {len(a)} images a and {len(b)} images b; accepted: equally many")
+            raise DinaError(f"win_probability: {len(a)} images a and {len(b)} images b; accepted: equally many")
         matched = matched_prompts("win_probability", prompts, len(a))
         scores = self._score("win_probability", [*a, *b], matched * 2, noise_level, seed, batch_size)
         return self.margin_probability(scores[: len(a)] - scores[len(a) :], noise_level)
@@ -265,7 +266,7 @@ class LatentRewardModel(nn.Module):
         """
         items = checked_prompts("encode_prompts", prompts, may_be_empty=True)
         if not items:
-            raise ValueError("encode_prompts: no prompts given; accepted: at least one")
+            raise DinaError("encode_prompts: no prompts given; accepted: at least one")
         notices = Notices()
         with scoring_mode(self, self.backbone):
             store = PromptStore(self.backbone.encode_prompts, items, notices, self.backbone.unread_prompts)

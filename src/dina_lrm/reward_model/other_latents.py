@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
 
@@ -31,7 +33,7 @@ def reencoded(
     Raises ValueError for latents that are not of `source`.
     """
     if latents.ndim != 4 or latents.shape[1] != source.latent_channels:
-        raise ValueError(
+        raise DinaError(
             f"reencoded: latents have shape {tuple(latents.shape)}; accepted: (batch, {source.latent_channels}, h, w), "
             f"as {source.config.pretrained} has them"
         )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
+from dina_lrm.typed import DinaError
 
 RewardKind = Literal["pixel", "latent"]
 Model = TypeVar("Model", bound=nn.Module)
@@ -154,11 +155,11 @@ class PixelReward:
 def check_images(where: str, images: Tensor, prompts: Sequence[str]) -> None:
     """Refuse what is no batch of images (batch, 3, height, width) in [0, 1] with one prompt each (ValueError)."""
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise ValueError(f"{where}: images of shape {tuple(images.shape)}; accepted: (batch, 3, height, width)")
+        raise DinaError(f"{where}: images of shape {tuple(images.shape)}; accepted: (batch, 3, height, width)")
     if len(prompts) != len(images):
-        raise ValueError(f"{where}: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
+        raise DinaError(f"{where}: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
     if not images.is_floating_point() or not bool(((images >= -1e-3) & (images <= 1 + 1e-3)).all()):
-        raise ValueError(f"{where}: images must be floats in [0, 1], finite")
+        raise DinaError(f"{where}: images must be floats in [0, 1], finite")
 
 
 def ready(model: Model) -> Model:

@@ -20,6 +20,8 @@ from time import monotonic, time
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from dina_lrm.typed import DinaError
+
 Failure = (OSError, HTTPException, UnicodeError)
 """What `ask` raises where there is no answer: the network's errors, and TimeoutError when the time is over."""
 
@@ -44,7 +46,7 @@ class Address:
             parts, port = SplitResult("", "", "", "", ""), None
         plain = url.isprintable() and " " not in url and not parts.query and not parts.fragment
         if not (plain and parts.scheme in ("http", "https") and parts.hostname and port != 0):
-            raise ValueError(f"{shown_url(url)}: no address; accepted: http://HOST:PORT, with a port of 1 to 65535")
+            raise DinaError(f"{shown_url(url)}: no address; accepted: http://HOST:PORT, with a port of 1 to 65535")
         told = None
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -15,6 +15,7 @@ from dina_lrm.rewards.base import PixelReward, check_images, ready
 from dina_lrm.rewards.judges.state_files import fill, read_state_dict
 from dina_lrm.synthetic.pixel_judges import WEIGHTS, ConvJudge, tokenized, vocabulary_size
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -40,6 +41,6 @@ class CnnReward(PixelReward):
         """Scores of pictures of the synthetic world, 32 x 32. Raises ValueError for others."""
         check_images(self.name, inputs, prompts)
         if inputs.shape[2:] != (IMAGE_SIZE, IMAGE_SIZE):
-            raise ValueError(f"{self.name}: images of {tuple(inputs.shape[2:])}; accepted: {IMAGE_SIZE} x {IMAGE_SIZE}")
+            raise DinaError(f"{self.name}: images of {tuple(inputs.shape[2:])}; accepted: {IMAGE_SIZE} x {IMAGE_SIZE}")
         device = next(self.model.parameters()).device
         return self.model(2 * inputs.to(device, torch.float32) - 1, tokenized(prompts).to(device))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import reward_family
+from dina_lrm.typed import DinaError
 
 _SAMPLES: Final = 16
 """Values of each tensor that are compared: weights that were trained differ in all."""
@@ -31,7 +32,7 @@ def check_disjoint(golden: Reward, objective: Sequence[Reward]) -> None:
     for reward in objective:
         shared = next((told for mark, told in _marks(reward) if mark in own), None)
         if shared is not None:
-            raise ValueError(
+            raise DinaError(
                 f"golden reward {golden.name!r}: shares {shared} with {reward.name!r}, which takes part in the "
                 "objective; accepted: a reward that nothing is optimised for"
             )

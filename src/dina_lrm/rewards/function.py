@@ -20,6 +20,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.rewards.base import BoundReward, HostGenerator, OnLatents, OnPictures, RewardKind
+from dina_lrm.typed import DinaError
 
 Function = Callable[[Tensor, Sequence[str]], Any]
 
@@ -48,9 +49,9 @@ class FunctionReward:
             with _working_directory_importable():
                 function = getattr(import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
-            raise ValueError(f"python:{model}: no such function ({error}); accepted: python:MODULE.FUNCTION") from error
+            raise DinaError(f"python:{model}: no such function ({error}); accepted: python:MODULE.FUNCTION") from error
         if not callable(function):
-            raise ValueError(f"python:{model} is a {type(function).__name__}; accepted: a function")
+            raise DinaError(f"python:{model} is a {type(function).__name__}; accepted: a function")
         return cls(function, f"python:{model}", differentiable=True)
 
     def __call__(
@@ -62,23 +63,19 @@ class FunctionReward:
         gradient where the inputs need one.
         """
         if len(inputs) != len(prompts):
-            raise ValueError(
-                f"{self.name}: {len(inputs)} inputs, {len(prompts)} prompts; accepted: one prompt an input"
-            )
+            raise DinaError(f"{self.name}: {len(inputs)} inputs, {len(prompts)} prompts; accepted: one prompt an input")
         try:
             found = self.function(inputs, prompts)
             if not isinstance(found, Tensor):
                 found = torch.tensor([float("nan") if score is None else float(score) for score in found])
         except Exception as error:
-            raise ValueError(f"{self.name}: {type(error).__name__}: {error}") from error
+            raise DinaError(f"{self.name}: {type(error).__name__}: {error}") from error
         if found.shape != (len(inputs),):
-            raise ValueError(
-                f"{self.name}: {tuple(found.shape)} scores of {len(inputs)} inputs; accepted: one an input"
-            )
+            raise DinaError(f"{self.name}: {tuple(found.shape)} scores of {len(inputs)} inputs; accepted: one an input")
         if not self.differentiable:
             return found.detach().float()
         if inputs.requires_grad and not found.requires_grad:
-            raise ValueError(
+            raise DinaError(
                 f"{self.name}: its scores have no gradient with respect to the inputs, which ReFL and guidance need; "
                 "accepted: torch operations from the inputs to a tensor of scores, or Flow-GRPO"
             )

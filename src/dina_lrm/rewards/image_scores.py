@@ -13,6 +13,7 @@ from dina_lrm.images import load_pixels
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.runs.progress import ReportProgress, TitledProgress, silent
+from dina_lrm.typed import DinaError
 
 
 def filtered(
@@ -53,7 +54,7 @@ def score_images(
     Images of one size share a batch. Raises ValueError for a reward that does not read pixels.
     """
     if reward.kind != "pixel":
-        raise ValueError(f"{reward.name} reads latents; accepted here: rewards that read pixels")
+        raise DinaError(f"{reward.name} reads latents; accepted here: rewards that read pixels")
     seen: set[tuple[str, str]] = set()
     scores: dict[tuple[str, str], float] = {}
     waiting: dict[tuple[int, ...], list[tuple[tuple[str, str], torch.Tensor]]] = {}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dina_lrm.rewards.base import Reward
+from dina_lrm.typed import DinaError
 
 
 @torch.no_grad()
@@ -38,5 +39,5 @@ def as_scores(name: str, values: Sequence[float] | Tensor, count: int) -> Float[
     """Scores as an array of doubles. ValueError unless there is one for each item."""
     scores: NDArray[np.float64] = torch.as_tensor(values).detach().double().cpu().numpy()
     if scores.shape != (count,):
-        raise ValueError(f"{name} gave scores of shape {scores.shape} for {count} images; accepted: one each")
+        raise DinaError(f"{name} gave scores of shape {scores.shape} for {count} images; accepted: one each")
     return scores

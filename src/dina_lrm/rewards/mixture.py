@@ -23,7 +23,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.rewards.base import BindableReward, BoundReward, HostGenerator, OnPictures, RewardKind, Scores
 from dina_lrm.rewards.names import load_reward, parsed_name
 from dina_lrm.runs.json_files import read_json
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 _FUNCTION: Final = "+python:"
 _MOST_ITEMS: Final = 64
@@ -41,7 +41,7 @@ class MixtureItem:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and math.isfinite(self.mean) and 0 < self.std < math.inf):
-            raise ValueError(f"mixture, {self.reward}: weight and mean must be finite, std above 0; given: {self}")
+            raise DinaError(f"mixture, {self.reward}: weight and mean must be finite, std above 0; given: {self}")
 
 
 @final
@@ -56,7 +56,7 @@ class Mixture:
     def __post_init__(self) -> None:
         kinds = {reward.name: reward.kind for reward in self.rewards}
         if not kinds or len(set(kinds.values())) > 1:
-            raise ValueError(f"{self.name}: {kinds or 'no rewards'}; accepted: one or more rewards that read the same")
+            raise DinaError(f"{self.name}: {kinds or 'no rewards'}; accepted: one or more rewards that read the same")
 
     @classmethod
     def load(cls, model: str, generator: HostGenerator | None = None) -> Mixture:
@@ -76,7 +76,7 @@ class Mixture:
         cls, path: Path, name: str, allowed: set[str], generator: HostGenerator | None, above: tuple[Path, ...]
     ) -> Mixture:
         if not path.is_file():
-            raise ValueError(f"mixture:{path}: no such file; accepted: a JSON list of rewards with weight, mean, std")
+            raise DinaError(f"mixture:{path}: no such file; accepted: a JSON list of rewards with weight, mean, std")
         inside = (*above, path.resolve())
         items = _items(path)
         rewards: list[BindableReward] = []
@@ -84,7 +84,7 @@ class Mixture:
             where = f"{path}, entry {number}: {item.reward!r}"
             family, inner = parsed_name(item.reward)
             if family == "python" and item.reward not in allowed:
-                raise ValueError(
+                raise DinaError(
                     f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
                     f"yourself too, as mixture:{path}+{item.reward}"
                 )
@@ -140,7 +140,7 @@ class _BoundMixture(BoundReward):
 def _items(path: Path) -> tuple[MixtureItem, ...]:
     found = read_json(path)
     if not isinstance(found, list) or not 0 < len(found) <= _MOST_ITEMS:
-        raise ValueError(f"{path}: accepted: a JSON list of 1 to {_MOST_ITEMS} rewards with weight, mean, std")
+        raise DinaError(f"{path}: accepted: a JSON list of 1 to {_MOST_ITEMS} rewards with weight, mean, std")
     return tuple(from_plain(MixtureItem, row, f"{path}, entry {number}") for number, row in enumerate(found))
 
 
@@ -149,9 +149,9 @@ def _within(path: Path, inner: str, inside: Sequence[Path], where: str) -> Path:
     place = path.parent / inner
     found = place.resolve()
     if not found.is_relative_to(path.parent.resolve()):
-        raise ValueError(f"{where} lies elsewhere; accepted: a file in the folder {path.parent} or below")
+        raise DinaError(f"{where} lies elsewhere; accepted: a file in the folder {path.parent} or below")
     if found in inside:
-        raise ValueError(f"{where} is within itself; accepted: mixtures that end")
+        raise DinaError(f"{where} is within itself; accepted: mixtures that end")
     if len(inside) >= _MOST_DEEP:
-        raise ValueError(f"{where} is more than {_MOST_DEEP} mixtures deep; accepted: fewer")
+        raise DinaError(f"{where} is more than {_MOST_DEEP} mixtures deep; accepted: fewer")
     return place

@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from dina_lrm.rewards.base import BindableReward, HostGenerator, NoiseLevels, ReadsNoise
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def reward_family(name: str) -> tuple[str, str]:
             f"{known}{':MODEL' if row.default is None else '[:MODEL]' if row.default else ''} ({row.about})"
             for known, row in sorted(REWARDS.items())
         )
-        raise ValueError(f"reward {name!r}; accepted: {known}")
+        raise DinaError(f"reward {name!r}; accepted: {known}")
     return family, model or row.default or ""
 
 
@@ -115,7 +116,7 @@ def load_reward(name: str, generator: HostGenerator | None = None, noise_level: 
     if noise_level is None:
         return reward
     if not isinstance(reward, ReadsNoise):
-        raise ValueError(
+        raise DinaError(
             f"reward {reward.name!r}: noise_level {noise_level}; accepted for latent:, image:, remote: (one), and None "
             "for all others"
         )

@@ -26,6 +26,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.rewards.base import BoundReward, HostGenerator, RewardKind, Scores
 from dina_lrm.rewards.bounded_http import Address, Answer, Failure, ask, printable, shown_url
 from dina_lrm.runs.json_files import parse_json
+from dina_lrm.typed import DinaError
 
 VERSION: Final = "1"
 _HEADERS: Final = {"content-type": "application/octet-stream", "x-drm-protocol-version": VERSION}
@@ -67,11 +68,11 @@ class RemoteReward:
         try:
             object.__setattr__(self, "_address", Address.of(self.url))
         except ValueError as error:
-            raise ValueError(
+            raise DinaError(
                 f"{self.name}: no address; accepted: remote:http://HOST:PORT, or https, with a port of 1 to 65535"
             ) from error
         if not (0 < self.timeout < math.inf and self.retries >= 0 and 0 <= self.backoff < math.inf):
-            raise ValueError(
+            raise DinaError(
                 f"{self.name}: timeout {self.timeout}, retries {self.retries}, backoff {self.backoff}; accepted: "
                 "above 0, 0 up, 0 up"
             )
@@ -96,7 +97,7 @@ class RemoteReward:
     def read_at(self, noise_level: float | tuple[float, ...]) -> RemoteReward:
         """Return the same reward, reading at another level. ValueError for several: the protocol has one."""
         if isinstance(noise_level, tuple):
-            raise ValueError(f"reward {self.name!r}: noise_level {noise_level}; accepted: one level, or None")
+            raise DinaError(f"reward {self.name!r}: noise_level {noise_level}; accepted: one level, or None")
         return replace(self, noise_level=noise_level)
 
     def bound_to(self, generator: HostGenerator) -> BoundReward:
@@ -117,7 +118,7 @@ class RemoteReward:
             RemoteRewardError: see `score`.
         """
         if self.encode is None:
-            raise ValueError(
+            raise DinaError(
                 f"{self.name}: reads latents with their conditioning; accepted in `align`, `sample`, or with encode"
             )
         return self.score(inputs, self.encode(list(prompts)))
@@ -134,7 +135,7 @@ class RemoteReward:
         count = len(latents)
         level = _LEVEL if self.noise_level is None else self.noise_level
         if conditioning.pooled_prompt_embeds is None:
-            raise ValueError(f"{self.name}: the protocol needs pooled prompt embeddings, and this generator has none")
+            raise DinaError(f"{self.name}: the protocol needs pooled prompt embeddings, and this generator has none")
         blob = {
             "latents": latents,
             "prompt_embeds": conditioning.prompt_embeds,

@@ -36,7 +36,7 @@ from dina_lrm.runs.files import (
     write_json,
 )
 from dina_lrm.runs.json_files import read_record
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 STATE_FILE: Final = "state.json"
 _NAME: Final = re.compile(r"step-(\d+)")
@@ -60,14 +60,14 @@ class Checkpoint:
     def group(self, name: str) -> Mapping[str, Tensor]:
         """Tensors by name; ValueError where the checkpoint has none of that group."""
         if name not in self.tensors:
-            raise ValueError(f"{self._where}: has no {name}; it holds {', '.join(self.tensors) or 'nothing'}")
+            raise DinaError(f"{self._where}: has no {name}; it holds {', '.join(self.tensors) or 'nothing'}")
         return self.tensors[name]
 
     def value(self, name: str, kind: type[Value]) -> Value:
         """A plain value; ValueError naming the file and the key where it is missing or of another kind."""
         found = self.values.get(name)
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
-            raise ValueError(f"{self._where}: values.{name} is {found!r}; accepted: a value of type {kind.__name__}")
+            raise DinaError(f"{self._where}: values.{name} is {found!r}; accepted: a value of type {kind.__name__}")
         return found
 
     @property
@@ -109,7 +109,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     for name, stored in state.files.items():
         sha256 = None if isinstance(stored, int) else stored.sha256
         if sha256 is not None and content_of(path / name) != sha256:
-            raise ValueError(f"{path}: not a whole checkpoint: {name} is not what was written (its SHA-256 differs)")
+            raise DinaError(f"{path}: not a whole checkpoint: {name} is not what was written (its SHA-256 differs)")
     groups = {Path(name).stem: _tensors(path / name, device) for name in state.files}
     return Checkpoint(state.step, groups, state.values, path)
 
@@ -159,7 +159,7 @@ def newest_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Check
         except ValueError as error:
             damaged.append(str(error))
     if damaged:
-        raise ValueError(
+        raise DinaError(
             f"{folder}: no checkpoint is whole ({'; '.join(damaged)}); bring one back, or start in another folder"
         )
     return None
@@ -190,15 +190,15 @@ def _state(path: Path) -> _State:
     try:
         state = read_record(_State, path / STATE_FILE)
     except FileNotFoundError:
-        raise ValueError(f"{path}: not a whole checkpoint: {STATE_FILE} is missing") from None
+        raise DinaError(f"{path}: not a whole checkpoint: {STATE_FILE} is missing") from None
     if state.step != _step_of(path):
-        raise ValueError(f"{path}: not a whole checkpoint: {STATE_FILE} is of step {state.step}")
+        raise DinaError(f"{path}: not a whole checkpoint: {STATE_FILE} is of step {state.step}")
     for name, stored in state.files.items():
         if Path(name).name != name or Path(name).suffix != ".safetensors":
-            raise ValueError(f"{path / STATE_FILE}: files has {name!r}; accepted: names of safetensors files beside it")
+            raise DinaError(f"{path / STATE_FILE}: files has {name!r}; accepted: names of safetensors files beside it")
         file, size = path / name, stored if isinstance(stored, int) else stored.bytes
         if not file.is_file() or file.stat().st_size != size:
-            raise ValueError(f"{path}: not a whole checkpoint: {name} is missing or cut off")
+            raise DinaError(f"{path}: not a whole checkpoint: {name} is missing or cut off")
     return state
 
 
@@ -214,7 +214,7 @@ def _tensors(path: Path, device: torch.device | str) -> dict[str, Tensor]:
     try:
         return load_file(path, device=str(device))
     except SafetensorError as error:
-        raise ValueError(f"{path}: no readable safetensors file: {error}") from error
+        raise DinaError(f"{path}: no readable safetensors file: {error}") from error
 
 
 def _recover(folder: Path) -> None:

@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dina_lrm.typed import DinaError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,7 +37,7 @@ def replaced_when_complete(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: is no regular file; accepted: a new name, or a file that may be replaced")
+        raise DinaError(f"{path}: is no regular file; accepted: a new name, or a file that may be replaced")
     clear_dead(path.parent)
     temporary = temporary_name(path, path.suffix if len(path.suffix) <= 16 else "")
     temporary.touch()  # so that its mode is what the umask says, whatever a library would choose

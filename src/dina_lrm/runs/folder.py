@@ -16,6 +16,7 @@ from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE
 from dina_lrm.runs.ownership import check_no_leftovers
 from dina_lrm.runs.settings import changed_settings, is_one_of
+from dina_lrm.typed import DinaError
 
 CONFIG: Final = "config.json"
 CHECKPOINTS: Final = "checkpoints"
@@ -61,7 +62,7 @@ def check_same_settings(folder: Path, stored: Mapping[str, Any], given: Mapping[
     changed = [name for name in changed_settings(stored, given) if not is_one_of(name, free)]
     if changed:
         free_ones = f" ({', '.join(free)} may change)" if free else ""
-        raise ValueError(
+        raise DinaError(
             f"{folder / CONFIG}: the run was started with other settings: {', '.join(changed)}; accepted: the stored "
             f"ones{free_ones}, or another folder"
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 Record = TypeVar("Record")
 MAX_DEPTH: Final = 64
@@ -40,11 +40,11 @@ def parse_json(
         )
         _check_plain(value)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not UTF-8 text ({error}); save it as UTF-8") from error
+        raise DinaError(f"{where}: not UTF-8 text ({error}); save it as UTF-8") from error
     except RecursionError as error:
-        raise ValueError(f"{where}: nested more than {MAX_DEPTH} deep; accepted: plain records") from error
+        raise DinaError(f"{where}: nested more than {MAX_DEPTH} deep; accepted: plain records") from error
     except ValueError as error:
-        raise ValueError(f"{where}: not a JSON value ({error})") from error
+        raise DinaError(f"{where}: not a JSON value ({error})") from error
     return value
 
 
@@ -95,18 +95,18 @@ def whole_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _object(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: holds a {type(value).__name__}; accepted: a JSON object")
+        raise DinaError(f"{where}: holds a {type(value).__name__}; accepted: a JSON object")
     return value
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"it holds {constant}; JSON has no such number: write null, or leave the value out")
+    raise DinaError(f"it holds {constant}; JSON has no such number: write null, or leave the value out")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"the number {text:.40} is too large")
+        raise DinaError(f"the number {text:.40} is too large")
     return value
 
 
@@ -115,7 +115,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise DinaError(f"the key {twice!r} stands twice in one object")
     return found
 
 
@@ -136,4 +136,4 @@ def _check_plain(value: object, depth: int = 1) -> None:
 
 def _check_text(text: str) -> None:
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError(f"{text[:60]!r} holds half a character (a lone surrogate)")
+        raise DinaError(f"{text[:60]!r} holds half a character (a lone surrogate)")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dina_lrm.runs.checkpoints import Checkpoint
 from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.typed import DinaError
 
 _UPDATES: Final = "ema_updates"
 
@@ -42,7 +43,7 @@ class Learning:
         different = sorted(set(weights) ^ set(shapes))
         different = different or [name for name, shape in shapes.items() if weights[name].shape != shape]
         if different:
-            raise ValueError(f"checkpoint of step {checkpoint.step}: trained parameters differ, first {different[0]!r}")
+            raise DinaError(f"checkpoint of step {checkpoint.step}: trained parameters differ, first {different[0]!r}")
         for name, parameter in self.parameters.items():
             parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, self._names(), checkpoint.group("optimizer"))
@@ -74,7 +75,7 @@ def restore_optimizer(
     order = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     unknown = sorted(set(by_name) - set(order))
     if unknown:
-        raise ValueError(f"optimizer state: no trained parameter is named {unknown[0]!r}")
+        raise DinaError(f"optimizer state: no trained parameter is named {unknown[0]!r}")
     plain = optimizer.state_dict()
     plain["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
     optimizer.load_state_dict(plain)

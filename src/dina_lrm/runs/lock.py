@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.typed import DinaError
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -25,7 +27,7 @@ _NOT_THERE: Final = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems say that lock files only, as network ones do."""
 
 
-class BusyError(ValueError):
+class BusyError(DinaError):
     """Another process writes to the same place."""
 
 

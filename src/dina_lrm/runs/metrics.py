@@ -11,6 +11,7 @@ from typing import Any
 
 from dina_lrm.runs.files import write_text
 from dina_lrm.runs.json_files import parse_json, whole_lines
+from dina_lrm.typed import DinaError
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -58,7 +59,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def _line(value: object, where: str) -> dict[str, Any]:
     step = value.get("step") if isinstance(value, dict) else None
     if not isinstance(value, dict) or isinstance(step, bool) or not isinstance(step, int) or step < 0:
-        raise ValueError(f"{where}: got {value!r:.80}; accepted: an object whose 'step' is a whole number")
+        raise DinaError(f"{where}: got {value!r:.80}; accepted: an object whose 'step' is a whole number")
     return value
 
 

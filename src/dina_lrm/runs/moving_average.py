@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 
 def decay_at(update: int, decay: float, warmup: bool = True, every: int = 1) -> float:
     """The decay used by the update after `update` earlier ones, with `every` optimiser steps to an update."""
@@ -71,7 +73,7 @@ class MovingAverage:
     def load_state_dict(self, tensors: Mapping[str, Tensor], updates: int) -> None:
         """Restore `state_dict()` and the number of updates; raises `ValueError` for other names."""
         if set(tensors) != set(self._names):
-            raise ValueError(f"moving average: names differ: {sorted(set(tensors) ^ set(self._names))[:5]}")
+            raise DinaError(f"moving average: names differ: {sorted(set(tensors) ^ set(self._names))[:5]}")
         for average, name in zip(self._average, self._names, strict=True):
             average.copy_(tensors[name])
         self.updates = updates

@@ -18,12 +18,12 @@ from typing import Any, Final
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import folder_replaced_when_complete, recover_folder, write_json
 from dina_lrm.runs.json_files import read_json_object, read_record
-from dina_lrm.typed import to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 MARKER: Final = ".dina-lrm.json"
 
 
-class NotReplaceableError(FileExistsError, ValueError):
+class NotReplaceableError(FileExistsError, DinaError):
     """Raised for what was not made by this program, or is not to be exchanged; nothing was removed."""
 
 

@@ -9,37 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dina_lrm.runs.files import clear_dead, temporary_name
+from dina_lrm.typed import DinaError
 
 
 def check_folder(option: str, folder: Path) -> None:
     """ValueError for a folder that cannot be made or written in, before anything is computed; it is not made."""
     nearest = _nearest(option, folder)
     if not nearest.is_dir():
-        raise ValueError(f"{option} {folder}: {nearest} is a file; accepted: a folder, or a new name")
+        raise DinaError(f"{option} {folder}: {nearest} is a file; accepted: a folder, or a new name")
     _try_to_write(option, folder, nearest)
 
 
 def check_new_folder(option: str, folder: Path) -> None:
     """Check as `check_folder` does, with ValueError for a folder that exists."""
     if os.path.lexists(folder):
-        raise ValueError(f"{option} {folder}: exists already; give another folder, or remove it first")
+        raise DinaError(f"{option} {folder}: exists already; give another folder, or remove it first")
     check_folder(option, folder)
 
 
 def check_file(option: str, file: Path, suffixes: Sequence[str] = ()) -> None:
     """ValueError for a file that cannot be written, or whose name does not end as one of `suffixes`, if any."""
     if suffixes and file.suffix.lower() not in suffixes:
-        raise ValueError(f"{option} {file}: ends in {file.suffix!r}; accepted: {', '.join(suffixes)}")
+        raise DinaError(f"{option} {file}: ends in {file.suffix!r}; accepted: {', '.join(suffixes)}")
     nearest = _nearest(option, file)
     if file.is_dir():
-        raise ValueError(f"{option} {file}: is a folder; accepted: the name of a file")
+        raise DinaError(f"{option} {file}: is a folder; accepted: the name of a file")
     if nearest == file and file.is_file() and not os.access(file, os.W_OK):
-        raise ValueError(f"{option} {file}: may not be written; accepted: a file that is yours, or a new name")
+        raise DinaError(f"{option} {file}: may not be written; accepted: a file that is yours, or a new name")
     if nearest == file and not file.is_file():
         return  # a device or a pipe: opened when there is something to write
     folder = file.resolve().parent if nearest == file else nearest
     if not folder.is_dir():
-        raise ValueError(f"{option} {file}: {folder} is a file; accepted: a name in a folder")
+        raise DinaError(f"{option} {file}: {folder} is a file; accepted: a name in a folder")
     _try_to_write(option, file, folder)
 
 
@@ -50,7 +51,7 @@ def _nearest(option: str, path: Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        raise ValueError(f"{option} {path}: {_reason(error)}; accepted: a name that the disk can hold") from error
+        raise DinaError(f"{option} {path}: {_reason(error)}; accepted: a name that the disk can hold") from error
     return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
@@ -62,7 +63,7 @@ def _try_to_write(option: str, path: Path, folder: Path) -> None:
         tried.mkdir()
         (tried / "tried").write_bytes(bytes(4096))
     except OSError as error:
-        raise ValueError(
+        raise DinaError(
             f"{option} {path}: nothing can be written in {folder} ({_reason(error)}); accepted: a folder that is yours"
         ) from error
     finally:

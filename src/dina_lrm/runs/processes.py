@@ -19,6 +19,8 @@ from accelerate.utils import (
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dina_lrm.typed import DinaError
+
 _SUPPORTED: Final = (
     DistributedType.NO,
     DistributedType.MULTI_CPU,
@@ -36,7 +38,7 @@ def join_processes(cpu: bool = False) -> PartialState:
     state = PartialState(cpu=cpu or _on_cpu())
     launched = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else state.num_processes
     if launched != state.num_processes:
-        raise ValueError(
+        raise DinaError(
             f"WORLD_SIZE={launched}: the launcher started so many processes, and this one finds {state.num_processes}; "
             "set ACCELERATE_USE_CPU=1 to compute on CPUs, or start one process"
         )
@@ -81,7 +83,7 @@ class Processes:
         self._accelerator = Accelerator(cpu=cpu or _on_cpu(), mixed_precision="no", kwargs_handlers=[options])
         kind = self._accelerator.distributed_type
         if kind not in _SUPPORTED:
-            raise ValueError(
+            raise DinaError(
                 f"accelerate launch: {kind} is not supported; accepted: data parallel (--multi_gpu; torchrun on CPUs)"
             )
 

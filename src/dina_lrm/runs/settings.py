@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from dina_lrm.typed import DinaError
+
 Config = TypeVar("Config")
 
 
@@ -44,7 +46,7 @@ def check_applies(config: Config, given: Iterable[str], rules: Sequence[Applies[
     for name in given:
         for rule in rules:
             if is_one_of(name, rule.names) and not rule.holds(config):
-                raise ValueError(f"{option(name)}: would have no effect; accepted with {rule.accepted}")
+                raise DinaError(f"{option(name)}: would have no effect; accepted with {rule.accepted}")
 
 
 def option(name: str) -> str:

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 _UNREADABLE = (
     *(RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError),
     *(IndexError, AssertionError, OverflowError, ImportError, zipfile.BadZipFile, SafetensorError),
@@ -45,14 +47,14 @@ def load_torch_file(path: Path) -> Any:  # noqa: ANN401 - tensors within plain c
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                    raise ValueError("it is compressed, as torch.save does not")
+                    raise DinaError("it is compressed, as torch.save does not")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own words advise how to run it
-        raise ValueError(
+        raise DinaError(
             f"{path}: holds more than tensors, and pickled code is not run; accepted: tensors as torch.save writes them"
         ) from error
     except _UNREADABLE as error:
-        raise ValueError(f"{path}: {_first_line(error)}; accepted: tensors as torch.save writes them") from error
+        raise DinaError(f"{path}: {_first_line(error)}; accepted: tensors as torch.save writes them") from error
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: no readable safetensors file ({_first_line(error)})") from error
+        raise DinaError(f"{path}: no readable safetensors file ({_first_line(error)})") from error
 
 
 def _expect_file(path: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from dina_lrm.typed import DinaError
+
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -19,7 +21,7 @@ def check_trackers(where: str, names: Sequence[str]) -> None:
     """ValueError naming a tracker that is not installed."""
     for name in names:
         if find_spec(name) is None:
-            raise ValueError(f"{where}: {name!r} is not installed; `pip install {name}` or leave it out")
+            raise DinaError(f"{where}: {name!r} is not installed; `pip install {name}` or leave it out")
 
 
 def flat(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, int | float | str | bool]:

@@ -27,6 +27,7 @@ from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.pruning import Cut, Pruning, survivors
 from dina_lrm.sampling.selection import Candidate, OnPictures, SamplingPlan, Selection
 from dina_lrm.sampling.step_scores import StepScorer
+from dina_lrm.typed import DinaError
 
 
 def best_of_n(
@@ -45,7 +46,7 @@ def best_of_n(
             and rewards without what the schedule or the guidance needs; later for a score that is not finite.
     """
     if not prompts:
-        raise ValueError("prompts: got none, accepted is at least one")
+        raise DinaError("prompts: got none, accepted is at least one")
     conditioning = generator.encode_prompts(prompts)
     run = _Run(generator, objective, plan, pruning, guidance)
     found: list[Selection] = []

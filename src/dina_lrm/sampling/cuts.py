@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.sampling.pruning import Cut, step_at
+from dina_lrm.typed import DinaError
 
 _ACCEPTED: Final = "AT:KEEP or AT:within=MARGIN, AT a step such as 4 or a noise level such as 0.6"
 
@@ -28,7 +29,7 @@ def _cut(word: str, levels: Float[Tensor, " levels"]) -> Cut:
         at: int | float = float(place) if "." in place else int(place)
         keep, within = (int(rule), None) if margin == rule else (None, float(margin))
     except ValueError as error:
-        raise ValueError(f"--prune {word}: accepted are {_ACCEPTED}") from error
+        raise DinaError(f"--prune {word}: accepted are {_ACCEPTED}") from error
     return Cut(step_at(levels, at) if isinstance(at, float) else at, keep, within)
 
 

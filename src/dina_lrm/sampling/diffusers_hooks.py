@@ -17,6 +17,7 @@ from torch import Tensor
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.generators.sampler_states import state_behind
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -56,7 +57,7 @@ class RewardTrace:
     def scores(self) -> Float[Tensor, "steps batch"]:
         """Raw scores, on the CPU; each noise level has a scale of its own. ValueError before a call."""
         if not self._scores:
-            raise ValueError("RewardTrace: nothing recorded; accepted: pass it to a pipeline as callback_on_step_end")
+            raise DinaError("RewardTrace: nothing recorded; accepted: pass it to a pipeline as callback_on_step_end")
         return torch.stack(self._scores)
 
     @torch.no_grad()
@@ -66,13 +67,13 @@ class RewardTrace:
         """Score `callback_kwargs["latents"]`; returns what it was given."""
         if "latents" not in callback_kwargs:
             given = ", ".join(callback_kwargs) or "nothing"
-            raise ValueError(f"RewardTrace: got {given}; accepted: callback_on_step_end_tensor_inputs with 'latents'")
+            raise DinaError(f"RewardTrace: got {given}; accepted: callback_on_step_end_tensor_inputs with 'latents'")
         if step == 0:
             self._levels, self._scores = [], []
         scheduler, process = pipeline.scheduler, self._model.process
         if type(process_from_scheduler(scheduler)) is not type(process):
             name = type(scheduler).__name__
-            raise ValueError(f"RewardTrace: {name} is not of the reward model's process; accepted: one of {process!r}")
+            raise DinaError(f"RewardTrace: {name} is not of the reward model's process; accepted: one of {process!r}")
         state, level = state_behind(scheduler, process, callback_kwargs["latents"], step, timestep)
         self._scores.append(self._scored(state, level).float().cpu())
         self._levels.append(level)
@@ -82,11 +83,11 @@ class RewardTrace:
         if self._unpack is not None:
             state = self._unpack(state)
         if state.ndim != 4:
-            raise ValueError(
+            raise DinaError(
                 f"RewardTrace: latents have shape {tuple(state.shape)}, which are packed; accepted: unpack=, a "
                 "function from them to (batch, channels, height, width)"
             )
         prompts = len(self._conditioning)
         if len(state) % prompts:
-            raise ValueError(f"RewardTrace: {len(state)} latents for {prompts} prompts; accepted: as many to each")
+            raise DinaError(f"RewardTrace: {len(state)} latents for {prompts} prompts; accepted: as many to each")
         return self._model.score_noisy(state, level, self._conditioning.repeat_interleave(len(state) // prompts))

@@ -22,7 +22,7 @@ from torch import Tensor
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.sampling.objective import Objective
-from dina_lrm.typed import require
+from dina_lrm.typed import DinaError, require
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def guided_velocity(
         total = objective(clean, prompts, conditioning=conditioning).total.sum()
         (gradient,) = torch.autograd.grad(total, clean)
     if not bool(gradient.isfinite().all()):
-        raise ValueError(f"reward guidance at noise level {level.item():.4g}: the reward's gradient is not finite")
+        raise DinaError(f"reward guidance at noise level {level.item():.4g}: the reward's gradient is not finite")
     size = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
     moved = clean.detach() + strength * gradient / size.clamp(min=1e-12)
     return process.velocity_from_clean(x, moved, level)

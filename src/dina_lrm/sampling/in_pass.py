@@ -19,6 +19,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import ADAPTER, Generator, Latents
 from dina_lrm.reward_model.level_scores import scoring_mode
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.typed import DinaError
 
 
 @final
@@ -32,20 +33,20 @@ class InPass:
 
     def __init__(self, generator: Generator, model: LatentRewardModel) -> None:
         if model.config.lora is not None:
-            raise ValueError(
+            raise DinaError(
                 f"in-pass reward: the reward has a LoRA of rank {model.config.lora.rank} and needs a pass of its own; "
                 "accepted is a reward on a frozen backbone (read others with `clean` or `noisy`)"
             )
         own = model.backbone
         if not own.shared or own.transformer is not generator.model:
-            raise ValueError("in-pass reward: it reads another generator; accepted is one loaded with pipeline=")
+            raise DinaError("in-pass reward: it reads another generator; accepted is one loaded with pipeline=")
         length = generator.backbone.config.prompt_length
         if model.backbone.config.prompt_length != length:
             found = model.backbone.config.prompt_length
-            raise ValueError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
+            raise DinaError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
         theirs, mine = generator.backbone.config, own.config
         if (mine.reading, mine.guidance) != (theirs.reading, theirs.guidance):
-            raise ValueError(
+            raise DinaError(
                 f"in-pass reward: it reads the generator with guidance {mine.guidance:g} and reading {mine.reading!r}, "
                 f"which samples with {theirs.guidance:g} and {theirs.reading!r}; accepted are the same"
             )
@@ -83,10 +84,10 @@ class InPass:
     def _check_untouched(self) -> None:
         """The states are the reward's own at this moment only: what learns may have learned since."""
         if self._generator.tuned:
-            raise ValueError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
+            raise DinaError("in-pass reward: the generator's LoRA is on, and the reward was trained without it")
         others = set(adapters_in_use(self._generator.model)) - {ADAPTER}
         if others:
-            raise ValueError(
+            raise DinaError(
                 f"in-pass reward: adapters {sorted(others)} are on, and the reward was trained without them; accepted "
                 "is a generator without (pipeline.disable_lora(), pipeline.unfuse_lora())"
             )

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dina_lrm.generators.generator import Generator
 from dina_lrm.sampling.in_pass import InPass
 from dina_lrm.sampling.objective import Objective
+from dina_lrm.typed import DinaError
 
 Kind = Literal["generator", "reward", "reward_gradient", "head", "decoder"]
 
@@ -76,7 +77,7 @@ class UnitFlops:
         units, counts = asdict(self), asdict(spent)
         unknown = [name for name, count in counts.items() if count and units[name] is None]
         if unknown:
-            raise ValueError(f"FLOPs: {', '.join(unknown)} was evaluated, and has no count for this reward")
+            raise DinaError(f"FLOPs: {', '.join(unknown)} was evaluated, and has no count for this reward")
         return sum(count * (units[name] or 0) for name, count in counts.items())
 
 

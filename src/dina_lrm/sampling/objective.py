@@ -19,6 +19,7 @@ from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.rewards.latent import BoundLatent
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Objective:
         self._generator, self._terms = generator, tuple(terms)
         names = [term.shown for term in terms]
         if len(set(names)) < len(names):
-            raise ValueError(f"rewards: {names} names one twice; accepted is each once")
+            raise DinaError(f"rewards: {names} names one twice; accepted is each once")
         self.rewards = tuple(load_reward(term.name, generator, term.noise_level) for term in terms)
         self._bound = tuple(reward.bound_to(generator) for reward in self.rewards)
         for reward in self.rewards:
             if differentiable and not reward.differentiable:
-                raise ValueError(f"reward {reward.name!r} has no gradient, which ReFL and guidance need")
+                raise DinaError(f"reward {reward.name!r} has no gradient, which ReFL and guidance need")
         self._scales: dict[str, tuple[float, float]] = {}
 
     @property
@@ -56,10 +57,10 @@ class Objective:
             ValueError: for other names than those of the rewards, or a deviation that is not above 0.
         """
         if set(scales) != set(self.weights):
-            raise ValueError(f"scales of {sorted(scales)} for rewards {sorted(self.weights)}; accepted: the same names")
+            raise DinaError(f"scales of {sorted(scales)} for rewards {sorted(self.weights)}; accepted: the same names")
         for name, (mean, deviation) in scales.items():
             if not (math.isfinite(mean) and 0 < deviation < math.inf):
-                raise ValueError(
+                raise DinaError(
                     f"reward {name!r}: mean {mean} and deviation {deviation} over the first look; a z-score needs a "
                     "deviation above 0"
                 )
@@ -75,7 +76,7 @@ class Objective:
         bound = self._bound[0]
         if len(self._bound) > 1 or not isinstance(bound, BoundLatent):
             names = ", ".join(each.name for each in self.rewards)
-            raise ValueError(f"{use} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
+            raise DinaError(f"{use} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
         return bound
 
     def __call__(
@@ -95,12 +96,12 @@ class Objective:
         for term, reward in zip(self._terms, self._bound, strict=True):
             scores = reward(latents, prompts, seed, conditioning)
             if scores.shape != (len(latents),):
-                raise ValueError(
+                raise DinaError(
                     f"reward {term.shown!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
                 )
             if not bool(scores.isfinite().all()):
                 bad = int((~scores.isfinite()).nonzero()[0])
-                raise ValueError(f"reward {term.shown!r}: {scores[bad].item()} for {prompts[bad]!r}")
+                raise DinaError(f"reward {term.shown!r}: {scores[bad].item()} for {prompts[bad]!r}")
             # A judge may compute elsewhere
             parts[term.shown] = scores.to(latents.device)
         return ObjectiveScores(self._sum(parts), parts)

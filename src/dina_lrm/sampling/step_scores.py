@@ -13,6 +13,7 @@ from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.sampling.in_pass import InPass
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.pruning import StepReading
+from dina_lrm.typed import DinaError
 
 Scores = Float[Tensor, " batch"]
 
@@ -68,5 +69,5 @@ def finite(where: str, prompts: Sequence[str], scores: Scores) -> Scores:
     """The scores as they are; ValueError for one that is not finite."""
     if not bool(scores.isfinite().all()):
         bad = int((~scores.isfinite()).nonzero()[0])
-        raise ValueError(f"{where} scores: {scores[bad].item()} for {prompts[bad]!r}")
+        raise DinaError(f"{where} scores: {scores[bad].item()} for {prompts[bad]!r}")
     return scores

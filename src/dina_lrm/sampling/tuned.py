@@ -21,7 +21,7 @@ from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.disjoint import shares_with_named
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.sampling.reward_term import RewardTerm
-from dina_lrm.typed import from_plain
+from dina_lrm.typed import DinaError, from_plain
 
 WEIGHTS: Final = LORA_WEIGHT_NAME_SAFE
 """What diffusers calls the file of a pipeline's LoRA."""
@@ -44,7 +44,7 @@ class TuningRun:
         """ValueError for a bundled generator that is not the one the LoRA was trained on."""
         own = self.generator.pretrained
         if name != own and {name, own} <= {*BUNDLED, *BUNDLED_LORAS}:
-            raise ValueError(f"{name}: the LoRA was trained on {own!r} ({self.path}); accepted: {own}")
+            raise DinaError(f"{name}: the LoRA was trained on {own!r} ({self.path}); accepted: {own}")
 
     def optimised(self, reward: Reward) -> bool:
         """Whether a reward is one of the objective's, holds one, or reads the weights of one."""
@@ -58,9 +58,9 @@ def lora_file(name: str | Path) -> Path | None:
     """
     found, folder = find_lora(name), Path(name).expanduser()
     if found is None and (folder / "model").is_dir():
-        raise ValueError(f"{folder}: holds a reward model, and no LoRA of a generator")
+        raise DinaError(f"{folder}: holds a reward model, and no LoRA of a generator")
     if found is None and (folder / "metrics.jsonl").is_file():
-        raise ValueError(f"{folder}: holds a run that has not ended, without lora/{WEIGHTS}; go on with it by --resume")
+        raise DinaError(f"{folder}: holds a run that has not ended, without lora/{WEIGHTS}; go on with it by --resume")
     return found
 
 
@@ -93,4 +93,4 @@ def tuning_run(lora: Path) -> TuningRun | None:
         terms = tuple(from_plain(RewardTerm, term, f"rewards[{n}]") for n, term in enumerate(values["rewards"]))
         return TuningRun(path, from_plain(GeneratorSettings, values["generator"], "generator"), terms)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: beside a LoRA, and not the config.json of an alignment run ({error!r})") from error
+        raise DinaError(f"{path}: beside a LoRA, and not the config.json of an alignment run ({error!r})") from error

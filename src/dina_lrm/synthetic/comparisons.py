@@ -25,6 +25,7 @@ from dina_lrm.synthetic.draws import (
 from dina_lrm.synthetic.scene import Prompt, realise, sample_prompt, seen
 from dina_lrm.synthetic.utility import PERSONALITIES, Annotator, bayes_ceiling, utility_parts, vote
 from dina_lrm.synthetic.vocabulary import HELD_OUT
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ class Labelling:
         """The annotators by name; raises ValueError for an unknown one."""
         unknown = [name for name in self.personalities if name not in PERSONALITIES]
         if unknown:
-            raise ValueError(f"Labelling: personality {unknown[0]!r}; accepted: {', '.join(PERSONALITIES)}")
+            raise DinaError(f"Labelling: personality {unknown[0]!r}; accepted: {', '.join(PERSONALITIES)}")
         return [PERSONALITIES[name] for name in self.personalities]
 
     def heard(

@@ -19,6 +19,7 @@ from dina_lrm.synthetic.oracle import OracleError, oracle_error, oracle_parts
 from dina_lrm.synthetic.scene import Prompt, sample_prompt
 from dina_lrm.synthetic.utility import PERSONALITIES, vote
 from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
+from dina_lrm.typed import DinaError
 
 PROMPTS = 667
 SEED = 6_000_000
@@ -77,7 +78,7 @@ def generated(pairs: int = 2_000, seed: int = 0, folder: Path = FOLDER) -> Synth
     prompts = generated_prompts(len(images) // TEST_IMAGES)
     chosen = ranking_pairs(len(prompts), TEST_IMAGES)
     if not 0 < pairs <= len(chosen):
-        raise ValueError(f"generated: {pairs} pairs; accepted: 1 to {len(chosen)}")
+        raise DinaError(f"generated: {pairs} pairs; accepted: 1 to {len(chosen)}")
     chosen = chosen[:pairs]
     person = PERSONALITIES["balanced"]
     probability = person.probability(parts[chosen[:, 0]], parts[chosen[:, 1]])

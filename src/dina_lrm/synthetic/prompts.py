@@ -10,6 +10,7 @@ import numpy as np
 
 from dina_lrm.data.prompt_sets import PromptSet, names_a_file, read_prompt_set
 from dina_lrm.synthetic.captions import distinct_captions
+from dina_lrm.typed import DinaError
 
 SYNTHETIC: Final = "synthetic"
 """The name of the world's captions."""
@@ -33,7 +34,7 @@ def prompts_or_texts(given: Sequence[str], seeds: list[int], count: int) -> list
         return list(prompts_of(given[0], seeds, count).prompts)
     for text in given:
         if names_a_file(text):
-            raise ValueError(f"--prompts {text}: names a file among several prompts; accepted: one file, or prompts")
+            raise DinaError(f"--prompts {text}: names a file among several prompts; accepted: one file, or prompts")
     return list(given)
 
 
@@ -47,6 +48,6 @@ def judged_prompts(source: str, seed: int = 0, count: int | None = None, option:
     if count is None or count == len(found.prompts):
         return found
     if count > len(found.prompts):
-        raise ValueError(f"{option} {count}: {source} holds {len(found.prompts)} prompts")
+        raise DinaError(f"{option} {count}: {source} holds {len(found.prompts)} prompts")
     rng = np.random.default_rng([seed, 11])
     return found.take(sorted(rng.choice(len(found.prompts), count, replace=False).tolist()))

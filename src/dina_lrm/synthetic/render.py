@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dina_lrm.synthetic.scene import Scene
 from dina_lrm.synthetic.vocabulary import BACKGROUNDS, COLOURS, IMAGE_SIZE, SHAPES
+from dina_lrm.typed import DinaError
 
 Floats = NDArray[np.floating]
 _PIXELS: Final = (np.arange(IMAGE_SIZE, dtype=np.float32) + 0.5).astype(np.float32)
@@ -28,7 +29,7 @@ def signed_distance(shape: str, x: Floats, y: Floats, r: Floats | np.floating) -
         return np.minimum(np.maximum(ax - arm, ay - r), np.maximum(ay - arm, ax - r))
     if shape == "ring":
         return np.abs(np.hypot(x, y) - 0.78 * r) - 0.22 * r
-    raise ValueError(f"signed_distance: shape {shape!r}; accepted: {', '.join(SHAPES)}")
+    raise DinaError(f"signed_distance: shape {shape!r}; accepted: {', '.join(SHAPES)}")
 
 
 def coverage(shapes: NDArray[np.int64], x: Floats, y: Floats, r: Floats) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from dina_lrm.synthetic.comparisons import RENDERED_SETS, SyntheticComparisons, diagnostic, validation
 from dina_lrm.synthetic.generated import generated
+from dina_lrm.typed import DinaError
 
 GENERATED: Final = "generated"
 DIAGNOSTIC: Final = "diagnostic"
@@ -25,4 +26,4 @@ def synthetic_comparisons(name: str, pairs: int = 2_000, seed: int = 0) -> Synth
         return validation(pairs, seed)
     if name == DIAGNOSTIC:
         return diagnostic(max(1, pairs // 40), seed)
-    raise ValueError(f"synthetic set {name!r}; accepted: {', '.join((*TEST_SETS, VALIDATION))}")
+    raise DinaError(f"synthetic set {name!r}; accepted: {', '.join((*TEST_SETS, VALIDATION))}")

@@ -15,6 +15,7 @@ from scipy.stats import norm
 
 from dina_lrm.synthetic.defects import DEFECTS
 from dina_lrm.synthetic.draws import EXTRA_OBJECT, Draw
+from dina_lrm.typed import DinaError
 
 ALIGNMENT_WEIGHTS: Final = {
     "wrong colour": 1.0,
@@ -82,7 +83,7 @@ def vote(probability: NDArray[np.float64], votes: int, ties: float, rng: np.rand
     times how close the call is, `4 p (1 - p)`.
     """
     if votes < 1:
-        raise ValueError(f"vote: votes={votes}; accepted: at least 1")
+        raise DinaError(f"vote: votes={votes}; accepted: at least 1")
     p = probability[:, None]
     undecided = rng.random((len(probability), votes)) < ties * 4 * p * (1 - p)
     first = rng.random((len(probability), votes)) < p

@@ -14,6 +14,7 @@ from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 from dina_lrm.synthetic.comparisons import TEST_IMAGES
 from dina_lrm.synthetic.generated import PROMPTS, SEED, generated_prompts
+from dina_lrm.typed import DinaError
 
 SAMPLING_STEPS = 20
 GUIDANCE = 3.0
@@ -50,7 +51,7 @@ def sample_images(
 ) -> NDArray[np.uint8]:
     """(n, 32, 32, 3) pictures, one for each caption and seed; a picture depends on its own caption and seed alone."""
     if len(captions) != len(seeds):
-        raise ValueError(f"sample_images: {len(captions)} captions and {len(seeds)} seeds; give one seed a caption")
+        raise DinaError(f"sample_images: {len(captions)} captions and {len(seeds)} seeds; give one seed a caption")
     # A third encoder that is absent would still be padded to one token
     own = {"max_sequence_length": 0} if isinstance(pipeline, StableDiffusion3Pipeline) else {}
     out = []

@@ -14,6 +14,7 @@ from dina_lrm.synthetic.generated import PROMPTS, save_generated
 from dina_lrm.synthetic.on_policy import on_policy_comparisons
 from dina_lrm.synthetic.sets import synthetic_comparisons
 from dina_lrm.synthetic.world import bundled_pipeline, draw_generated
+from dina_lrm.typed import DinaError
 
 COMPARISONS: Final = "comparisons.jsonl"
 
@@ -71,6 +72,6 @@ def redraw_generated(folder: Path, prompts: int = PROMPTS, report: ReportProgres
 def check_new(folder: Path) -> None:
     """Raise ValueError for a folder that holds anything, a file, and the working directory."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: exists and is not empty; give the name of a new folder")
+        raise DinaError(f"{folder}: exists and is not empty; give the name of a new folder")
     if folder.exists() and folder.samefile("."):
-        raise ValueError(f"{folder}: is where you are; give the name of a new folder")
+        raise DinaError(f"{folder}: is where you are; give the name of a new folder")

@@ -22,6 +22,7 @@ from dina_lrm.training.config import (
     TrainConfig,
 )
 from dina_lrm.training.randomness import BACKBONE, mixed_seed
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -95,7 +96,7 @@ def begin_from(model: LatentRewardModel, name: str) -> None:
     }
     for part, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise ValueError(f"initial {name!r}: its {part} is {theirs}; accepted: {ours}, as the run's")
+            raise DinaError(f"initial {name!r}: its {part} is {theirs}; accepted: {ours}, as the run's")
     copy_strictly("head", model.head.state_dict(), stored.head)
     if stored.lora is not None:
         model.backbone.load_lora_state_dict(read_lora_folder(stored.lora)[1])
@@ -136,7 +137,7 @@ def _reset(name: str, module: nn.Module) -> None:
         return
     for kind, parameter in module.named_parameters(recurse=False):
         if parameter.ndim != 1:
-            raise ValueError(f"random_backbone: no fresh start is known for {name}.{kind} of {type(module).__name__}")
+            raise DinaError(f"random_backbone: no fresh start is known for {name}.{kind} of {type(module).__name__}")
         parameter.fill_(1.0 if kind == "weight" else 0.0)
 
 
@@ -148,7 +149,7 @@ def _with_random_backbone(
     pipeline: DiffusionPipeline | None,
 ) -> LatentRewardModel:
     if pipeline is not None:
-        raise ValueError("adaptation.random_backbone: got a shared pipeline, whose weights must stay; train without it")
+        raise DinaError("adaptation.random_backbone: got a shared pipeline, whose weights must stay; train without it")
     # Built with all weights its own, so that exactly those that the features use are open and drawn anew
     model = LatentRewardModel.build(replace(wanted, lora=None, own_backbone=True), None, "cpu", torch.float32, seed)
     reinitialise(model.backbone, seed)

@@ -20,6 +20,7 @@ from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 from dina_lrm.training.validation import pair_name
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def split_by_prompt(
     order = torch.randperm(len(unique), generator=torch.Generator().manual_seed(mixed_seed(seed)))
     held = torch.isin(prompts, unique[order[: round(fraction * len(unique))]])
     if held.all() or not held.any():
-        raise ValueError(
+        raise DinaError(
             f"validation_fraction {fraction} of {len(unique)} prompts holds out {int(held.sum())} of {len(data)} "
             "pairs; both sides need one. Use more prompts, another fraction or a validation set"
         )

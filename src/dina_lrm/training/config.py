@@ -31,7 +31,7 @@ from dina_lrm.runs.ranges import (
     ranged,
 )
 from dina_lrm.runs.trackers import Tracker
-from dina_lrm.typed import from_plain, from_tagged, one_of, require, to_plain, to_tagged
+from dina_lrm.typed import DinaError, from_plain, from_tagged, one_of, require, to_plain, to_tagged
 
 Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
@@ -123,7 +123,7 @@ def _from_text(words: list[str]) -> LevelDistribution:
     try:
         values = {key.strip(): float(text) for key, text in given.items()}
     except ValueError:
-        raise ValueError(f"{words[0]!r}; accepted: NAME or NAME:PARAMETER=NUMBER,...") from None
+        raise DinaError(f"{words[0]!r}; accepted: NAME or NAME:PARAMETER=NUMBER,...") from None
     return from_tagged(LEVEL_DISTRIBUTIONS, {"name": name, **values}, "distribution of noise levels")
 
 

@@ -20,6 +20,7 @@ from dina_lrm.runs.processes import Processes
 from dina_lrm.screen import Screen
 from dina_lrm.training.config import TeacherSettings
 from dina_lrm.training.validation import in_order
+from dina_lrm.typed import DinaError
 
 _PAIRS_AT_ONCE = 128
 
@@ -36,7 +37,7 @@ def distilled(
     teacher = LatentRewardModel.from_pretrained(settings.name, device=processes.device)
     wanted = BackboneIdentity.of(teacher.backbone.config)
     if data.header is not None and not data.header.backbone.same_as(wanted):
-        raise ValueError(
+        raise DinaError(
             f"objective.teacher.name {settings.name}: it reads latents of {wanted}, the data were encoded by "
             f"{data.header.backbone}; accepted: a teacher on the generator of the data"
         )

@@ -29,6 +29,7 @@ from dina_lrm.data.cache import ComparisonBatch
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.training.config import HeterogeneousSettings
+from dina_lrm.typed import DinaError
 
 Scorer = Callable[[Tensor, Tensor, Conditioning], Tensor]
 """(noisy latents, noise level of each, conditioning) to raw scores: a reward model, or a wrapper of one."""
@@ -76,7 +77,7 @@ def comparison_loss(
     gap = 0.0 if heterogeneous is None or heterogeneous.weight == 0 else heterogeneous.gap
     if gap:
         if level.ndim > 1:
-            raise ValueError("heterogeneous pairs have one level a state; levels read together have several")
+            raise DinaError("heterogeneous pairs have one level a state; levels read together have several")
         noisier = (level + gap).clamp(max=1)
         # One forward over both states of every image
         states = torch.cat([states, _noisy(process, batch.latents, noise, noisier)])

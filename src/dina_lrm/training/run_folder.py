@@ -15,7 +15,7 @@ from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CHECKPOINTS, CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_record
 from dina_lrm.training.config import TrainConfig, in_todays_places
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 _RESULTS: Final = ("model",)
 _FREE_TO_CHANGE: Final = ("name", "steps", "epochs", "log.", "compute.")
@@ -100,7 +100,7 @@ def _is_readable(folder: Path) -> bool:
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
     check_same_settings(folder, in_todays_places(stored.train), record.to_dict()["train"], _FREE_TO_CHANGE)
     if stored.data.hash != record.data_hash:
-        raise ValueError(
+        raise DinaError(
             f"{folder}: the run was started on other data ({stored.data.pairs} pairs; given are {record.pairs} "
             "pairs with another content). Resume with the same data, or start in another folder"
         )

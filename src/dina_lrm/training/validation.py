@@ -15,6 +15,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.faults import non_finite_names
 from dina_lrm.training.objective import comparison_loss
 from dina_lrm.training.totals import PairTotals, pair_sums
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def weighing(data: EncodedComparisons, what: str) -> EncodedComparisons:
     """`data` without comparisons of weight 0, which count nowhere. ValueError, naming `what`, where none is left."""
     kept = (data.weight > 0).nonzero().flatten()
     if len(kept) == 0:
-        raise ValueError(f"{what}: every one of the {len(data)} comparisons weighs 0; accepted: at least one above 0")
+        raise DinaError(f"{what}: every one of the {len(data)} comparisons weighs 0; accepted: at least one above 0")
     return data if len(kept) == len(data) else data.subset(kept)
 
 

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from dina_lrm.typed import DinaError
+
 Scope = Literal["group", "batch"]
 Combination = Literal["sum", "normalised"]
 SOFTENER = 1e-4
@@ -48,9 +50,9 @@ def grpo_advantages(
         ValueError: for a reward that is not finite, for a group of one, or for an unknown `scope`.
     """
     if scope not in ("group", "batch"):
-        raise ValueError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
+        raise DinaError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
     if not clip > 0:
-        raise ValueError(f"clip is {clip}; accepted is a number above 0")
+        raise DinaError(f"clip is {clip}; accepted is a number above 0")
     rounding = torch.finfo(rewards.dtype).eps / 2 if rewards.is_floating_point() else 0.0
     rewards = _finite("rewards", rewards)
     group, counts = _groups(prompt_ids, len(rewards))
@@ -78,9 +80,9 @@ def combined_rewards(
         ValueError: when names differ, for a reward that is not finite, for a group of one (normalised).
     """
     if set(rewards) != set(weights) or not rewards:
-        raise ValueError(f"rewards {sorted(rewards)} and weights {sorted(weights)}: accepted are the same names")
+        raise DinaError(f"rewards {sorted(rewards)} and weights {sorted(weights)}: accepted are the same names")
     if how not in ("sum", "normalised"):
-        raise ValueError(f"how is {how!r}; accepted: 'sum' and 'normalised'")
+        raise DinaError(f"how is {how!r}; accepted: 'sum' and 'normalised'")
     parts = []
     for name, given in rewards.items():
         values = _finite(name, given)
@@ -94,17 +96,17 @@ def combined_rewards(
 def _finite(name: str, values: Tensor) -> Float[Tensor, " samples"]:
     bad = (~values.isfinite()).nonzero().flatten().tolist()
     if bad:
-        raise ValueError(f"{name}: {len(bad)} of {len(values)} values are not finite, the first at index {bad[0]}")
+        raise DinaError(f"{name}: {len(bad)} of {len(values)} values are not finite, the first at index {bad[0]}")
     return values.double()
 
 
 def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"], Int64[Tensor, " groups"]]:
     if len(prompt_ids) != samples or not samples:
-        raise ValueError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted is one id a reward")
+        raise DinaError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted is one id a reward")
     ids, group, counts = prompt_ids.unique(return_inverse=True, return_counts=True)
     alone = ids[counts < 2].tolist()
     if alone:
-        raise ValueError(
+        raise DinaError(
             f"prompt {alone[0]} has a group of one image ({len(alone)} such prompts): nothing to compare it with; "
             "accepted are at least two images a prompt"
         )

@@ -15,6 +15,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective
+from dina_lrm.typed import DinaError
 
 Config = TypeVar("Config", bound=AlignConfig)
 Learn = Callable[[], float]
@@ -47,7 +48,7 @@ class Algorithm(ABC, Generic[Config]):
         self, config: Config, generator: Generator, objective: Objective, prompts: Sequence[str], processes: Processes
     ) -> None:
         if not prompts:
-            raise ValueError("prompts: got none, accepted is at least one")
+            raise DinaError("prompts: got none, accepted is at least one")
         self.config, self.generator, self.objective = config, generator, objective
         self.prompts, self.processes = tuple(prompts), processes
         self.levels = generator.levels(config.generator.sampling_steps)
@@ -81,7 +82,7 @@ class Algorithm(ABC, Generic[Config]):
         size = self.config.micro_batch
         starts = range(0, self.config.batch_size, size)
         if len(starts) % self.processes.count:
-            raise ValueError(
+            raise DinaError(
                 f"{len(starts)} micro-batches an update for {self.processes.count} processes; accepted are multiples"
             )
         mine = list(starts)[self.processes.index :: self.processes.count]

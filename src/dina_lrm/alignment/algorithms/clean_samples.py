@@ -16,6 +16,7 @@ from dina_lrm.data.loading import load_or_fault
 from dina_lrm.data.sources import read_comparisons
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.images import to_pixels
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ def preferred_samples(
     """
     drawn = _drawn(path, count, rng)
     if not drawn:
-        raise ValueError(f"{path}: no comparison prefers one of its images; accepted: at least one that does")
+        raise DinaError(f"{path}: no comparison prefers one of its images; accepted: at least one that does")
     pictures = [load_or_fault(image) for _, image in drawn]
     cuts = generator.backbone.cut_prompts([prompt for prompt, _ in drawn])
     faults = [cut or (found if isinstance(found, str) else None) for found, cut in zip(pictures, cuts, strict=True)]
     kept = [row for row, fault in enumerate(faults) if fault is None]
     left_out = [fault for fault in faults if fault is not None]
     if not kept:
-        raise ValueError(f"{path}: none of {len(drawn)} pictures can be learned from: {left_out[0]}")
+        raise DinaError(f"{path}: none of {len(drawn)} pictures can be learned from: {left_out[0]}")
     if left_out:
         said = f"{path}: {len(left_out)} of {len(drawn)} pictures are left out of the pretraining loss: {left_out[0]}"
         warnings.warn(said, LeftOutWarning, stacklevel=2)

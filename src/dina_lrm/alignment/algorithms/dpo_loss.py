@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from dina_lrm.typed import DinaError
+
 
 def dpo_loss(
     winner: Float[Tensor, " pairs"],
@@ -26,7 +28,7 @@ def dpo_loss(
     is not above 0.
     """
     if not 0 < beta < math.inf:
-        raise ValueError(f"dpo_loss: beta {beta}; accepted is a finite number above 0")
+        raise DinaError(f"dpo_loss: beta {beta}; accepted is a finite number above 0")
     inside = (winner.float() - winner_reference.float()) - (loser.float() - loser_reference.float())
     return -logsigmoid(-beta / 2 * inside)
 

@@ -35,6 +35,7 @@ from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.kernels import stochastic_kernel
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective, ObjectiveScores
+from dina_lrm.typed import DinaError
 
 
 class ConstantRewardWarning(UserWarning):
@@ -93,7 +94,7 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         self._checked = False
         parts = self.own_parts()
         if len(parts) % config.grpo.updates:
-            raise ValueError(f"grpo.updates: {config.grpo.updates} for {len(parts)} micro-batches of a process")
+            raise DinaError(f"grpo.updates: {config.grpo.updates} for {len(parts)} micro-batches of a process")
         self._window.steps(config.generator.sampling_steps, 0, config.seed)
         level, after = self.levels[0], self.levels[1]
         nothing = torch.zeros(1, 1, 1, 1)

@@ -27,6 +27,7 @@ from dina_lrm.generators.kernels import DenoisingStep, Ode, stochastic_kernel
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.step_scores import StepScorer
+from dina_lrm.typed import DinaError
 
 _ROUNDED = 2e-3
 """Timestep 951 of a thousand, which schedules of 20 steps have where papers say 950, is level .952."""
@@ -78,7 +79,7 @@ class Lpo(Algorithm[LpoConfig]):
         self._trained = [number for number in range(total) if self.levels[number] <= settings.highest + _ROUNDED]
         if not self._trained:
             levels = [round(level, 3) for level in self.levels[:total].tolist()]
-            raise ValueError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")
+            raise DinaError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")
         self._thresholds = self._thresholds_of(self._trained)
 
     def update(self, step: int, learn: Learn) -> Outcome:
@@ -226,7 +227,7 @@ def _end_of_last(kernel: str, start: float) -> float:
     if kernel == "flow-sde":
         return 0.0
     if start < _FIRST_TIMESTEP + 1e-6:
-        raise ValueError(
+        raise DinaError(
             f"lpo.last_step: with the kernel {kernel} the last step, from level {start:.4g}, has no noise; accepted: "
             f"schedules whose last step begins above {_FIRST_TIMESTEP}, the first timestep of a thousand, or flow-sde"
         )

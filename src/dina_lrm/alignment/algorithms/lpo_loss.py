@@ -20,6 +20,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from dina_lrm.typed import DinaError
+
 
 @dataclass(frozen=True)
 class CandidatePairs:
@@ -47,9 +49,9 @@ def pair_threshold(
     outside of [0, 1].
     """
     if not highest > lowest:
-        raise ValueError(f"pair_threshold: from {lowest} to {highest}; accepted is a range with lowest < highest")
+        raise DinaError(f"pair_threshold: from {lowest} to {highest}; accepted is a range with lowest < highest")
     if not 0 <= low <= high <= 1:
-        raise ValueError(f"pair_threshold: thresholds {low} and {high}; accepted are 0 <= low <= high <= 1")
+        raise DinaError(f"pair_threshold: thresholds {low} and {high}; accepted are 0 <= low <= high <= 1")
     share = (torch.as_tensor(quantity, dtype=torch.float32) - lowest) / (highest - lowest)
     return low + share.clamp(0, 1) * (high - low)
 
@@ -67,10 +69,10 @@ def best_and_worst(
         ValueError: for fewer than two candidates, or a score that is not finite.
     """
     if scores.shape[1] < 2:
-        raise ValueError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted are at least two")
+        raise DinaError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted are at least two")
     bad = (~scores.isfinite()).nonzero().tolist()
     if bad:
-        raise ValueError(
+        raise DinaError(
             f"best_and_worst: {len(bad)} scores are not finite, the first of candidate {bad[0][1]} of state {bad[0][0]}"
         )
     values = scores.float()
@@ -88,7 +90,7 @@ def lpo_loss(
     A ratio outside of [1 - epsilon, 1 + epsilon] gives no gradient. ValueError unless beta > 0 and 0 < epsilon < 1.
     """
     if not 0 < beta < math.inf or not 0 < epsilon < 1:
-        raise ValueError(f"lpo_loss: beta {beta}, epsilon {epsilon}; accepted: beta above 0, epsilon between 0 and 1")
+        raise DinaError(f"lpo_loss: beta {beta}, epsilon {epsilon}; accepted: beta above 0, epsilon between 0 and 1")
     low, high = math.log1p(-epsilon), math.log1p(epsilon)
     log_w, log_l = (log_ratio.float().clamp(low, high) for log_ratio in (winner, loser))
     return -logsigmoid(beta * (log_w - log_l))

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.generators.kernels import DenoisingStep, GaussianStep
+from dina_lrm.typed import DinaError
 
 Divergence = Literal["exact", "flow-grpo"]
 
@@ -47,7 +48,7 @@ def clipped_policy_loss(
 ) -> PolicyLoss:
     """The clipped surrogate of each sample; ValueError unless `clip` is in (0, 1)."""
     if not 0 < clip < 1:
-        raise ValueError(f"clip is {clip}; accepted is a number between 0 and 1")
+        raise DinaError(f"clip is {clip}; accepted is a number between 0 and 1")
     log_ratio, advantage = log_ratio.float(), advantage.float()
     deviation = log_ratio.expm1()
     free, bounded = advantage * deviation, advantage * deviation.clamp(-clip, clip)
@@ -74,15 +75,15 @@ def gaussian_kl(
     """
     variance = step.std.float().square().flatten()
     if not bool((variance > 0).all()):
-        raise ValueError("gaussian_kl: a step without noise has no density")
+        raise DinaError("gaussian_kl: a step without noise has no density")
     if not torch.allclose(step.std, reference.std):
-        raise ValueError("gaussian_kl: the two steps have different std, which this formula does not know")
+        raise DinaError("gaussian_kl: the two steps have different std, which this formula does not know")
     if how == "flow-grpo":
         if dt is None or not bool((torch.as_tensor(dt) < 0).all()):
-            raise ValueError(f"gaussian_kl: 'flow-grpo' needs dt below 0, got {dt}")
+            raise DinaError(f"gaussian_kl: 'flow-grpo' needs dt below 0, got {dt}")
         variance = variance / -torch.as_tensor(dt, device=variance.device).flatten()
     elif how != "exact":
-        raise ValueError(f"gaussian_kl: how is {how!r}; accepted: 'exact' and 'flow-grpo'")
+        raise DinaError(f"gaussian_kl: how is {how!r}; accepted: 'exact' and 'flow-grpo'")
     return _squared(step, reference) / (2 * variance)
 
 
@@ -96,9 +97,9 @@ def guarded_log_ratio(
             expectation; for steps without noise or of unequal std.
     """
     if not isinstance(old, GaussianStep):
-        raise ValueError(f"guarded_log_ratio: got a {type(old).__name__}; accepted are Gaussian steps (flow-sde, ddim)")
+        raise DinaError(f"guarded_log_ratio: got a {type(old).__name__}; accepted are Gaussian steps (flow-sde, ddim)")
     if not torch.equal(step.std, old.std) or not bool((old.std > 0).all()):
-        raise ValueError("guarded_log_ratio: accepted are two steps of one kernel between the same levels, with noise")
+        raise DinaError("guarded_log_ratio: accepted are two steps of one kernel between the same levels, with noise")
     old_mean = old.mean.float()
     return ((x_next.float() - old_mean) * (step.mean.float() - old_mean) / old.std.float()).flatten(1).mean(1)
 
@@ -111,7 +112,7 @@ def check_first_update(ratio: Float[Tensor, " samples"], tolerance: float = 1e-6
     """
     worst = float((ratio.detach().float() - 1).abs().max())
     if not worst <= tolerance:
-        raise ValueError(
+        raise DinaError(
             f"first update: a ratio differs from 1 by {worst:.2g}, accepted is {tolerance:g}. Sampling and training "
             "did not compute the same log-probability. Likely causes: dropout in the generator or its LoRA; another "
             "precision or attention backend in training; another batch size, guidance or prompt encoding; a LoRA that "

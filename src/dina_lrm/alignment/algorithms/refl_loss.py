@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from dina_lrm.alignment.algorithms.refl_settings import Shaping
+from dina_lrm.typed import DinaError
 
 
 def refl_loss(
@@ -24,7 +25,7 @@ def refl_loss(
     rewards = rewards.float()
     if not bool(rewards.isfinite().all()):
         bad = int((~rewards.isfinite()).nonzero()[0])
-        raise ValueError(f"refl_loss: the reward at index {bad} is {rewards[bad].item()}")
+        raise DinaError(f"refl_loss: the reward at index {bad} is {rewards[bad].item()}")
     if shaping == "linear":
         shaped = -rewards
     elif shaping == "relu":
@@ -32,7 +33,7 @@ def refl_loss(
     elif shaping == "log-sigmoid":
         shaped = -logsigmoid(rewards)
     else:
-        raise ValueError(f"shaping is {shaping!r}; accepted: 'linear', 'relu' and 'log-sigmoid'")
+        raise DinaError(f"shaping is {shaping!r}; accepted: 'linear', 'relu' and 'log-sigmoid'")
     return scale * shaped.mean()
 
 
@@ -44,7 +45,7 @@ def with_pretraining(
 ) -> Float[Tensor, ""]:
     """`(refl + weight mse(velocity, target)) / (1 + weight)`; ValueError for a negative weight."""
     if not 0 <= weight < float("inf"):
-        raise ValueError(f"pretraining weight is {weight}; accepted is a finite number of at least 0")
+        raise DinaError(f"pretraining weight is {weight}; accepted is a finite number of at least 0")
     if weight == 0:
         return refl
     return (refl + weight * torch.nn.functional.mse_loss(velocity.float(), target.float())) / (1 + weight)

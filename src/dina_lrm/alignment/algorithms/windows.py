@@ -8,6 +8,8 @@ from typing import final
 
 import torch
 
+from dina_lrm.typed import DinaError
+
 
 class Window(ABC):
     """A choice of steps, the same for all samples of an iteration."""
@@ -53,16 +55,14 @@ class RandomWindow(Window):
 
     def __post_init__(self) -> None:
         if not 0 < self.until <= 1:
-            raise ValueError(f"RandomWindow: until is {self.until}; accepted is a share in (0, 1]")
+            raise DinaError(f"RandomWindow: until is {self.until}; accepted is a share in (0, 1]")
 
     def steps(self, total: int, iteration: int, seed: int = 0) -> range:
         """Drawn from (seed, iteration)."""
         # 0.29 * 100 is a little below 29 in floating point, and would lose a step.
         last = min(int(self.until * total + 1e-9), total - 1) - self.count
         if last < 0:
-            raise ValueError(
-                f"a window of {self.count} steps does not fit in the first {self.until:g} of {total} steps"
-            )
+            raise DinaError(f"a window of {self.count} steps does not fit in the first {self.until:g} of {total} steps")
         generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
         start = int(torch.randint(last + 1, (1,), generator=generator))
         return _within(range(start, start + self.count), total)
@@ -78,7 +78,7 @@ class SlidingWindow(Window):
 
     def __post_init__(self) -> None:
         if self.period < 1:
-            raise ValueError(f"SlidingWindow: period is {self.period}; accepted is at least 1")
+            raise DinaError(f"SlidingWindow: period is {self.period}; accepted is at least 1")
 
     def steps(self, total: int, iteration: int, seed: int = 0) -> range:
         """Where the window stands at that iteration."""
@@ -89,7 +89,7 @@ class SlidingWindow(Window):
 
 def _within(window: range, total: int) -> range:
     if not window or window.start < 0 or window.stop > total - 1:
-        raise ValueError(
+        raise DinaError(
             f"window: steps {window.start} to {window.stop - 1} of a schedule of {total}; accepted are windows of at "
             f"least one step that end before the last, which leads to clean latents without noise"
         )

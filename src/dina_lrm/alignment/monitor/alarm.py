@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from dina_lrm.alignment.monitor.pace import Pace, pace
 from dina_lrm.alignment.monitor.trend import LEAST_POINTS, Trend, trend
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class AlarmSettings:
 
     def __post_init__(self) -> None:
         if self.window < LEAST_POINTS:
-            raise ValueError(f"alarm: window={self.window}; accepted: {LEAST_POINTS} records or more")
+            raise DinaError(f"alarm: window={self.window}; accepted: {LEAST_POINTS} records or more")
         if not (0 < self.level < 0.5 and 0 < self.golden_level < 0.5 and self.least_change >= 0):
-            raise ValueError(f"alarm: {self}; accepted: levels in (0, 0.5), least_change at least 0")
+            raise DinaError(f"alarm: {self}; accepted: levels in (0, 0.5), least_change at least 0")
         if not 0 < self.least_pace < 1:
-            raise ValueError(f"alarm: least_pace={self.least_pace}; accepted: a share in (0, 1)")
+            raise DinaError(f"alarm: least_pace={self.least_pace}; accepted: a share in (0, 1)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +78,10 @@ class History:
 
     def __post_init__(self) -> None:
         if np.any(np.diff(self.steps) <= 0):
-            raise ValueError(f"history: steps {self.steps.tolist()}; accepted: rising steps")
+            raise DinaError(f"history: steps {self.steps.tolist()}; accepted: rising steps")
         for name, series in self.series().items():
             if len(series.values) != len(self.steps):
-                raise ValueError(f"history: {len(series.values)} values of {name} at {len(self.steps)} steps")
+                raise DinaError(f"history: {len(series.values)} values of {name} at {len(self.steps)} steps")
 
     def series(self) -> dict[str, Series]:
         """All series by name."""

@@ -20,6 +20,7 @@ from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.runs.files import clear_litter, replaced_when_complete
 from dina_lrm.sampling.objective import Objective
+from dina_lrm.typed import DinaError
 
 SAMPLES: str = "samples"
 PROXY: str = "objective"
@@ -74,7 +75,7 @@ class Looks:
         resumed_step: int | None,
     ) -> None:
         if not prompts:
-            raise ValueError("looks: got no prompts, accepted is at least one")
+            raise DinaError("looks: got no prompts, accepted is at least one")
         self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
         self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
@@ -112,7 +113,7 @@ class Looks:
     def _check_golden(self, record: Record) -> None:
         golden = self._config.looks.golden
         if golden is not None and record.judges[golden].counted == 0:
-            raise ValueError(f"looks.golden: {golden!r} gave no score for any of {record.pictures} pictures")
+            raise DinaError(f"looks.golden: {golden!r} gave no score for any of {record.pictures} pictures")
 
     @torch.no_grad()
     def scales(self) -> dict[str, tuple[float, float]]:
@@ -150,5 +151,5 @@ def _judges(config: AlignConfig) -> dict[str, Reward]:
     names = [*([looks.golden] if looks.golden else []), *looks.judges]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"looks.judges: {', '.join(sorted(twice))} is there twice; accepted: each judge once")
+        raise DinaError(f"looks.judges: {', '.join(sorted(twice))} is there twice; accepted: each judge once")
     return {name: load_reward(name) for name in names}

@@ -38,6 +38,7 @@ from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.disjoint import check_disjoint
 from dina_lrm.rewards.judged import as_scores, judged
 from dina_lrm.synthetic.captions import true_values
+from dina_lrm.typed import DinaError
 
 Scores = Float[np.ndarray, " pictures"]
 
@@ -76,7 +77,7 @@ class Monitor:
         folder.mkdir(parents=True, exist_ok=True)
         before = read_records(folder)
         if before and resumed_step is None:
-            raise ValueError(
+            raise DinaError(
                 f"{folder / MONITOR_FILE}: holds {len(before)} records; accepted: a new folder, or the step that the "
                 "run is resumed from"
             )
@@ -98,7 +99,7 @@ class Monitor:
         scores of another number than the pictures, and for a judge that is missing or answers with another number.
         """
         if len(prompts) != len(images):
-            raise ValueError(f"monitor: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
+            raise DinaError(f"monitor: {len(images)} images and {len(prompts)} prompts; accepted: one prompt an image")
         given = {name: as_scores(f"monitor: {name}", values, len(images)) for name, values in (scores or {}).items()}
         record = self._record(step, images, prompts, given, dict(extra or {}))
         kept = [old for old in self._records if old.step < step]
@@ -127,9 +128,9 @@ class Monitor:
     ) -> Record:
         twice = sorted(given.keys() & self._judges.keys())
         if twice:
-            raise ValueError(f"monitor: scores of {', '.join(twice)} are given, and there is a judge of that name")
+            raise DinaError(f"monitor: scores of {', '.join(twice)} are given, and there is a judge of that name")
         if self._proxy not in {*given, *self._judges}:
-            raise ValueError(f"monitor: no scores of the proxy {self._proxy!r}; given: {', '.join(given) or 'none'}")
+            raise DinaError(f"monitor: no scores of the proxy {self._proxy!r}; given: {', '.join(given) or 'none'}")
         # Measured first: they refuse what are no pictures before any judge sees it
         measures = {name: summarise(measure(images), prompts) for name, measure in MEASURES.items()}
         spread = diversity(images, prompts)
@@ -153,15 +154,15 @@ class Monitor:
 def _check_judges(judges: Mapping[str, Reward], proxy: str, golden: str | None, objective: Sequence[Reward]) -> None:
     blind = [name for name, judge in judges.items() if judge.kind != "pixel"]
     if blind:
-        raise ValueError(f"monitor: {', '.join(blind)} read latents; accepted: judges of pictures, such as image:MODEL")
+        raise DinaError(f"monitor: {', '.join(blind)} read latents; accepted: judges of pictures, such as image:MODEL")
     if not objective:
-        raise ValueError("monitor: no rewards in the objective; accepted: all that take part in loss or advantage")
+        raise DinaError("monitor: no rewards in the objective; accepted: all that take part in loss or advantage")
     if golden is None:
         return
     if golden not in judges:
-        raise ValueError(f"monitor: no judge {golden!r} to be golden; accepted: {', '.join(judges) or 'none'}")
+        raise DinaError(f"monitor: no judge {golden!r} to be golden; accepted: {', '.join(judges) or 'none'}")
     if golden == proxy or golden in {reward.name for reward in objective}:
-        raise ValueError(
+        raise DinaError(
             f"golden reward {golden!r}: is what is optimised; accepted: a reward that nothing is optimised for"
         )
     check_disjoint(judges[golden], objective)

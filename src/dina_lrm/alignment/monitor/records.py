@@ -14,7 +14,7 @@ from jaxtyping import Float
 from dina_lrm.alignment.monitor.alarm import History, Series
 from dina_lrm.runs.files import append_line, write_text
 from dina_lrm.runs.json_files import parse_json, whole_lines
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 MONITOR_FILE: Final = "monitor.jsonl"
 _ONCE: Final = {"sharpness": "edge_strength"}
@@ -132,7 +132,7 @@ def best_record(records: Sequence[Record], until: int | None = None) -> Record:
     meant = [record for record in records if until is None or record.step <= until]
     scored = [(mean, record) for record in meant if (mean := _golden_mean(record)) is not None]
     if not scored:
-        raise ValueError(f"best_record: none of {len(meant)} records has a golden mean")
+        raise DinaError(f"best_record: none of {len(meant)} records has a golden mean")
     return max(scored, key=lambda pair: (pair[0], -pair[1].step))[1]
 
 

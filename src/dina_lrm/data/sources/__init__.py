@@ -19,6 +19,7 @@ from dina_lrm.data.sources.folders import left_out, own_tables, split_tables
 from dina_lrm.data.sources.hub import HubDataset, hub_rows
 from dina_lrm.data.sources.tables import Row, scan_rows
 from dina_lrm.data.sources.writing import write_comparisons
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def source_named(name: str) -> Source:
     if name not in SOURCES:
         close = difflib.get_close_matches(name, SOURCES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown data source {name!r}; {hint}known sources: {', '.join(SOURCES)}")
+        raise DinaError(f"unknown data source {name!r}; {hint}known sources: {', '.join(SOURCES)}")
     return SOURCES[name]
 
 
@@ -92,7 +93,7 @@ def chosen_split(name: str, split: str | None) -> str | None:
     source = source_named(name)
     if split is not None and split not in source.splits:
         accepted = ", ".join(source.splits) or "none, give the file that is meant"
-        raise ValueError(f"source {name!r}: split {split!r}; accepted: {accepted}")
+        raise DinaError(f"source {name!r}: split {split!r}; accepted: {accepted}")
     return split or (source.splits[0] if source.splits else None)
 
 
@@ -110,7 +111,7 @@ def source_rows(name: str, path: str | Path | None, split: str | None = None) ->
     elif source.hub is not None and chosen is not None:
         yield from hub_rows(source.hub, chosen)
     else:
-        raise ValueError(f"source {name!r} is read from local files; give the path of its folder, or of a table in it")
+        raise DinaError(f"source {name!r} is read from local files; give the path of its folder, or of a table in it")
 
 
 def read_comparisons(
@@ -151,7 +152,7 @@ def read_options(
     root = Path() if path is None else Path(path)
     if images is not None and not Path(images).is_dir():
         found = "is no folder" if Path(images).exists() else "is not there"
-        raise ValueError(f"images: {found}, {images}; accepted: the folder that paths of images are relative to")
+        raise DinaError(f"images: {found}, {images}; accepted: the folder that paths of images are relative to")
     return ReadOptions(root, None if images is None else Path(images), seed, tuple(ignore_columns), columns)
 
 
@@ -164,7 +165,7 @@ def tables_left_out(name: str, path: str | Path | None, split: str | None = None
 
 def _check_mapping(source: str, columns: Mapping[str, str] | None) -> None:
     if columns is not None and source != "ours":
-        raise ValueError(f"columns {dict(columns)}: source {source!r} knows its own; accepted with tables of your own")
+        raise DinaError(f"columns {dict(columns)}: source {source!r} knows its own; accepted with tables of your own")
 
 
 __all__ = [

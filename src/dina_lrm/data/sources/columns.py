@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.typed import DinaError
 
 COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Comparison))
 REQUIRED: Final = ("prompt", "image_a", "image_b", "preference")
@@ -43,7 +44,7 @@ def parse_columns(text: str) -> dict[str, str]:
         name, equals, column = part.partition("=")
         name, column = name.strip(), column.strip()
         if not equals or name not in COLUMNS or name in found or not column:
-            raise ValueError(f"columns {part!r}: accepted are OURS=THEIRS, once for each of {', '.join(COLUMNS)}")
+            raise DinaError(f"columns {part!r}: accepted are OURS=THEIRS, once for each of {', '.join(COLUMNS)}")
         found[name] = column
     return found
 
@@ -68,7 +69,7 @@ def _value(values: Mapping[str, Any], name: str, column: str) -> Any:  # noqa: A
             return float(column)
         except ValueError:
             pass
-    raise ValueError(f"no column {column!r} for {name}; found: {', '.join(map(str, values)) or 'none'}")
+    raise DinaError(f"no column {column!r} for {name}; found: {', '.join(map(str, values)) or 'none'}")
 
 
 def _share(values: Mapping[str, Any], first: str, second: str) -> float:
@@ -77,9 +78,9 @@ def _share(values: Mapping[str, Any], first: str, second: str) -> float:
         try:
             votes.append(float(values[column]))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{column} is {values[column]!r:.60}; accepted: a number of votes") from error
+            raise DinaError(f"{column} is {values[column]!r:.60}; accepted: a number of votes") from error
     if not (min(votes) >= 0 and 0 < sum(votes) < float("inf")):
-        raise ValueError(f"{first} and {second} are {votes[0]:g} and {votes[1]:g}; accepted: votes, not both 0")
+        raise DinaError(f"{first} and {second} are {votes[0]:g} and {votes[1]:g}; accepted: votes, not both 0")
     return votes[0] / sum(votes)
 
 

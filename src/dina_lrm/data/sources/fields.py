@@ -13,6 +13,7 @@ from typing import Any
 from dina_lrm.data.comparison import Comparison, ImageSource, UnreadableImage, with_random_side
 from dina_lrm.data.sources.rows import Row
 from dina_lrm.pictures.sources import NO_FILE, why_no_file
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def comparisons_of(row: Row, options: ReadOptions, source: str, parse: Parse) ->
     try:
         found = parse(values, row, options)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{row.where}: {error}") from error
+        raise DinaError(f"{row.where}: {error}") from error
     named = []
     for number, comparison in enumerate(found):
         pair_id = f"{source}-{row.name}" if len(found) == 1 else f"{source}-{row.name}-{number}"
@@ -58,7 +59,7 @@ def comparisons_of(row: Row, options: ReadOptions, source: str, parse: Parse) ->
 def field(values: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - what a table holds
     """The value of a required field."""
     if name not in values:
-        raise ValueError(f"no field {name}; found: {', '.join(map(str, values)) or 'none'}")
+        raise DinaError(f"no field {name}; found: {', '.join(map(str, values)) or 'none'}")
     return values[name]
 
 
@@ -66,7 +67,7 @@ def text(values: Mapping[str, Any], name: str) -> str:
     """A field of text."""
     value = field(values, name)
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; accepted: text")
+        raise DinaError(f"{name} is {value!r}; accepted: text")
     return value
 
 
@@ -74,7 +75,7 @@ def choice(values: Mapping[str, Any], name: str, accepted: Mapping[Any, float]) 
     """What a field's value means, by a table of the values that are accepted."""
     value = field(values, name)
     if isinstance(value, list | dict | bool) or value not in accepted:
-        raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
+        raise DinaError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
     return accepted[value]
 
 
@@ -82,7 +83,7 @@ def items(values: Mapping[str, Any], name: str, kinds: tuple[type, ...], what: s
     """A field that is a list of `kinds`; `what` names them in an error."""
     value = field(values, name)
     if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, kinds) for v in value):
-        raise ValueError(f"{name} is {value!r:.80}; accepted: a list of {what}")
+        raise DinaError(f"{name} is {value!r:.80}; accepted: a list of {what}")
     return value
 
 
@@ -90,7 +91,7 @@ def ranks(values: Mapping[str, Any], name: str) -> list[float]:
     """A field that ranks images; a rank that is no number would prefer the other image."""
     found = [float(rank) for rank in items(values, name, (int, float), "ranks, the lower the better")]
     if not all(map(math.isfinite, found)):
-        raise ValueError(f"{name} is {found!r:.80}; accepted: finite numbers, the lower the better")
+        raise DinaError(f"{name} is {found!r:.80}; accepted: finite numbers, the lower the better")
     return found
 
 
@@ -117,7 +118,7 @@ def image_value(value: object, name: str, row: Row, options: ReadOptions) -> Ima
         return _image_path(value, name, row, options)
     if value is None or value in ("", b"") or isinstance(value, str) or value != value:  # a NaN is pandas' empty cell
         return UnreadableImage(f"{row.where}, {name}", "the cell is empty")
-    raise ValueError(f"{name} is {value!r:.60}; give the path of an image file, or (in Parquet) the bytes of one")
+    raise DinaError(f"{name} is {value!r:.60}; give the path of an image file, or (in Parquet) the bytes of one")
 
 
 def image_values(values: Mapping[str, Any], name: str, row: Row, options: ReadOptions) -> list[ImageSource]:
@@ -143,9 +144,9 @@ def _image_path(given: str, name: str, row: Row, options: ReadOptions) -> ImageS
 def ranked_pairs(prompt: str, images: Sequence[ImageSource], ranking: Sequence[float], **more: Any) -> list[Comparison]:  # noqa: ANN401
     """All pairs of a ranking; the lower rank is preferred, equal ranks are a tie."""
     if len(images) != len(ranking):
-        raise ValueError(f"{len(images)} images and {len(ranking)} ranks; accepted: one rank for each image")
+        raise DinaError(f"{len(images)} images and {len(ranking)} ranks; accepted: one rank for each image")
     if len(images) < 2:
-        raise ValueError(f"{len(images)} images; accepted: at least two to compare")
+        raise DinaError(f"{len(images)} images; accepted: at least two to compare")
     pairs = itertools.combinations(zip(images, ranking, strict=True), 2)
     return [
         Comparison(prompt, a, b, preference=0.5 if rank_a == rank_b else float(rank_a < rank_b), **more)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dina_lrm.data.sources.tables import FORMATS
+from dina_lrm.typed import DinaError
 
 _SHARD: Final = re.compile(r"(?P<name>.*)-(?P<number>\d{3,})-of-(?P<total>\d{3,})")
 _ALSO_TABLES: Final = (*FORMATS, ".gz", ".zst", ".bz2", ".xz", ".ndjson", ".arrow", ".feather", ".xlsx", ".tfrecord")
@@ -19,7 +20,7 @@ _PROBLEMS: Final = ".problems.jsonl"
 def own_tables(path: Path, split: str | None = None) -> list[Path]:
     """The tables of our own format: a file, the one `comparisons.*` of a folder or, without it, its Parquet files."""
     if split is not None:
-        raise ValueError(
+        raise DinaError(
             f"{path}: our own tables have no splits, and {split!r} was asked for; give the file that is meant"
         )
     if not path.is_dir():
@@ -27,7 +28,7 @@ def own_tables(path: Path, split: str | None = None) -> list[Path]:
     # By stem: a check leaves comparisons.jsonl.problems.jsonl beside its table.
     named = sorted(p for p in path.iterdir() if p.stem == "comparisons" and p.suffix.lower() in FORMATS)
     if len(named) > 1:
-        raise ValueError(f"{path}: holds {', '.join(p.name for p in named)}; give the one that is meant")
+        raise DinaError(f"{path}: holds {', '.join(p.name for p in named)}; give the one that is meant")
     found = named or visible(path.glob("*.parquet"))
     if not found:
         accepted = ", ".join(f"comparisons{suffix}" for suffix in FORMATS)
@@ -70,13 +71,13 @@ def whole(tables: list[Path]) -> list[Path]:
     for (folder, name), by_total in numbers.items():
         if len(by_total) > 1:
             totals = " and ".join(map(str, sorted(by_total)))
-            raise ValueError(f"{folder}: the shards of {name} are of {totals}; accepted: those of one publication")
+            raise DinaError(f"{folder}: the shards of {name} are of {totals}; accepted: those of one publication")
         ((total, present),) = by_total.items()
         gone = sorted(set(range(total)) - present)
         if gone:
             told = ", ".join(f"{name}-{number:05d}-of-{total:05d}" for number in gone[:5])
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
-            raise ValueError(
+            raise DinaError(
                 f"{folder}: {len(gone)} of {total} shards are not there: {told}{more}; fetch them, or give the file "
                 "that is meant"
             )

@@ -12,6 +12,7 @@ from typing import Any
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, image_values, items, ranked_pairs, ranks, text
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 PREFERENCES = {(1, 0): 1.0, (0, 1): 0.0}
 
@@ -30,7 +31,7 @@ def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Co
     images = image_values(values, "file_path", row, options)
     marks = tuple(items(values, "human_preference", (int,), "[1, 0] or [0, 1]"))
     if len(images) != 2 or marks not in PREFERENCES:
-        raise ValueError(
+        raise DinaError(
             f"{len(images)} images with human_preference {list(marks)}; accepted: two images and [1, 0] or [0, 1]"
         )
     return [Comparison(prompt, images[0], images[1], PREFERENCES[marks], prompt_id=f"hpdv2-{prompt}")]

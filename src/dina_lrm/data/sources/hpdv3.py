@@ -13,6 +13,7 @@ from typing import Any
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, image_value, text, votes_against
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 
 def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
@@ -47,7 +48,7 @@ def _votes(value: object) -> tuple[int, int] | None:
     whole = isinstance(value, list) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value)
     if isinstance(value, list) and whole and len(value) == 2 and sum(value) > 0:
         return value[0], value[1]
-    raise ValueError(
+    raise DinaError(
         f"choice_dist is {value!r:.60}; accepted: null, or two numbers of votes, not both 0, those of path1 first"
     )
 
@@ -57,4 +58,4 @@ def _confidence(value: object) -> float | None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    raise ValueError(f"confidence is {value!r}; accepted: null, or a number in [0, 1]")
+    raise DinaError(f"confidence is {value!r}; accepted: null, or a number in [0, 1]")

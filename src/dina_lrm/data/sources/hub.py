@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 REACH_SECONDS = 10.0
 
@@ -34,7 +35,7 @@ def hub_rows(dataset: HubDataset, split: str) -> Iterator[Row]:
     try:
         rows = load_dataset(dataset.repo, dataset.config, split=split, streaming=True)
     except Exception as error:  # the library raises its own, the hub's and the network's errors
-        raise ValueError(f"{where}: cannot be opened ({error}); {_instead(dataset)}") from error
+        raise DinaError(f"{where}: cannot be opened ({error}); {_instead(dataset)}") from error
     for column in dataset.image_columns:
         if column in (rows.features or {}):
             rows = rows.cast_column(column, Image(decode=False))
@@ -46,7 +47,7 @@ def hub_rows(dataset: HubDataset, split: str) -> Iterator[Row]:
         except StopIteration:
             return
         except Exception as error:  # as above
-            raise ValueError(f"{where}: broke off after row {number} ({error}); {_instead(dataset)}") from error
+            raise DinaError(f"{where}: broke off after row {number} ({error}); {_instead(dataset)}") from error
         yield Row(Path(dataset.repo) / split, f"row {number}", dict(values))
 
 
@@ -60,7 +61,7 @@ def _check_reached(dataset: HubDataset, where: str) -> None:
         HfApi().dataset_info(dataset.repo, timeout=REACH_SECONDS)
     except Exception as error:  # errors of the hub, and of whichever HTTP client its library is built on
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise ValueError(f"{where}: the hub cannot be reached, or refuses ({reason}); {_instead(dataset)}") from error
+        raise DinaError(f"{where}: the hub cannot be reached, or refuses ({reason}); {_instead(dataset)}") from error
 
 
 def _instead(dataset: HubDataset) -> str:

@@ -20,6 +20,7 @@ from dina_lrm.data.sources.fields import (
     text,
 )
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 
 def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
@@ -31,5 +32,5 @@ def _parse(values: Mapping[str, Any], row: Row, options: ReadOptions) -> list[Co
     images = image_values(values, "generations", row, options)
     name = field(values, "id")
     if isinstance(name, bool) or not isinstance(name, str | int):
-        raise ValueError(f"id is {name!r}; accepted: text or a whole number")
+        raise DinaError(f"id is {name!r}; accepted: text or a whole number")
     return ranked_pairs(text(values, "prompt"), images, ranks(values, "ranking"), prompt_id=f"imagereward-{name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from dina_lrm.data.sources.rows import MAX_ROW, Row, json_row
+from dina_lrm.typed import DinaError
 
 _CHUNK: Final = 2**17
 _END_OF_FILE: Final = 16
@@ -55,7 +56,7 @@ class _List:
         start = self._next_letter()
         if start != "[":
             found = {"": "nothing", "{": "an object"}.get(start, f"text that begins with {start!r}")
-            raise ValueError(
+            raise DinaError(
                 f"{path}: holds {found}; expected a JSON list of objects (with an object on each line, call it .jsonl)"
             )
         self._at += 1
@@ -65,7 +66,7 @@ class _List:
         if self._next_letter() == "]":
             self._at += 1
             if self._next_letter():
-                raise ValueError("text after the list")
+                raise DinaError("text after the list")
             return None
         if not self._first:
             self._expect(",")
@@ -78,7 +79,7 @@ class _List:
     def _expect(self, letter: str) -> None:
         found = self._next_letter()
         if found != letter:
-            raise ValueError(f"{found!r} in the place of {letter!r}" if found else "the file ends within the list")
+            raise DinaError(f"{found!r} in the place of {letter!r}" if found else "the file ends within the list")
         self._at += 1
 
     def _next_letter(self) -> str:
@@ -100,11 +101,11 @@ class _List:
                 if length < waiting or not self._read(_CHUNK):  # a number may go on in what is not read yet
                     return self._at + length
             except RecursionError as error:
-                raise ValueError("nested too deep; accepted: plain records") from error
+                raise DinaError("nested too deep; accepted: plain records") from error
             except json.JSONDecodeError as error:
                 goes_on = error.msg.startswith("Unterminated string") or error.pos > len(self._text) - _END_OF_FILE
                 if not goes_on or waiting > MAX_ROW or not self._read(max(_CHUNK, waiting)):
-                    raise ValueError(error.msg if waiting <= MAX_ROW else f"a row of over {MAX_ROW} letters") from error
+                    raise DinaError(error.msg if waiting <= MAX_ROW else f"a row of over {MAX_ROW} letters") from error
 
     def _read(self, letters: int) -> bool:
         """Add to the text, forgetting what was passed; False at the end of the file."""

@@ -14,6 +14,7 @@ from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.columns import COLUMNS, REQUIRED, layout_hint, mapped
 from dina_lrm.data.sources.fields import ReadOptions, image_value
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 TEXT_COLUMNS = ("source", "pair_id", "prompt_id")
 
@@ -41,7 +42,7 @@ def comparisons(row: Row, options: ReadOptions) -> list[Comparison]:
             **{name: _optional_text(values.get(name), name) for name in TEXT_COLUMNS},
         )
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{row.where}: {error}") from error
+        raise DinaError(f"{row.where}: {error}") from error
     return [comparison]
 
 
@@ -54,12 +55,12 @@ def _check_columns(values: Mapping[str, Any], ignore_columns: Sequence[str]) -> 
     if missing:
         hint = layout_hint(values)
         known, other = (f"{hint}; ", "") if hint else ("", " (other names are mapped by --columns)")
-        raise ValueError(
+        raise DinaError(
             f"no column {', '.join(missing)}; {known}found: {found}; required: {', '.join(REQUIRED)}{other}"
         )
     unknown = [str(name) for name in values if name not in COLUMNS and name not in ignore_columns]
     if unknown:
-        raise ValueError(
+        raise DinaError(
             f"unknown column {', '.join(unknown)}; accepted: {', '.join(COLUMNS)} "
             "(name a column in ignore_columns to leave it out)"
         )
@@ -67,7 +68,7 @@ def _check_columns(values: Mapping[str, Any], ignore_columns: Sequence[str]) -> 
 
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r:.80}; give text")
+        raise DinaError(f"{name} is {value!r:.80}; give text")
     return value
 
 
@@ -76,17 +77,17 @@ def _optional_text(value: object, name: str) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{name} is {value!r:.80}; give text or a whole number, or leave it out")
+        raise DinaError(f"{name} is {value!r:.80}; give text or a whole number, or leave it out")
     return str(value)
 
 
 def _number(value: object, name: str, accepted: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or (isinstance(value, str) and "_" in value):
-        raise ValueError(f"{name} is {value!r:.80}; give {accepted}")
+        raise DinaError(f"{name} is {value!r:.80}; give {accepted}")
     try:
         return float(value)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name} is {value!r:.80}; give {accepted}") from error
+        raise DinaError(f"{name} is {value!r:.80}; give {accepted}") from error
 
 
 def _weight(value: object) -> float:
@@ -103,5 +104,5 @@ def _votes(value: object) -> int | None:
         return None
     number = _number(value, "votes", "a whole number of at least 1")
     if not number.is_integer():
-        raise ValueError(f"votes is {value!r:.80}; give a whole number of at least 1")
+        raise DinaError(f"votes is {value!r:.80}; give a whole number of at least 1")
     return int(number)

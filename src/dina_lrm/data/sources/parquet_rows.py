@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dina_lrm.data.sources.rows import Row, check_header
+from dina_lrm.typed import DinaError
 
 ROWS_AT_ONCE: Final = 64
 _BUFFER: Final = 2**20
@@ -31,4 +32,4 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
                     yield Row(path, f"row {number}", values)
     except (pa.ArrowException, OSError) as error:
         read = f", damaged after row {number}" if number else ""
-        raise ValueError(f"{path}: not a Parquet file{read} ({' '.join(str(error).split()):.200})") from error
+        raise DinaError(f"{path}: not a Parquet file{read} ({' '.join(str(error).split()):.200})") from error

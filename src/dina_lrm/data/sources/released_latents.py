@@ -21,6 +21,7 @@ from dina_lrm.data.sources.fields import ReadOptions, comparisons_of, field, tex
 from dina_lrm.data.sources.folders import visible, whole
 from dina_lrm.data.sources.rows import Row
 from dina_lrm.runs.json_files import parse_json
+from dina_lrm.typed import DinaError
 
 PIXELS_PER_LATENT = 8
 CHANNELS = 16
@@ -73,7 +74,7 @@ def _votes(details: Mapping[str, Any]) -> tuple[int, int] | None:
     votes = list(given) if isinstance(given, list | tuple) else []
     whole = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in votes)
     if len(votes) != 2 or not whole:
-        raise ValueError(f"choice_dist is {given!r:.60}; accepted: two numbers of votes, those of image 1 first")
+        raise DinaError(f"choice_dist is {given!r:.60}; accepted: two numbers of votes, those of image 1 first")
     return (votes[0], votes[1]) if sum(votes) > 0 else None
 
 
@@ -81,7 +82,7 @@ def _confidence(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"confidence is {value!r:.60}; accepted: null, or a number in [0, 1]")
+        raise DinaError(f"confidence is {value!r:.60}; accepted: null, or a number in [0, 1]")
     return float(value)
 
 
@@ -90,10 +91,10 @@ def _latents(values: Mapping[str, Any], side: str, row: Row) -> EncodedImage | U
     array = _array(field(values, name), name)
     if array.dtype != np.float32 or array.ndim != 3 or array.shape[0] != CHANNELS or array.size == 0:
         given = f"{array.dtype} of shape {array.shape}"
-        raise ValueError(f"{name}: {given}; accepted: finite float32 of shape ({CHANNELS}, height, width)")
+        raise DinaError(f"{name}: {given}; accepted: finite float32 of shape ({CHANNELS}, height, width)")
     shape = values.get(f"{name}_shape")
     if isinstance(shape, list) and tuple(shape) != array.shape:
-        raise ValueError(f"{name} has the shape {array.shape}, {name}_shape says {shape}")
+        raise DinaError(f"{name} has the shape {array.shape}, {name}_shape says {shape}")
     if not np.isfinite(array).all():
         return UnreadableImage(f"{row.where}, {name}", "latents that are not finite numbers")
     return EncodedImage(array, str(values.get(f"image{side}_path") or name), PIXELS_PER_LATENT)
@@ -105,7 +106,7 @@ def _array(stored: object, name: str) -> NDArray[Any]:
             raise TypeError(f"a {type(stored).__name__}")
         found: NDArray[Any] = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
     except (TypeError, ValueError, OSError, EOFError, MemoryError) as error:
-        raise ValueError(f"{name}: not the bytes of an .npy array ({error})") from error
+        raise DinaError(f"{name}: not the bytes of an .npy array ({error})") from error
     return found
 
 
@@ -115,7 +116,7 @@ def _details(stored: object) -> Mapping[str, Any]:
         return {}
     found = _parsed(stored) if isinstance(stored, str) else stored
     if not isinstance(found, Mapping):
-        raise ValueError(f"detailed_results is {stored!r:.60}; accepted: the text of a dictionary")
+        raise DinaError(f"detailed_results is {stored!r:.60}; accepted: the text of a dictionary")
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dina_lrm.runs.json_files import parse_json
+from dina_lrm.typed import DinaError
 
 MAX_ROW: Final = 64 * 2**20
 """Bytes (or letters) of one row of text: a file that is no table must not be read as a single row into memory."""
@@ -35,7 +36,7 @@ class Row:
     def parsed(self) -> dict[str, Any]:
         """The values; raises ValueError, naming the place, when the row could not be parsed."""
         if self.fault is not None:
-            raise ValueError(f"{self.where}: {self.fault}")
+            raise DinaError(f"{self.where}: {self.fault}")
         return self.values
 
 
@@ -55,4 +56,4 @@ def check_header(path: Path, columns: Sequence[str]) -> None:
     """Raise ValueError for a column that is there twice: the second would win in silence."""
     twice = sorted({str(name) for name in columns if columns.count(name) > 1})
     if twice:
-        raise ValueError(f"{path}: the column {', '.join(map(repr, twice))} is there twice; accepted: each once")
+        raise DinaError(f"{path}: the column {', '.join(map(repr, twice))} is there twice; accepted: each once")

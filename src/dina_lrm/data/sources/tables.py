@@ -10,6 +10,7 @@ from dina_lrm.data.sources.delimited import csv_rows, tsv_rows
 from dina_lrm.data.sources.json_rows import json_rows, jsonl_rows
 from dina_lrm.data.sources.parquet_rows import parquet_rows
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.typed import DinaError
 
 FORMATS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
     ".jsonl": jsonl_rows,
@@ -31,11 +32,11 @@ def scan_rows(path: Path) -> Iterator[Row]:
         raise FileNotFoundError(f"{path}: no such file")
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
-        raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
+        raise DinaError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        raise DinaError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
 
 __all__ = ["FORMATS", "Row", "scan_rows"]

@@ -14,6 +14,7 @@ from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, Unre
 from dina_lrm.data.sources.columns import COLUMNS, REQUIRED
 from dina_lrm.images import png_bytes
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.typed import DinaError
 
 PARQUET_ROWS = 256
 
@@ -30,7 +31,7 @@ def write_comparisons(path: str | Path, comparisons: Iterable[Comparison], embed
     path = Path(path)
     writer = check_format(path)
     if embed_images and path.suffix.lower() != ".parquet":
-        raise ValueError(f"{path}: embed_images needs a .parquet file; {path.suffix} holds paths only")
+        raise DinaError(f"{path}: embed_images needs a .parquet file; {path.suffix} holds paths only")
     path.parent.mkdir(parents=True, exist_ok=True)
     encode = _embedded if embed_images else _as_path
     with replaced_when_complete(path) as temporary:
@@ -41,7 +42,7 @@ def check_format(path: Path) -> Callable[[Path, Iterator[Values]], int]:
     """The writer of a file of that suffix; raises ValueError naming the accepted ones."""
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
-        raise ValueError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(WRITERS)}")
+        raise DinaError(f"{path}: unknown format {path.suffix!r}; accepted: {', '.join(WRITERS)}")
     return writer
 
 
@@ -64,7 +65,7 @@ def _as_path(image: ImageSource, path: Path) -> str | bytes:
         inside = absolute.is_relative_to(folder)
         return str(absolute.relative_to(folder) if inside else absolute)
     if path.suffix.lower() != ".parquet":
-        raise ValueError(
+        raise DinaError(
             f"{path}: an image is held in memory, and {path.suffix} holds paths only; "
             "write a .parquet file, or save the images first"
         )
@@ -75,7 +76,7 @@ def _embedded(image: ImageSource, path: Path) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, EncodedImage | UnreadableImage):
-        raise ValueError(f"{path}: {image.name} is known by its latents alone, which a comparison file cannot hold")
+        raise DinaError(f"{path}: {image.name} is known by its latents alone, which a comparison file cannot hold")
     return Path(image).read_bytes() if isinstance(image, str | Path) else png_bytes(image)
 
 
@@ -123,7 +124,7 @@ def _write_parquet(path: Path, rows: Iterator[Values]) -> int:
 def _check_one_kind(batch: list[Values], kind: type, start: int) -> None:
     for number, values in enumerate(batch, start=start + 1):
         if not all(isinstance(values[name], kind | None) for name in ("image_a", "image_b")):
-            raise ValueError(
+            raise DinaError(
                 f"comparison {number} mixes image paths and images in memory with the ones before it; "
                 "use embed_images=True to store the bytes of all"
             )

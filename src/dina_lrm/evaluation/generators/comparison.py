@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 
 from dina_lrm.evaluation.bootstrap import interval_of_mean
 from dina_lrm.evaluation.interval import Interval, renamed
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 MeasureKind = Literal["reward", "truth", "attribute", "measure"]
 """Whose values these are: a judge's; the oracle's, utility and its parts; of the oracle, what a caption asks for; of
@@ -109,7 +109,7 @@ def compare(values: PairedValues, seed: int = 0) -> MeasureComparison:
     """One measure of both sides. Raises ValueError for sides of different lengths."""
     base, tuned, prompts = values.base, values.tuned, values.prompts
     if not base.shape == tuned.shape == prompts.shape:
-        raise ValueError(
+        raise DinaError(
             f"{values.name}: {base.shape} values of the base, {tuned.shape} of the tuned and {prompts.shape} prompts; "
             "accepted: one length"
         )

@@ -31,6 +31,7 @@ from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import check_rewards, load_reward, reward_family
 from dina_lrm.runs.progress import TitledProgress, silent
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class GeneratorPlan:
         for name in ("images_per_prompt", "batch_size", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} {value}: accepted are whole numbers of at least 1")
+                raise DinaError(f"{name} {value}: accepted are whole numbers of at least 1")
         if len(set(self.rewards)) < len(self.rewards):
-            raise ValueError(f"rewards {','.join(self.rewards)}: names one twice; accepted is each once")
+            raise DinaError(f"rewards {','.join(self.rewards)}: names one twice; accepted is each once")
         check_rewards(self.rewards)
 
     @property
@@ -156,7 +157,7 @@ def _reward(name: str, base: Generator, pair: GeneratorPair) -> Reward:
         return load_reward(name)
     if pair.lora is None:
         told = "reads latents, and two generators have latents of their own"
-        raise ValueError(f"rewards {name}: {told}; accepted: image:{model}")
+        raise DinaError(f"rewards {name}: {told}; accepted: image:{model}")
     levels = {} if pair.run is None else {term.name: term.noise_level for term in pair.run.rewards}
     return load_reward(name, base, levels.get(name))
 

@@ -17,6 +17,7 @@ from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import one_writer
 from dina_lrm.runs.progress import TitledProgress
 from dina_lrm.sampling.tuned import TuningRun, lora_file, tuning_run
+from dina_lrm.typed import DinaError
 
 SETTINGS = "settings.json"
 
@@ -133,7 +134,7 @@ def _check_settings(folder: Path, wanted: dict[str, object]) -> None:
     found = read_json_object(path)
     different = sorted(name for name in wanted if found.get(name) != wanted[name])
     if different:
-        raise ValueError(f"{folder}: holds pictures of other {', '.join(different)}; give another --out")
+        raise DinaError(f"{folder}: holds pictures of other {', '.join(different)}; give another --out")
 
 
 def _generator(name: str, settings: GeneratorSettings, device: str) -> Generator:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dina_lrm.experiments.cells import StudyCell
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -81,5 +82,5 @@ def unpacked(text: str, pairs: int) -> Float[np.ndarray, " pairs"]:
     """The inverse of `packed`, as 0 and 1."""
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
     if not pairs <= bits.size < pairs + 8:
-        raise ValueError(f"{bits.size} bits for {pairs} pairs")
+        raise DinaError(f"{bits.size} bits for {pairs} pairs")
     return bits[:pairs].astype(np.float64)

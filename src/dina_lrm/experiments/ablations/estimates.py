@@ -12,6 +12,7 @@ from dina_lrm.experiments.ablations.cells import Cell, CellSet, unpacked
 from dina_lrm.experiments.ablations.tables import Row
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.estimates import estimate, over_seeds
+from dina_lrm.typed import DinaError
 
 SETS = ("in_domain", "unseen_compositions", "unseen_defects", "generated")
 MEAN = "mean"
@@ -72,11 +73,11 @@ def check_comparable(cells: Mapping[str, Cell]) -> None:
     for what in ("steps", "prompts"):
         values = {getattr(cell, what): cell.name for cell in cells.values()}
         if len(values) > 1:
-            raise ValueError(f"cells differ in their {what}: {values}; give another --out, or remove some")
+            raise DinaError(f"cells differ in their {what}: {values}; give another --out, or remove some")
     for name in SETS:
         hashes = {cell.sets[name].fingerprint: cell.name for cell in cells.values()}
         if len(hashes) > 1:
-            raise ValueError(f"cells were measured on different pairs of {name}: {', '.join(hashes.values())}")
+            raise DinaError(f"cells were measured on different pairs of {name}: {', '.join(hashes.values())}")
 
 
 def _sets(column: str) -> tuple[str, ...]:
@@ -89,5 +90,5 @@ def _right(
     found: list[CellSet] = [cells[cell_name(row.variant, seed)].sets[name] for seed in seeds]
     if row.reading not in found[0].readings:
         known = ", ".join(found[0].readings)
-        raise ValueError(f"{row.variant} was not read at {row.reading!r}; its readings: {known}")
+        raise DinaError(f"{row.variant} was not read at {row.reading!r}; its readings: {known}")
     return np.stack([unpacked(s.readings[row.reading].right, s.pairs) for s in found]), found[0].per_prompt

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dina_lrm.experiments.ablations.variants import ENSEMBLE, MIRRORED, PIXELS, TWO_DRAWS, UNET_ENSEMBLE, UNET_LEVEL
+from dina_lrm.typed import DinaError
 
 Column = Literal["in_domain", "unseen_compositions", "unseen_defects", "generated", "mean"]
 
@@ -214,7 +215,7 @@ ABLATIONS: Final[dict[str, Ablation]] = {
 def ablation(name: str) -> Ablation:
     """The ablation of that name; raises ValueError naming those there are."""
     if name not in ABLATIONS:
-        raise ValueError(f"ablation {name!r}; accepted: {', '.join(ABLATIONS)}, or all of them as 'all'")
+        raise DinaError(f"ablation {name!r}; accepted: {', '.join(ABLATIONS)}, or all of them as 'all'")
     return ABLATIONS[name]
 
 

@@ -14,6 +14,7 @@ from dina_lrm.experiments.estimates import as_stored, written
 from dina_lrm.experiments.page import MarkdownTable
 from dina_lrm.reports.axes import line_with_band, percent_axis
 from dina_lrm.reports.theme import LIGHT, drawing
+from dina_lrm.typed import DinaError
 
 MEASURES: Final = ("vr_common", "vr_independent", "margin", "variance")
 _COLUMNS: Final = ("VR %, common noise", "VR %, noise of their own", "mean margin", "variance of a score")
@@ -63,5 +64,5 @@ def uncertainty_plot(variant: str, cells: Mapping[str, Cell], seeds: Sequence[in
 def _known(cells: Mapping[str, Cell], variant: str, level: float, name: str, seeds: Sequence[int]) -> Interval:
     found = uncertainty(cells, variant, level, name, seeds)
     if found is None:
-        raise ValueError(f"{variant} has no uncertainty at t = {level:g} for the seeds {list(seeds)}")
+        raise DinaError(f"{variant} has no uncertainty at t = {level:g} for the seeds {list(seeds)}")
     return found

@@ -14,6 +14,7 @@ from dina_lrm.experiments.alignment.costs import AlignmentCost
 from dina_lrm.experiments.alignment.studies import AlignmentStudy
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.estimates import estimate
+from dina_lrm.typed import DinaError
 
 Cells = Mapping[str, AlignedCell]
 Chosen = Callable[[AlignedCell], int]
@@ -54,7 +55,7 @@ def check_comparable(cells: Cells) -> None:
     """Raise ValueError unless all cells were looked at with as many prompts."""
     pictures = {len(cell.values("utility", 0)): cell.name for cell in cells.values()}
     if len(pictures) > 1:
-        raise ValueError(f"cells were looked at with different prompts: {pictures}; give another --out")
+        raise DinaError(f"cells were looked at with different prompts: {pictures}; give another --out")
 
 
 def compute_to_reach(cells: Cells, variant: str, target: float, cost: AlignmentCost) -> float | None:

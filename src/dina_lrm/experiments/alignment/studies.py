@@ -17,6 +17,7 @@ from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.recipes.alignment import dpo_synthetic, grpo_synthetic, lpo_synthetic, refl_synthetic
 from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.typed import DinaError
 
 _WINDOW: Final = 5
 """Looks that the alarm takes its trends over."""
@@ -209,7 +210,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
 def alignment_study(name: str) -> AlignmentStudy:
     """A study by name. Raises ValueError naming those there are."""
     if name not in ALIGNMENT_STUDIES:
-        raise ValueError(f"study {name!r}; accepted: {', '.join(ALIGNMENT_STUDIES)}, all")
+        raise DinaError(f"study {name!r}; accepted: {', '.join(ALIGNMENT_STUDIES)}, all")
     return ALIGNMENT_STUDIES[name]
 
 

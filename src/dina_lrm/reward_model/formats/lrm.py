@@ -23,6 +23,7 @@ from dina_lrm.preference.likelihood import BradleyTerry
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.stored import StoredModel, existing, read_json
 from dina_lrm.runs.tensor_files import load_tensors, load_torch_file
+from dina_lrm.typed import DinaError
 
 STATE = "state_dict.pt"
 GENERATORS = {
@@ -71,7 +72,7 @@ def _config(folder: Path, unet: Mapping[str, Any], head: Mapping[str, Tensor], t
     every, mid = tuple(range(1, len(widths) + 1)), (len(widths),)
     taps = {sum(widths): every, widths[-1]: mid}.get(given)
     if taps is None:
-        raise ValueError(
+        raise DinaError(
             f"{folder / STATE}: visual_projection takes {given} features; accepted: {sum(widths)} (all resolutions of "
             f"the U-Net and its mid block) and {widths[-1]} (the mid block)"
         )
@@ -100,10 +101,10 @@ def _head(path: Path, text_projection: bool) -> dict[str, Tensor]:
     wanted = {"visual_projection", "logit_scale", *(("text_projection",) if text_projection else ())}
     if not isinstance(stored, Mapping) or set(stored) != wanted:
         given = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__
-        raise ValueError(f"{path}: holds {given}; accepted: {sorted(wanted)}")
+        raise DinaError(f"{path}: holds {given}; accepted: {sorted(wanted)}")
     head = {"logit_scale": stored["logit_scale"].reshape(())}
     for name in sorted(wanted - {"logit_scale"}):
         if set(stored[name]) != {"weight"}:
-            raise ValueError(f"{path}: {name} holds {sorted(stored[name])}; accepted: ['weight']")
+            raise DinaError(f"{path}: {name} holds {sorted(stored[name])}; accepted: ['weight']")
         head[f"{name}.weight"] = stored[name]["weight"]
     return head

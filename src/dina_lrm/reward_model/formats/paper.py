@@ -24,6 +24,7 @@ from dina_lrm.preference.presets import preference_preset
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.stored import StoredModel, existing
 from dina_lrm.runs.tensor_files import load_torch_file
+from dina_lrm.typed import DinaError
 
 _READINGS = {"sd3": "own", "flux": "released", "z-image": "released"}
 _NEVER_RUN = ("all_final_layer.",)
@@ -40,9 +41,9 @@ def read_released(folder: Path, values: Mapping[str, Any]) -> StoredModel:
     """
     where, model = str(folder / "config.json"), values["model"]
     if not isinstance(model, Mapping):
-        raise ValueError(f"{where}: 'model' is {model!r}; accepted: an object")
+        raise DinaError(f"{where}: 'model' is {model!r}; accepted: an object")
     if not values.get("training", {}).get("add_noise", True):
-        raise ValueError(f"{where}: training.add_noise is false; accepted: models that score noisy latents")
+        raise DinaError(f"{where}: training.add_noise is false; accepted: models that score noisy latents")
     frozen, use_lora = bool(model.get("freeze_backbone", False)), bool(model.get("use_lora", True))
     full = not frozen and not use_lora
     checkpoint = folder / "checkpoint"
@@ -98,14 +99,14 @@ def _family(where: str, name: str) -> str:
         family = next((other for key, other in others.items() if key in lowered), "sd3")
     if family not in _READINGS:
         accepted = "Stable Diffusion 3 and 3.5, FLUX.1, Z-Image"
-        raise ValueError(f"{where}: backbone_model_id is {name!r} (family {family}); accepted: {accepted}")
+        raise DinaError(f"{where}: backbone_model_id is {name!r} (family {family}); accepted: {accepted}")
     return family
 
 
 def _head_config(where: str, model: Mapping[str, Any], use_text: bool, mask: bool) -> QFormerConfig:
     shape = model.get("reward_head") or {}
     if shape.get("out_dim", 1) != 1:
-        raise ValueError(f"{where}: model.reward_head.out_dim is {shape['out_dim']}; accepted: 1")
+        raise DinaError(f"{where}: model.reward_head.out_dim is {shape['out_dim']}; accepted: 1")
     width = shape.get("width", -1)
     return QFormerConfig(
         width=None if width == -1 else width,
@@ -122,7 +123,7 @@ def _head_config(where: str, model: Mapping[str, Any], use_text: bool, mask: boo
 def _preference(where: str, model: Mapping[str, Any]) -> PreferenceModel:
     kind = model.get("model_type", "thurstone")
     if kind not in _PREFERENCES:
-        raise ValueError(f"{where}: model.model_type is {kind!r}; accepted: {', '.join(_PREFERENCES)}")
+        raise DinaError(f"{where}: model.model_type is {kind!r}; accepted: {', '.join(_PREFERENCES)}")
     return preference_preset(_PREFERENCES[kind]).model
 
 
@@ -140,11 +141,11 @@ def _split_full_model(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
 def _load(path: Path) -> dict[str, Tensor]:
     tensors = load_torch_file(existing(path))
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise ValueError(f"{path}: holds no state dict of tensors")
+        raise DinaError(f"{path}: holds no state dict of tensors")
     return dict(tensors)
 
 
 def _required(where: str, model: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - a value of any JSON type
     if key not in model:
-        raise ValueError(f"{where}: model.{key} is missing")
+        raise DinaError(f"{where}: model.{key} is missing")
     return model[key]

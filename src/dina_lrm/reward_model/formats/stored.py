@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ def check_strictly(what: str, own: Mapping[str, Tensor], given: Mapping[str, Ten
     """Raise ValueError naming any tensor that `given` lacks, has too many, or has in another shape than `own`."""
     missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
     if missing or unexpected:
-        raise ValueError(f"{what}: missing tensors: {_some(missing)}; unexpected tensors: {_some(unexpected)}")
+        raise DinaError(f"{what}: missing tensors: {_some(missing)}; unexpected tensors: {_some(unexpected)}")
     for name, tensor in own.items():
         if tensor.shape != given[name].shape:
             found, wanted = tuple(given[name].shape), tuple(tensor.shape)
-            raise ValueError(f"{what}: tensor {name} has shape {found}; accepted: {wanted}")
+            raise DinaError(f"{what}: tensor {name} has shape {found}; accepted: {wanted}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

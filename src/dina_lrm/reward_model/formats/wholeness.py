@@ -21,6 +21,7 @@ from dina_lrm.heads.settings import PooledConfig, QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.stored import StoredModel, check_strictly
 from dina_lrm.runs.tensor_files import opened_tensors
+from dina_lrm.typed import DinaError
 
 _META: Final = torch.device("meta")
 
@@ -44,9 +45,9 @@ def _check_lora(folder: Path) -> None:
     for name, tensor in tensors.items():
         other = name.replace(".lora_A.", ".lora_B.") if ".lora_A." in name else name.replace(".lora_B.", ".lora_A.")
         if other not in tensors:
-            raise ValueError(f"{folder / WEIGHTS_FILE}: holds {name}, and not {other}; accepted: both factors")
+            raise DinaError(f"{folder / WEIGHTS_FILE}: holds {name}, and not {other}; accepted: both factors")
         if ".lora_B." in name and tensor.shape[1:2] != tensors[other].shape[:1]:
-            raise ValueError(
+            raise DinaError(
                 f"{folder / WEIGHTS_FILE}: {name} has shape {tuple(tensor.shape)}; accepted: that of {other}"
             )
 

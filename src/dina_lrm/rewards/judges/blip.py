@@ -24,6 +24,7 @@ from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_
 from dina_lrm.rewards.judges.pictures import MiddleCut, Preparation
 from dina_lrm.rewards.judges.score_mlp import ScoreMlp
 from dina_lrm.rewards.judges.state_files import below, fill, read_state_dict, refuse_others
+from dina_lrm.typed import DinaError
 
 MEAN: Final = 0.16717362830052426
 STD: Final = 1.0333394966054072
@@ -147,5 +148,5 @@ def _tokenizer(folder: Path) -> BertTokenizerFast:
 
 def _one(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
-        raise ValueError(f"ImageReward: no tensor {name}; there are {', '.join(list(tensors)[:5]) or 'none'}")
+        raise DinaError(f"ImageReward: no tensor {name}; there are {', '.join(list(tensors)[:5]) or 'none'}")
     return tensors[name]

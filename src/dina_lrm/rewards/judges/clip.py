@@ -24,6 +24,7 @@ from dina_lrm.model_folders import expect_safetensors, loading
 from dina_lrm.rewards.base import PixelReward, check_images, ready, said_of_cut_prompts
 from dina_lrm.rewards.judges.pictures import Cut, Preparation
 from dina_lrm.rewards.judges.processor_file import clip_preparation
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class ClipTowers:
             model, told = CLIPModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
         missing = sorted(key for key in told["missing_keys"] if not key.endswith("position_ids"))
         if missing:
-            raise ValueError(f"{name}: {len(missing)} weights of CLIP are missing, first {missing[0]}")
+            raise DinaError(f"{name}: {len(missing)} weights of CLIP are missing, first {missing[0]}")
         return cls(ready(model), CLIPTokenizerFast.from_pretrained(folder), clip_preparation(folder, cut))
 
     def cosine(self, images: Float[Tensor, "batch 3 height width"], prompts: Sequence[str]) -> Float[Tensor, " batch"]:

@@ -16,6 +16,8 @@ from typing import Final
 from tokenizers import Regex, normalizers, pre_tokenizers
 from transformers import CLIPTokenizerFast
 
+from dina_lrm.typed import DinaError
+
 _PIECES: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """What byte pairs are formed within: endings, words, single digits, runs of signs."""
 
@@ -48,7 +50,7 @@ def _plain(prompt: str) -> bool:
 
 def _fixed(prompt: str) -> str:
     if find_spec("ftfy") is None:
-        raise ValueError(
+        raise DinaError(
             f"hpsv2: the prompt {prompt[:60]!r} has to go through the package ftfy, as its authors do it, and that is "
             "not installed; accepted: pip install 'dina-lrm[judges]', or prompts of plain ASCII without &"
         )

@@ -37,6 +37,7 @@ from dina_lrm.locate import locate_judge
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import PixelReward, check_images
 from dina_lrm.rewards.judges.state_files import only_file, read_state_dict
+from dina_lrm.typed import DinaError
 
 REWARD_TOKEN: Final = "<|Reward|>"
 PIXELS: Final = 256 * 28 * 28
@@ -110,7 +111,7 @@ class HpsV3(PixelReward):
         """The question, with one image token for each of the places that the picture takes."""
         for mark in (REWARD_TOKEN, _PICTURE):
             if mark in prompt:
-                raise ValueError(f"{self.name}: the prompt {prompt[:60]!r} holds {mark}; accepted: prompts without it")
+                raise DinaError(f"{self.name}: the prompt {prompt[:60]!r} holds {mark}; accepted: prompts without it")
         content = [{"type": "image"}, {"type": "text", "text": self.instruction.format(text_prompt=prompt)}]
         asked = [{"role": "user", "content": content}]
         text = self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
@@ -123,7 +124,7 @@ def scaled_size(width: int, height: int) -> tuple[int, int]:
     Raises ValueError for a picture whose sides are more than 200 to 1.
     """
     if max(width, height) > THINNEST * min(width, height):
-        raise ValueError(f"hpsv3: a picture of {width} x {height} pixels; accepted: sides of at most {THINNEST} to 1")
+        raise DinaError(f"hpsv3: a picture of {width} x {height} pixels; accepted: sides of at most {THINNEST} to 1")
     near = [max(SIDE, round(length / SIDE) * SIDE) for length in (width, height)]
     if near[0] * near[1] > PIXELS:
         larger = math.sqrt(width * height / PIXELS)
@@ -155,7 +156,7 @@ def _model(base: Path, tensors: Mapping[str, Tensor], where: str) -> Qwen2VLMode
     config: Any = AutoConfig.from_pretrained(base)
     words = tensors.get("language_model.embed_tokens.weight")
     if words is None:
-        raise ValueError(f"{where}: no word embeddings; it holds {', '.join(list(tensors)[:5]) or 'nothing'}")
+        raise DinaError(f"{where}: no word embeddings; it holds {', '.join(list(tensors)[:5]) or 'nothing'}")
     # The published vocabulary has the reward token behind that of the base
     config.get_text_config().vocab_size = len(words)
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith("rm_head.")}
@@ -171,7 +172,7 @@ def _head(tensors: Mapping[str, Tensor], where: str) -> nn.Sequential:
     own = {name.removeprefix("rm_head."): t.float() for name, t in tensors.items() if name.startswith("rm_head.")}
     shapes = [own[f"{n}.weight"].shape for n in (0, 3, 5) if f"{n}.weight" in own]
     if len(shapes) != 3:
-        raise ValueError(f"{where}: missing tensors: rm_head.0, .3 and .5 with weight and bias; it has {sorted(own)}")
+        raise DinaError(f"{where}: missing tensors: rm_head.0, .3 and .5 with weight and bias; it has {sorted(own)}")
     steps = [nn.Linear(shape[1], shape[0]) for shape in shapes]
     head = nn.Sequential(steps[0], nn.ReLU(), nn.Identity(), steps[1], nn.ReLU(), steps[2])
     copy_strictly(f"{where}: rm_head", head.state_dict(), own)
@@ -192,11 +193,11 @@ def _instruction(folder: Path) -> str:
         try:
             published = import_module("hpsv3.dataset.data_collator_qwen")
         except ImportError as error:
-            raise ValueError(
+            raise DinaError(
                 f"{folder}: no {_INSTRUCTION}, and the package hpsv3, which holds the instruction that HPSv3 was "
                 f"trained with, is not installed ({error}); accepted: either of them"
             ) from error
         text = published.INSTRUCTION + published.prompt_with_special_token
     if text.count(REWARD_TOKEN) != 1 or "{text_prompt}" not in text:
-        raise ValueError(f"{folder}: the instruction must hold {{text_prompt}}, and {REWARD_TOKEN} once")
+        raise DinaError(f"{folder}: the instruction must hold {{text_prompt}}, and {REWARD_TOKEN} once")
     return text

@@ -26,6 +26,7 @@ from dina_lrm.rewards.judges.mps_cross import CrossTower
 from dina_lrm.rewards.judges.pictures import Preparation
 from dina_lrm.rewards.judges.processor_file import clip_preparation
 from dina_lrm.rewards.judges.state_files import below, fill, only_file, read_state_dict, refuse_others
+from dina_lrm.typed import DinaError
 
 CONDITION: Final = (
     "light, color, clarity, tone, style, ambiance, artistry, shape, face, hair, hands, limbs, structure, instance, "
@@ -107,7 +108,7 @@ class Mps(PixelReward):
 def _tower(tensors: Mapping[str, Tensor], where: str) -> CrossTower:
     names = [f"cross_model.layers.0.0.fn.{part}.weight" for part in ("to_q", "to_kv", "ff.2")]
     if any(name not in tensors for name in names):
-        raise ValueError(f"{where}: missing tensors: {', '.join(name for name in names if name not in tensors)}")
+        raise DinaError(f"{where}: missing tensors: {', '.join(name for name in names if name not in tensors)}")
     queries, keys, inner = (tensors[name].shape for name in names)
     layers = {name.split(".")[2] for name in tensors if name.startswith("cross_model.layers.")}
     head_width = keys[0] // 2

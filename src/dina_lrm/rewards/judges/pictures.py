@@ -24,6 +24,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from dina_lrm.typed import DinaError
+
 Pixels: TypeAlias = Float[Tensor, "3 height width"]
 Scaled: TypeAlias = Float[Tensor, "3 scaled_height scaled_width"]
 Square: TypeAlias = Float[Tensor, "3 side side"]
@@ -58,7 +60,7 @@ class MiddleCut(Frame):
     def __post_init__(self) -> None:
         """Refuse a cut that is larger than what it is cut from."""
         if not 1 <= self.side <= self.short:
-            raise ValueError(f"pictures scaled to {self.short} and cut to {self.side}; accepted: a cut of at most that")
+            raise DinaError(f"pictures scaled to {self.short} and cut to {self.side}; accepted: a cut of at most that")
 
     def __call__(self, picture: Pixels) -> Square:
         """Whole grey levels, as Pillow scales them."""
@@ -108,7 +110,7 @@ def scaled_size(height: int, width: int, short: int) -> tuple[int, int]:
     """
     long = int(short * max(height, width) / min(height, width))
     if long > LONGEST:
-        raise ValueError(
+        raise DinaError(
             f"a picture of {width} x {height} pixels, scaled to {short} at its short side, is {long} long; "
             f"accepted: at most {LONGEST}"
         )

@@ -8,6 +8,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dina_lrm.typed import DinaError
+
 
 class ScoreMlp(nn.Module):
     """Features (batch, width) to one number each; named as published: `layers.0`, `.2`, `.4`, `.6`, `.7`."""
@@ -31,7 +33,7 @@ class ScoreMlp(nn.Module):
             if name.startswith(f"{prefix}layers.") and name.endswith(".weight")
         }
         if not weights:
-            raise ValueError(f"no tensor {prefix}layers.0.weight among {', '.join(list(tensors)[:5]) or 'none'}")
+            raise DinaError(f"no tensor {prefix}layers.0.weight among {', '.join(list(tensors)[:5]) or 'none'}")
         ordered = [weights[number] for number in sorted(weights)]
         return cls((ordered[0].shape[1], *(weight.shape[0] for weight in ordered)))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dina_lrm.reward_model.formats.stored import copy_strictly
 from dina_lrm.runs.tensor_files import load_tensors, load_torch_file
+from dina_lrm.typed import DinaError
 
 _INSIDE = ("state_dict", "model", "module")
 """Entries that publishers put a state dict into."""
@@ -22,8 +23,8 @@ def only_file(folder: Path, *patterns: str) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{folder}: {len(found)} files {pattern} ({', '.join(f.name for f in found)}); keep one")
-    raise ValueError(f"{folder}: no weights; accepted: a file {' or '.join(patterns)}")
+            raise DinaError(f"{folder}: {len(found)} files {pattern} ({', '.join(f.name for f in found)}); keep one")
+    raise DinaError(f"{folder}: no weights; accepted: a file {' or '.join(patterns)}")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -36,7 +37,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         found = load_torch_file(path)
     except ValueError as error:
-        raise ValueError(
+        raise DinaError(
             f"{error}. Where the file is "
             "trusted, save its state dict once: torch.save(torch.load(FILE, weights_only=False).state_dict(), NEW)"
         ) from error
@@ -62,7 +63,7 @@ def refuse_others(tensors: Mapping[str, Tensor], known: tuple[str, ...], where: 
     """Raise ValueError naming tensors whose names begin with none of `known`."""
     rest = [name for name in tensors if not name.startswith(known)]
     if rest:
-        raise ValueError(f"{where}: unexpected tensors: {', '.join(rest[:5])}")
+        raise DinaError(f"{where}: unexpected tensors: {', '.join(rest[:5])}")
 
 
 def _computed(name: str) -> bool:
@@ -77,5 +78,5 @@ def _tensors(path: Path, found: Any) -> dict[str, Tensor]:  # noqa: ANN401 - wha
             break
         found = inner
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path}: holds a {type(found).__name__}; accepted: tensors by name")
+        raise DinaError(f"{path}: holds a {type(found).__name__}; accepted: tensors by name")
     return dict(found)

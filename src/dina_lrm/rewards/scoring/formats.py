@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dina_lrm.runs.json_files import read_json_lines
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,18 @@ _NUMBERS: Final = ("score", "z")
 def row_of(values: dict[str, Any]) -> ScoredRow:
     """A row from its values; ValueError for other columns, or values that are none of a score's."""
     if set(values) not in (set(COLUMNS), set(_EARLIER)):
-        raise ValueError(f"columns {', '.join(map(str, values))}; a table of scores has {', '.join(COLUMNS)}")
+        raise DinaError(f"columns {', '.join(map(str, values))}; a table of scores has {', '.join(COLUMNS)}")
     for name, value in values.items():
         wanted = (int, float) if name in _NUMBERS else (str,)
         required = name in ("image", "prompt")
         if isinstance(value, bool) or not (isinstance(value, wanted) or (value is None and not required)):
-            raise ValueError(f"{name} is {value!r:.60}")
+            raise DinaError(f"{name} is {value!r:.60}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}")
+            raise DinaError(f"{name} is {value!r}")
     row = ScoredRow(**values)
     if (row.score is None) == (row.error is None):
         found = "neither" if row.error is None else "both"
-        raise ValueError(f"the row of {row.image!r:.60} has {found} score and error")
+        raise DinaError(f"the row of {row.image!r:.60} has {found} score and error")
     return row
 
 
@@ -70,11 +71,11 @@ def _write_jsonl(path: Path, rows: Iterable[ScoredRow]) -> None:
 def _read_csv(path: Path) -> list[ScoredRow]:
     header, *records = _records(path) or [list(COLUMNS)]
     if tuple(header) not in (COLUMNS, _EARLIER):
-        raise ValueError(f"columns {', '.join(header)}; a table of scores has {', '.join(COLUMNS)}")
+        raise DinaError(f"columns {', '.join(header)}; a table of scores has {', '.join(COLUMNS)}")
     rows = []
     for cells in records:
         if len(cells) != len(header):
-            raise ValueError(f"a row has {len(cells)} cells, and the header {len(header)}")
+            raise DinaError(f"a row has {len(cells)} cells, and the header {len(header)}")
         given: dict[str, Any] = dict(zip(header, cells, strict=True))
         for name in header[2:]:
             value = given[name] or None
@@ -90,7 +91,7 @@ def _records(path: Path) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(whole.decode("utf-8-sig"), newline=""), strict=True))
     except csv.Error as error:
-        raise ValueError(f"not a CSV file ({error})") from None
+        raise DinaError(f"not a CSV file ({error})") from None
 
 
 def _write_csv(path: Path, rows: Iterable[ScoredRow]) -> None:
@@ -114,7 +115,7 @@ def _read_parquet(path: Path) -> list[ScoredRow]:
     try:
         return [row_of(values) for values in pq.read_table(path).to_pylist()]
     except pa.ArrowException as error:
-        raise ValueError(f"not a Parquet file ({' '.join(str(error).split()):.200})") from error
+        raise DinaError(f"not a Parquet file ({' '.join(str(error).split()):.200})") from error
 
 
 def _write_parquet(path: Path, rows: Iterable[ScoredRow]) -> None:

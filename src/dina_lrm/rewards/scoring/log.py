@@ -16,6 +16,7 @@ from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, jsonl_text, read_jsonl
 from dina_lrm.runs.files import append_text, replaced_when_complete, write_json, write_text
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.typed import DinaError
 
 _LATER = ("generator",)
 """Settings that earlier versions did not keep: nor did their rows keep a content, so that all are scored again."""
@@ -25,14 +26,14 @@ def check_table(path: Path) -> None:
     """Refuse a table that cannot be written, before anything is computed: ValueError says why."""
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise ValueError(f"{shown(path)}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
+        raise DinaError(f"{shown(path)}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
     if path.exists() and not path.is_file():
-        raise ValueError(f"{shown(path)}: is no file; accepted: a new name, or a table of scores to go on with")
+        raise DinaError(f"{shown(path)}: is no file; accepted: a new name, or a table of scores to go on with")
     nearest = next(place for place in path.absolute().parents if place.exists())
     if not nearest.is_dir():
-        raise ValueError(f"{shown(path)}: {nearest} is a file; accepted: a name in a folder")
+        raise DinaError(f"{shown(path)}: {nearest} is a file; accepted: a name in a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"{shown(path)}: nothing can be written in {nearest}; accepted: a name in a folder of yours")
+        raise DinaError(f"{shown(path)}: nothing can be written in {nearest}; accepted: a name in a folder of yours")
 
 
 @final
@@ -80,7 +81,7 @@ class ScoreLog:
                 return read_jsonl(self._growing)
             return self._format.read(self.path) if self.path.exists() else []
         except ValueError as error:
-            raise ValueError(f"{shown(self.path)}: not a table of scores ({error}); give another file") from error
+            raise DinaError(f"{shown(self.path)}: not a table of scores ({error}); give another file") from error
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         if not (self.path.exists() or self._growing.exists()):
@@ -95,4 +96,4 @@ class ScoreLog:
         changed = [name for name in compared if before.get(name) != now.get(name)]
         if changed:
             told = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed)
-            raise ValueError(f"{shown(self.path)} holds scores made with other settings: {told}. Give another file")
+            raise DinaError(f"{shown(self.path)} holds scores made with other settings: {told}. Give another file")

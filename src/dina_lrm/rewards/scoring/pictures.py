@@ -15,6 +15,7 @@ from dina_lrm.data.sources.parquet_rows import parquet_rows
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
 from dina_lrm.pictures.folders import PictureFolder, scan_pictures
 from dina_lrm.pictures.names import printable, shown
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,10 +101,10 @@ def text_of(row: Row, column: str) -> str:
     """The text of a cell; ValueError naming the row for anything else, and for an empty one."""
     values = row.parsed()
     if column not in values:
-        raise ValueError(f"{row.where}: no column {column!r}; columns: {', '.join(map(str, values))}")
+        raise DinaError(f"{row.where}: no column {column!r}; columns: {', '.join(map(str, values))}")
     value = values[column]
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{row.where}: {column} is {value!r:.60}; give the text of a prompt")
+        raise DinaError(f"{row.where}: {column} is {value!r:.60}; give the text of a prompt")
     return value
 
 
@@ -125,7 +126,7 @@ def _schema(table: Path) -> pa.Schema:
     try:
         return pq.read_schema(table)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{table}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
+        raise DinaError(f"{table}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
 
 
 def _name_column(schema: pa.Schema) -> list[str]:
@@ -138,7 +139,7 @@ def _name_column(schema: pa.Schema) -> list[str]:
 def _check_image_column(where: str, columns: Iterable[str]) -> None:
     if "image" not in columns:
         columns = ", ".join(map(str, columns))
-        raise ValueError(f"{where}: no image; give its path in a column 'image' (columns: {columns})")
+        raise DinaError(f"{where}: no image; give its path in a column 'image' (columns: {columns})")
 
 
 def _picture(row: Row) -> Picture:

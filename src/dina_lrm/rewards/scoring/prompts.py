@@ -14,6 +14,7 @@ from dina_lrm.data.sources.tables import FORMATS, scan_rows
 from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.pictures import Pictures, text_of
 from dina_lrm.screen import whole
+from dina_lrm.typed import DinaError
 
 _ACCEPTED = "a text, a text file with one prompt a line, or a table with the columns image and prompt"
 
@@ -33,15 +34,15 @@ def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
     Raises ValueError or FileNotFoundError for what gives none, and where lines could belong to pictures in two ways.
     """
     if prompts is None or not prompts.strip():
-        raise ValueError(f"{pictures.where}: no prompts given; accepted: {_ACCEPTED}")
+        raise DinaError(f"{pictures.where}: no prompts given; accepted: {_ACCEPTED}")
     if whole(prompts) != prompts:
-        raise ValueError(f"prompts {whole(prompts)}: holds bytes that are no UTF-8; accepted: text")
+        raise DinaError(f"prompts {whole(prompts)}: holds bytes that are no UTF-8; accepted: text")
     if not names_a_file(prompts):
         return Matched([(prompts,)] * len(pictures.names))
     path = Path(prompts)
     check_prompts_file(path)
     if path.is_dir():
-        raise ValueError(
+        raise DinaError(
             f"prompts {path}: is a folder; accepted: {_ACCEPTED} (captions in files of their own are not read)"
         )
     return _by_name(path, pictures) if path.suffix.lower() in FORMATS else _by_line(path, pictures)
@@ -53,7 +54,7 @@ def _by_line(path: Path, pictures: Pictures) -> Matched:
         return Matched([(lines[0],)] * count)
     if len(lines) != count:
         left_out = pictures.scan.told()
-        raise ValueError(
+        raise DinaError(
             f"{path}: {len(lines)} prompts for {count} images; give one for all, or one for each"
             + (f" ({left_out})" if left_out else "")
         )
@@ -74,7 +75,7 @@ def _line_order(path: Path, names: Sequence[str]) -> tuple[Sequence[int], str | 
         first, last = names[counted[0]], names[counted[-1]]
         return counted, f"the lines of {path} belong to the images in the order of their numbers, {first} to {last}"
     place = next(row for row, picture in enumerate(counted) if row != picture)
-    raise ValueError(
+    raise DinaError(
         f"{path}: its lines cannot be matched to images, as line {place + 1} could be meant for "
         f"{names[place]!r} or for {names[counted[place]]!r}; give a table with the columns image and prompt"
     )
@@ -102,7 +103,7 @@ def _by_name(table: Path, pictures: Pictures) -> Matched:
     for row in scan_rows(table):
         image = row.parsed().get("image")
         if not isinstance(image, str) or not image.strip():
-            raise ValueError(f"{row.where}: image is {image!r:.60}; give the name of an image")
+            raise DinaError(f"{row.where}: image is {image!r:.60}; give the name of an image")
         name = known.get(image) or known.get(_same(image))
         if name is None:
             absent.append((image, text_of(row, "prompt")))
@@ -111,7 +112,7 @@ def _by_name(table: Path, pictures: Pictures) -> Matched:
     without = [name for name in pictures.names if name not in texts]
     if without:
         counts = f"{len(without)} of {len(pictures.names)} images, such as {shown(without[0])!r}"
-        raise ValueError(f"{table}: no prompt for {counts}")
+        raise DinaError(f"{table}: no prompt for {counts}")
     return Matched([texts[name] for name in pictures.names], tuple(absent))
 
 

@@ -12,6 +12,7 @@ from dina_lrm.pictures.folders import PictureFolder
 from dina_lrm.pictures.names import printable, shown
 from dina_lrm.rewards.scoring.pictures import Pictures, folder_pictures, is_table, table_columns, table_pictures
 from dina_lrm.rewards.scoring.prompts import Matched, matched_prompts
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def read_score_rows(images: Path, prompts: str | None = None) -> ScoreRows:
     if not pictures.names:
         left_out = f" ({pictures.scan.told()})" if pictures.scan.left_out else ""
         accepted = f"a table with rows, or files {' '.join(SUFFIXES)}"
-        raise ValueError(f"{shown(images)}: holds no images; accepted: {accepted}{left_out}")
+        raise DinaError(f"{shown(images)}: holds no images; accepted: {accepted}{left_out}")
     if pictures.texts is not None:
         return ScoreRows(pictures, Matched([(text,) for text in pictures.texts]))
     return ScoreRows(pictures, matched_prompts(pictures, prompts))
@@ -83,10 +84,10 @@ def read_score_rows(images: Path, prompts: str | None = None) -> ScoreRows:
 def _table(table: Path, prompts: str | None) -> Pictures:
     columns = table_columns(table)
     if not columns:
-        raise ValueError(f"{table}: holds no rows; accepted: a table with a column image")
+        raise DinaError(f"{table}: holds no rows; accepted: a table with a column image")
     if prompts is None or prompts in columns:
         return table_pictures(table, prompts or "prompt")
     if not Path(prompts).is_file() and not any(letter.isspace() for letter in prompts):
         # A misspelled column must not become the prompt of every image.
-        raise ValueError(f"{table}: no column {prompts!r}; columns: {', '.join(columns)} (a prompt text holds a space)")
+        raise DinaError(f"{table}: no column {prompts!r}; columns: {', '.join(columns)} (a prompt text holds a space)")
     return table_pictures(table, None)

@@ -15,6 +15,7 @@ from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.moving_average import MovingAverage
 from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
+from dina_lrm.typed import DinaError
 
 Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
@@ -33,7 +34,7 @@ def batch_rows(n: int, batch_size: int, seed: int, start: int) -> Iterator[Tenso
     """Endless index batches, each epoch a new permutation; the same sequence from any start."""
     per_epoch = n // batch_size
     if not 0 < batch_size <= n:
-        raise ValueError(f"batches of {batch_size} from {n} rows; accepted: 1 to {n}")
+        raise DinaError(f"batches of {batch_size} from {n} rows; accepted: 1 to {n}")
     step = start
     while True:
         epoch, position = divmod(step, per_epoch)
