@@ -4,7 +4,7 @@ import dataclasses
 import math
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -44,11 +44,19 @@ def numbers(kind, prefix=()):
 
 
 def with_value(kind, place, value):
-    """Settings with one number changed, all others as they are by default."""
+    """Settings with one number changed, all others as they are by default; some defaults only fit together changed."""
     first, *rest = place
     if not rest:
         return kind(**{first: value})
-    return kind(**{first: with_value(typing.get_type_hints(kind)[first], rest, value)})
+    field = next(field for field in dataclasses.fields(kind) if field.name == first)
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return kind(**{first: changed(default, rest, value)})
+
+
+def changed(settings, place, value):
+    """The same settings, but for one number."""
+    first, *rest = place
+    return replace(settings, **{first: changed(getattr(settings, first), rest, value) if rest else value})
 
 
 PLACES = [(name, place, number) for name, kind in CONFIGS.items() for place, number in numbers(kind)]

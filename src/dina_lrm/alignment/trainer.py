@@ -129,6 +129,7 @@ class AlignmentRun:
             if looks:
                 # Only now: a run that is refused leaves nothing that would have to be resumed
                 self._files.begin()
+                looks.begin()
             self._standardise(looks)
             last = min(self.config.steps, stop_after or self.config.steps)
             with stop_on_signals() as stop, self._numbers(point.step) if looks else nullcontext() as numbers:

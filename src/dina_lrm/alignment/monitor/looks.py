@@ -83,8 +83,11 @@ class Looks:
         self._monitor = Monitor(
             folder, judges, PROXY, config.looks.golden, objective.rewards, resumed_step, config.micro_batch
         )
-        (folder / SAMPLES).mkdir(exist_ok=True)
-        clear_litter(folder / SAMPLES)
+
+    def begin(self) -> None:
+        """Make the folder of samples; only once the run's config.json says whose folder this is."""
+        (self._folder / SAMPLES).mkdir(exist_ok=True)
+        clear_litter(self._folder / SAMPLES)
 
     def last_good(self) -> Record:
         """What the golden reward liked best of all looks before what the newest one gave the alarm for."""

@@ -94,9 +94,11 @@ def _renamed(record: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def write_records(folder: Path, records: Sequence[Record]) -> None:
-    """Put `records` in the place of all that the folder holds."""
+    """Put `records` in the place of all that the folder holds; no file is made for none."""
     text = "".join(_line(record) for record in records)
     file = folder / MONITOR_FILE
+    if not records and not file.exists():
+        return
     if not file.is_file() or file.read_bytes() != text.encode():
         write_text(file, text)
 
