@@ -7,8 +7,9 @@ import pytest
 
 import dina_lrm.cli
 from dina_lrm import __version__
-from dina_lrm.cli.commands import COMMANDS, Command
+from dina_lrm.cli.commands import COMMANDS
 from dina_lrm.cli.main import main
+from dina_lrm.console.command import Command
 from dina_lrm.runs.lock import held_name
 
 TOYS = {

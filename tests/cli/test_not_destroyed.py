@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.cli.common import CommandFailed
 from dina_lrm.cli.main import main
-from dina_lrm.cli.result import begin_json, keep_json
+from dina_lrm.console.common import CommandFailed
+from dina_lrm.console.result import begin_json, keep_json
 
 OUTPUTS = {
     "demo": (["demo"], "images/holiday.jpg"),

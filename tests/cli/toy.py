@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dina_lrm.cli.common import CommandFailed, UserError, console, progress
+from dina_lrm.console.common import CommandFailed, UserError, console, progress
 from tests.cli.toy_arguments import Arguments
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError
 
 
 @dataclass

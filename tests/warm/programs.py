@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dina_lrm.cli.main import QUIET_LIBRARIES
+from dina_lrm.console.run import QUIET_LIBRARIES
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.ablate import Arguments
-from dina_lrm.cli.common import console, progress, study_command
+from dina_lrm.console.common import console, progress, study_command
 from dina_lrm.experiments.ablations.page import AblationResults
 from dina_lrm.experiments.ablations.tables import variants_of
 from dina_lrm.experiments.ablations.training import TrainingBudget, train_cells

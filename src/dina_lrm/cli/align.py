@@ -10,7 +10,7 @@ from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
-from dina_lrm.cli.common import CommandFailed, chosen_device, console, progress
+from dina_lrm.console.common import CommandFailed, chosen_device, console, progress
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.processes import Processes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.align_study import Arguments
-from dina_lrm.cli.common import console, progress, study_command
+from dina_lrm.console.common import console, progress, study_command
 from dina_lrm.experiments.alignment.page import AlignmentResults
 from dina_lrm.experiments.alignment.runs import AlignmentBudget, align_cells
 from dina_lrm.experiments.alignment.studies import variants_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.cache_info import Arguments
-from dina_lrm.cli.common import console
+from dina_lrm.console.common import console
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.screen import table_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.cache_verify import Arguments
-from dina_lrm.cli.common import CommandFailed, console, progress
+from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.verification import verify_cache
 
 SHOWN = 5

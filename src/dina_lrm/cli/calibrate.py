@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.calibrate import Arguments
-from dina_lrm.cli.common import UserError, chosen_device, console, progress
+from dina_lrm.console.common import UserError, chosen_device, console, progress
 from dina_lrm.evaluation.calibrated import CalibratedCopy, calibrated_copy
 from dina_lrm.evaluation.named_sets import named_sets
 

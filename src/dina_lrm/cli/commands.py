@@ -6,35 +6,7 @@ wrong words, wait for no library.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-
-from dina_lrm.cli.common import CommonArguments
-
-
-@dataclass(frozen=True)
-class Command:
-    """A row of the table."""
-
-    arguments: str
-    """The module whose class `Arguments` holds the options; it imports nothing heavy."""
-    job: str
-    """The function that does the work, as "module:function": of the arguments, returning what `--json` writes."""
-    help: str
-    """What the command does, in a line."""
-
-    def options(self) -> type[CommonArguments]:
-        """The class of its options."""
-        found: type[CommonArguments] = import_module(self.arguments).Arguments
-        return found
-
-    def run(self, arguments: CommonArguments) -> dict[str, object]:
-        """Check the arguments, import the function, and do the work; returns the result for `--json`."""
-        arguments.check()
-        module, _, function = self.job.partition(":")
-        job: Callable[[CommonArguments], dict[str, object]] = getattr(import_module(module), function)
-        return job(arguments)
+from dina_lrm.console.command import Command
 
 
 def _command(name: str, help: str, job: str | None = None) -> Command:
@@ -54,34 +26,22 @@ COMMANDS: dict[str, Command] = {
     "evaluate": _command("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": _command("calibrate", "Fit a temperature, so that win probabilities can be believed."),
     "align refl": _command("align_refl", "Align a generator by the gradient of a reward.", "align:run"),
-    "align flow-grpo": _command(
-        "align_flow_grpo", "Align a generator by rewards of whole groups of images.", "align:run"
-    ),
-    "align lpo": _command(
-        "align_lpo", "Align a generator by preferences between candidates of single steps.", "align:run"
-    ),
+    "align flow-grpo": _command("align_flow_grpo", "Align a generator by rewards of groups of images.", "align:run"),
+    "align lpo": _command("align_lpo", "Align a generator by preferences between candidates of a step.", "align:run"),
     "align dpo": _command("align_dpo", "Align a generator by preferences between its finished samples.", "align:run"),
     "align study": _command("align_study", "Measure alignment on the synthetic world against the truth."),
     "sample": _command("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": _command("sample_curve", "Measure best-of-N, pruned and not, against the truth."),
-    "evaluate-generator": _command(
-        "evaluate_generator", "Judge a tuned generator beside its base, on the same prompts and seeds."
-    ),
+    "evaluate-generator": _command("evaluate_generator", "Judge a tuned generator beside its base, seed by seed."),
     "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": _command("score", "Score image files for prompts into a table."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),
     "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),
     "synthetic generate": _command("synthetic_generate", "Write comparisons of the synthetic world as files."),
-    "synthetic judge": _command(
-        "synthetic_judge", "Train the judge of the synthetic world's pixels.", "synthetic_training:judge"
-    ),
+    "synthetic judge": _command("synthetic_judge", "Train the world's judge of pixels.", "synthetic_training:judge"),
     "synthetic uncurate": _command(
-        "synthetic_uncurate",
-        "Train the LoRA that makes the generator draw damaged pictures.",
-        "synthetic_training:uncurate",
+        "synthetic_uncurate", "Train the LoRA that draws damaged pictures.", "synthetic_training:uncurate"
     ),
-    "synthetic pretrain": _command(
-        "synthetic_pretrain", "Train the generator of the synthetic world.", "synthetic_training:pretrain"
-    ),
+    "synthetic pretrain": _command("synthetic_pretrain", "Train the world's generator.", "synthetic_training:pretrain"),
 }

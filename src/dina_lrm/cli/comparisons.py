@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dina_lrm.cli.arguments.comparisons import ComparisonArguments
-from dina_lrm.cli.common import UserError
+from dina_lrm.console.common import UserError
 from dina_lrm.data.named_source import NamedSource, named_source
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.screen import Screen

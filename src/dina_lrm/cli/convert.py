@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dina_lrm.cli.arguments.convert import Arguments
-from dina_lrm.cli.common import console
+from dina_lrm.console.common import console
 from dina_lrm.reward_model.formats.ours import convert
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.data_check import Arguments
-from dina_lrm.cli.common import CommandFailed, console, progress
 from dina_lrm.cli.comparisons import say_left_out, source_of
+from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.problem_list import check_problem_list, problem_list, write_problems
 from dina_lrm.screen import table_of
 

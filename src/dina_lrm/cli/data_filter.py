@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.data_filter import Arguments
-from dina_lrm.cli.common import CommandFailed, UserError, console, titled_progress
 from dina_lrm.cli.comparisons import say_left_out, source_of
+from dina_lrm.console.common import CommandFailed, UserError, console, titled_progress
 from dina_lrm.data.filtering import FilterCount, FilterPlan
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.writing import check_format, write_comparisons

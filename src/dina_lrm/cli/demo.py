@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dina_lrm.cli.arguments.demo import Arguments
-from dina_lrm.cli.common import console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.demo.run import run_demo
 from dina_lrm.demo.settings import DemoSettings
 from dina_lrm.evaluation.interval import Interval

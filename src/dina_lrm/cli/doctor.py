@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from dina_lrm import __version__
 from dina_lrm.cli.arguments.doctor import Arguments
-from dina_lrm.cli.common import CommandFailed, console
+from dina_lrm.console.common import CommandFailed, console
 from dina_lrm.profiling.installation import check_golden, devices, missing_files, missing_of_extras, versions
 from dina_lrm.screen import Screen
 

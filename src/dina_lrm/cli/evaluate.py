@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.evaluate import Arguments
-from dina_lrm.cli.common import CommandFailed, chosen_device, console, titled_progress
+from dina_lrm.console.common import CommandFailed, chosen_device, console, titled_progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.evaluation.plan import Evaluation, EvaluationPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dina_lrm.cli.arguments.evaluate_generator import Arguments
-from dina_lrm.cli.common import CommandFailed, chosen_device, console, titled_progress
+from dina_lrm.console.common import CommandFailed, chosen_device, console, titled_progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.generators import result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from dina_lrm.cli.arguments.prepare import Arguments
-from dina_lrm.cli.common import chosen_device, console, progress
 from dina_lrm.cli.comparisons import parsed_mapping, say_left_out
+from dina_lrm.console.common import chosen_device, console, progress
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.prepared import prepare
 from dina_lrm.data.unfinished import check_free

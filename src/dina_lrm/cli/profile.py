@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dina_lrm.cli.arguments.profile import Arguments
-from dina_lrm.cli.common import UserError, chosen_device, console, progress
+from dina_lrm.console.common import UserError, chosen_device, console, progress
 from dina_lrm.profiling.generators import GENERATORS
 from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted

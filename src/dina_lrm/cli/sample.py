@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.cli.arguments.sample import Arguments
-from dina_lrm.cli.common import chosen_device, console, progress
+from dina_lrm.console.common import chosen_device, console, progress
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
 from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards

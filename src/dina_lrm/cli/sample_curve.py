@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.sample_curve import Arguments
-from dina_lrm.cli.common import console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.experiments.sampling_study import TABLE, SamplingStudy
 
 

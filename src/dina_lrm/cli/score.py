@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.score import Arguments
-from dina_lrm.cli.common import CommandFailed, chosen_device, console, progress
+from dina_lrm.console.common import CommandFailed, chosen_device, console, progress
 from dina_lrm.reward_model.checks import checked_batch_size
 from dina_lrm.rewards.scoring.files import score_files_by
 from dina_lrm.rewards.scoring.rows import read_score_rows

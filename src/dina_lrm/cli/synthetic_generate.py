@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.synthetic_generate import Arguments
-from dina_lrm.cli.common import console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.synthetic.comparisons import Labelling
 from dina_lrm.synthetic.writing import COMPARISONS, SyntheticSet, redraw_generated
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dina_lrm.cli.arguments import synthetic_judge, synthetic_pretrain, synthetic_uncurate
-from dina_lrm.cli.common import console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.synthetic.pretraining.judge import train_judge
 from dina_lrm.synthetic.pretraining.loop import Interrupted

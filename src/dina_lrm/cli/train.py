@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dina_lrm.cli.arguments.train import Arguments
-from dina_lrm.cli.common import console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.recipes.data import data_for

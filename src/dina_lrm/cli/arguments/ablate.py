@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds
+from dina_lrm.console.common import FIRST_SEEDS, CommonArguments, UserError, WritesToOut, check_seeds
 from dina_lrm.experiments.ablations.tables import ABLATIONS, ablation
 from dina_lrm.experiments.ablations.variants import PAIRS, PROMPTS, STEPS
 from dina_lrm.runs.ownership import check_page, check_results, page_beside
@@ -15,7 +15,7 @@ from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Train and measure the models of an ablation, three seeds each; go on where an earlier run stopped.
 
     A model takes three to four minutes on one core, so that the whole set is about four hours of one core; what
@@ -40,10 +40,6 @@ class Arguments(CommonArguments):
     """Pairs of each test set."""
     workers: int | None = None
     """Models trained at a time, one thread each; by default one a core."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def chosen(self) -> tuple[str, ...]:
         """The ablations by name."""

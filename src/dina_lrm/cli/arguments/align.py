@@ -15,7 +15,7 @@ from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.applies import check_asked
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds
+from dina_lrm.console.common import FIRST_SEEDS, CommonArguments, UserError, WritesToOut, check_seeds
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, alignment_study
 from dina_lrm.runs.ownership import check_page, check_results, page_beside
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Align a generator of the synthetic world in many ways, three seeds each, and say what it was truly worth.
 
     A run takes two to five minutes of one core; what OUT/cells holds is not run again. Names: rewards, algorithms,
@@ -36,10 +36,6 @@ class Arguments(CommonArguments):
     """Prompts of a look, one picture each."""
     workers: int | None = None
     """Runs at a time, one thread each; by default one a core."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def chosen(self) -> tuple[str, ...]:
         """The studies by name."""

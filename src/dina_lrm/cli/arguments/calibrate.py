@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments, WritesToOut
 from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Fit a temperature and store it with a copy of the model.
 
     Margins are divided by it before they become win probabilities; scores and rankings stay as they are. Give pairs
@@ -40,10 +40,6 @@ class Arguments(CommonArguments):
     """Which data set's columns a file has."""
     device: str | None = None
     """Where to compute; by default the first GPU, else the CPU."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def check(self) -> None:
         """Refuse a folder that exists, or cannot be written."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError
-from dina_lrm.cli.levels import parsed_levels
+from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.levels import parsed_levels
 from dina_lrm.screen import whole
 
 

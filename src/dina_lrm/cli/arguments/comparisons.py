@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments
 
 
 @dataclass(kw_only=True)

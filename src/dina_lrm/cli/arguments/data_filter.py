@@ -9,12 +9,12 @@ from typing import Literal
 from tyro.conf import FlagCreatePairsOff
 
 from dina_lrm.cli.arguments.comparisons import ComparisonArguments
-from dina_lrm.cli.common import UserError
+from dina_lrm.console.common import UserError, WritesToOut
 from dina_lrm.runs.places import check_file
 
 
 @dataclass(kw_only=True)
-class Arguments(ComparisonArguments):
+class Arguments(WritesToOut, ComparisonArguments):
     """Write the comparisons of a file or a published data set that pass all filters asked for, as a file of ours.
 
     Filters run in the order in which they are listed below; each sees what those before it kept, and says what it
@@ -54,10 +54,6 @@ class Arguments(ComparisonArguments):
     """Second reward of MPCF for image-text alignment, such as vlm:MODEL."""
     pairs_per_prompt: int | None = None
     """At most so many pairs of one prompt, the first that come."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def rewards(self) -> dict[str, str]:
         """The rewards of MPCF by criterion."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError, WritesToOut
 from dina_lrm.demo.settings import KIND, DemoSettings
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Make comparisons, train a latent reward model and two baselines, measure them, align a generator, write a report.
 
     Three to seven minutes on two cores; nothing is downloaded.
@@ -35,10 +35,6 @@ class Arguments(CommonArguments):
     """Updates of the alignment."""
     looked_at: int = DemoSettings.looked_at
     """Prompts that the generator is looked at with, before and after the alignment."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def check(self) -> None:
         """Refuse numbers out of range, and a folder in the way."""

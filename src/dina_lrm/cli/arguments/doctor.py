@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments
 
 
 @dataclass

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError
-from dina_lrm.cli.levels import parsed_ensembles, parsed_numbers
+from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.levels import parsed_ensembles, parsed_numbers
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 

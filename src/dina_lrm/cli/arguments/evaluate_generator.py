@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 

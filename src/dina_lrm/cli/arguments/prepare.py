@@ -8,7 +8,7 @@ from typing import Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments
 from dina_lrm.runs.places import check_folder
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError, WritesToOut
 from dina_lrm.runs.places import check_folder
 
 MethodName = Literal["best-of-n", "pruned", "guided", "noise-search"]
@@ -20,7 +20,7 @@ _OF_METHOD: Final[dict[MethodName, tuple[str, ...]]] = {
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Sample with a reward: choose among samples, drop weak ones early, climb its gradient, or search the noise.
 
     OUT gets a picture a prompt, sheet.png (the first sample beside the chosen one) and samples.json (seeds, scores of
@@ -79,10 +79,6 @@ class Arguments(CommonArguments):
     """Images in the networks at once; changes no choice but by rounding."""
     device: str | None = None
     """Where to compute; by default a GPU where there is one."""
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out
 
     def check(self) -> None:
         """Refuse a folder in the way, and an option of another method than the one that is meant: it does nothing."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import FIRST_SEEDS, CommonArguments, UserError, check_seeds
+from dina_lrm.console.common import FIRST_SEEDS, CommonArguments, UserError, WritesToOut, check_seeds
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Draw candidates for prompts of the synthetic world and measure best-of-N at every N: reward, true utility, FLOPs.
 
     Everything is read off one pool a seed, which OUT/pools keeps: what is there is not drawn again. Three cuts are
@@ -42,7 +42,3 @@ class Arguments(CommonArguments):
                 raise UserError(f"--{name.replace('_', '-')} {given}: accepted are whole numbers of at least {least}")
         check_seeds(self.seeds)
         check_folder("--out", self.out)
-
-    def claims(self) -> Path:
-        """Where the results go."""
-        return self.out

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments
-from dina_lrm.cli.levels import parsed_levels
+from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.levels import parsed_levels
 from dina_lrm.rewards.scoring.log import check_table
 from dina_lrm.runs.places import check_file
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments, WritesToOut
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, SEED, UNIT, Range, check_ranges, ranged
 from dina_lrm.runs.settings import Applies, check_applies
@@ -15,7 +15,7 @@ SetName = Literal["train", "in_domain", "unseen_compositions", "unseen_defects",
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(WritesToOut, CommonArguments):
     """Write comparisons of the synthetic world: PNG files and a `comparisons.jsonl` that names them.
 
     The same seed gives the same files, and the folder appears when it is complete. The Bayes ceiling, the accuracy of
@@ -53,10 +53,6 @@ class Arguments(CommonArguments):
         defaults = {field.name: field.default for field in fields(self)}
         check_applies(self, [name for name in defaults if getattr(self, name) != defaults[name]], _RULES)
         check_folder("--out", self.out)
-
-    def claims(self) -> Path:
-        """Where the comparisons go."""
-        return self.out
 
 
 _TRAINING: Final = ("train", "on_policy")

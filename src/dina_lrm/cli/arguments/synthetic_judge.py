@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import SEED, Range, check_ranges, ranged
 

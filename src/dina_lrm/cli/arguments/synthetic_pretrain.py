@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dina_lrm.cli.common import CommonArguments
+from dina_lrm.console.common import CommonArguments
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.settings import Applies, changed_settings, check_applies
 from dina_lrm.synthetic.pretraining.config import PretrainConfig

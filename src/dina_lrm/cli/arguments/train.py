@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.recipes import RECIPES
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from dina_lrm.cli.common import UserError
+from dina_lrm.console.common import UserError
 
 LARGEST = 2**63 - 1
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tyro
 
-from dina_lrm.cli.common import CommonArguments, UserError
+from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.screen import escaped
 
 _OPTION = re.compile(r"(--[a-z][\w.-]*)(?:=|$)")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.cli.result import begin_json, write_json
+from dina_lrm.console.result import begin_json, write_json
 
 
 def test_a_result_is_never_that_of_an_earlier_command(tmp_path):

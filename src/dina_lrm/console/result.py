@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dina_lrm.cli.common import CommandFailed, UserError
+from dina_lrm.console.common import CommandFailed, UserError
 from dina_lrm.reports.records import record_text
 from dina_lrm.runs.files import write_text
 from dina_lrm.runs.places import check_file

@@ -5,7 +5,7 @@ import sys
 import pytest
 import safetensors
 
-from dina_lrm.cli.ending import code_of, line_of
+from dina_lrm.console.ending import code_of, line_of
 from dina_lrm.runs.stopping import Stopped
 
 FRAMES = """PytorchStreamReader failed reading zip archive: failed finding central directory
@@ -64,7 +64,7 @@ def test_line_ends_of_a_name_are_told_from_those_of_a_library(tmp_path):
 def test_a_stopped_command_says_so_in_its_json(tmp_path):
     code = f"""
 import json, os, signal, sys
-from dina_lrm.cli.commands import Command
+from dina_lrm.console.command import Command
 from dina_lrm.cli.main import main
 import tests.cli.toy as toy
 toy.run = lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()

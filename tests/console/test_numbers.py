@@ -2,8 +2,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dina_lrm.cli.common import UserError
-from dina_lrm.cli.numbers import check_numbers
+from dina_lrm.console.common import UserError
+from dina_lrm.console.numbers import check_numbers
 
 
 @dataclass

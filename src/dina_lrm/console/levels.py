@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from dina_lrm.cli.common import UserError
+from dina_lrm.console.common import UserError
 
 
 def parsed_levels(noise_level: float | None, ensemble: str | None) -> float | tuple[float, ...] | None:

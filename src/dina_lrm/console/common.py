@@ -35,6 +35,16 @@ class CommonArguments:
         return None
 
 
+class WritesToOut:
+    """Options of a command that writes to `out` alone, and lets no other command write there meanwhile."""
+
+    out: Path
+
+    def claims(self) -> Path:
+        """Where the results go."""
+        return self.out
+
+
 class UserError(DinaError):
     """Bad input, exit code 2: the message says where, what was given and what is accepted."""
 

@@ -1,0 +1,33 @@
+"""A row of the table of commands: where its options are described, and which function does its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from dina_lrm.console.common import CommonArguments
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table."""
+
+    arguments: str
+    """The module whose class `Arguments` holds the options; it imports nothing heavy."""
+    job: str
+    """The function that does the work, as "module:function": of the arguments, returning what `--json` writes."""
+    help: str
+    """What the command does, in a line."""
+
+    def options(self) -> type[CommonArguments]:
+        """The class of its options."""
+        found: type[CommonArguments] = import_module(self.arguments).Arguments
+        return found
+
+    def run(self, arguments: CommonArguments) -> dict[str, object]:
+        """Check the arguments, import the function, and do the work; returns the result for `--json`."""
+        arguments.check()
+        module, _, function = self.job.partition(":")
+        job: Callable[[CommonArguments], dict[str, object]] = getattr(import_module(module), function)
+        return job(arguments)
