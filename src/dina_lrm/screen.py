@@ -7,12 +7,13 @@ shown by its number. A console that is gone (a closed pipe, a full disk) is left
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ESCAPES: Mapping[str, str] = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _held: list[Callable[[], None]] | None = None
+NO_NUMBER: Final = "\u2013"
+"""Written in the place of a number that there is none of."""
 
 
 def escaped(text: object) -> str:
@@ -175,3 +178,10 @@ def leave_broken_streams() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+def number_text(value: float | None, form: str = ".2f", percent: bool = False) -> str:
+    """A number in a format of Python, with a minus sign; a dash for None, NaN and what is not finite."""
+    if value is None or not math.isfinite(value):
+        return NO_NUMBER
+    return f"{100 * value if percent else value:{form}}".replace("-", "\u2212")

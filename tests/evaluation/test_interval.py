@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.evaluation.interval import NEEDS_PROMPTS, NO_NUMBER, Interval, number_text, renamed
+from dina_lrm.evaluation.interval import NEEDS_PROMPTS, Interval, renamed
+from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.typed import from_plain, to_plain
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)

@@ -11,13 +11,13 @@ from PIL import Image
 
 from dina_lrm.demo.align import BeforeAndAfter
 from dina_lrm.demo.folder import RankedPrompt
-from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Text
 from dina_lrm.reports.evaluation import evaluation_sections
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
+from dina_lrm.screen import number_text
 
 if TYPE_CHECKING:
     from dina_lrm.demo.run import Demonstration

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dina_lrm.screen import NO_NUMBER, number_text
+
 NEEDS_PROMPTS: Final = "needs more prompts"
 """Written in the place of an interval that there is none of."""
-NO_NUMBER: Final = "\u2013"
-"""Written in the place of a number that there is none of."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,6 @@ class Interval:
         """Both ends, such as "0.13 to 0.49", or that the interval needs more prompts."""
         low, high = (number_text(end, form, percent) for end in (self.low, self.high))
         return NEEDS_PROMPTS if NO_NUMBER in (low, high) else f"{low} to {high}"
-
-
-def number_text(value: float | None, form: str = ".2f", percent: bool = False) -> str:
-    """A number in a format of Python, with a minus sign; a dash for None, NaN and what is not finite."""
-    if value is None or not math.isfinite(value):
-        return NO_NUMBER
-    return f"{100 * value if percent else value:{form}}".replace("-", "\u2212")
 
 
 def renamed(plain: Any, names: Mapping[str, str | None]) -> Any:  # noqa: ANN401 - walks any JSON-like tree

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dina_lrm.alignment.monitor.alarm import AlarmSettings
 from dina_lrm.alignment.monitor.looks import SAMPLES, Look
 from dina_lrm.alignment.monitor.records import Record, Summary, history_of, read_records
-from dina_lrm.evaluation.interval import NEEDS_PROMPTS, NO_NUMBER, number_text
+from dina_lrm.evaluation.interval import NEEDS_PROMPTS
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
 from dina_lrm.reports.blocks import Cell, Facts, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
@@ -22,6 +22,7 @@ from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run import flat
 from dina_lrm.reports.theme import LIGHT, save_figure
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.typed import DinaError, from_plain
 
 VOTE_FILE: Final = "vote.html"

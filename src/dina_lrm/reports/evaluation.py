@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.accuracy import convention_named
-from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.plan import Evaluation
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
@@ -34,6 +33,7 @@ from dina_lrm.reports.html import write_report
 from dina_lrm.reports.leaderboard import write_leaderboard
 from dina_lrm.reports.records import write_record
 from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.screen import number_text
 
 PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]]
 """(name of the set, row of the pair) -> its two images."""

@@ -17,10 +17,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from dina_lrm import __version__
-from dina_lrm.evaluation.interval import NO_NUMBER, Interval, number_text
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
 from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
 from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
+from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.typed import DinaError
 
 _LARGEST_PICTURE: Final = 384

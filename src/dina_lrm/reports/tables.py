@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
-from dina_lrm.evaluation.interval import number_text
 from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import Cell, Share, Table
+from dina_lrm.screen import number_text
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:

@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from dina_lrm.alignment.monitor.pace import Pace, pace
 from dina_lrm.alignment.monitor.trend import LEAST_POINTS, Trend, trend
+from dina_lrm.screen import number_text
 from dina_lrm.typed import DinaError
 
 
@@ -229,10 +230,10 @@ class _Look:
 
 
 def _moved(found: Trend) -> str:
-    text = f"{found.change:+.3g} ({found.slope:+.2g} ± {found.standard_error:.1g} a step)"
-    return text.replace("-", "\N{MINUS SIGN}")
+    change, slope = number_text(found.change, "+.3g"), number_text(found.slope, "+.2g")
+    return f"{change} ({slope} ± {number_text(found.standard_error, '.1g')} a step)"
 
 
 def _paces(found: Pace) -> str:
-    text = f"it gains {found.last:.2g} with each unit of the proxy, at first it was {found.first:.2g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    last, first = number_text(found.last, ".2g"), number_text(found.first, ".2g")
+    return f"it gains {last} with each unit of the proxy, at first it was {first}"

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 
 from matplotlib.figure import Figure
 
-from dina_lrm.evaluation.interval import Interval, number_text
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.ablations.cells import Cell
 from dina_lrm.experiments.ablations.estimates import (
     MEAN,
@@ -34,6 +34,7 @@ from dina_lrm.experiments.cells import load_cells
 from dina_lrm.experiments.estimates import as_stored, written
 from dina_lrm.experiments.page import PLOTS, LinkedImage, MarkdownTable, Part, StudyResults
 from dina_lrm.reports.axes import title_of
+from dina_lrm.screen import number_text
 
 
 @final

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dina_lrm.evaluation.interval import number_text
 from dina_lrm.experiments.alignment.alarms import alarmed, best_look, rolled_back
 from dina_lrm.experiments.alignment.cells import TRUTH, AlignedCell
 from dina_lrm.experiments.alignment.costs import AlignmentCost
@@ -21,6 +20,7 @@ from dina_lrm.experiments.alignment.estimates import (
 )
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS, AlignmentStudy
 from dina_lrm.experiments.page import MarkdownTable
+from dina_lrm.screen import number_text
 
 
 def runs_table(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> MarkdownTable:
