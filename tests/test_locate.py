@@ -58,7 +58,7 @@ def test_the_bundled_world_is_inside_the_package(locate, kind: str) -> None:
 
 @locator_cases
 def test_a_folder_that_holds_something_else_is_refused(locate, marker: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"has no {marker}, as a .* has; accepted are 'synthetic'"):
+    with pytest.raises(ValueError, match=f"has no {marker}, as a .* has; accepted: 'synthetic'"):
         locate(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_a_hub_id_never_asks_the_hub(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ValueError, match=r"accepted are 'synthetic'.* .bundled., a local folder with .* hub id owner/name"
+        ValueError, match=r"accepted: 'synthetic'.* .bundled., a local folder with .* hub id owner/name"
     ):
         locate(name)
 

@@ -55,7 +55,7 @@ def test_a_whole_number_will_do_for_a_float() -> None:
         ({"count": 1, "inner": {"lvl": 1}}, r"config\.inner\.lvl: unknown key"),
         ({"count": "1"}, r"config\.count: expected int, got '1'"),
         ({"count": True}, r"config\.count: expected int, got True"),
-        ({"count": 1, "inner": {"name": "c"}}, r"config\.inner\.name: got 'c', accepted: 'a', 'b'"),
+        ({"count": 1, "inner": {"name": "c"}}, r"config\.inner\.name: got 'c'; accepted: 'a', 'b'"),
         ({"count": 1, "inner": {"level": -1}}, r"^config\.inner: level: got -1\.0, expected at least 0$"),
         ({"count": 1, "inner": 3}, r"config\.inner: expected a table of settings, got 3"),
         ({"count": 1, "levels": [0.1, "x"]}, r"config\.levels\[1\]: expected float, got 'x'"),

@@ -125,7 +125,7 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
 def _accepted(wanted: _Wanted) -> str:
     bundled = [repr(name) for name, kinds in BUNDLED.items() if wanted.kind in kinds and kinds[wanted.kind].is_dir()]
     first = f"{', '.join(bundled)} (bundled), " if bundled else ""
-    return f"accepted are {first}a local folder with {wanted.marker}, or a Hugging Face hub id owner/name"
+    return f"accepted: {first}a local folder with {wanted.marker}, or a Hugging Face hub id owner/name"
 
 
 def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: Sequence[str]) -> Path:

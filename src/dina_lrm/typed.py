@@ -27,7 +27,7 @@ class DinaError(ValueError):
 def require(condition: bool, where: str, given: object, accepted: str) -> None:
     """Raise a ValueError that names the setting, what was given and what is accepted, unless `condition` holds."""
     if not condition:
-        raise DinaError(f"{where}: got {given!r}, accepted: {accepted}")
+        raise DinaError(f"{where}: got {given!r}; accepted: {accepted}")
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
@@ -138,7 +138,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispat
         return _convert_union(arguments, value, where)
     if origin is Literal:
         if value not in arguments:
-            raise DinaError(f"{where}: got {value!r}, accepted: {', '.join(map(repr, arguments))}")
+            raise DinaError(f"{where}: got {value!r}; accepted: {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):

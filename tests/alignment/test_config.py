@@ -47,7 +47,7 @@ def test_those_of_flow_grpo_are_too(field, value):
 def test_a_window_of_every_step_needs_no_number_of_steps():
     few = replace(GRPO.generator, sampling_steps=3)
     assert replace(GRPO, generator=few, grpo=replace(GRPO.grpo, window="every", window_steps=3)).grpo.window == "every"
-    with pytest.raises(ValueError, match=r"grpo.window_steps: got 3, accepted: at most 2"):
+    with pytest.raises(ValueError, match=r"grpo.window_steps: got 3; accepted: at most 2"):
         replace(GRPO, generator=few, grpo=replace(GRPO.grpo, window_steps=3))
 
 
@@ -59,7 +59,7 @@ def test_a_reward_that_counts_for_nothing_or_cannot_be_read_is_refused(term):
 
 def test_an_alarm_that_can_never_sound_stops_no_run():
     looks = LookSettings(every=2, golden="sharpness", window=5, on_alarm="stop")
-    with pytest.raises(ValueError, match=r"looks.on_alarm: got .stop with 3 looks., accepted: 5 looks"):
+    with pytest.raises(ValueError, match=r"looks.on_alarm: got .stop with 3 looks.; accepted: 5 looks"):
         replace(REFL, looks=looks)
     assert replace(REFL, steps=8, ema_every=1, looks=looks).number_of_looks() == 5
     assert replace(REFL, looks=replace(looks, on_alarm="tell")).number_of_looks() == 3

@@ -279,11 +279,11 @@ def test_bad_input_is_refused_before_anything_is_computed(tmp_path):
         Objective(generator, (RewardTerm("sharpness"), RewardTerm("sharpness")))
     with pytest.raises(ValueError, match=r"noise_level 0.4; accepted for latent:, image:, remote: \(one\)"):
         Objective(generator, (RewardTerm("sharpness", noise_level=0.4),))
-    with pytest.raises(ValueError, match="accepted are multiples of"):
+    with pytest.raises(ValueError, match="accepted: multiples of"):
         Generator(bundled_pipeline(), 33)
-    with pytest.raises(ValueError, match="ema_every: got 5, accepted: at most steps, 4"):
+    with pytest.raises(ValueError, match="ema_every: got 5; accepted: at most steps, 4"):
         replace(REFL, ema_every=5)
-    with pytest.raises(ValueError, match="algorithm: got 'refl', accepted: flow-grpo"):
+    with pytest.raises(ValueError, match="algorithm: got 'refl'; accepted: flow-grpo"):
         type(GRPO).from_dict(REFL.to_dict())
 
 

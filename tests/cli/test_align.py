@@ -45,7 +45,7 @@ def test_the_smallest_update_of_every_recipe_is_accepted_by_so_many_processes(re
 def test_an_alarm_can_sound_in_every_recipe(recipe):
     config = recipe()
     assert config.number_of_looks() >= config.looks.window and config.looks.golden
-    with pytest.raises(ValueError, match=r"got .stop with 2 looks., accepted: \d+ looks"):
+    with pytest.raises(ValueError, match=r"got .stop with 2 looks.; accepted: \d+ looks"):
         replace(config, looks=replace(config.looks, every=config.steps, on_alarm="stop"))
 
 

@@ -207,9 +207,9 @@ def test_compare_shows_scores_and_a_probability(folder, model_folder, capsys):
     ("words", "message"),
     [
         (("--noise-level", "0.1", "--ensemble", "0.2"), "--noise-level and --ensemble were both given"),
-        (("--noise-level", "1.5"), "--noise-level 1.5: accepted are numbers in [0, 1]"),
-        (("--ensemble", "0.2;0.5"), "accepted are numbers with commas"),
-        (("--ensemble", "0.2,2"), "accepted are numbers in [0, 1]"),
+        (("--noise-level", "1.5"), "--noise-level 1.5; accepted: numbers in [0, 1]"),
+        (("--ensemble", "0.2;0.5"), "accepted: numbers with commas"),
+        (("--ensemble", "0.2,2"), "accepted: numbers in [0, 1]"),
         (("--device", "abacus"), "--device abacus: "),
         (("--prompts", "captoin"), "no column 'captoin'"),
         (("--out", "scores.xls"), "unknown format '.xls'"),

@@ -105,7 +105,7 @@ def test_leakage_from_a_published_test_split_is_removed(tmp_path, capsys):
         (("--pairs-per-prompt", "0"), "accepted: at least 1"),
         (("--require-confidence",), "give --min-confidence too"),
         (("--not-in", "nowhere.jsonl"), "no such file"),
-        (("--not-in", "synthetic:in_domain"), "--not-in synthetic:in_domain: accepted are files of comparisons"),
+        (("--not-in", "synthetic:in_domain"), "--not-in synthetic:in_domain; accepted: files of comparisons"),
     ],
 )
 def test_bad_options_are_refused(folder, options, message, capsys):

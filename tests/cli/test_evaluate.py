@@ -103,11 +103,11 @@ def test_a_table_is_printed_and_a_cache_gives_the_same(
     [
         (("synthetic", "--on", "nowhere.jsonl"), "--on nowhere.jsonl: no such file or folder; accepted: "),
         (("synthetic", "--on", ","), "--on names no set"),
-        (("synthetic", "--levels", "0.2,x"), "--levels '0.2,x': accepted are numbers with commas"),
+        (("synthetic", "--levels", "0.2,x"), "--levels '0.2,x'; accepted: numbers with commas"),
         (("synthetic", "--levels", "1.2"), "accepted: numbers in [0, 1]"),
         (("synthetic", "--ensemble", "0.2"), "accepted: two or more noise levels"),
         (("synthetic", "--convention", "strict"), "convention is 'strict'; accepted: micro_strict"),
-        (("synthetic", "--draws", "3", "--antithetic"), "--antithetic --draws 3: accepted is an even number"),
+        (("synthetic", "--draws", "3", "--antithetic"), "--antithetic --draws 3; accepted: an even number"),
         (("synthetic", "synthetic"), "a model was given twice"),
     ],
 )

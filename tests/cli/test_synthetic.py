@@ -53,7 +53,7 @@ def test_after_a_kill_the_same_command_starts_again_and_leaves_no_litter(tmp_pat
         ("generate --seed -1", "seed: got -1"),
         ("generate --personalities nobody", "personality 'nobody'"),
         ("uncurate --config.batch-size -1", "config.batch_size: got -1"),
-        ("uncurate --config.batch-size 65 --config.images 64", "config.batch_size: got 65, accepted: at most 64"),
+        ("uncurate --config.batch-size 65 --config.images 64", "config.batch_size: got 65; accepted: at most 64"),
         ("uncurate --config.steps -1", "config.steps: got -1"),
         ("uncurate --seed -1", "seed: got -1"),
         ("judge --steps 0", "steps: got 0"),

@@ -30,10 +30,10 @@ def test_ordinary_numbers_pass():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (Given(levels=(0.1, float("nan"))), "--levels nan: accepted are finite numbers"),
+        (Given(levels=(0.1, float("nan"))), "--levels nan; accepted: finite numbers"),
         (Given(levels=(float("-inf"),)), "--levels -inf: accepted"),
-        (Given(seeds=(0, -1)), "--seeds -1: accepted are whole numbers of at least 0"),
-        (Given(count=10**30), f"--count {10**30}: accepted are whole numbers of at most"),
+        (Given(seeds=(0, -1)), "--seeds -1; accepted: whole numbers of at least 0"),
+        (Given(count=10**30), f"--count {10**30}; accepted: whole numbers of at most"),
         (Given(recipe=Inner(rate=float("inf"))), "--rate inf: accepted"),
         (Given(config=Inner(seed=-3)), "--config.seed -3: accepted"),
     ],

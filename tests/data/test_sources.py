@@ -229,7 +229,7 @@ def test_the_layout_of_a_source_is_recognised(tmp_path, row):
 
 @pytest.mark.parametrize("text", ["image_a", "image_a=", "picture=x", "image_a=x,image_a=y", ""])
 def test_a_mapping_that_says_nothing_is_refused(text):
-    with pytest.raises(ValueError, match="accepted are OURS=THEIRS"):
+    with pytest.raises(ValueError, match="accepted: OURS=THEIRS"):
         parse_columns(text)
 
 

@@ -134,7 +134,7 @@ def test_a_terminal_snr_of_zero_ends_in_pure_noise() -> None:
     ids=["edm", "inverted"],
 )
 def test_other_processes_are_refused(scheduler: diffusers.SchedulerMixin, reason: str) -> None:
-    with pytest.raises(ValueError, match=f"{reason}.* accepted are flow-matching schedulers"):
+    with pytest.raises(ValueError, match=f"{reason}.* accepted: flow-matching schedulers"):
         process_from_scheduler(scheduler)
 
 

@@ -130,7 +130,7 @@ def test_a_conversion_that_does_not_exist_says_so() -> None:
 @process_cases
 @pytest.mark.parametrize("level", [-0.1, 400.0, float("nan")])
 def test_noise_levels_outside_the_unit_interval_are_refused(process: ForwardProcess, level: float) -> None:
-    with pytest.raises(ValueError, match=r"noise level is .* accepted are values in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"noise level is .* accepted: values in \[0, 1\]"):
         process.alpha(torch.tensor([0.5, level]))
 
 

@@ -82,7 +82,7 @@ def test_log_ratios_are_of_two_steps_of_one_kernel() -> None:
     step = FlowSde().step(FLOW, x, velocity, 0.5, 0.4)
     for kernel, next_level in ((FlowSde(), 0.3), (Cps(), 0.4)):
         other = kernel.step(FLOW, x, velocity, 0.5, next_level)
-        with pytest.raises(ValueError, match="accepted are two steps of one kernel between the same levels"):
+        with pytest.raises(ValueError, match="accepted: two steps of one kernel between the same levels"):
             step.log_ratio(other, x)
     still = Ode().step(FLOW, x, velocity, 0.5, 0.4)
     with pytest.raises(ValueError, match="a step without noise has no density"):
@@ -228,7 +228,7 @@ def test_no_eta_is_the_ode(kernel: Kernel, name: str) -> None:
         step, ode = (k.step(process, x, velocity, t, t_next) for k in (kernel, Ode()))
         torch.testing.assert_close(step.mean, ode.mean)
         assert (step.std == 0).all()
-        with pytest.raises(ValueError, match="a step without noise has no density; accepted are steps with std > 0"):
+        with pytest.raises(ValueError, match="a step without noise has no density; accepted: steps with std > 0"):
             step.log_prob(x)
 
 
@@ -397,14 +397,14 @@ def test_names_are_those_of_the_table() -> None:
 @pytest.mark.parametrize(("level", "next_level"), [(0.5, 0.5), (0.3, 0.4), (1.1, 0.5), (0.5, -0.1), (math.nan, 0.1)])
 def test_levels_that_do_not_fall_are_refused(kernel: Kernel, level: float, next_level: float) -> None:
     x, velocity, _ = draws()
-    with pytest.raises(ValueError, match=r"from level .* accepted are 0 <= next_level < level <= 1"):
+    with pytest.raises(ValueError, match=r"from level .* accepted: 0 <= next_level < level <= 1"):
         kernel.step(FLOW, x, velocity, level, next_level)
 
 
 def test_a_density_of_flow_grpo_needs_rectified_flow() -> None:
     x, velocity, _ = draws()
     process = VariancePreserving(torch.linspace(0.99, 0.01, 10))
-    with pytest.raises(ValueError, match=r"FlowSde: the process is VariancePreserving\(.*accepted is RectifiedFlow"):
+    with pytest.raises(ValueError, match=r"FlowSde: the process is VariancePreserving\(.*accepted: RectifiedFlow"):
         FlowSde().step(process, x, velocity, 0.5, 0.4)
 
 
@@ -418,5 +418,5 @@ def test_one_step_without_noise_in_a_batch_has_no_density() -> None:
 @pytest.mark.parametrize("kernel", [FlowSde, Cps, Ddim])
 @pytest.mark.parametrize("eta", [-0.1, math.nan, math.inf])
 def test_an_eta_out_of_range_is_refused(kernel: type, eta: float) -> None:
-    with pytest.raises(ValueError, match=f"{kernel.__name__}: eta is {eta}; accepted is a"):
+    with pytest.raises(ValueError, match=f"{kernel.__name__}: eta is {eta}; accepted: a"):
         kernel(eta=eta)

@@ -166,7 +166,7 @@ def test_solvers_of_a_flow():
         with pytest.raises(ValueError, match=r"sigmas from 157\.407 to 0 are no levels of RectifiedFlow"):
             sampling_levels(mixed, FLOW_PROCESS, 6, 64)
         ends_noisy = diffusers.UniPCMultistepScheduler(**FLOW_SOLVER, final_sigmas_type="sigma_min")
-    with pytest.raises(ValueError, match=r"accepted are 7 that fall: .*final_sigmas_type='zero'"):
+    with pytest.raises(ValueError, match=r"accepted: 7 that fall: .*final_sigmas_type='zero'"):
         sampling_levels(ends_noisy, FLOW_PROCESS, 6, 64)
 
 

@@ -142,16 +142,16 @@ def test_the_dict_is_plain() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "thurston"}, r"preference model.name: got 'thurston', accepted: thurstone, bradley-terry"),
+        ({"name": "thurston"}, r"preference model.name: got 'thurston'; accepted: thurstone, bradley-terry"),
         ({"name": ["thurstone"]}, r"name: got \['thurstone'\]"),
         ({"name": "thurstone", "k": 10**400}, "accepted: what a float holds"),
-        ({}, r"name: got None, accepted: thurstone, bradley-terry"),
+        ({}, r"name: got None; accepted: thurstone, bradley-terry"),
         ({"name": "thurstone", "kk": 2.0}, r"unknown key 'kk'; .*accepted: k, variance_floor, epsilon"),
         ({"name": "bradley-terry", "k": 2.0}, r"unknown key 'k'; accepted: no settings"),
         ({"name": "thurstone", "k": "2"}, r"preference model\.k: expected float, got '2'"),
         ({"name": "thurstone", "k": True}, r"k: expected float, got True"),
-        ({"name": "thurstone", "k": -1.0}, r"Thurstone: k: got -1.0, accepted: a finite number of at least 0"),
-        ({"name": "thurstone", "variance_floor": 0.0}, r"variance_floor: got 0.0, accepted: a finite number above 0"),
+        ({"name": "thurstone", "k": -1.0}, r"Thurstone: k: got -1.0; accepted: a finite number of at least 0"),
+        ({"name": "thurstone", "variance_floor": 0.0}, r"variance_floor: got 0.0; accepted: a finite number above 0"),
     ],
 )
 def test_what_cannot_be_read_is_named(values: dict[str, object], message: str) -> None:
@@ -164,5 +164,5 @@ def test_a_model_outside_the_table_cannot_be_written() -> None:
         def log_cdf(self, margin: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
             return torch.zeros_like(margin)
 
-    with pytest.raises(ValueError, match=r"class: got 'Certain', accepted: a row of the table thurstone"):
+    with pytest.raises(ValueError, match=r"class: got 'Certain'; accepted: a row of the table thurstone"):
         Certain().to_dict()

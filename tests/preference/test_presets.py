@@ -36,13 +36,13 @@ def test_bradley_terry_is_the_logistic_loss() -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"name is 'papr'; accepted are paper, released, fixed, released-fixed, brad"):
+    with pytest.raises(ValueError, match=r"name is 'papr'; accepted: paper, released, fixed, released-fixed, brad"):
         preference_preset("papr")
     assert list(PRESETS) == ["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm"]
 
 
 def test_an_epsilon_that_would_do_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="epsilon of 'nll': got 1e-06, accepted: 0"):
+    with pytest.raises(ValueError, match="epsilon of 'nll': got 1e-06; accepted: 0"):
         PreferenceObjective(BradleyTerry(), loss="nll", epsilon=1e-6)
 
 

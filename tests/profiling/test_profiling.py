@@ -179,7 +179,7 @@ def test_the_command_measures_what_the_library_does(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["sd4"], "no such generator or reward model; accepted: sd3.5-medium"),
-        (["sd3.5-medium", "--resolution", "500"], "--resolution 500: accepted are multiples of 16"),
+        (["sd3.5-medium", "--resolution", "500"], "--resolution 500; accepted: multiples of 16"),
         (["sd3.5-medium", "--gpu", "abacus"], "GPU 'abacus'"),
         (["sd3.5-medium", "--pixel-rewards", "eye"], "pixel reward 'eye'; accepted: clip-b32"),
         (["synthetic", "--rounds", "0"], "--rounds 0"),

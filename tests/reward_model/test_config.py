@@ -45,10 +45,10 @@ def test_defaults_fill_what_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"noise_level": 1.5}, r"config\.noise_level: got 1\.5, accepted: noise levels in \[0, 1\]"),
+        ({"noise_level": 1.5}, r"config\.noise_level: got 1\.5; accepted: noise levels in \[0, 1\]"),
         ({"ensemble_levels": (0.2, -1.0)}, r"config\.ensemble_levels: got -1\.0"),
-        ({"ensemble_levels": ()}, r"config\.ensemble_levels: got \(\), accepted: at least one"),
-        ({"score_std": 0.0}, r"config\.score_std: got 0\.0, accepted: a finite number above 0"),
+        ({"ensemble_levels": ()}, r"config\.ensemble_levels: got \(\); accepted: at least one"),
+        ({"score_std": 0.0}, r"config\.score_std: got 0\.0; accepted: a finite number above 0"),
         ({"score_mean": float("nan")}, r"config\.score_mean: got nan"),
         ({"temperature": -1.0}, r"config\.temperature: got -1\.0"),
         ({"resolution": 0}, r"config\.resolution: got 0"),

@@ -87,9 +87,9 @@ class Toy:
 def test_the_field_the_value_and_what_is_accepted_are_named():
     assert Toy() == Toy(0.1, None, (0.0, 1.0)) and Toy(count=1).count == 1
     for values, said in (
-        ({"rate": 0.0}, "toy.rate: got 0.0, accepted: a finite number above 0"),
-        ({"count": 0}, "toy.count: got 0, accepted: an integer of at least 1"),
-        ({"levels": (0.5, 1.5)}, r"toy.levels: got \(0.5, 1.5\), accepted: a number in \[0, 1\]"),
+        ({"rate": 0.0}, "toy.rate: got 0.0; accepted: a finite number above 0"),
+        ({"count": 0}, "toy.count: got 0; accepted: an integer of at least 1"),
+        ({"levels": (0.5, 1.5)}, r"toy.levels: got \(0.5, 1.5\); accepted: a number in \[0, 1\]"),
     ):
         with pytest.raises(ValueError, match=said):
             Toy(**values)

@@ -106,7 +106,7 @@ def test_survivors_by_hand():
 def test_a_noise_level_is_the_step_that_starts_there_or_below():
     levels = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0])
     assert [step_at(levels, level) for level in (1.0, 0.8, 0.75, 0.3)] == [0, 1, 1, 3]
-    with pytest.raises(ValueError, match=r"cut at noise level 0\.2: accepted are levels from 0\.25"):
+    with pytest.raises(ValueError, match=r"cut at noise level 0\.2; accepted: levels from 0\.25"):
         step_at(levels, 0.2)
 
 
@@ -167,12 +167,12 @@ def test_bad_input_is_refused_before_anything_is_sampled(generator, objective):
     refused("prompts: got none", prompts=[])
     refused("prompt 1 is empty", prompts=["a ring", " "])
     refused("longer than the text encoders read", prompts=["a small red ring right of a large blue bar " * 5])
-    refused("keep: got 5, accepted: at most 4", pruning=Pruning((Cut(1, keep=5),)))
-    refused("keep: got 3, accepted: at most 2", pruning=Pruning((Cut(1, keep=2), Cut(2, keep=3))))
-    refused("step: got 3, accepted: at most 2", pruning=Pruning((Cut(3, keep=1),)))
+    refused("keep: got 5; accepted: at most 4", pruning=Pruning((Cut(1, keep=5),)))
+    refused("keep: got 3; accepted: at most 2", pruning=Pruning((Cut(1, keep=2), Cut(2, keep=3))))
+    refused("step: got 3; accepted: at most 2", pruning=Pruning((Cut(3, keep=1),)))
     pixels = Objective(generator, (RewardTerm("sharpness"),))
     for reading in ("noisy", "in-pass"):
-        refused("sharpness; accepted is one reward latent", pruning=Pruning((Cut(1, 1),), reading), objective=pixels)
+        refused("sharpness; accepted: one reward latent", pruning=Pruning((Cut(1, 1),), reading), objective=pixels)
     refused("needs a pass of its own", pruning=Pruning((Cut(1, 1),), "in-pass"))
     with pytest.raises(ValueError, match="n: got 0"):
         SamplingPlan(n=0)

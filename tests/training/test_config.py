@@ -106,7 +106,7 @@ def test_parameters_that_are_left_out_have_their_defaults(text, found):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("gaussian", "name: got 'gaussian', accepted: constant, uniform"),
+        ("gaussian", "name: got 'gaussian'; accepted: constant, uniform"),
         ("logit_normal:low=0.1", "unknown key 'low'; .*accepted: mu, s"),
         ("uniform:low=much", "accepted: NAME or NAME:PARAMETER=NUMBER"),
         ("uniform:low", "accepted: NAME or NAME:PARAMETER=NUMBER"),

@@ -69,5 +69,5 @@ def test_a_teacher_of_another_generator_is_refused(teacher, tiny_folder, tmp_pat
         ValueError, match=r"objective\.teacher\.name .* accepted: a teacher on the generator of the data"
     ):
         labels(TeacherSettings(teacher, 0.5), type(data).load(tmp_path / "cache"), tmp_path)
-    with pytest.raises(ValueError, match=r"objective\.teacher\.weight: got 1\.5, accepted: a number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"objective\.teacher\.weight: got 1\.5; accepted: a number in \[0, 1\]"):
         TeacherSettings(teacher, 1.5)

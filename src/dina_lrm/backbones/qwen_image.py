@@ -87,7 +87,7 @@ class QwenImageBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         if transformer.config.get("guidance_embeds"):
-            raise DinaError(f"{config.pretrained}: guidance_embeds is on (distilled); accepted are models without")
+            raise DinaError(f"{config.pretrained}: guidance_embeds is on (distilled); accepted: models without")
         self.visual_widths = (transformer.inner_dim,) * len(config.visual_taps)
         self.text_widths = (transformer.inner_dim,) * len(config.text_taps)
         self.time_embedding_width = transformer.inner_dim

@@ -68,7 +68,7 @@ class SanaBackbone(PipelineBackbone):
     ) -> None:
         super().__init__(config, process, transformer, parts, shared)
         if transformer.config.get("guidance_embeds"):
-            raise DinaError(f"{config.pretrained}: guidance_embeds is on (SANA-Sprint); accepted are models without")
+            raise DinaError(f"{config.pretrained}: guidance_embeds is on (SANA-Sprint); accepted: models without")
         if any(config.text_taps):
             raise DinaError(
                 f"text_taps: got {config.text_taps}, but SANA's blocks leave captions alone; accepted: (0,)"

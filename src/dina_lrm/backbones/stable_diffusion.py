@@ -66,7 +66,7 @@ class StableDiffusionBackbone(Backbone):
         super().__init__(config, process_from_scheduler(scheduler), unet, parts, shared)
         if config.text_taps not in ((), (0,)):
             raise DinaError(
-                f"text_taps: got {config.text_taps}; a U-Net never changes its text states: accepted are () and (0,)"
+                f"text_taps: got {config.text_taps}; a U-Net never changes its text states; accepted: () and (0,)"
             )
         widths = unet.config.block_out_channels
         # Tap 0 has the width of the first resolution, the mid block that of the last

@@ -44,7 +44,7 @@ def _plan(arguments: Arguments) -> FilterPlan:
     tests = () if arguments.not_in is None else named_sets(arguments.not_in, option="--not-in")
     unread = [named.word for named in tests if named.source is None]
     if unread:
-        raise UserError(f"--not-in {unread[0]}: accepted are files of comparisons, and hpdv3:test=PATH")
+        raise UserError(f"--not-in {unread[0]}; accepted: files of comparisons, and hpdv3:test=PATH")
     return FilterPlan(
         drop_ties=arguments.drop_ties,
         min_confidence=arguments.min_confidence,

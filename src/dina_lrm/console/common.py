@@ -77,7 +77,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
     """UserError unless there are one or more different numbers of at least 0."""
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         given = " ".join(map(str, seeds))
-        raise UserError(f"--seeds {given}: accepted are one or more different numbers of at least 0")
+        raise UserError(f"--seeds {given}; accepted: one or more different numbers of at least 0")
 
 
 def study_command(name: str, studies: Sequence[str], seeds: Sequence[int], out: Path) -> str:

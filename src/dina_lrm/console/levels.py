@@ -11,13 +11,13 @@ def parsed_levels(noise_level: float | None, ensemble: str | None) -> float | tu
     """What --noise-level and --ensemble ask for; None is the model's own level."""
     if ensemble is None:
         if noise_level is not None and not 0 <= noise_level <= 1:
-            raise UserError(f"--noise-level {noise_level}: accepted are numbers in [0, 1]")
+            raise UserError(f"--noise-level {noise_level}; accepted: numbers in [0, 1]")
         return noise_level
     if noise_level is not None:
         raise UserError("--noise-level and --ensemble were both given; accepted: one of them")
     levels = parsed_numbers("--ensemble", ensemble)
     if not all(0 <= level <= 1 for level in levels):
-        raise UserError(f"--ensemble {ensemble!r}: accepted are numbers in [0, 1]")
+        raise UserError(f"--ensemble {ensemble!r}; accepted: numbers in [0, 1]")
     return levels
 
 
@@ -36,5 +36,5 @@ def parsed_numbers(option: str, text: str) -> tuple[float, ...]:
         return tuple(float(number) for number in text.split(","))
     except ValueError as error:
         raise UserError(
-            f"{option} {text!r}: accepted are numbers with commas between them, such as 0.2,0.5,0.7"
+            f"{option} {text!r}; accepted: numbers with commas between them, such as 0.2,0.5,0.7"
         ) from error

@@ -15,11 +15,11 @@ def check_numbers(arguments: object) -> None:
     """UserError for an option that is not finite, an integer beyond 64 bits, or a seed below 0, at any depth."""
     for option, value in _numbers(arguments, "--"):
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{option} {value}: accepted are finite numbers")
+            raise UserError(f"{option} {value}; accepted: finite numbers")
         if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-            raise UserError(f"{option} {value}: accepted are whole numbers of at most {LARGEST}")
+            raise UserError(f"{option} {value}; accepted: whole numbers of at most {LARGEST}")
         if value < 0 and option.rpartition(".")[2].strip("-") in ("seed", "seeds"):
-            raise UserError(f"{option} {value}: accepted are whole numbers of at least 0")
+            raise UserError(f"{option} {value}; accepted: whole numbers of at least 0")
 
 
 def _numbers(values: object, prefix: str) -> Iterator[tuple[str, int | float]]:

@@ -48,7 +48,7 @@ def process_from_scheduler(scheduler: Scheduler) -> ForwardProcess:
 
 
 _ACCEPTED = (
-    "accepted are flow-matching schedulers (FlowMatchEulerDiscreteScheduler, or a solver with use_flow_sigmas) and "
+    "accepted: flow-matching schedulers (FlowMatchEulerDiscreteScheduler, or a solver with use_flow_sigmas) and "
     "variance-preserving ones (DDPM, DDIM, EulerDiscrete, DPMSolverMultistep, ...)"
 )
 

@@ -22,8 +22,8 @@ def seeded_noise(shape: Sequence[int], seed: int) -> Float[Tensor, "..."]:
         ValueError: if a side of `shape` is negative, or `seed` is outside [-2**63, 2**64).
     """
     if seed not in SEEDS:
-        raise DinaError(f"seeded_noise: seed is {seed}; accepted are integers in [-2**63, 2**64)")
+        raise DinaError(f"seeded_noise: seed is {seed}; accepted: integers in [-2**63, 2**64)")
     if any(side < 0 for side in shape):
-        raise DinaError(f"seeded_noise: shape is {tuple(shape)}; accepted are sides >= 0")
+        raise DinaError(f"seeded_noise: shape is {tuple(shape)}; accepted: sides >= 0")
     generator = torch.Generator(device="cpu").manual_seed(seed)
     return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")

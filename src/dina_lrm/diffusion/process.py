@@ -167,7 +167,7 @@ class VariancePreserving(ForwardProcess):
         if not bool((path.diff() <= 0).all() & (path[-1] >= 0)):
             raise DinaError(
                 f"VariancePreserving: alphas_cumprod goes from {values[0]:g} to {values[-1]:g} over {values.numel()} "
-                "timesteps; accepted are values in [0, 1] that never rise"
+                "timesteps; accepted: values in [0, 1] that never rise"
             )
         self.num_train_timesteps = values.numel()
         self._alpha_squared = path
@@ -208,7 +208,7 @@ class VariancePreserving(ForwardProcess):
 
 def _check_timesteps(count: int) -> None:
     if count < 1:
-        raise DinaError(f"ForwardProcess: {count} training timesteps were given; accepted is 1 or more")
+        raise DinaError(f"ForwardProcess: {count} training timesteps were given; accepted: 1 or more")
 
 
 def _as_tensor(number: NoiseLevel | Timestep) -> Tensor:
@@ -222,7 +222,7 @@ def _checked(noise_level: NoiseLevel, name: str = "noise level") -> Tensor:
     # Reading values back would break a compiled graph; there the caller has checked. Tensors on "meta" have no values.
     readable = not torch.compiler.is_compiling() and not level.is_meta
     if readable and not bool(((level >= 0) & (level <= 1)).all()):
-        raise DinaError(f"{name} is {level.tolist()}; accepted are values in [0, 1], 0 = clean and 1 = noise")
+        raise DinaError(f"{name} is {level.tolist()}; accepted: values in [0, 1], 0 = clean and 1 = noise")
     return level
 
 
@@ -230,7 +230,7 @@ def _divisor(coefficient: Tensor, conversion: str, symbol: str) -> Tensor:
     if not torch.compiler.is_compiling() and bool((coefficient == 0).any()):
         raise DinaError(
             f"{conversion}: {symbol} is 0 at the noise level given, so that x_t holds nothing of what is asked for; "
-            f"accepted are noise levels with {symbol} > 0, or a conversion from the velocity, which exists everywhere"
+            f"accepted: noise levels with {symbol} > 0, or a conversion from the velocity, which exists everywhere"
         )
     return coefficient
 
@@ -242,7 +242,7 @@ def _combine(p: Tensor, x: Tensor, q: Tensor, y: Tensor) -> Tensor:
     if p.ndim > 1 or (p.ndim == 1 and p.shape[0] not in (1, x.shape[0])):
         raise DinaError(
             f"ForwardProcess: noise level of shape {tuple(p.shape)} for a state of shape {tuple(x.shape)}; "
-            "accepted are one number or one per batch entry"
+            "accepted: one number or one per batch entry"
         )
     dtype = torch.promote_types(x.dtype, y.dtype)
     compute = torch.promote_types(dtype, torch.float32)

@@ -73,7 +73,7 @@ class EvaluationPlan:
             raise DinaError(f"judges: {' '.join(self.judges) or 'none'}; accepted: one or more, each once")
         if self.draws < 1 or self.batch_size < 1 or (self.antithetic and self.draws % 2):
             given = f"draws {self.draws}, antithetic {self.antithetic}, batch_size {self.batch_size}"
-            raise DinaError(f"{given}: accepted are whole numbers of at least 1, and even antithetic draws")
+            raise DinaError(f"{given}; accepted: whole numbers of at least 1, and even antithetic draws")
         convention_named(self.convention)
         readings_of(self.levels or (0.0,), self.ensembles or ())
 

@@ -85,7 +85,7 @@ class Generator:
         self.guidance = 1.0 if backbone.guidance_built_in else max(guidance, 1.0)
         side, multiple = backbone.pixels_per_latent, backbone.latent_multiple
         if resolution < 1 or resolution % (side * multiple):
-            raise DinaError(f"resolution: got {resolution}, accepted are multiples of {side * multiple}")
+            raise DinaError(f"resolution: got {resolution}; accepted: multiples of {side * multiple}")
         self.resolution = resolution
         self._side, self._tokens = resolution // side, (resolution // side // multiple) ** 2
         self._lora, self._beneath = lora, () if lora is None else (_BENEATH,)
@@ -345,7 +345,7 @@ def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
 def _check_not_empty(prompts: Sequence[str]) -> None:
     empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
     if empty:
-        raise DinaError(f"prompt {empty[0]} is empty; accepted are prompts of at least one word")
+        raise DinaError(f"prompt {empty[0]} is empty; accepted: prompts of at least one word")
 
 
 def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None], places: Sequence[str] = ()) -> None:

@@ -142,14 +142,14 @@ class FlowSde(Kernel):
 
     def __post_init__(self) -> None:
         if not 0 <= self.eta < math.inf:
-            raise DinaError(f"FlowSde: eta is {self.eta}; accepted is a finite number of at least 0")
+            raise DinaError(f"FlowSde: eta is {self.eta}; accepted: a finite number of at least 0")
 
     def step(
         self, process: ForwardProcess, x: Latents, velocity: Latents, level: NoiseLevel, next_level: NoiseLevel
     ) -> GaussianStep:
         """`x + v dt + g^2 / (2 t) eps dt`, with a standard deviation of `g sqrt(-dt)`."""
         if not isinstance(process, RectifiedFlow):
-            raise DinaError(f"FlowSde: the process is {process!r}; accepted is RectifiedFlow, others have Ddim or Cps")
+            raise DinaError(f"FlowSde: the process is {process!r}; accepted: RectifiedFlow, others have Ddim or Cps")
         x, velocity = _in_float32(x, velocity)
         t, t_next = _levels(x, level, next_level)
         noise = process.noise_from_velocity(x, velocity, t)
@@ -250,7 +250,7 @@ def _difference_of_squares(
     if type(old) is not type(step) or not torch.equal(old.std, step.std):
         raise DinaError(
             f"{where}: a {type(step).__name__} of std {step.std.flatten().tolist()} and a {type(old).__name__} of std "
-            f"{old.std.flatten().tolist()}; accepted are two steps of one kernel between the same levels"
+            f"{old.std.flatten().tolist()}; accepted: two steps of one kernel between the same levels"
         )
     _require_noise(step, where)
     mean, old_mean, x_next, scale = _in_float32(step.mean, old.mean, x_next, scale)
@@ -267,7 +267,7 @@ def _levels(x: Tensor, level: NoiseLevel, next_level: NoiseLevel) -> tuple[Tenso
     # Reading values back would break a compiled graph; there the caller has checked.
     if not torch.compiler.is_compiling() and not bool(((t_next >= 0) & (t_next < t) & (t <= 1)).all()):
         raise DinaError(
-            f"denoising step: from level {t.tolist()} to {t_next.tolist()}; accepted are 0 <= next_level < level <= 1"
+            f"denoising step: from level {t.tolist()} to {t_next.tolist()}; accepted: 0 <= next_level < level <= 1"
         )
     return t, t_next
 
@@ -279,11 +279,11 @@ def _column(values: Tensor) -> Tensor:
 def _require_noise(step: DenoisingStep, what: str) -> None:
     if not torch.compiler.is_compiling() and not bool((step.std > 0).all()):
         raise DinaError(
-            f"{what}: std is {step.std.flatten().tolist()}, and a step without noise has no density; accepted are "
+            f"{what}: std is {step.std.flatten().tolist()}, and a step without noise has no density; accepted: "
             "steps with std > 0: a stochastic kernel with eta > 0, for cps and ddim at next_level > 0"
         )
 
 
 def _require_share(where: str, eta: float) -> None:
     if not 0 <= eta <= 1:
-        raise DinaError(f"{where}: eta is {eta}; accepted is a number in [0, 1]")
+        raise DinaError(f"{where}: eta is {eta}; accepted: a number in [0, 1]")

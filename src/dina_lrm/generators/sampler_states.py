@@ -63,6 +63,6 @@ def _number_of(scheduler: Any, step: int, timestep: Tensor | float | int) -> int
     if len(found) != 1:
         raise DinaError(
             f"{type(scheduler).__name__}: visits timestep {float(timestep):g} {len(found)} times, never as call {step}"
-            "; accepted are the callbacks of one call of a pipeline, in their order"
+            "; accepted: the callbacks of one call of a pipeline, in their order"
         )
     return int(found[0])

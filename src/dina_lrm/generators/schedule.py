@@ -43,7 +43,7 @@ def sampling_levels(
         ValueError: for fewer than one step, a scheduler that cannot be followed, and steps that it cannot divide into.
     """
     if steps < 1:
-        raise DinaError(f"sampling steps: got {steps}, accepted is at least 1")
+        raise DinaError(f"sampling steps: got {steps}; accepted: at least 1")
     check_sampled(scheduler)
     # Runge-Kutta steps of PNDM lie on the same grid as its others
     copy = type(scheduler).from_config(scheduler.config, skip_prk_steps=True)
@@ -136,7 +136,7 @@ def _check_levels(
     if len(levels) != steps + 1 or not bool((levels.diff() < 0).all()):
         raise DinaError(
             f"{where} takes its state to {len(levels)} noise levels, the last {levels[-1]:.4g} behind {levels[-2]:.4g}"
-            f"; accepted are {steps + 1} that fall: fewer steps, another timestep_spacing, or a last level of 0 "
+            f"; accepted: {steps + 1} that fall: fewer steps, another timestep_spacing, or a last level of 0 "
             "(final_sigmas_type='zero', set_alpha_to_one)"
         )
     told = scheduler.timesteps.double().cpu()

@@ -61,6 +61,6 @@ def _in_float32(log_p_a: Tensor, log_p_b: Tensor, preference: Tensor | float) ->
     if p.ndim > 0 and p.shape != log_p_a.shape:
         raise DinaError(
             f"preference loss: labels of shape {tuple(p.shape)} for probabilities of shape {tuple(log_p_a.shape)}; "
-            "accepted are one number or one label per comparison"
+            "accepted: one number or one label per comparison"
         )
     return log_p_a.to(dtype), log_p_b.to(dtype), p

@@ -63,5 +63,5 @@ a row."""
 def preference_preset(name: str) -> PreferenceObjective:
     """The preset of that name; a ValueError lists the names that are accepted."""
     if name not in PRESETS:
-        raise DinaError(f"preference preset: name is {name!r}; accepted are {', '.join(PRESETS)}")
+        raise DinaError(f"preference preset: name is {name!r}; accepted: {', '.join(PRESETS)}")
     return PRESETS[name]

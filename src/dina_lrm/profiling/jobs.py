@@ -158,7 +158,7 @@ def counted(
     """
     wrong = [side for side, _ in sizes if side % _SIDE]
     if wrong:
-        raise DinaError(f"--resolution {wrong[0]}: accepted are multiples of {_SIDE}")
+        raise DinaError(f"--resolution {wrong[0]}; accepted: multiples of {_SIDE}")
     chosen, rows, datasets = generator(subject), [], {}
     for done, (side, batch) in enumerate(sizes):
         report(done, len(sizes))

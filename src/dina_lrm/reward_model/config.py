@@ -76,4 +76,4 @@ class RewardModelConfig:
 
 def _require(condition: bool, where: str, given: object, accepted: str) -> None:
     if not condition:
-        raise DinaError(f"config.{where}: got {given!r}, accepted: {accepted}")
+        raise DinaError(f"config.{where}: got {given!r}; accepted: {accepted}")

@@ -140,7 +140,7 @@ class _BoundMixture(BoundReward):
 def _items(path: Path) -> tuple[MixtureItem, ...]:
     found = read_json(path)
     if not isinstance(found, list) or not 0 < len(found) <= _MOST_ITEMS:
-        raise DinaError(f"{path}: accepted: a JSON list of 1 to {_MOST_ITEMS} rewards with weight, mean, std")
+        raise DinaError(f"{path}; accepted: a JSON list of 1 to {_MOST_ITEMS} rewards with weight, mean, std")
     return tuple(from_plain(MixtureItem, row, f"{path}, entry {number}") for number, row in enumerate(found))
 
 

@@ -5,7 +5,7 @@ class OptimizerSettings:
 lr: float = ranged(5e-5, ABOVE_0)
 
 def __post_init__(self) -> None:
-check_ranges(self, "optimizer")      # ValueError: optimizer.lr: got nan, accepted: a finite number above 0
+check_ranges(self, "optimizer")      # ValueError: optimizer.lr: got nan; accepted: a finite number above 0
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def best_of_n(
             and rewards without what the schedule or the guidance needs; later for a score that is not finite.
     """
     if not prompts:
-        raise DinaError("prompts: got none, accepted is at least one")
+        raise DinaError("prompts: got none; accepted: at least one")
     conditioning = generator.encode_prompts(prompts)
     run = _Run(generator, objective, plan, pruning, guidance)
     found: list[Selection] = []

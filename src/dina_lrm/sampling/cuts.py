@@ -29,7 +29,7 @@ def _cut(word: str, levels: Float[Tensor, " levels"]) -> Cut:
         at: int | float = float(place) if "." in place else int(place)
         keep, within = (int(rule), None) if margin == rule else (None, float(margin))
     except ValueError as error:
-        raise DinaError(f"--prune {word}: accepted are {_ACCEPTED}") from error
+        raise DinaError(f"--prune {word}; accepted: {_ACCEPTED}") from error
     return Cut(step_at(levels, at) if isinstance(at, float) else at, keep, within)
 
 

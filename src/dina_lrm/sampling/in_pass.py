@@ -35,11 +35,11 @@ class InPass:
         if model.config.lora is not None:
             raise DinaError(
                 f"in-pass reward: the reward has a LoRA of rank {model.config.lora.rank} and needs a pass of its own; "
-                "accepted is a reward on a frozen backbone (read others with `clean` or `noisy`)"
+                "accepted: a reward on a frozen backbone (read others with `clean` or `noisy`)"
             )
         own = model.backbone
         if not own.shared or own.transformer is not generator.model:
-            raise DinaError("in-pass reward: it reads another generator; accepted is one loaded with pipeline=")
+            raise DinaError("in-pass reward: it reads another generator; accepted: one loaded with pipeline=")
         length = generator.backbone.config.prompt_length
         if model.backbone.config.prompt_length != length:
             found = model.backbone.config.prompt_length
@@ -48,7 +48,7 @@ class InPass:
         if (mine.reading, mine.guidance) != (theirs.reading, theirs.guidance):
             raise DinaError(
                 f"in-pass reward: it reads the generator with guidance {mine.guidance:g} and reading {mine.reading!r}, "
-                f"which samples with {theirs.guidance:g} and {theirs.reading!r}; accepted are the same"
+                f"which samples with {theirs.guidance:g} and {theirs.reading!r}; accepted: the same"
             )
         self._generator, self._model, self._backbone = generator, model, own
         self._check_untouched()

@@ -37,7 +37,7 @@ class Objective:
         self._generator, self._terms = generator, tuple(terms)
         names = [term.shown for term in terms]
         if len(set(names)) < len(names):
-            raise DinaError(f"rewards: {names} names one twice; accepted is each once")
+            raise DinaError(f"rewards: {names} names one twice; accepted: each once")
         self.rewards = tuple(load_reward(term.name, generator, term.noise_level) for term in terms)
         self._bound = tuple(reward.bound_to(generator) for reward in self.rewards)
         for reward in self.rewards:
@@ -76,7 +76,7 @@ class Objective:
         bound = self._bound[0]
         if len(self._bound) > 1 or not isinstance(bound, BoundLatent):
             names = ", ".join(each.name for each in self.rewards)
-            raise DinaError(f"{use} scores of unfinished samples: got {names}; accepted is one reward latent:MODEL")
+            raise DinaError(f"{use} scores of unfinished samples: got {names}; accepted: one reward latent:MODEL")
         return bound
 
     def __call__(

@@ -69,7 +69,7 @@ def step_at(levels: Float[Tensor, " levels"], level: float) -> int:
     below = (levels[:-1] <= level + 1e-6).nonzero()
     if not len(below) or not 0 < level <= 1:
         low = levels[-2].item()
-        raise DinaError(f"cut at noise level {level}: accepted are levels from {low:.4g}, the last step's, to 1")
+        raise DinaError(f"cut at noise level {level}; accepted: levels from {low:.4g}, the last step's, to 1")
     return int(below[0])
 
 

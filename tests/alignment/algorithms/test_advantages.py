@@ -48,7 +48,7 @@ def test_large_advantages_are_clipped():
     rewards[0] = 1.0
     assert grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64)).values.max() == 5
     assert grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64), clip=2.0).values.max() == 2
-    with pytest.raises(ValueError, match=r"clip is -1\.0; accepted is a number above 0"):
+    with pytest.raises(ValueError, match=r"clip is -1\.0; accepted: a number above 0"):
         grpo_advantages(rewards, torch.zeros(100, dtype=torch.int64), clip=-1.0)
 
 
@@ -66,7 +66,7 @@ def test_several_rewards():
     normalised = combined_rewards(rewards, weights, IDS, how="normalised")
     parts = [grpo_advantages(values, IDS).values for values in rewards.values()]
     torch.testing.assert_close(normalised, parts[0] + 0.5 * parts[1])
-    with pytest.raises(ValueError, match="accepted are the same names"):
+    with pytest.raises(ValueError, match="accepted: the same names"):
         combined_rewards(rewards, {"ours": 1.0}, IDS)
     with pytest.raises(ValueError, match="clip: 1 of 6 values are not finite"):
         combined_rewards({"clip": torch.tensor([1, 2, 3, 4, float("inf"), 6])}, {"clip": 1.0}, IDS)

@@ -163,13 +163,13 @@ def test_windows_and_kernels_by_name():
         (lambda: GrpoSettings(group=1), "at least two images a prompt"),
         (lambda: replace(GRPO, grpo=replace(GRPO.grpo, group=3)), "a divisor of batch_size, 4"),
         (lambda: replace(GRPO, grpo=replace(GRPO.grpo, updates=3)), "a divisor of 2 micro-batches"),
-        (lambda: replace(GRPO, grpo=replace(GRPO.grpo, window_steps=4)), "window_steps: got 4, accepted: at most 3"),
+        (lambda: replace(GRPO, grpo=replace(GRPO.grpo, window_steps=4)), "window_steps: got 4; accepted: at most 3"),
         (lambda: GrpoSettings(guard=True, kernel="cps"), "Gaussian kernels"),
         (lambda: GrpoSettings(clip=0.0), "between 0 and 1"),
         (lambda: an_algorithm(settled(window="random", window_until=0.25)), "does not fit in the first 0.25 of 4"),
         (
             lambda: an_algorithm(with_rewards(GRPO, "jpeg-size"), a_generator(name="synthetic-unet")),
-            "FlowSde: .* accepted is RectifiedFlow",
+            "FlowSde: .* accepted: RectifiedFlow",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_several_optimiser_steps_share_the_pairs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: an_algorithm(with_rewards(LPO, "sharpness")), "accepted is one reward latent:MODEL"),
+        (lambda: an_algorithm(with_rewards(LPO, "sharpness")), "accepted: one reward latent:MODEL"),
         (lambda: with_rewards(LPO, "latent:synthetic", "sharpness"), "one reward of weight 1"),
         (lambda: an_algorithm(settled(highest=0.01)), "0.01 is below all levels that can be trained"),
         (lambda: LpoSettings(candidates=1), "at least two"),

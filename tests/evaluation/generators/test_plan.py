@@ -9,8 +9,8 @@ from dina_lrm.synthetic.prompts import judged_prompts
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"images_per_prompt": 0}, "images_per_prompt 0: accepted are whole numbers"),
-        ({"steps": 0}, "steps 0: accepted are whole numbers"),
+        ({"images_per_prompt": 0}, "images_per_prompt 0; accepted: whole numbers"),
+        ({"steps": 0}, "steps 0; accepted: whole numbers"),
         ({"rewards": ("sharpness", "sharpness")}, "names one twice"),
         ({"rewards": ("nice",)}, "reward 'nice'; accepted:"),
     ],

@@ -52,7 +52,7 @@ def grpo_advantages(
     if scope not in ("group", "batch"):
         raise DinaError(f"scope is {scope!r}; accepted: 'group' and 'batch'")
     if not clip > 0:
-        raise DinaError(f"clip is {clip}; accepted is a number above 0")
+        raise DinaError(f"clip is {clip}; accepted: a number above 0")
     rounding = torch.finfo(rewards.dtype).eps / 2 if rewards.is_floating_point() else 0.0
     rewards = _finite("rewards", rewards)
     group, counts = _groups(prompt_ids, len(rewards))
@@ -80,7 +80,7 @@ def combined_rewards(
         ValueError: when names differ, for a reward that is not finite, for a group of one (normalised).
     """
     if set(rewards) != set(weights) or not rewards:
-        raise DinaError(f"rewards {sorted(rewards)} and weights {sorted(weights)}: accepted are the same names")
+        raise DinaError(f"rewards {sorted(rewards)} and weights {sorted(weights)}; accepted: the same names")
     if how not in ("sum", "normalised"):
         raise DinaError(f"how is {how!r}; accepted: 'sum' and 'normalised'")
     parts = []
@@ -102,13 +102,13 @@ def _finite(name: str, values: Tensor) -> Float[Tensor, " samples"]:
 
 def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"], Int64[Tensor, " groups"]]:
     if len(prompt_ids) != samples or not samples:
-        raise DinaError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted is one id a reward")
+        raise DinaError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted: one id a reward")
     ids, group, counts = prompt_ids.unique(return_inverse=True, return_counts=True)
     alone = ids[counts < 2].tolist()
     if alone:
         raise DinaError(
             f"prompt {alone[0]} has a group of one image ({len(alone)} such prompts): nothing to compare it with; "
-            "accepted are at least two images a prompt"
+            "accepted: at least two images a prompt"
         )
     return group, counts
 

@@ -48,7 +48,7 @@ class Algorithm(ABC, Generic[Config]):
         self, config: Config, generator: Generator, objective: Objective, prompts: Sequence[str], processes: Processes
     ) -> None:
         if not prompts:
-            raise DinaError("prompts: got none, accepted is at least one")
+            raise DinaError("prompts: got none; accepted: at least one")
         self.config, self.generator, self.objective = config, generator, objective
         self.prompts, self.processes = tuple(prompts), processes
         self.levels = generator.levels(config.generator.sampling_steps)
@@ -83,7 +83,7 @@ class Algorithm(ABC, Generic[Config]):
         starts = range(0, self.config.batch_size, size)
         if len(starts) % self.processes.count:
             raise DinaError(
-                f"{len(starts)} micro-batches an update for {self.processes.count} processes; accepted are multiples"
+                f"{len(starts)} micro-batches an update for {self.processes.count} processes; accepted: multiples"
             )
         mine = list(starts)[self.processes.index :: self.processes.count]
         return [slice(start, start + size) for start in mine]

@@ -28,7 +28,7 @@ def dpo_loss(
     is not above 0.
     """
     if not 0 < beta < math.inf:
-        raise DinaError(f"dpo_loss: beta {beta}; accepted is a finite number above 0")
+        raise DinaError(f"dpo_loss: beta {beta}; accepted: a finite number above 0")
     inside = (winner.float() - winner_reference.float()) - (loser.float() - loser_reference.float())
     return -logsigmoid(-beta / 2 * inside)
 

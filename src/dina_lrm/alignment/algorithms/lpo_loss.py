@@ -49,9 +49,9 @@ def pair_threshold(
     outside of [0, 1].
     """
     if not highest > lowest:
-        raise DinaError(f"pair_threshold: from {lowest} to {highest}; accepted is a range with lowest < highest")
+        raise DinaError(f"pair_threshold: from {lowest} to {highest}; accepted: a range with lowest < highest")
     if not 0 <= low <= high <= 1:
-        raise DinaError(f"pair_threshold: thresholds {low} and {high}; accepted are 0 <= low <= high <= 1")
+        raise DinaError(f"pair_threshold: thresholds {low} and {high}; accepted: 0 <= low <= high <= 1")
     share = (torch.as_tensor(quantity, dtype=torch.float32) - lowest) / (highest - lowest)
     return low + share.clamp(0, 1) * (high - low)
 
@@ -69,7 +69,7 @@ def best_and_worst(
         ValueError: for fewer than two candidates, or a score that is not finite.
     """
     if scores.shape[1] < 2:
-        raise DinaError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted are at least two")
+        raise DinaError(f"best_and_worst: got {scores.shape[1]} candidate a state; accepted: at least two")
     bad = (~scores.isfinite()).nonzero().tolist()
     if bad:
         raise DinaError(

@@ -48,7 +48,7 @@ def clipped_policy_loss(
 ) -> PolicyLoss:
     """The clipped surrogate of each sample; ValueError unless `clip` is in (0, 1)."""
     if not 0 < clip < 1:
-        raise DinaError(f"clip is {clip}; accepted is a number between 0 and 1")
+        raise DinaError(f"clip is {clip}; accepted: a number between 0 and 1")
     log_ratio, advantage = log_ratio.float(), advantage.float()
     deviation = log_ratio.expm1()
     free, bounded = advantage * deviation, advantage * deviation.clamp(-clip, clip)
@@ -97,9 +97,9 @@ def guarded_log_ratio(
             expectation; for steps without noise or of unequal std.
     """
     if not isinstance(old, GaussianStep):
-        raise DinaError(f"guarded_log_ratio: got a {type(old).__name__}; accepted are Gaussian steps (flow-sde, ddim)")
+        raise DinaError(f"guarded_log_ratio: got a {type(old).__name__}; accepted: Gaussian steps (flow-sde, ddim)")
     if not torch.equal(step.std, old.std) or not bool((old.std > 0).all()):
-        raise DinaError("guarded_log_ratio: accepted are two steps of one kernel between the same levels, with noise")
+        raise DinaError("guarded_log_ratio; accepted: two steps of one kernel between the same levels, with noise")
     old_mean = old.mean.float()
     return ((x_next.float() - old_mean) * (step.mean.float() - old_mean) / old.std.float()).flatten(1).mean(1)
 
@@ -113,7 +113,7 @@ def check_first_update(ratio: Float[Tensor, " samples"], tolerance: float = 1e-6
     worst = float((ratio.detach().float() - 1).abs().max())
     if not worst <= tolerance:
         raise DinaError(
-            f"first update: a ratio differs from 1 by {worst:.2g}, accepted is {tolerance:g}. Sampling and training "
+            f"first update: a ratio differs from 1 by {worst:.2g}; accepted: {tolerance:g}. Sampling and training "
             "did not compute the same log-probability. Likely causes: dropout in the generator or its LoRA; another "
             "precision or attention backend in training; another batch size, guidance or prompt encoding; a LoRA that "
             "was changed between sampling and training"

@@ -45,7 +45,7 @@ def with_pretraining(
 ) -> Float[Tensor, ""]:
     """`(refl + weight mse(velocity, target)) / (1 + weight)`; ValueError for a negative weight."""
     if not 0 <= weight < float("inf"):
-        raise DinaError(f"pretraining weight is {weight}; accepted is a finite number of at least 0")
+        raise DinaError(f"pretraining weight is {weight}; accepted: a finite number of at least 0")
     if weight == 0:
         return refl
     return (refl + weight * torch.nn.functional.mse_loss(velocity.float(), target.float())) / (1 + weight)

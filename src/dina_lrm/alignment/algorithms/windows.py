@@ -55,7 +55,7 @@ class RandomWindow(Window):
 
     def __post_init__(self) -> None:
         if not 0 < self.until <= 1:
-            raise DinaError(f"RandomWindow: until is {self.until}; accepted is a share in (0, 1]")
+            raise DinaError(f"RandomWindow: until is {self.until}; accepted: a share in (0, 1]")
 
     def steps(self, total: int, iteration: int, seed: int = 0) -> range:
         """Drawn from (seed, iteration)."""
@@ -78,7 +78,7 @@ class SlidingWindow(Window):
 
     def __post_init__(self) -> None:
         if self.period < 1:
-            raise DinaError(f"SlidingWindow: period is {self.period}; accepted is at least 1")
+            raise DinaError(f"SlidingWindow: period is {self.period}; accepted: at least 1")
 
     def steps(self, total: int, iteration: int, seed: int = 0) -> range:
         """Where the window stands at that iteration."""
@@ -90,7 +90,7 @@ class SlidingWindow(Window):
 def _within(window: range, total: int) -> range:
     if not window or window.start < 0 or window.stop > total - 1:
         raise DinaError(
-            f"window: steps {window.start} to {window.stop - 1} of a schedule of {total}; accepted are windows of at "
+            f"window: steps {window.start} to {window.stop - 1} of a schedule of {total}; accepted: windows of at "
             f"least one step that end before the last, which leads to clean latents without noise"
         )
     return window

@@ -75,7 +75,7 @@ class Looks:
         resumed_step: int | None,
     ) -> None:
         if not prompts:
-            raise DinaError("looks: got no prompts, accepted is at least one")
+            raise DinaError("looks: got no prompts; accepted: at least one")
         self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
         self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))

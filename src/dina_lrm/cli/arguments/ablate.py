@@ -54,7 +54,7 @@ class Arguments(WritesToOut, CommonArguments):
         for option in ("steps", "prompts", "pairs", "workers"):
             given = getattr(self, option)
             if given is not None and given < 1:
-                raise UserError(f"--{option} {given}: accepted are whole numbers of at least 1")
+                raise UserError(f"--{option} {given}; accepted: whole numbers of at least 1")
         check_seeds(self.seeds)
         check_folder("--out", self.out)
         check_results(self.out, "results.json", lambda found: found.keys() <= ABLATIONS.keys(), ("plots",))

@@ -50,7 +50,7 @@ class Arguments(WritesToOut, CommonArguments):
         given = {"steps": self.steps, "looked-at": self.looked_at, "workers": self.workers}
         for option, value in given.items():
             if value is not None and value < 1:
-                raise UserError(f"--{option} {value}: accepted are whole numbers of at least 1")
+                raise UserError(f"--{option} {value}; accepted: whole numbers of at least 1")
         check_seeds(self.seeds)
         check_folder("--out", self.out)
         check_results(self.out, "results.json", lambda found: found.keys() <= ALIGNMENT_STUDIES.keys(), ("plots",))

@@ -84,9 +84,9 @@ class Arguments(CommonArguments):
             raise UserError(f"a model was given twice: {' '.join(self.models)}")
         if self.draws < 1 or self.batch_size < 1:
             given = f"--draws {self.draws}, --batch-size {self.batch_size}"
-            raise UserError(f"{given}: accepted are whole numbers of at least 1")
+            raise UserError(f"{given}; accepted: whole numbers of at least 1")
         if self.antithetic and self.draws % 2:
-            raise UserError(f"--antithetic --draws {self.draws}: accepted is an even number, such as 2")
+            raise UserError(f"--antithetic --draws {self.draws}; accepted: an even number, such as 2")
         self.readings()
 
 

@@ -67,11 +67,11 @@ class Arguments(CommonArguments):
         for name in ("images_per_prompt", "batch_size", "count", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UserError(f"--{name.replace('_', '-')} {value}: accepted are whole numbers of at least 1")
+                raise UserError(f"--{name.replace('_', '-')} {value}; accepted: whole numbers of at least 1")
         check_folder("--out", self.out)
         check_results(self.out, "evaluation.json", _is_evaluation, ("gallery.png", "report.html"))
         if len(set(self.names())) < len(self.names()):
-            raise UserError(f"--rewards {self.rewards}: names one twice; accepted is each once")
+            raise UserError(f"--rewards {self.rewards}: names one twice; accepted: each once")
 
 
 def _is_evaluation(found: Mapping[str, object]) -> bool:

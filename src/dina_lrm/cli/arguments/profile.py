@@ -54,11 +54,11 @@ class Arguments(CommonArguments):
         for name in ("resolution", "batch_sizes"):
             given = getattr(self, name)
             if not given or min(given) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {given}: accepted are one or more numbers of at least 1")
+                raise UserError(f"--{name.replace('_', '-')} {given}; accepted: one or more numbers of at least 1")
         if self.levels < 1 or self.rounds < 1:
-            raise UserError(f"--levels {self.levels}, --rounds {self.rounds}: accepted are numbers of at least 1")
+            raise UserError(f"--levels {self.levels}, --rounds {self.rounds}; accepted: numbers of at least 1")
         if self.dataset_pairs < 1:
-            raise UserError(f"--dataset-pairs {self.dataset_pairs}: accepted are whole numbers of at least 1")
+            raise UserError(f"--dataset-pairs {self.dataset_pairs}; accepted: whole numbers of at least 1")
         if self.plot is not None:
             check_file("--plot", self.plot, (".png", ".svg", ".pdf"))
             check_page(self.plot, "atplotlib")  # which signs what it draws

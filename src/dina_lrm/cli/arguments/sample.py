@@ -91,4 +91,4 @@ class Arguments(WritesToOut, CommonArguments):
                 if given != usual and self.method != method:
                     raise UserError(f"--{name} with --method {self.method}: accepted with --method {method}")
         if self.prompt_count < 1:
-            raise UserError(f"--prompt-count {self.prompt_count}: accepted are whole numbers of at least 1")
+            raise UserError(f"--prompt-count {self.prompt_count}; accepted: whole numbers of at least 1")

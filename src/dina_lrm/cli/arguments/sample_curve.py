@@ -39,6 +39,6 @@ class Arguments(WritesToOut, CommonArguments):
         for name, least in (("prompt_count", 2), ("candidates", 1), ("steps", 10), ("batch_size", 1)):
             given = getattr(self, name)
             if given < least:
-                raise UserError(f"--{name.replace('_', '-')} {given}: accepted are whole numbers of at least {least}")
+                raise UserError(f"--{name.replace('_', '-')} {given}; accepted: whole numbers of at least {least}")
         check_seeds(self.seeds)
         check_folder("--out", self.out)

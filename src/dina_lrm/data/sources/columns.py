@@ -44,7 +44,7 @@ def parse_columns(text: str) -> dict[str, str]:
         name, equals, column = part.partition("=")
         name, column = name.strip(), column.strip()
         if not equals or name not in COLUMNS or name in found or not column:
-            raise DinaError(f"columns {part!r}: accepted are OURS=THEIRS, once for each of {', '.join(COLUMNS)}")
+            raise DinaError(f"columns {part!r}; accepted: OURS=THEIRS, once for each of {', '.join(COLUMNS)}")
         found[name] = column
     return found
 

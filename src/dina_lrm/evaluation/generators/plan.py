@@ -65,9 +65,9 @@ class GeneratorPlan:
         for name in ("images_per_prompt", "batch_size", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise DinaError(f"{name} {value}: accepted are whole numbers of at least 1")
+                raise DinaError(f"{name} {value}; accepted: whole numbers of at least 1")
         if len(set(self.rewards)) < len(self.rewards):
-            raise DinaError(f"rewards {','.join(self.rewards)}: names one twice; accepted is each once")
+            raise DinaError(f"rewards {','.join(self.rewards)}: names one twice; accepted: each once")
         check_rewards(self.rewards)
 
     @property

@@ -29,7 +29,7 @@ def clip_preparation(folder: Path, cut: Cut = "floor") -> Preparation:
     if off:
         raise DinaError(f"{file}: {off[0]} is false; accepted: pictures that are scaled, cut and normalised")
     if told.get("resample", _BICUBIC) != _BICUBIC or not isclose(told.get("rescale_factor", 1 / 255), 1 / 255):
-        raise DinaError(f"{file}: accepted: resample {_BICUBIC} (bicubic) and a rescale_factor of 1 / 255")
+        raise DinaError(f"{file}; accepted: resample {_BICUBIC} (bicubic) and a rescale_factor of 1 / 255")
     short = _length(told, "size", "shortest_edge", file)
     side = _length(told, "crop_size", "height", file) if "crop_size" in told else short
     mean, std = (_triple(told, name, given, file) for name, given in (("mean", CLIP_MEAN), ("std", CLIP_STD)))
