@@ -77,7 +77,7 @@ def test_the_folder_of_a_run_is_no_reward_model_and_the_error_says_where_it_is(t
 @locator_cases
 def test_a_file_is_refused(locate, marker: str, tmp_path: Path) -> None:
     (tmp_path / marker).write_text("{}")
-    with pytest.raises(ValueError, match=f"{marker}' is a file; accepted are .* a local folder with {marker}"):
+    with pytest.raises(ValueError, match=f"{marker}' is a file; accepted: .* a local folder with {marker}"):
         locate(tmp_path / marker)
 
 

@@ -31,7 +31,7 @@ NAN, INF = float("nan"), float("inf")
 )
 def test_a_number_that_would_turn_or_stop_learning_is_refused_by_name(name, value):
     part, _, field = name.rpartition(".")
-    with pytest.raises(ValueError, match=f"{name}: got {value}, accepted"):
+    with pytest.raises(ValueError, match=f"{name}: got {value}; accepted"):
         if part:
             replace(REFL, **{part: replace(getattr(REFL, part), **{field: value})})
         else:

@@ -31,11 +31,11 @@ def test_ordinary_numbers_pass():
     ("given", "message"),
     [
         (Given(levels=(0.1, float("nan"))), "--levels nan; accepted: finite numbers"),
-        (Given(levels=(float("-inf"),)), "--levels -inf: accepted"),
+        (Given(levels=(float("-inf"),)), "--levels -inf; accepted"),
         (Given(seeds=(0, -1)), "--seeds -1; accepted: whole numbers of at least 0"),
         (Given(count=10**30), f"--count {10**30}; accepted: whole numbers of at most"),
-        (Given(recipe=Inner(rate=float("inf"))), "--rate inf: accepted"),
-        (Given(config=Inner(seed=-3)), "--config.seed -3: accepted"),
+        (Given(recipe=Inner(rate=float("inf"))), "--rate inf; accepted"),
+        (Given(config=Inner(seed=-3)), "--config.seed -3; accepted"),
     ],
 )
 def test_numbers_that_no_option_takes_are_refused_by_the_options_name(given, message):

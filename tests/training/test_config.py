@@ -110,7 +110,7 @@ def test_parameters_that_are_left_out_have_their_defaults(text, found):
         ("logit_normal:low=0.1", "unknown key 'low'; .*accepted: mu, s"),
         ("uniform:low=much", "accepted: NAME or NAME:PARAMETER=NUMBER"),
         ("uniform:low", "accepted: NAME or NAME:PARAMETER=NUMBER"),
-        ("constant:level=2", "Constant: level: got 2.0, accepted"),
+        ("constant:level=2", "Constant: level: got 2.0; accepted"),
     ],
 )
 def test_what_is_no_distribution_is_refused(text, said):
