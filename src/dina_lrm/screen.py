@@ -1,4 +1,4 @@
-"""What is printed: names and texts as they are, on every console, and never at the cost of the work.
+"""Printing: names and texts as they are, on every console, and never at the cost of the work.
 
 Names, prompts and answers of servers come from outside. No markup is read in them; control characters, which could move
 the cursor or forge a line, and bytes that are no text are shown escaped; a letter that the console's encoding lacks is

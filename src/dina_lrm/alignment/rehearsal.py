@@ -38,7 +38,7 @@ class ExpectedCost:
     peak_memory_bytes: int
 
     def sentence(self, config: AlignConfig) -> str:
-        """What is said of a rehearsed run with these settings."""
+        """Say in a sentence what a run with these settings would take."""
         drawn = "; its pairs are drawn before, which is not counted" if config.algorithm == "dpo" else ""
         return (
             f"dry run, nothing was kept: {self.seconds_per_update:.2f} s an update of {config.batch_size}, "

@@ -64,7 +64,7 @@ class LoraSettings:
     output of every stream."""
     dropout: float = 0.0
     init: Literal["gaussian", True] = "gaussian"
-    """Of A, as PEFT has it; True is PEFT's default."""
+    """How the factor A begins, as PEFT has it; True is PEFT's default."""
     exclude: tuple[str, ...] = ()
     """Modules that are taken out again, by suffix or whole name."""
 

@@ -100,7 +100,7 @@ class CheckReport:
         return self.counts.get(fault, 0)
 
     def verdict(self, title: str, listed: Path) -> str | None:
-        """What is wrong with the source called `title`, in a line that says where it is listed; None = nothing."""
+        """Say what is wrong with the source called `title`, in a line that says where it is listed; None = nothing."""
         if not self.problems:
             return f"{title}: holds no row" if self.rows == 0 else None
         if not self.refused:

@@ -41,7 +41,7 @@ class Prepared:
         return f"{held} in {self.folder}"
 
     def notes(self) -> Iterator[str]:
-        """What is missing or cut, in sentences."""
+        """Say in sentences what is missing or cut."""
         header, data = self.header, self.data
         if header.missing_pairs:
             yield (

@@ -23,7 +23,7 @@ class StudyCell:
     variant: str
     seed: int
     indent: ClassVar[int | None] = None
-    """Of its file."""
+    """Spaces by which its file is indented; None writes it in a line."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What is installed, what the hardware prefers, and whether the bundled model scores as it should."""
+"""The installation: versions, what the hardware prefers, and whether the bundled model scores as it should."""
 
 from __future__ import annotations
 

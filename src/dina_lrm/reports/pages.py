@@ -20,7 +20,7 @@ LOSSLESS_UP_TO: Final = 128
 
 
 def template_environment() -> jinja2.Environment:
-    """Of the templates of this package: all but Markdown is escaped, and a name that is missing is an error."""
+    """Read the templates of this package: all but Markdown is escaped, and a name that is missing is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("dina_lrm.reports"),
         autoescape=lambda name: name is None or not name.endswith(".md.jinja"),

@@ -1,4 +1,4 @@
-"""What is kept of samples that a reward chose: pictures, a sheet of them, and all that was measured."""
+"""The files of samples that a reward chose: pictures, a sheet of them, and all that was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is trained, on what, and where."""
+"""A plan of training: the settings, the data, and the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of two generators' pictures: judges, oracle and measures, one value a picture, side beside side."""
+"""Measures of two generators' pictures: judges, oracle and measures, one value a picture, side beside side."""
 
 from __future__ import annotations
 

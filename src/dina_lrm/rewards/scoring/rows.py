@@ -1,4 +1,4 @@
-"""What is to be scored: images with their prompts, from a folder, a table or a single file."""
+"""Rows to be scored: images with their prompts, from a folder, a table or a single file."""
 
 from __future__ import annotations
 
