@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.settings import LoraSettings
+from dina_lrm.typed import from_plain
 from tests.backbones.families import (
     FROZEN_LORA,
     SETTINGS,
@@ -220,10 +221,14 @@ def test_without_a_lora_its_calls_say_so(backbone, tmp_path):
         ({"rank": 0}, "rank: got 0"),
         ({"alpha": float("nan")}, "alpha: got nan, expected a finite number"),
         ({"dropout": 1.0}, r"dropout: got 1.0"),
-        ({"init": "pissa"}, "init: got 'pissa'"),
         ({"targets": ()}, "targets: got none"),
     ],
 )
 def test_settings_are_checked(change, message):
     with pytest.raises(ValueError, match=message):
         LoraSettings(**change)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match=r"init: got 'pissa'; accepted: 'gaussian', True"):
+        from_plain(LoraSettings, {"init": "pissa"})
