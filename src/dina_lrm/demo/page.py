@@ -90,7 +90,7 @@ def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
                 zip(ranked.images, ranked.scores, ranked.utilities, ranked.flaws, strict=True)
             )
         ]
-        rows.append(ImageRow(ranked.prompt, pictures, f"rank correlation {ranked.rank_correlation:.2f}"))
+        rows.append(ImageRow(ranked.prompt, pictures, f"rank correlation {number_text(ranked.rank_correlation)}"))
     return Section("Best and worst pictures", [Text(text), ImageGrid(rows)])
 
 
