@@ -281,7 +281,8 @@ class Generator:
         lora = read_lora(found, self.model, self.pipeline, finite)
         if lora.of_text_encoders:
             _log.warning("%s: %d modules of text encoders are left out", found, lora.of_text_encoders)
-        diverged = sum(not update.finite for update in lora.updates.values())
+        # Where only finite ones are taken, reading has looked at every value already
+        diverged = 0 if finite else sum(not update.finite for update in lora.updates.values())
         if diverged:
             _log.warning(
                 "%s: NaN or infinity in %d of %d modules: it gives no pictures", found, diverged, len(lora.updates)
