@@ -14,7 +14,9 @@ Whatever one process has imported is shared: each run is a fork of it.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -55,6 +57,8 @@ COMMANDS: dict[str, str] = {
 }
 """By name; each is run in a folder of its own that holds what `_materials` makes."""
 RESUMED = {"train", "align"}
+SCORE_DIGITS = 0.02
+"""Scores may differ by this where a processor's bfloat16 products do not repeat: there are such, without any kill."""
 DRAWN = re.compile(r"(^|/)tensorboard/|\.(html|png)$")
 """Present on both sides, and not compared by its bytes: times stand in it."""
 MEASURED = re.compile(r"seconds|per_second|memory")
@@ -170,13 +174,34 @@ def run(words: Sequence[str], folder: Path, output: Path, killer: Killer | None 
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """What every file of the outputs below `folder` holds, as a hash by its name, without what was measured."""
+    """What every file of the outputs below `folder` holds, by its name, without what was measured."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name.startswith((".", "out")):
-            found[name] = "drawn" if DRAWN.search(name) else hashlib.sha256(_result_in(path)).hexdigest()
+            found[name] = "drawn" if DRAWN.search(name) else _held(path)
     return found
+
+
+def _held(path: Path) -> str:
+    """The rows of a table of scores, and a hash of anything else."""
+    if path.name == "out.csv":
+        return "table\n" + path.read_text(errors="replace")
+    if path.name == "out.parquet":
+        return "table\n" + _parquet_text(path)
+    return hashlib.sha256(_result_in(path)).hexdigest()
+
+
+def _parquet_text(path: Path) -> str:
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    text = io.BytesIO()
+    try:
+        pyarrow.csv.write_csv(pyarrow.parquet.read_table(path), text)
+    except (OSError, ValueError) as error:
+        return f"torn: {error}"
+    return text.getvalue().decode()
 
 
 def _result_in(path: Path) -> bytes:
@@ -250,10 +275,37 @@ def _again(
     litter = [each for each in after if LITTER.search(each) and each not in wanted]
     if litter:
         return f"left {litter[0]}"
-    differing = sorted(each for each in wanted.keys() | after.keys() if wanted.get(each) != after.get(each))
+    differing = sorted(each for each in wanted.keys() | after.keys() if not _same(wanted.get(each), after.get(each)))
     if differing:
-        return f"{differing[0]} is not as without a kill ({len(differing)} files)"
+        first = differing[0]
+        told = _difference(wanted.get(first, "absent"), after.get(first, "absent"))
+        return f"{first} is not as without a kill ({len(differing)} files): {told}"
     return None
+
+
+def _same(wanted: str | None, after: str | None) -> bool:
+    if wanted == after:
+        return True
+    if wanted is None or after is None or not {wanted[:5], after[:5]} == {"table"}:
+        return False
+    lines = [text.splitlines() for text in (wanted, after)]
+    if len(lines[0]) != len(lines[1]):
+        return False
+    rows = zip(*(csv.reader(each) for each in lines), strict=True)
+    return all(len(a) == len(b) and all(map(_same_cell, a, b)) for a, b in rows)
+
+
+def _same_cell(wanted: str, after: str) -> bool:
+    try:
+        return wanted == after or abs(float(wanted) - float(after)) <= SCORE_DIGITS
+    except ValueError:
+        return False
+
+
+def _difference(wanted: str, after: str) -> str:
+    """The first line in which two files differ, where their lines were kept."""
+    pairs = zip(wanted.splitlines(), after.splitlines(), strict=False)
+    return next((f"{b!r} instead of {a!r}" for a, b in pairs if a != b), f"{after:.80} instead of {wanted:.80}")
 
 
 def _last(output: Path) -> str:

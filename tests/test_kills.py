@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import MODES
+from benchmarks.kills import MODES, _same
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,3 +25,16 @@ def test_a_sample_of_kills_leaves_no_trace(tmp_path: Path, warm_programs: Path) 
     kills = {mode: sum(found[name]["kills"][mode] for name in commands) for mode in MODES}
     assert kills["before"] >= 10
     assert min(kills.values()) >= 1
+
+
+def test_scores_may_differ_by_what_bfloat16_rounds_and_by_no_more() -> None:
+    table = "table\nimage,prompt,score,error\na.png,a ring,0.25,\n"
+    assert _same(table, table)
+    assert _same(table, table.replace("0.25", "0.251"))
+    assert not _same(table, table.replace("0.25", "0.35"))
+    assert not _same(table, table.replace("0.25", "nan"))
+    assert not _same(table, table.replace("0.25", ""))
+    assert not _same(table, table.replace("a ring", "a bar"))
+    assert not _same(table, table + "b.png,a ring,0.1,\n")
+    assert not _same(table, None)
+    assert not _same("a hash", "another hash")
