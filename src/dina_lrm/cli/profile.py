@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted
 from dina_lrm.profiling.measuring import measure_model
 from dina_lrm.profiling.pixel_judges import pixel_judge
-from dina_lrm.reports.cost_plot import refl_cost, step_costs
-from dina_lrm.reports.costs import counted_table, measured_table
-from dina_lrm.reports.theme import save_figure
+from dina_lrm.reports.cost_plot import draw_counted, draw_measured
+from dina_lrm.reports.costs import counted_shown, measured_shown
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -35,58 +33,24 @@ def run(arguments: Arguments) -> dict[str, object]:
     return _measure(arguments)
 
 
-def _count(arguments: Arguments) -> dict[str, object]:
-    sizes = [(side, batch) for side in arguments.resolution for batch in arguments.batch_sizes]
-    with progress("counting", arguments.quiet) as report:
-        found = counted(
-            arguments.subject,
-            sizes,
-            arguments.gpu,
-            arguments.levels,
-            arguments.pixel_rewards,
-            arguments.dataset_pairs,
-            report,
-        )
-    shown = console(arguments.quiet)
-    for side, batch in sizes:
-        shown.print(counted_table(found, side, batch))
-    for side, cost in found.datasets.items():
-        shown.print(
-            f"{cost.pairs:,} pairs at {side} pixels: {cost.storage_bytes / 1e12:.2f} TB in 16 bits, "
-            f"{cost.encoding_hours:.0f} GPU hours to encode, {cost.training_hours:.0f} for an epoch",
-        )
-    shown.print(
-        f"{GENERATORS[arguments.subject].about}. Counted on shapes; time is a roofline at half the peak of an "
-        f"{arguments.gpu.upper()}, memory is weights in 16 bits and what autograd keeps: a lower bound of the peak.",
-    )
-    if arguments.plot is not None:
-        last = found.of(*max(sizes))
-        flops = {row.job: row.cost.forward + row.cost.backward for row in last}
-        _draw(arguments.plot, flops, {row.job: row.memory_bytes for row in last})
+def _count(given: Arguments) -> dict[str, object]:
+    sizes = [(side, batch) for side in given.resolution for batch in given.batch_sizes]
+    rest = (given.gpu, given.levels, given.pixel_rewards, given.dataset_pairs)
+    with progress("counting", given.quiet) as report:
+        found = counted(given.subject, sizes, *rest, report)
+    for part in counted_shown(found, sizes):
+        console(given.quiet).print(part)
+    if given.plot is not None:
+        draw_counted(given.plot, found.of(*max(sizes)))
     return found.to_dict()
 
 
-def _measure(arguments: Arguments) -> dict[str, object]:
-    device = chosen_device(arguments.device)
-    with progress("measuring", arguments.quiet) as report:
-        found = measure_model(
-            arguments.subject,
-            torch.device(device),
-            arguments.batch_sizes,
-            arguments.levels,
-            arguments.rounds,
-            report,
-            arguments.backbone,
-        )
-    shown = console(arguments.quiet)
-    for batch in sorted(arguments.batch_sizes):
-        title = f"{arguments.subject} on {device}, batch {batch}"
-        shown.print(measured_table(title, [row for row in found if row.batch == batch]))
-    if arguments.plot is not None:
-        last = [row for row in found if row.batch == max(arguments.batch_sizes)]
-        _draw(arguments.plot, {row.job: row.flops for row in last}, {row.job: row.peak_bytes for row in last})
-    return {"subject": arguments.subject, "device": device, "rows": [asdict(row) for row in found]}
-
-
-def _draw(path: Path, flops: Mapping[str, float], held: Mapping[str, float]) -> None:
-    save_figure(refl_cost(step_costs(flops, held)), path)
+def _measure(given: Arguments) -> dict[str, object]:
+    device, rest = chosen_device(given.device), (given.batch_sizes, given.levels, given.rounds)
+    with progress("measuring", given.quiet) as report:
+        found = measure_model(given.subject, torch.device(device), *rest, report, given.backbone)
+    for table in measured_shown(f"{given.subject} on {device}", found):
+        console(given.quiet).print(table)
+    if given.plot is not None:
+        draw_measured(given.plot, found)
+    return {"subject": given.subject, "device": device, "rows": [asdict(row) for row in found]}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dina_lrm.profiling.jobs import JobCost
+from dina_lrm.profiling.measuring import MeasuredRow
 from dina_lrm.reports.axes import in_plot
-from dina_lrm.reports.theme import LIGHT, Theme, drawing
+from dina_lrm.reports.theme import LIGHT, Theme, drawing, save_figure
 from dina_lrm.typed import DinaError
 
 _REWARD: Final = "ReFL reward, "
@@ -35,6 +38,19 @@ def step_costs(flops: Mapping[str, float], held: Mapping[str, float]) -> list[St
         StepCost(name, float(flops[_REWARD + name]), float(flops[_STEP + name]), float(held[_STEP + name]))
         for name in rewards
     ]
+
+
+def draw_counted(path: Path, rows: Sequence[JobCost]) -> None:
+    """Draw the ReFL steps among jobs that were counted at one size, into a file."""
+    flops = {row.job: row.cost.forward + row.cost.backward for row in rows}
+    save_figure(refl_cost(step_costs(flops, {row.job: row.memory_bytes for row in rows})), path)
+
+
+def draw_measured(path: Path, rows: Sequence[MeasuredRow]) -> None:
+    """Draw the ReFL steps among jobs that were measured, those of the largest batch, into a file."""
+    last = [row for row in rows if row.batch == max(each.batch for each in rows)]
+    flops = {row.job: row.flops for row in last}
+    save_figure(refl_cost(step_costs(flops, {row.job: row.peak_bytes for row in last})), path)
 
 
 def refl_cost(costs: Sequence[StepCost], theme: Theme = LIGHT) -> Figure:

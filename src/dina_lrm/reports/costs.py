@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
 
+from dina_lrm.profiling.generators import GENERATORS
 from dina_lrm.profiling.hardware import seconds
 from dina_lrm.profiling.jobs import Counted
 from dina_lrm.profiling.measuring import MeasuredRow
 from dina_lrm.screen import add_row, text_of
+
+
+def counted_shown(found: Counted, sizes: Sequence[tuple[int, int]]) -> Iterator[str | Table]:
+    """What was counted, as it is shown: a table for each (side in pixels, batch), and what the numbers are."""
+    for side, batch in sizes:
+        yield counted_table(found, side, batch)
+    for side, cost in found.datasets.items():
+        yield (
+            f"{cost.pairs:,} pairs at {side} pixels: {cost.storage_bytes / 1e12:.2f} TB in 16 bits, "
+            f"{cost.encoding_hours:.0f} GPU hours to encode, {cost.training_hours:.0f} for an epoch"
+        )
+    yield (
+        f"{GENERATORS[found.subject].about}. Counted on shapes; time is a roofline at half the peak of an "
+        f"{found.gpu.upper()}, memory is weights in 16 bits and what autograd keeps: a lower bound of the peak."
+    )
+
+
+def measured_shown(subject: str, rows: Sequence[MeasuredRow]) -> Iterator[Table]:
+    """What was measured, a table for each batch size, the smallest first."""
+    for batch in sorted({row.batch for row in rows}):
+        yield measured_table(f"{subject}, batch {batch}", [row for row in rows if row.batch == batch])
 
 
 def counted_table(found: Counted, side: int, batch: int) -> Table:

@@ -1,4 +1,4 @@
-"""The model card of a generator of the synthetic world."""
+"""The model card of a generator of the synthetic world, and what was measured of any bundled network in a sentence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +16,22 @@ prediction. The autoencoder is that of the first generator of the world, without
 encoder (16 tokens) started from one of its two.""",
 }
 _TITLES = {"sd3": "The generator of the synthetic world", "unet": "The U-Net of the synthetic world"}
+
+_MEASURES = {
+    "vae_psnr_db": "autoencoder {:.1f} dB",
+    "flow_loss": "flow loss {:.3f}",
+    "noise_loss": "noise loss {:.3f}",
+    "samples_right": "{:.0%} of samples exactly right",
+    "samples_alignment": "mean alignment {:.2f}",
+    "samples_quality": "mean quality {:.2f}",
+}
+
+
+def measured_sentence(facts: Mapping[str, Any]) -> str:
+    """What facts.json of a generator, a LoRA or a judge says was measured, in a line; what is not known is left out."""
+    found = [text.format(facts[name]) for name, text in _MEASURES.items() if facts.get(name) is not None]
+    found += [f"{name} {100 * one['accuracy']:.1f} %" for name, one in facts.get("sets", {}).items()]
+    return ", ".join(found)
 
 
 def model_card(facts: Mapping[str, Any], captions: Sequence[str]) -> str:
