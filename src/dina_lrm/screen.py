@@ -26,6 +26,8 @@ _ESCAPES: Mapping[str, str] = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _held: list[Callable[[], None]] | None = None
 NO_NUMBER: Final = "\u2013"
 """Written in the place of a number that there is none of."""
+NEEDS_PROMPTS: Final = "needs more prompts"
+"""Written in the place of an interval that there is none of."""
 
 
 def escaped(text: object) -> str:
@@ -185,3 +187,17 @@ def number_text(value: float | None, form: str = ".2f", percent: bool = False) -
     if value is None or not math.isfinite(value):
         return NO_NUMBER
     return f"{100 * value if percent else value:{form}}".replace("-", "\u2212")
+
+
+def ends_text(low: float | None, high: float | None, form: str = ".2f", percent: bool = False) -> str:
+    """Both ends of an interval, such as "0.13 to 0.49", or that it needs more prompts."""
+    ends = [number_text(end, form, percent) for end in (low, high)]
+    return NEEDS_PROMPTS if NO_NUMBER in ends else " to ".join(ends)
+
+
+def interval_text(
+    value: float | None, low: float | None, high: float | None, form: str = ".2f", percent: bool = False
+) -> str:
+    """An estimate and its interval, such as "0.31 (0.13 to 0.49)", or a dash where there is no estimate."""
+    middle = number_text(value, form, percent)
+    return middle if middle == NO_NUMBER else f"{middle} ({ends_text(low, high, form, percent)})"

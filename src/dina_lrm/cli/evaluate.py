@@ -23,6 +23,8 @@ def run(arguments: Arguments) -> dict[str, object]:
         page, board = write_evaluation(out, found)
         shown.print(f"report: {page}")
         shown.print(f"leaderboard: {board}")
+    for card in found.cards:
+        shown.print(f"recorded in {card}")
     return _result(found)
 
 
@@ -41,6 +43,7 @@ def _plan(arguments: Arguments) -> EvaluationPlan:
         batch_size=arguments.batch_size,
         backbone=arguments.backbone,
         device=chosen_device(arguments.device),
+        record=arguments.record,
     )
 
 

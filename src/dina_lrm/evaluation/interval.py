@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from dina_lrm.screen import NO_NUMBER, number_text
+from dina_lrm.screen import NEEDS_PROMPTS, ends_text, interval_text, number_text
 
-NEEDS_PROMPTS: Final = "needs more prompts"
-"""Written in the place of an interval that there is none of."""
+__all__ = ["NEEDS_PROMPTS", "Interval", "renamed"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ class Interval:
 
         `form` is a format of Python for each of the three numbers.
         """
-        middle = self.middle(form, percent)
-        return middle if middle == NO_NUMBER else f"{middle} ({self.ends(form, percent)})"
+        return interval_text(self.value, self.low, self.high, form, percent)
 
     def middle(self, form: str = ".2f", percent: bool = False) -> str:
         """The estimate alone, or a dash."""
@@ -58,8 +56,7 @@ class Interval:
 
     def ends(self, form: str = ".2f", percent: bool = False) -> str:
         """Both ends, such as "0.13 to 0.49", or that the interval needs more prompts."""
-        low, high = (number_text(end, form, percent) for end in (self.low, self.high))
-        return NEEDS_PROMPTS if NO_NUMBER in (low, high) else f"{low} to {high}"
+        return ends_text(self.low, self.high, form, percent)
 
 
 def renamed(plain: Any, names: Mapping[str, str | None]) -> Any:  # noqa: ANN401 - walks any JSON-like tree

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_
 from dina_lrm.evaluation.named_sets import SYNTHETIC, NamedSet, made_set
 from dina_lrm.evaluation.paired import JudgeDifference, judge_differences
 from dina_lrm.evaluation.parts import EvaluationParts, content_of_judge
+from dina_lrm.evaluation.recording import record_result, recordable
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.scoring import readings_of
 from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair
@@ -49,7 +50,8 @@ class EvaluationPlan:
     "clip:MODEL"). `levels` and `ensembles` are in [0, 1]; None = those stored with each model. Scores are means over
     `draws` noises, by turns a noise and its negative where they are `antithetic`. `pairs` are those of each synthetic
     set; `seed` is that of noise, synthetic sets, sides of published pairs, and bootstrap; `batch_size` pairs are scored
-    at once and change no score. `backbone` says where the generator is when it is not where the models say.
+    at once and change no score. `backbone` says where the generator is when it is not where the models say. `record`
+    keeps the accuracies with each latent reward model, in its card and its config.json.
 
     Raises:
         ValueError: no judge, or one twice; an unknown convention; levels or draws that cannot be.
@@ -67,6 +69,7 @@ class EvaluationPlan:
     batch_size: int = 64
     backbone: str | None = None
     device: str | None = None
+    record: bool = False
 
     def __post_init__(self) -> None:
         if not self.judges or len(set(self.judges)) < len(self.judges):
@@ -81,12 +84,16 @@ class EvaluationPlan:
         """Measure every judge on every set; what `kept` holds of an earlier run is not measured again.
 
         Results say that `command` made them. A failure is noted and the rest goes on, but where there is a single judge
-        (and for failures of sets, a single set) it is raised: nothing else would be left.
+        (and for failures of sets, a single set) it is raised: nothing else would be left. Raises ValueError, before
+        anything is measured, for a model that results cannot be recorded with.
         """
+        folders = recordable(self.judges) if self.record else {}
         work = _Work(self, EvaluationParts(kept), progress)
         for name in self.judges:
             work.judge(name)
-        return work.found(command)
+        found = work.found(command)
+        recorded = [result for result in found.results if result.model in folders]
+        return replace(found, cards=tuple(record_result(folders[each.model], each) for each in recorded))
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,8 @@ class Evaluation:
     sets: Mapping[str, EvaluationSet]
     model: LatentRewardModel | None
     """The first latent reward model; None where all judges look at pictures."""
+    cards: tuple[Path, ...] = ()
+    """The cards that it was recorded in."""
 
     def pictures(self, name: str, pair: int) -> tuple[np.ndarray, np.ndarray]:
         """Both images of a pair of a set, (h, w, 3) uint8.

@@ -31,7 +31,6 @@ from dina_lrm.images import split_images
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.reward_model.assembly import backbone_of, fresh_head
-from dina_lrm.reward_model.card import describe
 from dina_lrm.reward_model.checks import (
     NoiseLevels,
     check_latents,
@@ -45,6 +44,7 @@ from dina_lrm.reward_model.checks import (
     matched_prompts,
 )
 from dina_lrm.reward_model.config import RewardModelConfig
+from dina_lrm.reward_model.describing import as_html, describe, two_lines
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.inputs import Notices, PromptStore, encoded_batches, encoded_images
 from dina_lrm.reward_model.level_scores import (
@@ -289,6 +289,14 @@ class LatentRewardModel(nn.Module):
     def describe(self) -> dict[str, Any]:
         """All that a score depends on and means, as plain values."""
         return describe(self.config, self.backbone, self.head)
+
+    def __repr__(self) -> str:
+        """Two lines; `describe` has everything, and `named_modules` the parts."""
+        return two_lines(self.config, self.backbone, self.head)
+
+    def _repr_html_(self) -> str:
+        """The same, with what was measured, where a notebook shows it."""
+        return as_html(self.config, self.backbone, self.head)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as a folder: config, head, LoRA, model card; complete or not at all."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,9 +38,12 @@ class Made:
     id: str
 
 
-def mark(folder: Path, kind: str) -> None:
-    """Write the marker of a folder that is complete; a file that comes later is somebody else's."""
-    files = {name: content_of(path) for name, path in sorted(_entries(folder)) if name != MARKER}
+def mark(folder: Path, kind: str, kept: Mapping[str, str] | None = None) -> None:
+    """Write the marker of a folder that is complete; a file that comes later is somebody else's.
+
+    `kept` are hashes of an earlier marker that stay, of files which somebody has changed since.
+    """
+    files = {name: content_of(path) for name, path in sorted(_entries(folder)) if name != MARKER} | dict(kept or {})
     told = "\n".join([kind, *(f"{digest} {name}" for name, digest in files.items())])
     found = Made("dina-lrm", kind, files, hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
     write_json(folder / MARKER, to_plain(found))
@@ -67,12 +71,63 @@ def made_folder(folder: Path, kind: str) -> Iterator[Path]:
         check_replaceable(folder, kind)
 
 
+@contextmanager
+def amended_folder(folder: Path, kind: str, theirs: Sequence[str] = ()) -> Iterator[Path]:
+    """The files of a folder that this program made, in another place, to write some of them anew.
+
+    They take the place of `folder` when the block ends well; until then it stays as it is. Files called as in `theirs`
+    may have been changed by somebody, and then stay somebody's. Raises NotReplaceableError as `check_amendable`.
+    """
+    folder = folder.expanduser().resolve()
+    check_amendable(folder, kind, theirs)
+    before = read_record(Made, folder / MARKER).files
+    kept = {name: before[name] for name in changed_files(folder) if name in theirs}
+    with folder_replaced_when_complete(folder) as temporary:
+        for name, path in _entries(folder):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            _link(path, temporary / name)
+        yield temporary
+        mark(temporary, kind, kept)
+        _check(folder, kind, theirs)
+
+
+def check_amendable(folder: Path, kind: str, theirs: Sequence[str] = ()) -> None:
+    """Pass a folder of that kind which this program made and nobody touched, files called as in `theirs` aside.
+
+    Raises NotReplaceableError naming what is in the way.
+    """
+    folder = folder.expanduser().resolve()
+    if not (folder / MARKER).is_file():
+        raise NotReplaceableError(f"{folder}: no {MARKER} says that this program made it; accepted: {_article(kind)}")
+    _check(folder, kind, theirs)
+
+
+def made_by(folder: Path) -> Made | None:
+    """What the marker of a folder says, None where it has none. ValueError for a marker that cannot be read."""
+    return read_record(Made, folder / MARKER) if (folder / MARKER).is_file() else None
+
+
+def changed_files(folder: Path) -> dict[str, str]:
+    """By name, what is wrong with files of a folder that has a marker: foreign, changed since, or gone."""
+    made, entries = read_record(Made, folder / MARKER), dict(_entries(folder))
+    found = {name: "was not made by this program" for name in entries if name not in {*made.files, MARKER}}
+    found |= {
+        name: "was changed since it was made" for name, digest in made.files.items()
+        if name in entries and _differs(entries[name], digest)
+    }  # fmt: skip
+    return dict(sorted((found | {name: "is gone" for name in made.files if name not in entries}).items()))
+
+
 def check_replaceable(folder: Path, kind: str) -> None:
     """Pass a name that is free, an empty folder, and what this program made of that kind and nobody touched.
 
     Raises NotReplaceableError naming the file that is in the way.
     """
-    reason = _reason_against(folder.expanduser().resolve(), kind)
+    _check(folder.expanduser().resolve(), kind)
+
+
+def _check(folder: Path, kind: str, theirs: Sequence[str] = ()) -> None:
+    reason = _reason_against(folder, kind, theirs)
     if reason is not None:
         raise NotReplaceableError(
             f"{reason}; nothing was removed. Accepted: a new name, an empty folder, or {_article(kind)}"
@@ -127,7 +182,7 @@ def check_no_leftovers(folder: Path, names: Sequence[str], record: str) -> None:
         )
 
 
-def _reason_against(folder: Path, kind: str) -> str | None:
+def _reason_against(folder: Path, kind: str, theirs: Sequence[str] = ()) -> str | None:
     if not folder.exists():
         return None
     if not folder.is_dir():
@@ -151,8 +206,17 @@ def _reason_against(folder: Path, kind: str) -> str | None:
     foreign = sorted(entries.keys() - made.files.keys() - {MARKER})
     if foreign:
         return f"{folder}: holds {foreign[0]!r}, which this program did not make"
-    changed = [name for name, path in sorted(entries.items()) if name != MARKER and _differs(path, made.files[name])]
+    ours = [(name, path) for name, path in sorted(entries.items()) if name != MARKER and name not in theirs]
+    changed = [name for name, path in ours if _differs(path, made.files[name])]
     return f"{folder}: {changed[0]!r} was changed since it was made" if changed else None
+
+
+def _link(path: Path, to: Path) -> None:
+    """The same file under another name where the disk can do that, else a copy: weights are not written twice."""
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copy2(path, to)
 
 
 def _differs(path: Path, digest: str) -> bool:

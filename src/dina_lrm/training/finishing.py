@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from dina_lrm.training.validation import Validation, validate
 
 SAMPLE = 2048
 """Training comparisons that the score statistics are taken from where there is no validation set."""
+_NAMED = 20
+"""Most names of sources that a model's card lists."""
 
 
 def finished_model(
@@ -42,7 +45,8 @@ def finished_model(
     measured_on = validation if validation is not None else _sample(data, config.seed)
     with stepper.computing():
         found = validate(model, stepper.objective, measured_on, config.batch_size)
-    notes = {**model.config.notes, "training": _notes(stepper, record, found, validation is not None)}
+    facts = _notes(stepper, record, found, validation is not None)
+    notes = {**model.config.notes, "training": {**facts, "sources": sources_of(data)}}
     model.config = replace(model.config, notes=notes)
     if found.pairs:  # else raw scores stay as they are: a model that was trained is written, whatever could be measured
         model.config = replace(model.config, score_mean=found.score_mean, score_std=found.score_std)
@@ -77,6 +81,12 @@ def _sample(data: EncodedComparisons, seed: int) -> EncodedComparisons:
         return data
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(mixed_seed(seed, SAMPLE)))
     return data.subset(order[:SAMPLE].sort().values)
+
+
+def sources_of(data: EncodedComparisons) -> list[str]:
+    """Names of where comparisons come from, the most frequent first; what does not say it is left out."""
+    counted = Counter(name for name in data.pairs.source if name is not None)
+    return [name for name, _ in counted.most_common(_NAMED)]
 
 
 def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: bool) -> dict[str, object]:

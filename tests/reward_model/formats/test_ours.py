@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,9 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from dina_lrm import __version__
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.reward_model.card import model_card
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel
-from tests.models import some_conditioning, some_images, some_latents, tiny_reward_model
+from tests.models import some_conditioning, some_images, some_latents, tiny_config, tiny_reward_model
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +181,20 @@ class TestWriting:
     def test_the_card_has_the_measured_table(self, stored: Path) -> None:
         card = ModelCard.load(stored / "README.md")
         assert card.data.library_name == "dina-lrm"
-        assert "| set | accuracy | low | high | pairs |" in card.text
-        assert "| in_domain | 0.9123 | 0.9 | 0.93 | 2000 |" in card.text
+        assert "| set | accuracy, % (95 % interval) | pairs |" in card.text
+        assert "| in_domain | 91.2 (90.0 to 93.0) | 2,000 |" in card.text
+        assert [result.metric_value for result in card.data.eval_results] == [0.91234]
+        assert "| licence of the base model | unknown |" in card.text
+
+    def test_the_card_says_how_it_was_trained(self, tiny_folder: Path) -> None:
+        told = {"sources": ["hpdv3"], "pairs": 1200, "steps": 30, "batch_size": 8, "recipe": "own", "seed": 7}
+        told |= {"measured_on": "validation", "measured": {"accuracy": 0.75, "pairs": 40}}
+        text = model_card(tiny_config(tiny_folder, notes={"training": told, "license": "mit"})).text
+        for line in ("data | hpdv3", "pairs | 1,200", "steps | 30 of 8 pairs", "seed | 7", "recipe | own"):
+            assert f"| {line} |" in text
+        assert "| accuracy at the end | 75.0 % on 40 held-out pairs |" in text
+        assert "| licence of this model | mit |" in text
+        assert str(tiny_folder.parent) not in text  # where it lies is nobody's business
 
     def test_push_uploads_the_same_folder(self, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         uploaded: dict[str, bytes] = {}
@@ -199,6 +213,67 @@ class TestWriting:
         assert model.push_to_hub("me/rm", private=True, token="t") == "https://hub/me/rm"
         assert asked == ["me/rm", True, True, "t"]
         assert uploaded == contents(stored)
+
+
+class TestRecording:
+    ROW: ClassVar = {"set": "mine", "read at": "t = 0.4", "accuracy": 0.7, "low": 0.6, "high": 0.8, "pairs": 90}
+
+    def test_a_measurement_is_in_card_and_configuration_and_scores_stay(self, copy: Path, stored: Path) -> None:
+        before = LatentRewardModel.from_pretrained(copy).score(some_images(2), "a ball")
+        checkpoint.check_recordable(copy)
+        checkpoint.record(copy, [self.ROW])
+        assert "| mine | t = 0.4 | 70.0 (60.0 to 80.0) | 90 |" in (copy / "README.md").read_text()
+        again = LatentRewardModel.from_pretrained(copy)
+        assert again.config.notes["results"][-1] == self.ROW and len(again.config.notes["results"]) == 2
+        assert torch.equal(again.score(some_images(2), "a ball"), before)
+        assert contents(copy)["head.safetensors"] == contents(stored)["head.safetensors"]
+        checkpoint.record(copy, [self.ROW | {"accuracy": 0.75}])
+        assert [row["accuracy"] for row in checkpoint.read(copy).config.notes["results"]] == [0.91234, 0.75]
+        checkpoint.check_free(copy)  # still ours to replace
+
+    def test_what_somebody_wrote_on_the_card_stays_theirs(self, copy: Path) -> None:
+        card = copy / "README.md"
+        card.write_text(card.read_text().replace("# Latent reward model", "# Mine").replace("tags:", "x: 1\ntags:"))
+        checkpoint.check_recordable(copy)
+        checkpoint.record(copy, [self.ROW])
+        found = ModelCard.load(card)
+        assert "# Mine" in found.text and "70.0 (60.0 to 80.0)" in found.text and found.data.to_dict()["x"] == 1
+        assert [result.metric_value for result in found.data.eval_results] == [0.91234, 0.7]
+        with pytest.raises(FileExistsError, match=r"'README.md' was changed since it was made"):
+            checkpoint.check_free(copy)
+
+    def test_a_card_without_a_place_for_it_is_refused_before_anything_is_written(self, copy: Path) -> None:
+        (copy / "README.md").write_text("mine")
+        before = contents(copy)
+        for attempt in (checkpoint.check_recordable, lambda folder: checkpoint.record(folder, [self.ROW])):
+            with pytest.raises(ValueError, match="no comments '<!-- dina-lrm: measured -->'"):
+                attempt(copy)
+        assert contents(copy) == before
+        (copy / "README.md").unlink()
+        checkpoint.record(copy, [self.ROW])
+        assert "70.0 (60.0 to 80.0)" in (copy / "README.md").read_text()
+
+    @pytest.mark.parametrize("name", ["config.json", "mine.txt", ".dina-lrm.json"])
+    def test_what_is_not_as_it_was_made_is_refused(self, copy: Path, name: str) -> None:
+        if name == ".dina-lrm.json":
+            (copy / name).unlink()
+        else:
+            (copy / name).write_text('{"a": 1}')
+        with pytest.raises(FileExistsError, match=r"this program|was changed since"):
+            checkpoint.check_recordable(copy)
+
+
+class TestInWords:
+    def test_two_lines_say_what_it_is(self, stored: Path) -> None:
+        model = LatentRewardModel.from_pretrained(stored)
+        first, second = repr(model).split("\n")
+        assert first.startswith("LatentRewardModel: the first ") and "QFormerHead" in first and "on cpu" in first
+        assert "noise level 0.4 (ensemble 0.2, 0.5, 0.7), likelihood thurstone" in second
+
+    def test_a_notebook_sees_it_escaped(self, tiny_folder: Path) -> None:
+        notes = {"results": [{"set": "<b>", "read at": "t = 0.4", "accuracy": 0.5}]}
+        shown = tiny_reward_model(tiny_folder, notes=notes)._repr_html_()
+        assert "<b>" not in shown and "&lt;b&gt;, t = 0.4: accuracy 50.0 (needs more prompts) %" in shown
 
 
 class TestFaults:

@@ -26,6 +26,7 @@ class Arguments(CommonArguments):
 
     Examples:
         dina-lrm evaluate synthetic runs/first/model sharpness --on synthetic --levels 0.2,0.4,0.6 --out evaluation
+        dina-lrm evaluate --record runs/first/model --on held_out.jsonl
         dina-lrm evaluate MODEL pickscore clip --on imagereward,hpdv2,genai-bench --data sets --out table1
     """
 
@@ -49,6 +50,8 @@ class Arguments(CommonArguments):
     They are not independent, so that what single draws differ by is not measured."""
     out: Path | None = None
     """Folder for report.html, leaderboard.html, evaluation.json and plots."""
+    record: FlagCreatePairsOff[bool] = False
+    """Write the accuracies into the folder of each model: its card (README.md), and its config.json for programs."""
     convention: str = "micro_strict"
     """How pairs and ties are counted; docs/evaluation.md has the table."""
     pairs: int = 2_000

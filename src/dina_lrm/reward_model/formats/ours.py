@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,16 +27,17 @@ from huggingface_hub import HfApi
 from torch import Tensor
 
 from dina_lrm import __version__
+from dina_lrm.cards.measured import Measurement, measurements, merged
 from dina_lrm.heads.base import Head
 from dina_lrm.locate import locate_reward_model
-from dina_lrm.reward_model.card import model_card
+from dina_lrm.reward_model.card import model_card, with_results
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.lrm import is_published_lrm, read_published_lrm
 from dina_lrm.reward_model.formats.paper import read_released
 from dina_lrm.reward_model.formats.stored import StoredModel, copy_strictly, existing, read_json
 from dina_lrm.reward_model.formats.wholeness import check_whole
-from dina_lrm.runs.files import save_tensors, write_json
-from dina_lrm.runs.ownership import check_replaceable, made_folder
+from dina_lrm.runs.files import save_tensors, write_json, write_text
+from dina_lrm.runs.ownership import amended_folder, changed_files, check_amendable, check_replaceable, made_folder
 from dina_lrm.runs.tensor_files import load_tensors
 
 if TYPE_CHECKING:
@@ -81,6 +82,33 @@ def write(folder: str | Path, stored: StoredModel) -> None:
 def check_free(folder: str | Path) -> None:
     """Refuse what `write` would refuse, before there is anything to write."""
     check_replaceable(Path(folder), KIND)
+
+
+def record(folder: Path, rows: Sequence[Measurement]) -> RewardModelConfig:
+    """Keep measurements with a stored model: in the notes of its configuration, and in its card.
+
+    Those of the same set, read and counted in the same way, give way. A card that somebody has written on keeps what
+    was written. Complete or not at all. Raises ValueError as `check_recordable`.
+    """
+    with amended_folder(folder, KIND, (CARD,)) as made:
+        file = made / CONFIG
+        config = RewardModelConfig.from_dict(read_json(file), str(folder / CONFIG))
+        notes = {**config.notes, "results": merged(measurements(config.notes), rows)}
+        config = replace(config, notes=notes)
+        theirs = changed_files(folder).get(CARD) and (made / CARD).is_file()
+        card = with_results(made / CARD, config) if theirs else model_card(config)
+        write_json(file, config.to_dict())
+        write_text(made / CARD, str(card))
+    return config
+
+
+def check_recordable(folder: Path) -> None:
+    """Refuse what `record` would refuse, before anything is measured: what this library did not write, or has changed
+    since, the card aside.
+    """
+    check_amendable(folder, KIND, (CARD,))
+    if changed_files(folder).get(CARD) and (folder / CARD).is_file():
+        with_results(folder / CARD, RewardModelConfig.from_dict(read_json(folder / CONFIG), str(folder / CONFIG)))
 
 
 def push(
