@@ -11,6 +11,7 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union
 
 Config = TypeVar("Config")
@@ -57,19 +58,43 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     accepted = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
     for key in values:
         if key not in accepted:
-            raise DinaError(unknown_key(f"{where}.{key}", key, accepted))
+            raise DinaError(unknown_key(_below(where, key), key, accepted))
     missing = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _required(field, values)]
     if missing:
         raise DinaError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
     hints = typing.get_type_hints(kind)
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
-    converted = {key: _convert_field(own[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    converted = {key: _convert_field(own[key], hints[key], value, _below(where, key)) for key, value in values.items()}
     try:
         return kind(**converted)
     except ValueError as error:
-        if str(error).startswith(where):
+        if not where or str(error).startswith(where):
             raise
         raise DinaError(f"{where}: {error}") from error
+
+
+def updated(settings: Config, values: Mapping[str, Any], where: str = "") -> Config:
+    """The dataclass with the plain values given in the place of its own, at any depth; what is not given stays.
+
+    Raises `ValueError` as `from_plain`, naming the key by its dotted name, behind `where`.
+    """
+    own = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
+    hints, changed = typing.get_type_hints(type(settings)), {}
+    for key, value in values.items():
+        place = _below(where, key)
+        if key not in own:
+            raise DinaError(unknown_key(place, key, list(own)))
+        before = getattr(settings, key)
+        if dataclasses.is_dataclass(before) and isinstance(value, Mapping) and _TABLE not in own[key].metadata:
+            changed[key] = updated(before, value, place)
+        else:
+            changed[key] = _convert_field(own[key], hints[key], value, place)
+    return typing.cast(Config, dataclasses.replace(typing.cast(Any, settings), **changed))
+
+
+def from_plain_value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispatches on a type hint
+    """A plain value as what a type hint says: a dataclass, a tuple, a path, ...; ValueError for one that is none."""
+    return _convert(hint, value, where)
 
 
 def to_tagged(member: Member, table: Mapping[str, type[Member]], tag: str = "name") -> dict[str, Any]:
@@ -90,6 +115,16 @@ def one_of(
     Stored values without a tag are of the one named `untagged`.
     """
     return dataclasses.field(default=default, metadata={_TABLE: table, _TAG: tag, _UNTAGGED: untagged})
+
+
+def _below(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def is_tagged(settings: Any, name: str) -> bool:  # noqa: ANN401 - any dataclass
+    """Whether a field of a dataclass was declared with `one_of`."""
+    field = next(field for field in dataclasses.fields(settings) if field.name == name)
+    return _TABLE in field.metadata
 
 
 def from_tagged(
@@ -140,17 +175,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispat
         if value not in arguments:
             raise DinaError(f"{where}: got {value!r}; accepted: {', '.join(map(repr, arguments))}")
         return value
-    if origin is tuple:
+    if origin in (tuple, list):
         if not isinstance(value, list | tuple):
             raise DinaError(f"{where}: expected a list, got {value!r}")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        one_kind = origin is list or arguments[-1] is Ellipsis
+        kinds = [arguments[0]] * len(value) if one_kind else list(arguments)
         if len(kinds) != len(value):
             raise DinaError(f"{where}: expected {len(kinds)} values, got {len(value)}: {value!r}")
-        return tuple(_convert(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, value, strict=True)))
+        places = zip(kinds, value, range(len(value)), strict=True)
+        return origin(_convert(kind, item, f"{where}[{place}]") for kind, item, place in places)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise DinaError(f"{where}: expected a table, got {value!r}")
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     return _convert_plain(hint, value, where)
 
 

@@ -75,6 +75,11 @@ class AlignConfig:
     @classmethod
     def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
         """Read plain values strictly; ValueError names an unknown key, a wrong type, another algorithm."""
+        return from_plain(cls, cls.stored_in(values))
+
+    @classmethod
+    def stored_in(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings among what a file holds, without the algorithm's name. ValueError for another algorithm."""
         found = values.get("algorithm", cls.algorithm)
         require(found == cls.algorithm, "algorithm", found, cls.algorithm)
-        return from_plain(cls, {key: value for key, value in values.items() if key != "algorithm"})
+        return {key: value for key, value in values.items() if key != "algorithm"}

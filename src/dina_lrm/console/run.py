@@ -15,6 +15,7 @@ from pathlib import Path
 from dina_lrm import __version__
 from dina_lrm.console.command import Command
 from dina_lrm.console.common import CommandFailed, CommonArguments, UserError
+from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.ending import code_of, line_of
 from dina_lrm.console.notices import notices
 from dina_lrm.console.numbers import check_numbers
@@ -70,7 +71,27 @@ def _named(name: str, command: Command, words: list[str]) -> int:
         return _failed(name, error, lambda told: _keep_error(json_target(words), told, words))
     for line in repeated(words):
         say(f"dina-lrm {name}: warning: {escaped(line)}", "stderr")
+    if isinstance(arguments, ConfigArguments) and arguments.print_config:
+        return _print_config(name, arguments)
     return _run(name, command, arguments)
+
+
+def _print_config(name: str, arguments: ConfigArguments) -> int:
+    from dina_lrm.console.config_file import (  # YAML is written where it is asked for
+        config_text,
+        config_values,
+        needed_of,
+    )
+
+    try:
+        check_numbers(arguments)
+        settings, needed = config_values(arguments), needed_of(arguments)
+        begin_json(arguments.json, _places(arguments))
+        write_json(arguments.json, {"config": settings, "needed": needed})
+    except BaseException as error:
+        return _failed(name, error, lambda _: None)
+    say(config_text(arguments).rstrip("\n"))
+    return 0
 
 
 def _in_group(group: str, commands: Mapping[str, Command]) -> dict[str, str]:

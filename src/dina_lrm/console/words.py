@@ -17,6 +17,7 @@ from pathlib import Path
 import tyro
 
 from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.config import ConfigArguments, speaks_of_config
 from dina_lrm.screen import escaped
 
 _OPTION = re.compile(r"(--[a-z][\w.-]*)(?:=|$)")
@@ -29,22 +30,43 @@ class Help(Exception):
     """Help was asked for: the text to show."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Command:
+    """What words are understood by: the options of a command, and the arguments that the words stand on, if any."""
+
+    name: str
+    options: type[CommonArguments]
+    begun: CommonArguments | None = None
+
+    def read(self, words: Sequence[str]) -> CommonArguments:
+        """The arguments; tyro prints help and faults, and exits."""
+        # tyro keeps only the summary of a docstring; the example after it is what people look for
+        description, prog = inspect.getdoc(self.options), f"dina-lrm {self.name}"
+        if self.begun is None:
+            return tyro.cli(self.options, prog=prog, description=description, args=words)
+        found = tyro.cli(type(self.begun), prog=prog, description=description, args=words, default=self.begun)
+        return self.options(**{each.name: getattr(found, each.name) for each in dataclasses.fields(self.options)})
+
+
 def parsed(name: str, options: type[CommonArguments], words: Sequence[str]) -> CommonArguments:
     """The command's typed arguments.
 
     Raises Help with the text that was asked for, and UserError naming every option at fault with the nearest that the
     command has.
     """
-    shown, errors = _Drawn(), io.StringIO()
+    command, shown, errors = _Command(name, options), _Drawn(), io.StringIO()
+    if issubclass(options, ConfigArguments) and speaks_of_config(words):
+        from dina_lrm.console.config_file import beginning  # YAML is read where it is asked for
+
+        words, begun = beginning(options, words)
+        command = _Command(name, options, begun)
     try:
         with redirect_stdout(shown), redirect_stderr(errors):
-            # tyro keeps only the summary of a docstring; the example after it is what people look for
-            description = inspect.getdoc(options)
-            arguments: CommonArguments = tyro.cli(options, prog=f"dina-lrm {name}", description=description, args=words)
+            arguments = command.read(words)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise Help(shown.getvalue().rstrip("\n")) from None
-        raise UserError(f"{_fault(name, options, words)}; see dina-lrm {name} --help") from None
+        raise UserError(f"{_fault(command, words)}; see dina-lrm {name} --help") from None
     return arguments
 
 
@@ -80,20 +102,22 @@ def repeated(words: Sequence[str]) -> list[str]:
     return lines
 
 
-def _fault(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
+def _fault(command: _Command, words: Sequence[str]) -> str:
     """Say what is wrong with the words, in one line."""
-    sections = _sections(name, options, words)
+    sections = _sections(command, words)
     unknown = [word for section in sections for word in _unknown(section)]
     if unknown:
         dashed = [word for word in unknown if word.startswith("-")]
         choices = [re.split(r",\s*", found[1]) for found in map(_CHOICES.match, sections) if found]
-        has_recipes = any(field.name == "recipe" for field in dataclasses.fields(options))
-        if has_recipes and unknown[0] == words[0]:  # without a recipe its options are unknown too
-            known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(name, options, ["--help"]))
+        chosen = command.begun is not None or all(
+            field.name != "recipe" for field in dataclasses.fields(command.options)
+        )
+        if not chosen and unknown[0] == words[0]:  # without a recipe its options are unknown too
+            known = choices[0] if choices else re.findall(r"[a-z][\w.-]+", _said(command, ["--help"]))
             hint, accepted = _nearest(unknown[0], known), f"accepted: {', '.join(known)}"
             hint = accepted if hint.startswith("accepted") else f"{hint} {accepted}"
             return f"{escaped(unknown[0])!r} is none of its recipes; {hint}"
-        return "; ".join(_with_nearest(word, name, options, words) for word in dashed or unknown[:1])
+        return "; ".join(_with_nearest(word, command, words) for word in dashed or unknown[:1])
     missing = [found for section in sections if "Missing from " in section for found in _MISSING.findall(section)]
     if missing:
         return f"missing: {', '.join(option if option.startswith('-') else told for option, told in missing)}"
@@ -108,11 +132,11 @@ def _unknown(section: str) -> list[str]:
     return re.split(r",?\s+", re.sub(r"\(applied to [^)]*\)", "", found[1]).strip())
 
 
-def _with_nearest(given: str, name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
+def _with_nearest(given: str, command: _Command, words: Sequence[str]) -> str:
     if not given.startswith("-"):
         return f"{escaped(given)!r}: is one word too many; a text of several words stands in quotes"
     word = given.partition("=")[0]
-    return f"unknown option {escaped(word)}; {_nearest(word, _known_options(name, options, words))}"
+    return f"unknown option {escaped(word)}; {_nearest(word, _known_options(command, words))}"
 
 
 def _nearest(given: str, known: Sequence[str]) -> str:
@@ -125,26 +149,26 @@ def _nearest(given: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"accepted: {', '.join(known[:40])}"
 
 
-def _known_options(name: str, options: type[CommonArguments], words: Sequence[str]) -> list[str]:
+def _known_options(command: _Command, words: Sequence[str]) -> list[str]:
     """The options of the command, or of the recipe that the words name."""
     recipe = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     for leading in (recipe, []):
-        told = _said(name, options, [*leading, "--help"])
+        told = _said(command, [*leading, "--help"])
         found = list(dict.fromkeys(_LISTED.findall(told)))
         if found:
             return found
     return []
 
 
-def _sections(name: str, options: type[CommonArguments], words: Sequence[str]) -> list[str]:
+def _sections(command: _Command, words: Sequence[str]) -> list[str]:
     """What tyro says of words that it refuses: a title, what is wrong, where there is help."""
-    return re.split(r"^\s*-{5,}\s*$", _said(name, options, words), flags=re.MULTILINE)
+    return re.split(r"^\s*-{5,}\s*$", _said(command, words), flags=re.MULTILINE)
 
 
-def _said(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
+def _said(command: _Command, words: Sequence[str]) -> str:
     out = io.StringIO()  # it has no encoding, so that tyro draws no boxes
     with redirect_stdout(out), redirect_stderr(out), _wide(), suppress(SystemExit):
-        tyro.cli(options, prog=f"dina-lrm {name}", args=words)
+        command.read(words)
     return out.getvalue()
 
 

@@ -316,6 +316,12 @@ class TrainConfig:
         """Read plain values strictly: an unknown key or a wrong type raises `ValueError` naming it."""
         return from_plain(cls, in_todays_places(values))
 
+    @classmethod
+    def stored_in(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings among what a file holds: the config.json of a run, which says of its data too, or settings."""
+        stored = values.get("train")
+        return in_todays_places(stored) if isinstance(stored, Mapping) and "versions" in values else dict(values)
+
 
 def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
     """Stored settings with those of the backbone and of the LoRA where they stand today.

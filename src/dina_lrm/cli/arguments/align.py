@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 import tyro
 
@@ -15,7 +15,8 @@ from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.applies import check_asked
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.common import UserError
+from dina_lrm.console.config import ConfigArguments
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
@@ -32,7 +33,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
 
 
 @dataclass(kw_only=True)
-class AlignArguments(CommonArguments):
+class AlignArguments(ConfigArguments):
     """Options of every `align` command."""
 
     recipe: AlignConfig
@@ -65,7 +66,13 @@ class AlignArguments(CommonArguments):
             raise UserError(f"--out {self.out}: holds a run already; add --resume, or give another folder")
         check_folder("--out", self.out)
         check_free(self.out)
-        check_asked(self.config(), {name: make() for name, make in RECIPES[type(self.recipe)].items()})
+        check_asked(self.config(), {name: make() for name, make in self.recipes().items()})
+
+    @classmethod
+    def recipes(cls) -> Mapping[str, Callable[[], AlignConfig]]:
+        """The recipes of the command's algorithm."""
+        hint = get_type_hints(cls)["recipe"]
+        return next(table for kind, table in RECIPES.items() if kind in (hint, *get_args(hint)))
 
     def config(self) -> AlignConfig:
         """The recipe with the rewards that were asked for."""

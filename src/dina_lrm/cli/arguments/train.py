@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.common import UserError
+from dina_lrm.console.config import ConfigArguments
 from dina_lrm.recipes import RECIPES
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
@@ -28,7 +30,7 @@ else:
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(ConfigArguments):
     """Train a reward model: a recipe is a complete run, and every setting of it is an option.
 
     `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,
@@ -67,6 +69,11 @@ class Arguments(CommonArguments):
         check_trackers("log.trackers", config.log.trackers)
         check_folder("--out", self.out)
 
+    @classmethod
+    def recipes(cls) -> dict[str, Callable[[], TrainConfig]]:
+        """The recipes by name."""
+        return {name: recipe.make for name, recipe in RECIPES.items()}
+
     def config(self) -> TrainConfig:
         """The recipe with the options that were given. Raises ValueError for one that would do nothing."""
-        return as_asked(self.recipe, {name: recipe.make() for name, recipe in RECIPES.items()})
+        return as_asked(self.recipe, {name: make() for name, make in self.recipes().items()})
