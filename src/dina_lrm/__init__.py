@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dina_lrm.preference.loss import fidelity_loss, nll_loss
     from dina_lrm.preference.noise_levels import NoiseLevelSampler
     from dina_lrm.preference.presets import preference_preset
+    from dina_lrm.ranking.job import rank
     from dina_lrm.reward_model.config import RewardModelConfig
     from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
     from dina_lrm.reward_model.level_scores import LevelScores
@@ -76,6 +77,7 @@ _NAMES = {
     "dina_lrm.preference.loss": ("fidelity_loss", "nll_loss"),
     "dina_lrm.preference.noise_levels": ("NoiseLevelSampler",),
     "dina_lrm.preference.presets": ("preference_preset",),
+    "dina_lrm.ranking.job": ("rank",),
     "dina_lrm.reward_model.config": ("RewardModelConfig",),
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),
@@ -127,6 +129,7 @@ __all__ = [
     "preference_preset",
     "preferred_dtype",
     "process_from_scheduler",
+    "rank",
     "read_comparisons",
     "reward_loss",
     "seeded_noise",

@@ -160,3 +160,16 @@ def test_a_run_does_not_begin_over_files_of_which_nothing_is_known(tmp_path):
         check_no_leftovers(tmp_path, ("metrics.jsonl", "checkpoints"), "config.json")
     (tmp_path / "config.json").write_text("{}")
     check_no_leftovers(tmp_path, ("metrics.jsonl", "checkpoints"), "config.json")
+
+
+def test_a_link_is_known_by_the_place_that_it_names(tmp_path):
+    folder, picture = tmp_path / "links", tmp_path / "a.png"
+    picture.write_text("a")
+    with made_folder(folder, "links") as temporary:
+        (temporary / "0001").symlink_to(picture)
+    picture.write_text("another")
+    check_replaceable(folder, "links")
+    (folder / "0001").unlink()
+    (folder / "0001").symlink_to(tmp_path)
+    with pytest.raises(FileExistsError, match="'0001' was changed"):
+        check_replaceable(folder, "links")

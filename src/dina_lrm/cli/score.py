@@ -6,14 +6,21 @@ from dataclasses import asdict
 
 from dina_lrm.cli.arguments.score import Arguments
 from dina_lrm.console.common import CommandFailed, chosen_device, console, progress
+from dina_lrm.evaluation.environment import command_line
+from dina_lrm.reports.pages import check_page_place
+from dina_lrm.reports.ranking import write_ranking
 from dina_lrm.reward_model.checks import checked_batch_size
 from dina_lrm.rewards.scoring.files import score_files_by
+from dina_lrm.rewards.scoring.formats import FORMATS
+from dina_lrm.rewards.scoring.ranking import ranking_of
 from dina_lrm.rewards.scoring.rows import read_score_rows
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what has no score yet."""
     checked_batch_size("--batch-size", arguments.batch_size)
+    if arguments.html is not None:
+        check_page_place(arguments.html)
     rows, out = read_score_rows(arguments.images, arguments.prompts), arguments.out
     with progress("scoring", arguments.quiet) as report:
         summary = score_files_by(
@@ -34,6 +41,10 @@ def run(arguments: Arguments) -> dict[str, object]:
         shown.print(f"{rows.scan.found} files and folders found; {rows.scan.told()}")
     for line in (*filter(None, [rows.note]), *summary.notes()):
         shown.print(line)
+    if arguments.html is not None and summary.rows > summary.failed:
+        ranking = ranking_of(rows, FORMATS[out.suffix.lower()].read(out))
+        page = write_ranking(arguments.html, ranking, arguments.model, list(summary.notes()), command_line())
+        shown.print(f"page: {page}")
     left_out = {"found": rows.scan.found, "left_out": dict(rows.scan.left_out)}
     made = {"out": out, "model": arguments.model, "noise_level": arguments.levels()}
     result = asdict(summary) | left_out | made

@@ -29,6 +29,6 @@ def _numbers(values: object, prefix: str) -> Iterator[tuple[str, int | float]]:
         value, option = getattr(values, field.name), f"{prefix}{field.name.replace('_', '-')}"
         for one in value if isinstance(value, tuple | list) else [value]:
             if dataclasses.is_dataclass(one):
-                yield from _numbers(one, f"{'--' if field.name == 'recipe' else option + '.'}")
+                yield from _numbers(one, f"{'--' if field.name in ('recipe', 'settings') else option + '.'}")
             elif isinstance(one, int | float) and not isinstance(one, bool):
                 yield option, one

@@ -177,10 +177,12 @@ def _keep_error(path: Path | None, told: dict[str, object], words: Sequence[str]
     write_json(path, told)
 
 
-def _places(arguments: CommonArguments) -> Iterator[str | Path]:
-    """What the arguments name, files among it."""
-    for field in dataclasses.fields(arguments):
-        value = getattr(arguments, field.name)
-        values = value if isinstance(value, tuple | list) else [value]
-        if field.name != "json":
-            yield from (one for one in values if isinstance(one, str | Path))
+def _places(values: object) -> Iterator[str | Path]:
+    """What the arguments name, and the settings among them: files among it."""
+    for field in dataclasses.fields(values):  # type: ignore[arg-type]
+        value = getattr(values, field.name)
+        if field.name == "settings":
+            yield from _places(value)
+        elif field.name != "json":
+            several = value if isinstance(value, tuple | list) else [value]
+            yield from (one for one in several if isinstance(one, str | Path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,25 +32,37 @@ class PictureFolder:
     names: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
+    beside: int = 0
+    """Files that are read beside the pictures, as their captions are."""
 
     @property
     def found(self) -> int:
         """All that was found: what is read and what is left out."""
-        return len(self.names) + self.left_out.total()
+        return len(self.names) + self.beside + self.left_out.total()
 
     def leave_out(self, name: str, reason: str) -> None:
         """Count a file or folder that is not read."""
         self.left_out[reason] += 1
         self.example.setdefault(reason, name)
 
+    def read_beside(self, name: str) -> None:
+        """Count a file that was left out and is read after all, for what it says of the pictures."""
+        reason = f"called {printable(posixpath.splitext(name)[1].lower())}"
+        self.left_out[reason] -= 1
+        self.left_out += Counter()  # drops what is not counted any more
+        self.beside += 1
+        if self.example.get(reason) == name:
+            del self.example[reason]
+
     def told(self) -> str:
         """What was left out, as a sentence; empty where nothing was."""
         if not self.left_out:
             return ""
-        reasons = (
-            f"{count} {reason} (such as {shown(self.example[reason])})" for reason, count in self.left_out.most_common()
-        )
+        reasons = (f"{count} {reason}{self._such_as(reason)}" for reason, count in self.left_out.most_common())
         return f"{self.left_out.total()} left out: {', '.join(reasons)}"
+
+    def _such_as(self, reason: str) -> str:
+        return f" (such as {shown(self.example[reason])})" if reason in self.example else ""
 
 
 def scan_pictures(folder: Path) -> PictureFolder:

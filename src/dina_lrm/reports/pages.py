@@ -30,6 +30,11 @@ def template_environment() -> jinja2.Environment:
     )
 
 
+def check_page_place(path: Path) -> None:
+    """Raise FileExistsError where a page would be written over something that is none of ours."""
+    check_page(path, _SIGN)
+
+
 def write_page(path: Path, page: str) -> None:
     """Put a page where there is none, or an earlier one of this program, making its folder.
 

@@ -30,6 +30,15 @@ def content_of_reward(reward: object) -> str:
     return hash_of(parts_of_value(reward))
 
 
+def weights_hash(folder: Path) -> str:
+    """One hash of the configuration and the weights of a reward model folder: they decide its scores."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".pt")):
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return digest.hexdigest()
+
+
 def hash_of(parts: Iterable[bytes]) -> str:
     """One hash of some bytes, each with its length."""
     digest = hashlib.sha256()

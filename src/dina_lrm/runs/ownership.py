@@ -1,8 +1,8 @@
 """What this program made, and may therefore replace: nothing else is ever removed.
 
 A folder that may be written again holds a marker, `.dina-lrm.json`: what kind of artefact it is and the SHA-256 of each
-of its files. A folder without the marker, of another kind, with a file that the marker does not know, or with one that
-was changed since, belongs to somebody: it is refused by name and stays as it is.
+of its files, of a link that of the place it names. A folder without the marker, of another kind, with a file that the
+marker does not know, or with one that was changed since, belongs to somebody: it is refused by name and stays as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def mark(folder: Path, kind: str, kept: Mapping[str, str] | None = None) -> None
 
     `kept` are hashes of an earlier marker that stay, of files which somebody has changed since.
     """
-    files = {name: content_of(path) for name, path in sorted(_entries(folder)) if name != MARKER} | dict(kept or {})
+    files = {name: _digest(path) for name, path in sorted(_entries(folder)) if name != MARKER} | dict(kept or {})
     told = "\n".join([kind, *(f"{digest} {name}" for name, digest in files.items())])
     found = Made("dina-lrm", kind, files, hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
     write_json(folder / MARKER, to_plain(found))
@@ -220,7 +220,14 @@ def _link(path: Path, to: Path) -> None:
 
 
 def _differs(path: Path, digest: str) -> bool:
-    return path.is_symlink() or not path.is_file() or content_of(path) != digest
+    return not (path.is_symlink() or path.is_file()) or _digest(path) != digest
+
+
+def _digest(path: Path) -> str:
+    """A hash of a file's bytes, or of the place that a link names: what lies there is somebody else's."""
+    if path.is_symlink():
+        return f"link {hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()}"
+    return content_of(path)
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, Path]]:

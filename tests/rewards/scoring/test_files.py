@@ -10,7 +10,8 @@ from PIL import Image
 
 from dina_lrm.images import png_bytes
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.scoring.files import score_files, weights_hash
+from dina_lrm.rewards.contents import weights_hash
+from dina_lrm.rewards.scoring.files import score_files
 from dina_lrm.rewards.scoring.formats import FORMATS
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.lock import one_writer

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import CommonArguments, UserError
-from dina_lrm.console.levels import parsed_levels
+from dina_lrm.console.common import UserError
+from dina_lrm.console.reading import ReadingArguments
 from dina_lrm.screen import whole
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(ReadingArguments):
     """Compare two images: raw scores, z-scores, and the probability that the first is preferred.
 
     Example:
@@ -28,22 +28,6 @@ class Arguments(CommonArguments):
     """What both were made for."""
     model: str = "synthetic"
     """The reward model: "synthetic", a folder, or a Hugging Face Hub id."""
-    noise_level: float | None = None
-    """Noise level in [0, 1]; by default the one stored with the model."""
-    ensemble: str | None = None
-    """Several noise levels read together, such as 0.2,0.5,0.7."""
-    seed: int = 0
-    """Seed of the noise; both images see the same."""
-    backbone: str | None = None
-    """Where the generator is, a folder or hub id, when it is not where the model says."""
-    revision: str | None = None
-    """Revision of a hub id: a branch, a tag or a commit."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
-
-    def levels(self) -> float | tuple[float, ...] | None:
-        """The noise levels that are asked for; None is the model's own."""
-        return parsed_levels(self.noise_level, self.ensemble)
 
     def check(self) -> None:
         """Refuse levels, a prompt and images that cannot be."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from dina_lrm.console.common import CommonArguments, UserError, WritesToOut
+import tyro
+
+from dina_lrm.console.common import CommonArguments, WritesToOut
 from dina_lrm.demo.settings import KIND, DemoSettings
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.runs.places import check_folder
@@ -23,23 +26,10 @@ class Arguments(WritesToOut, CommonArguments):
 
     out: Path = Path("demo")
     """Folder for report.html, results.json, images and runs; an earlier demo that nobody changed is replaced."""
-    seed: int = DemoSettings.seed
-    """Seed of the data, the models and the scores."""
-    prompts: int = DemoSettings.prompts
-    """Training prompts, eight pictures each."""
-    pairs: int = DemoSettings.pairs
-    """Pairs of each test set."""
-    steps: int = DemoSettings.steps
-    """Training steps of each model."""
-    updates: int = DemoSettings.updates
-    """Updates of the alignment."""
-    looked_at: int = DemoSettings.looked_at
-    """Prompts that the generator is looked at with, before and after the alignment."""
+    settings: Annotated[DemoSettings, tyro.conf.arg(name="")] = DemoSettings()  # noqa: RUF009 - it is frozen
 
     def check(self) -> None:
         """Refuse numbers out of range, and a folder in the way."""
-        for name, least in (("prompts", 100), ("pairs", 50), ("steps", 1), ("updates", 1), ("looked_at", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')}: got {getattr(self, name)}; accepted: at least {least}")
+        self.settings.check()
         check_folder("--out", self.out)
         check_replaceable(self.out, KIND)

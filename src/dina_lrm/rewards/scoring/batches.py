@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import final
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -32,6 +33,15 @@ class BatchScorer:
         self.truncated: dict[str, str] = {}
         self.unread: dict[str, str] = {}
         self._kept: OrderedDict[str, Conditioning] = OrderedDict()
+
+    @property
+    def buckets(self) -> Sequence[Bucket]:
+        """Sizes that pictures are brought to before they come here."""
+        return self.model.buckets
+
+    def z(self, score: float) -> float:
+        """The score in deviations from the mean that is stored with the model."""
+        return float(self.model.normalize(torch.tensor(score)))
 
     def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
         """The score of each image (RGB, or pixels (3, h, w) in [0, 1]), or why the model gives none."""

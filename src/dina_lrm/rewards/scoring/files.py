@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-import torch
-
-from dina_lrm.data.generator_content import generator_content
-from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.ahead import ahead
 from dina_lrm.rewards.scoring.batches import BatchScorer
 from dina_lrm.rewards.scoring.formats import ScoredRow
+from dina_lrm.rewards.scoring.judging import Scorer, scorer_named
 from dina_lrm.rewards.scoring.known import Standing, settled
 from dina_lrm.rewards.scoring.loading import Loaded, Loader
 from dina_lrm.rewards.scoring.log import ScoreLog
@@ -88,18 +84,17 @@ def score_files_by(
     device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreSummary:
-    """Score as `score_files` does, by the model of a name ("synthetic", a folder, a hub id), which the table keeps.
+    """Score as `score_files` does, by the model or reward of a name, which the table keeps.
 
+    A name is "synthetic", a folder, a hub id, or a reward such as "clip:MODEL" or "sharpness", whose rows have no z.
     `backbone` says where the generator is when it is not where the model says. Scores of other weights, of the model or
     of its generator, are never mixed into a table.
     """
-    folder = locate_reward_model(model, revision)
-    loaded = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device)
-    used = loaded.config.backbone
-    generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
-    made_by = {"model": model, "weights": weights_hash(folder), "generator": generator}
-    settings: dict[str, Any] = {"noise_level": noise_level, "seed": seed, "batch_size": batch_size}
-    return score_files(loaded, rows, out, **settings, made_by=made_by, progress=progress)
+    seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
+    scorer, made_by = scorer_named(
+        model, noise_level=noise_level, seed=seed, backbone=backbone, revision=revision, device=device
+    )
+    return score_by(scorer, rows, out, made_by, batch_size, progress)
 
 
 def score_files(
@@ -128,30 +123,34 @@ def score_files(
     """
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
+    settings = {**(made_by or {}), "noise_level": list(levels), "seed": seed}
+    return score_by(BatchScorer(model, levels, seed), rows, out, settings, batch_size, progress)
+
+
+def score_by(
+    scorer: Scorer,
+    rows: Sequence[ScoreRow] | ScoreRows,
+    out: Path,
+    settings: Mapping[str, Any],
+    batch_size: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreSummary:
+    """Score as `score_files` does, by any scorer; `settings` are all that its scores depend on."""
     start = perf_counter()
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with one_writer(out), ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        log = ScoreLog(out, {**(made_by or {}), "noise_level": list(levels), "seed": seed})
+        log = ScoreLog(out, settings)
         standing = settled(rows, len(rows), log.rows, pool)
         log.begin(standing.kept)
-        scorer, told = BatchScorer(model, levels, seed), _Told(sum(standing.done), progress, len(rows))
+        told = _Told(sum(standing.done), progress, len(rows))
         waiting = (row for row, done in zip(rows, standing.done, strict=True) if not done)
-        loaded = ahead(pool, Loader(model.buckets, standing.scores), waiting, 2 * batch_size)
+        loaded = ahead(pool, Loader(scorer.buckets, standing.scores), waiting, 2 * batch_size)
         while batch := [found for _, found in islice(loaded, batch_size)]:
             scored = _scored(scorer, batch)
             log.append(scored)
             told.add(batch, scored)
         log.finish()
     return told.summary(standing, scorer, perf_counter() - start)
-
-
-def weights_hash(folder: Path) -> str:
-    """One hash of the configuration and the weights of a reward model folder: they decide its scores."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".pt")):
-        with path.open("rb") as file:
-            digest.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
-    return digest.hexdigest()
 
 
 class _Told:
@@ -171,7 +170,7 @@ class _Told:
         if self.progress is not None:
             self.progress(self.done, self.rows)
 
-    def summary(self, standing: Standing, scorer: BatchScorer, seconds: float) -> ScoreSummary:
+    def summary(self, standing: Standing, scorer: Scorer, seconds: float) -> ScoreSummary:
         return ScoreSummary(
             rows=self.rows,
             already=self.already,
@@ -189,14 +188,14 @@ class _Told:
         )
 
 
-def _scored(scorer: BatchScorer, batch: Sequence[Loaded]) -> list[ScoredRow]:
+def _scored(scorer: Scorer, batch: Sequence[Loaded]) -> list[ScoredRow]:
     """The rows with their scores or faults."""
     new = [(item.picture, item.row.prompt) for item in batch if item.picture is not None]
     found = iter(scorer([picture for picture, _ in new], [prompt for _, prompt in new]) if new else ())
-    return [_scored_row(scorer.model, item, found) for item in batch]
+    return [_scored_row(scorer, item, found) for item in batch]
 
 
-def _scored_row(model: LatentRewardModel, item: Loaded, found: Iterator[float | str]) -> ScoredRow:
+def _scored_row(scorer: Scorer, item: Loaded, found: Iterator[float | str]) -> ScoredRow:
     row = item.row
     if item.known is not None:
         return ScoredRow(row.image, row.prompt, *item.known, content=item.content)
@@ -204,8 +203,10 @@ def _scored_row(model: LatentRewardModel, item: Loaded, found: Iterator[float | 
     if isinstance(result, float) and not math.isfinite(result):
         result = f"the model's score is {result}"
     if isinstance(result, float):
-        z = float(model.normalize(torch.tensor(result)))
-        return ScoredRow(row.image, row.prompt, _rounded(result), _rounded(z), content=item.content)
+        z = scorer.z(result)
+        return ScoredRow(
+            row.image, row.prompt, _rounded(result), None if z is None else _rounded(z), content=item.content
+        )
     return ScoredRow(row.image, row.prompt, error=result, content=item.content)
 
 

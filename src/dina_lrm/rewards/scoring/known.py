@@ -12,7 +12,7 @@ from dina_lrm.rewards.scoring.formats import ScoredRow
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.content import content_of
 
-Score = tuple[float, float]
+Score = tuple[float, float | None]
 _HASHED_AHEAD = 32
 
 
@@ -41,7 +41,7 @@ def settled(rows: Iterable[ScoreRow], count: int, before: list[ScoredRow], pool:
     good = [row for row in before if row.error is None]
     found = Standing(bytearray(count), retried=len(before) - len(good))
     for row in good:
-        if row.content is not None and row.score is not None and row.z is not None:
+        if row.content is not None and row.score is not None:
             found.scores[row.content, row.prompt] = row.score, row.z
     named = {(row.image, row.prompt) for row in good}
     now: defaultdict[tuple[str, str], set[str | None]] = defaultdict(set)

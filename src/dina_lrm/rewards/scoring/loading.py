@@ -16,7 +16,7 @@ from dina_lrm.pictures.files import decoded_bytes, file_bytes
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.runs.content import content_of
 
-Scores = Mapping[tuple[str, str], tuple[float, float]]
+Scores = Mapping[tuple[str, str], tuple[float, float | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Loaded:
     row: ScoreRow
     content: str | None = None
     picture: Image.Image | Tensor | None = None
-    known: tuple[float, float] | None = None
+    known: tuple[float, float | None] | None = None
     fault: str = ""
     resized: bool = False
     note: str | None = None
@@ -34,9 +34,12 @@ class Loaded:
 
 @final
 class Loader:
-    """Loads the pictures of rows; those whose content and prompt have a score among `scores` are not decoded."""
+    """Loads the pictures of rows; those whose content and prompt have a score among `scores` are not decoded.
 
-    def __init__(self, buckets: Sequence[Bucket], scores: Scores) -> None:
+    Without `buckets` they keep the size that they have.
+    """
+
+    def __init__(self, buckets: Sequence[Bucket] | None, scores: Scores) -> None:
         self._buckets, self._scores = buckets, scores
 
     def __call__(self, row: ScoreRow) -> Loaded:
@@ -57,6 +60,8 @@ class Loader:
     def _decoded(self, row: ScoreRow, content: str, data: bytes) -> Loaded:
         name = f"image of {len(data)} bytes" if isinstance(row.source, bytes) else str(row.source)
         image, note = decoded_bytes(data, name)
+        if self._buckets is None:
+            return Loaded(row, content, image, note=note)
         bucket = nearest_bucket(image.size, self._buckets)
         if image.size == (bucket.width, bucket.height):
             return Loaded(row, content, image, note=note)

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, jsonl_text, read_jsonl
@@ -18,7 +18,9 @@ from dina_lrm.runs.files import append_text, replaced_when_complete, write_json,
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.typed import DinaError
 
-_LATER = ("generator",)
+_SETTINGS: Final = ".settings.json"
+_PARTIAL: Final = ".partial.jsonl"
+_LATER: Final = ("generator",)
 """Settings that earlier versions did not keep: nor did their rows keep a content, so that all are scored again."""
 
 
@@ -52,12 +54,25 @@ class ScoreLog:
         self.path = path
         suffix = path.suffix.lower()
         self._format = FORMATS[suffix]
-        self._growing = path if suffix == ".jsonl" else path.with_name(path.name + ".partial.jsonl")
-        self._settings = path.with_name(path.name + ".settings.json")
+        self._growing = path if suffix == ".jsonl" else path.with_name(path.name + _PARTIAL)
+        self._settings = path.with_name(path.name + _SETTINGS)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._made_by = dict(settings)
         self._check_settings(self._made_by)
         self.rows = self._before()
+
+    @classmethod
+    def begin_anew_where_other(cls, path: Path, settings: Mapping[str, Any]) -> bool:
+        """Take away a table of ours that was made with other settings; returns whether there was one.
+
+        A table of which nothing says what made it stays, and is refused by whoever opens it.
+        """
+        beside = path.with_name(path.name + _SETTINGS)
+        if not beside.is_file() or _changed(read_json_object(beside), settings) == []:
+            return False
+        for made in (path, path.with_name(path.name + _PARTIAL), beside):
+            made.unlink(missing_ok=True)
+        return True
 
     def begin(self, rows: Iterable[ScoredRow]) -> None:
         """Keep these rows, and no others."""
@@ -91,9 +106,14 @@ class ScoreLog:
             raise FileExistsError(
                 f"{shown(self.path)} exists, and no {self._settings.name} says what made it; give another file"
             )
-        before, now = read_json_object(self._settings), json.loads(json.dumps(settings))
-        compared = [name for name in before | now if name in before or name not in _LATER]
-        changed = [name for name in compared if before.get(name) != now.get(name)]
+        changed = _changed(read_json_object(self._settings), settings)
         if changed:
-            told = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed)
+            told = "; ".join(f"{name} was {before!r}, now {now!r}" for name, before, now in changed)
             raise DinaError(f"{shown(self.path)} holds scores made with other settings: {told}. Give another file")
+
+
+def _changed(before: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name of each setting that differs, what it was, and what it is."""
+    now = json.loads(json.dumps(settings))
+    compared = [name for name in {**before, **now} if name in before or name not in _LATER]
+    return [(name, before.get(name), now.get(name)) for name in compared if before.get(name) != now.get(name)]

@@ -12,11 +12,16 @@ from pathlib import Path
 from dina_lrm.data.prompt_sets import check_prompts_file, names_a_file, read_prompt_lines
 from dina_lrm.data.sources.tables import FORMATS, scan_rows
 from dina_lrm.pictures.names import shown
+from dina_lrm.rewards.scoring.captions import read_captions
 from dina_lrm.rewards.scoring.pictures import Pictures, text_of
 from dina_lrm.screen import whole
 from dina_lrm.typed import DinaError
 
 _ACCEPTED = "a text, a text file with one prompt a line, or a table with the columns image and prompt"
+
+
+class NoPromptsError(DinaError):
+    """No prompts were given, and no captions stand beside the pictures."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,15 @@ class Matched:
 def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
     """The prompts that `prompts` gives to pictures: a text for all, the lines of a file, or a table's, by name.
 
-    Raises ValueError or FileNotFoundError for what gives none, and where lines could belong to pictures in two ways.
+    Without `prompts` each picture of a folder has the caption that stands beside it. Raises ValueError or
+    FileNotFoundError for what gives none (`NoPromptsError` where nothing was given and no caption is there), and where
+    lines could belong to pictures in two ways.
     """
-    if prompts is None or not prompts.strip():
+    if prompts is None and pictures.where.is_dir():
+        return _by_caption(pictures)
+    if prompts is None:
+        raise NoPromptsError(f"{shown(pictures.where)}: no prompts given; accepted: {_ACCEPTED}")
+    if not prompts.strip():
         raise DinaError(f"{pictures.where}: no prompts given; accepted: {_ACCEPTED}")
     if whole(prompts) != prompts:
         raise DinaError(f"prompts {whole(prompts)}: holds bytes that are no UTF-8; accepted: text")
@@ -43,9 +54,28 @@ def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
     check_prompts_file(path)
     if path.is_dir():
         raise DinaError(
-            f"prompts {path}: is a folder; accepted: {_ACCEPTED} (captions in files of their own are not read)"
+            f"prompts {path}: is a folder; accepted: {_ACCEPTED}, or none, which reads captions beside the pictures"
         )
     return _by_name(path, pictures) if path.suffix.lower() in FORMATS else _by_line(path, pictures)
+
+
+def _by_caption(pictures: Pictures) -> Matched:
+    """The caption of each picture; files that hold captions are none that were left out."""
+    captions = read_captions(pictures.where, pictures.scan.names)
+    without = [name for name in pictures.scan.names if name not in captions.of]
+    if not captions.of:
+        raise NoPromptsError(
+            f"{shown(pictures.where)}: no prompts given, and no captions beside the pictures; accepted: x.txt beside "
+            f"x.png, metadata.jsonl, or {_ACCEPTED}"
+        )
+    if without:
+        raise DinaError(
+            f"{shown(pictures.where)}: no caption beside {len(without)} of {len(pictures.names)} pictures, such as "
+            f"{shown(without[0])}; accepted: one for each, or {_ACCEPTED}"
+        )
+    for name in captions.files:
+        pictures.scan.read_beside(name)
+    return Matched([(captions.of[name],) for name in pictures.scan.names])
 
 
 def _by_line(path: Path, pictures: Pictures) -> Matched:

@@ -1,0 +1,145 @@
+"""What scores the pictures of a table: a latent reward model, or any reward that reads pixels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, final, runtime_checkable
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dina_lrm.data.buckets import Bucket
+from dina_lrm.data.generator_content import generator_content
+from dina_lrm.images import image_pixels
+from dina_lrm.locate import locate_reward_model
+from dina_lrm.reward_model.checks import NoiseLevels, checked_levels
+from dina_lrm.reward_model.inputs import PromptTruncatedWarning
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.base import Reward
+from dina_lrm.rewards.contents import content_of_reward, weights_hash
+from dina_lrm.rewards.names import is_reward, load_reward, parsed_name
+from dina_lrm.rewards.scoring.batches import BatchScorer
+from dina_lrm.typed import DinaError
+
+_PIXELS_AT_ONCE: Final = 4_000_000
+"""Of all pictures that a reward reads together: photographs in their full size come one by one."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores pictures batch by batch.
+
+    `truncated` has a sentence for each prompt that is not read to its end, `unread` one for each in which something
+    cannot be read.
+    """
+
+    truncated: dict[str, str]
+    unread: dict[str, str]
+
+    @property
+    def buckets(self) -> Sequence[Bucket] | None:
+        """Sizes that pictures are brought to before they come here; None where they come in their own."""
+
+    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+        """The score of each picture, or why there is none."""
+
+    def z(self, score: float) -> float | None:
+        """The score in deviations from a stored mean; None where no mean is stored."""
+
+
+@final
+class RewardScorer:
+    """Scores of a reward that reads pixels; pictures of one size are read together."""
+
+    def __init__(self, reward: Reward) -> None:
+        if reward.kind != "pixel":
+            raise DinaError(f"{reward.name} reads latents; accepted here: rewards that read pictures")
+        self.reward = reward
+        self.buckets: Sequence[Bucket] | None = None
+        self.truncated: dict[str, str] = {}
+        self.unread: dict[str, str] = {}
+
+    def z(self, score: float) -> float | None:
+        """Return None: no mean and deviation are stored with a reward."""
+        return None
+
+    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+        """The score of each picture in the reward's own scale, or why it gives none."""
+        scores: list[float | str] = ["no score"] * len(images)
+        for rows in _together(images):
+            found = self._scores([images[row] for row in rows], [prompts[row] for row in rows])
+            for row, score in zip(rows, found, strict=True):
+                scores[row] = score
+        return scores
+
+    def _scores(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+        try:
+            with torch.no_grad(), warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", PromptTruncatedWarning)
+                found = self.reward(torch.stack([_pixels(image) for image in images]), list(prompts))
+        except ValueError as error:
+            if len(images) == 1:
+                return [str(error)]
+            pairs = zip(images, prompts, strict=True)
+            return [score for image, prompt in pairs for score in self._scores([image], [prompt])]
+        for one in said:
+            if issubclass(one.category, PromptTruncatedWarning):
+                self.truncated.update(dict.fromkeys(prompts, str(one.message)))
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        return [*found.double().tolist()]
+
+
+def scorer_named(
+    name: str,
+    *,
+    noise_level: NoiseLevels | None = None,
+    seed: int = 0,
+    backbone: str | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+) -> tuple[Scorer, Mapping[str, Any]]:
+    """The scorer of a name, and what its scores depend on, as plain values.
+
+    A name is that of a latent reward model ("synthetic", a folder, a hub id, also behind `image:` or `latent:`), or of
+    a reward such as "clip:MODEL" or "sharpness". Raises ValueError for an unknown name, and for settings of a latent
+    model that are given with a reward.
+    """
+    if is_reward(name):
+        given = {"noise level": noise_level, "backbone": backbone, "revision": revision}
+        for what, value in given.items():
+            if value is not None and not (what == "noise level" and parsed_name(name)[0] == "remote"):
+                raise DinaError(f"{name}: {what} {value!r}; accepted with a latent reward model, which reads noise")
+        levels_read = tuple(noise_level) if isinstance(noise_level, Sequence) else noise_level
+        reward = load_reward(name, noise_level=levels_read)
+        made_by = {"model": name, "weights": content_of_reward(reward), "generator": None, "noise_level": noise_level}
+        return RewardScorer(reward), {**made_by, "seed": seed}
+    family, _, rest = name.partition(":")
+    bare = rest if family in ("latent", "image") and rest else name
+    folder = locate_reward_model(bare, revision)
+    model = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device)
+    levels = checked_levels("score_files", noise_level, model.config.noise_level)
+    used = model.config.backbone
+    generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
+    made_by = {"model": name, "weights": weights_hash(folder), "generator": generator, "noise_level": list(levels)}
+    return BatchScorer(model, levels, seed), {**made_by, "seed": seed}
+
+
+def _together(images: Sequence[Image.Image | Tensor]) -> list[list[int]]:
+    """Places of pictures of one size, no more in a list than are read at once."""
+    lists: list[list[int]] = []
+    open_lists: dict[tuple[int, int], list[int]] = {}
+    for row, image in enumerate(images):
+        size = (image.shape[2], image.shape[1]) if isinstance(image, Tensor) else image.size
+        rows = open_lists.get(size)
+        if rows is None or (len(rows) + 1) * size[0] * size[1] > _PIXELS_AT_ONCE:
+            rows = open_lists[size] = []
+            lists.append(rows)
+        rows.append(row)
+    return lists
+
+
+def _pixels(image: Image.Image | Tensor) -> Tensor:
+    return image if isinstance(image, Tensor) else image_pixels(image)
