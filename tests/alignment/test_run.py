@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from dina_lrm.alignment.card import gain
 from dina_lrm.alignment.monitor.monitor import MissingScoresWarning
 from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.monitor.settings import LookSettings
@@ -21,8 +24,10 @@ from dina_lrm.rewards.cnn import CnnReward
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.mixture import Mixture, MixtureItem
 from dina_lrm.rewards.names import load_reward
+from dina_lrm.runs.ownership import changed_files, made_by
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.screen import number_text
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.launched_run import two_updates
@@ -75,6 +80,23 @@ def test_a_finished_run_is_left_as_it_is(config, straight):
     before = (run.folder / "metrics.jsonl").read_bytes()
     _, looks, again = a_run(config, run.folder, resume=True)
     assert again == outcome and looks == [] and (run.folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_card_says_what_was_gained_and_its_code_loads_the_lora(straight):
+    run, looks, _ = straight
+    card = ModelCard.load(run.folder / "lora" / "README.md")
+    assert (card.data.library_name, card.data.pipeline_tag) == ("diffusers", "text-to-image")
+    assert run.config.algorithm in card.data.tags and "| updates | 4 of 4 pictures |" in card.text
+    assert "`latent:synthetic`, weight 1" in card.text and "| licence of the base model | apache-2.0 |" in card.text
+    before, after = (look.record.truth["utility"] for look in (looks[0], looks[-1]))
+    assert f"| true utility | {number_text(before.mean, '.3g')} | {number_text(after.mean, '.3g')} | " in card.text
+    assert gain(before, after) in card.text
+    [code] = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    names = {}
+    exec(code.replace("PATH OR HUB ID", str(run.folder / "lora")), names)
+    assert names["pipeline"].get_active_adapters()
+    made = made_by(run.folder / "lora")
+    assert made.kind == "LoRA" and changed_files(run.folder / "lora") == {}
 
 
 def test_plain_diffusers_reads_the_lora(straight):

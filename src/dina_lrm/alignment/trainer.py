@@ -26,9 +26,11 @@ from dina_lrm.alignment.algorithms.lpo import Lpo
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl import Refl
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
+from dina_lrm.alignment.card import CARD, keep_card
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.contents import contents
 from dina_lrm.alignment.monitor.looks import Look, Looks
+from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
@@ -216,6 +218,7 @@ class AlignmentRun:
                     look = looks.take(step)
                 if self.config.looks.save_loras or self.config.looks.on_alarm == "roll-back":
                     self.generator.save_lora(self.folder / "loras" / f"step-{step}")
+                    self._keep_card(self.folder / "loras" / f"step-{step}", step)
             on_look(look)
             if numbers is not None:  # monitor.jsonl has them already
                 numbers.track(look.step, {"look": look.means()})
@@ -260,9 +263,15 @@ class AlignmentRun:
         else:
             with self._average.swapped_in():
                 self.generator.save_lora(lora)
+        self._keep_card(lora, step)
         finished = RunOutcome(outcome.steps, outcome.stopped, step)
         self._files.finish(finished)
         return finished
+
+    def _keep_card(self, lora: Path, step: int) -> None:
+        family = self.generator.backbone.config.family
+        if not keep_card(lora, self.config, read_records(self.folder), step, family):
+            self._say(f"{lora / CARD}: was changed since it was made, and stays as it is")
 
 
 def _copy_files(source: Path, target: Path) -> None:

@@ -1,0 +1,160 @@
+"""The card of a LoRA that an alignment run leaves: what it was trained for, what was gained, how diffusers loads it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from dina_lrm import __version__
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.monitor.records import Record, Summary
+from dina_lrm.cards.bases import UNKNOWN, base_metadata, base_name, hub_id, licence_of, metadata
+from dina_lrm.cards.text import PLACE, card_text, facts_table, measured_part, python, table
+from dina_lrm.generators.settings import GeneratorSettings
+from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
+from dina_lrm.rewards.names import parsed_name
+from dina_lrm.runs.files import write_text
+from dina_lrm.runs.ownership import changed_files, made_by, mark
+from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.screen import escaped, interval_text, number_text
+
+KIND: Final = "LoRA"
+"""What the marker of its folder says."""
+CARD: Final = "README.md"
+_95: Final = 1.96
+
+
+def keep_card(lora: Path, config: AlignConfig, records: Sequence[Record], step: int, family: str) -> bool:
+    """Write the card of the LoRA in a folder, of a look at `step`, and the marker that says who made the folder.
+
+    False where somebody has changed the card of an earlier LoRA there: it stays as it is.
+    """
+    theirs = changed_files(lora).get(CARD) if made_by(lora) is not None else (lora / CARD).exists()
+    if theirs and (lora / CARD).exists():
+        return False
+    write_text(lora / CARD, lora_card(config, records, step, family))
+    mark(lora, KIND)
+    return True
+
+
+def lora_card(config: AlignConfig, records: Sequence[Record], step: int, family: str) -> str:
+    """The card in Markdown; `records` are the looks of the run, `family` is that of the generator."""
+    algorithm = config.algorithm
+    data = metadata(
+        library_name="diffusers",
+        pipeline_tag="text-to-image",
+        tags=["lora", "text-to-image", "alignment", "dina-lrm", algorithm],
+        **base_metadata(config.generator.pretrained, "adapter"),
+    )
+    return card_text(
+        data,
+        f"# A LoRA aligned by {algorithm}\n\n"
+        "Low-rank weights that a generator learned from rewards. The generator itself is not here.\n\n"
+        f"{facts_table(_facts(config, step))}\n\n"
+        f"## Use\n\n{python(usage(config.generator, family))}\n\n"
+        f"{measured_part(_gains(records, step))}\n",
+    )
+
+
+def usage(generator: GeneratorSettings, family: str) -> str:
+    """How plain diffusers loads the LoRA, with the one beneath it where there is one."""
+    name = generator.pretrained
+    bundled, beneath = BUNDLED_LORAS.get(name, (name, generator.lora))
+    imports = ["from diffusers import DiffusionPipeline"]
+    if bundled in BUNDLED:
+        imports.append(f"from dina_lrm.locate import {'BUNDLED_LORAS, ' * (name in BUNDLED_LORAS)}locate_generator")
+        base = f'locate_generator("{bundled}")'
+    else:
+        base = f'"{hub_id(bundled) or "FOLDER OR HUB ID OF THE BASE MODEL"}"'
+    without_t5 = ", text_encoder_3=None, tokenizer_3=None" if family == "sd3" and not generator.prompt_length else ""
+    lines = [*imports, f"pipeline = DiffusionPipeline.from_pretrained({base}{without_t5})"]
+    if beneath is None:
+        return "\n".join([*lines, f'pipeline.load_lora_weights("{PLACE}")'])
+    below = f'BUNDLED_LORAS["{name}"][1]' if name in BUNDLED_LORAS else '"THE LORA BENEATH"'
+    return "\n".join(
+        [
+            *lines,
+            f'pipeline.load_lora_weights({below}, adapter_name="beneath")',
+            f'pipeline.load_lora_weights("{PLACE}", adapter_name="aligned")',
+            'pipeline.set_adapters(["beneath", "aligned"])',
+        ]
+    )
+
+
+def _facts(config: AlignConfig, step: int) -> Mapping[str, object]:
+    generator = config.generator
+    return {
+        "base model": base_name(generator.pretrained),
+        "LoRA beneath": None if generator.lora is None else f"`{_last(generator.lora)}`",
+        "licence of the base model": licence_of(generator.pretrained),
+        "licence of this LoRA": UNKNOWN,
+        "rewards": "; ".join(map(_told, config.rewards)),
+        "algorithm": config.algorithm,
+        "updates": f"{step:,} of {config.batch_size} pictures",
+        "learning rate": f"{config.lr:g}",
+        "rank": generator.rank,
+        "sampled with": f"{generator.sampling_steps} steps, guidance {generator.guidance:g}, {generator.resolution} "
+        "pixels",
+        "seed": config.seed,
+        "library version": __version__,
+    }
+
+
+def _told(term: RewardTerm) -> str:
+    """A reward by name and weight, without where on this machine or network it lies, and its licence."""
+    family, model = parsed_name(term.shown)
+    if family == "remote":
+        return f"a reward on a server, weight {term.weight:g}"
+    licence = licence_of(model) if model else UNKNOWN
+    shown = model if hub_id(model) or "/" not in model else _last(model)
+    return f"`{family}{f':{shown}' if shown else ''}`, weight {term.weight:g} (licence {licence})"
+
+
+def _gains(records: Sequence[Record], step: int) -> str:
+    """Judges, truth and measures at the look of `step` beside those before anything was learned."""
+    now = next((record for record in records if record.step == step), None)
+    if not records or now is None or now is records[0]:
+        return "Nothing was measured at this step."
+    first = records[0]
+    rows = [
+        {
+            "measure": _name(kind, name, now),
+            "before": number_text(before.mean, ".3g"),
+            "after": number_text(after.mean, ".3g"),
+            "gain (95 % interval)": gain(before, after),
+        }
+        for kind in ("judges", "truth", "measures")
+        for name, before in getattr(first, kind).items()
+        if (after := getattr(now, kind).get(name)) is not None
+    ]
+    told = (
+        f"{now.pictures} pictures of {now.prompts} prompts that were not trained on, with the same prompts and noise "
+        "before and after. The intervals are those of two means that have nothing to do with each other: wider than "
+        "those of a comparison picture by picture, which `dina-lrm evaluate-generator` makes."
+    )
+    return f"{table(tuple(rows[0]), rows)}\n\n{told}"
+
+
+def gain(before: Summary, after: Summary) -> str:
+    """The difference of two means with its 95 % interval, from their standard errors as if they were independent."""
+    if before.mean is None or after.mean is None:
+        return interval_text(None, None, None)
+    value = after.mean - before.mean
+    if before.standard_error is None or after.standard_error is None:
+        return interval_text(value, None, None, "+.3g")
+    half = _95 * math.hypot(before.standard_error, after.standard_error)
+    return interval_text(value, value - half, value + half, "+.3g")
+
+
+def _name(kind: str, name: str, record: Record) -> str:
+    if kind == "truth":
+        return f"true {name}"
+    if kind == "judges" and name == record.proxy:
+        return "objective (optimised)"
+    return f"{name} (nothing is optimised for it)" if kind == "judges" and name == record.golden else name
+
+
+def _last(place: str) -> str:
+    return escaped(Path(place).name)
