@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from dina_lrm.locate import BUNDLED, IGNORED_FILES, components_without_weights, locate_generator, locate_reward_model
+from dina_lrm.locate import (
+    BUNDLED,
+    IGNORED_FILES,
+    absolute,
+    components_without_weights,
+    locate_generator,
+    locate_reward_model,
+)
 
 LOCATORS = [(locate_generator, "model_index.json"), (locate_reward_model, "config.json")]
 locator_cases = pytest.mark.parametrize(("locate", "marker"), LOCATORS, ids=["generator", "reward_model"])
 
 PROGRAM = """
 import sys
-from dina_lrm.locate import locate_generator
+from dina_lrm.locate import absolute, locate_generator
 try:
     print(locate_generator("owner/name", *sys.argv[1:]))
 except ValueError as error:
@@ -62,16 +69,30 @@ def test_a_folder_that_holds_something_else_is_refused(locate, marker: str, tmp_
         locate(tmp_path)
 
 
-def test_the_folder_of_a_run_is_no_reward_model_and_the_error_says_where_it_is(tmp_path: Path) -> None:
+def test_the_folder_of_a_run_stands_for_the_reward_model_that_it_left(tmp_path: Path) -> None:
     for name in ("config.json", "metrics.jsonl"):
         (tmp_path / name).write_text("{}")
     with pytest.raises(ValueError, match=r"is the folder of a run; it holds no .*model yet"):
         locate_reward_model(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match=f"its reward model is {tmp_path / 'model'}"):
+    assert locate_reward_model(tmp_path) == locate_reward_model(tmp_path / "model") == tmp_path / "model"
+
+
+def test_the_folder_of_an_alignment_has_no_reward_model(tmp_path: Path) -> None:
+    for name in ("config.json", "metrics.jsonl"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "lora").mkdir()
+    with pytest.raises(ValueError, match="its LoRA tunes a generator, and scores nothing"):
         locate_reward_model(tmp_path)
-    assert locate_reward_model(tmp_path / "model") == tmp_path / "model"
+
+
+def test_a_place_is_remembered_whole_and_a_name_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "synthetic").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert absolute("mine") == absolute("./mine/") == str(tmp_path / "mine")
+    assert absolute("synthetic") == "synthetic" and absolute("owner/name") == "owner/name"
 
 
 @locator_cases

@@ -29,8 +29,14 @@ GENERATOR_FILES: Final = (
     *(f"{component}/*" for component in COMPONENTS),
 )
 """Components of a diffusers pipeline; single-file copies of the same weights beside them stay on the hub."""
+GENERATOR_CONFIGS: Final = (INDEX, *(f"{component}/*.json" for component in COMPONENTS if component[:3] != "tok"))
+"""What says how a generator is built: a few kilobytes."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
 JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
+RUN_METRICS: Final = "metrics.jsonl"
+"""What tells the folder of a run."""
+MODEL_OF_RUN: Final = "model"
+"""Where a run of training leaves its reward model."""
 VARIANT_FILES: Final = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*")
 """Weights in half precision: second copies of the plain ones, or the only ones of a repository."""
 _CODE: Final = ("*.py", "*.pyc", "*.so", "*.pkl", "*.pickle")
@@ -65,10 +71,18 @@ def locate_generator(
     return _locate(_GENERATOR, name, revision, allow_patterns)
 
 
+def locate_generator_configs(name: str | Path, revision: str | None = None) -> Path:
+    """Folder with at least the configurations of a generator: of a hub id nothing else is fetched; else as above."""
+    return _locate(_GENERATOR, name, revision, GENERATOR_CONFIGS)
+
+
 def locate_reward_model(
     name: str | Path, revision: str | None = None, allow_patterns: Sequence[str] = REWARD_MODEL_FILES
 ) -> Path:
-    """Folder of a reward model, ours or the one released with the paper, with `config.json`; else as a generator's."""
+    """Folder of a reward model, ours or the one released with the paper, with `config.json`; else as a generator's.
+
+    The folder of a run of training stands for the model that it left.
+    """
     return _locate(_REWARD_MODEL, name, revision, allow_patterns)
 
 
@@ -92,10 +106,17 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
             raise DinaError(
                 f"revision {revision!r} was given for the folder {str(path)!r}; it is accepted with a hub id only"
             )
-        return _with_marker(wanted, path)
+        return _with_marker(wanted, model_of_run(path) if wanted is _REWARD_MODEL else path)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name), re.ASCII):
         raise DinaError(f"There is no {wanted.label} {str(name)!r}: {_accepted(wanted)}")
     return _with_marker(wanted, _download(wanted, str(name), revision, allow_patterns))
+
+
+def absolute(name: str) -> str:
+    """A folder or file by its whole path, so that what remembers it finds it from anywhere; any other name as it is."""
+    if name in BUNDLED or name in BUNDLED_LORAS or not os.path.exists(path := Path(name).expanduser()):
+        return name
+    return os.path.abspath(path)
 
 
 def components_without_weights(folder: Path) -> list[str]:
@@ -111,15 +132,28 @@ def _with_marker(wanted: _Wanted, path: Path) -> Path:
         raise DinaError(
             f"The folder {str(path)!r} has no {wanted.marker}, as a {wanted.label} has; {_accepted(wanted)}"
         )
-    if wanted is _REWARD_MODEL and (path / "metrics.jsonl").is_file():
-        model = path / "model"
-        has = f"its reward model is {model}" if (model / wanted.marker).is_file() else f"it holds no {model} yet"
-        raise DinaError(f"{path}: is the folder of a run; {has}")
     if wanted is _GENERATOR:
         check_pipeline_folder(path)
     elif wanted.kind == "judge":
         check_model_folder(path)
     return path
+
+
+def model_of_run(path: Path) -> Path:
+    """The reward model in the folder of a run of training; any other path as it is.
+
+    Raises ValueError for a run that has not left one yet.
+    """
+    if not (path / RUN_METRICS).is_file():
+        return path
+    model = path / MODEL_OF_RUN
+    if not (model / _REWARD_MODEL.marker).is_file():
+        tunes = " (its LoRA tunes a generator, and scores nothing)" if (path / "lora").is_dir() else ""
+        raise DinaError(
+            f"{path}: is the folder of a run; it holds no {model} yet{tunes}; accepted: a run of train that has ended, "
+            "or another reward model"
+        )
+    return model
 
 
 def _accepted(wanted: _Wanted) -> str:
@@ -144,7 +178,8 @@ def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: 
         folder = snapshot_download(
             name, revision=revision, allow_patterns=list(allow_patterns), ignore_patterns=list(IGNORED_FILES)
         )
-        if wanted is _GENERATOR and (bare := components_without_weights(Path(folder))):
+        whole = wanted is _GENERATOR and allow_patterns is not GENERATOR_CONFIGS
+        if whole and (bare := components_without_weights(Path(folder))):
             only = [f"{component}/{pattern}" for component in bare for pattern in VARIANT_FILES]
             folder = snapshot_download(
                 name, revision=revision, allow_patterns=only, ignore_patterns=list(_OTHER_FORMATS)

@@ -27,6 +27,11 @@ class CommonArguments:
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print errors only."""
 
+    @classmethod
+    def meant(cls, words: Sequence[str]) -> tuple[type[CommonArguments], list[str]]:
+        """The options and the words as they are meant; a command may fill in what other words say already."""
+        return cls, list(words)
+
     def check(self) -> None:
         """Refuse what can be refused before the libraries are imported that the work needs. Raises UserError."""
 

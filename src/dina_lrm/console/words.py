@@ -54,6 +54,7 @@ def parsed(name: str, options: type[CommonArguments], words: Sequence[str]) -> C
     Raises Help with the text that was asked for, and UserError naming every option at fault with the nearest that the
     command has.
     """
+    options, words = options.meant(words)
     command, shown, errors = _Command(name, options), _Drawn(), io.StringIO()
     if issubclass(options, ConfigArguments) and speaks_of_config(words):
         from dina_lrm.console.config_file import beginning  # YAML is read where it is asked for

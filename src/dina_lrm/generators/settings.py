@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.settings import PROMPT_LENGTH
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, COUNT_OR_0, check_ranges, ranged
-from dina_lrm.typed import require
+from dina_lrm.typed import DinaError, require
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,27 @@ BUNDLED_GENERATOR: Final = GeneratorSettings(
 
 
 def usual_settings(name: str) -> GeneratorSettings:
-    """How a generator is sampled where nothing else is said: as the bundled world, or as Stable Diffusion 3.5 is."""
-    return replace(BUNDLED_GENERATOR if name in {*BUNDLED, *BUNDLED_LORAS} else GeneratorSettings(), pretrained=name)
+    """How a generator is sampled where nothing else is said: as the bundled world, or as its folder and family say.
+
+    Steps and guidance are those of the family's pipeline, resolution and prompt length are read from the folder, and
+    the LoRA has the rank of the paper, or a tenth of a narrower model's width. Raises ValueError for a generator of no
+    family that is read, and for one that does not say for which resolution it was made.
+    """
+    if name in {*BUNDLED, *BUNDLED_LORAS}:
+        return replace(BUNDLED_GENERATOR, pretrained=name)
+    anatomy = anatomy_of(name)
+    if anatomy.resolution is None:
+        raise DinaError(f"{name} does not say for which image size it was made; accepted: a sample_size in its configs")
+    rank = min(32, max(4, anatomy.width // 10))
+    return GeneratorSettings(
+        name,
+        anatomy.resolution,
+        anatomy.prompt_length,
+        rank=rank,
+        alpha=2.0 * rank,
+        sampling_steps=anatomy.steps,
+        guidance=anatomy.guidance,
+    )
 
 
 def as_asked(settings: GeneratorSettings, **asked: Any) -> GeneratorSettings:  # noqa: ANN401 - values of its fields

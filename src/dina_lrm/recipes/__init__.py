@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dina_lrm.recipes import lrm, paper, paper_architecture, synthetic, synthetic_lrm
+from dina_lrm.recipes import lrm, own, paper, paper_architecture, synthetic, synthetic_lrm
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.typed import DinaError
 
@@ -24,6 +24,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    "own": Recipe(own.own, "your generator, read from --model.pretrained FOLDER; the one that is taken with it alone"),
     "synthetic": Recipe(synthetic.synthetic, "LoRA on the bundled world: minutes on two CPU cores"),
     "synthetic-long": Recipe(synthetic.synthetic_long, "the recipe of the bundled reward model: longer, more prompts"),
     "synthetic-best": Recipe(synthetic.synthetic_best, "the winners of docs/results.md, at the same cost"),

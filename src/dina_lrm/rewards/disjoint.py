@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from dina_lrm.locate import model_of_run
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import reward_family
@@ -75,7 +76,7 @@ def _marks_of_name(name: str) -> Iterator[tuple[object, str]]:
         return
     if model:
         place = Path(model).expanduser()
-        yield ("weights", str(place.resolve()) if place.exists() else model), f"the weights {model!r}"
+        yield ("weights", str(model_of_run(place).resolve()) if place.exists() else model), f"the weights {model!r}"
 
 
 def _marks_of_model(model: nn.Module) -> Iterator[tuple[object, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,21 +11,24 @@ import tyro
 
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
+from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
 from dina_lrm.recipes import RECIPES
+from dina_lrm.recipes.own import own_of
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.training.applies import as_asked
 from dina_lrm.training.config import TrainConfig
 
+
+def _choices() -> dict[str, Choice]:
+    return {name: Choice(recipe.make(), recipe.help) for name, recipe in RECIPES.items()}
+
+
 if TYPE_CHECKING:
     RecipeChoice = TrainConfig
 else:
-    RecipeChoice = tyro.extras.subcommand_type_from_defaults(
-        {name: recipe.make() for name, recipe in RECIPES.items()},
-        {name: recipe.help for name, recipe in RECIPES.items()},
-        prefix_names=False,
-    )
+    RecipeChoice = recipe_type(_choices())
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
@@ -55,6 +58,11 @@ class Arguments(ConfigArguments):
     """Take two steps, report memory and an estimate of the time, and write nothing."""
     synthetic_prompts: int | None = ranged(None, COUNT)
     """Prompts of `--data synthetic`, eight pictures and all 28 comparisons of them each; 2,000 where none is given."""
+
+    @classmethod
+    def meant(cls, words: Sequence[str]) -> tuple[type[Arguments], list[str]]:
+        """Without a recipe, `--model.pretrained` asks for the recipe own of that generator."""
+        return with_own(cls, words, "--model.pretrained", _choices, own_of)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -28,6 +28,7 @@ from dina_lrm.evaluation.generators.values import (
 )
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
+from dina_lrm.locate import absolute
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import check_rewards, load_reward, reward_family
 from dina_lrm.runs.progress import TitledProgress, silent
@@ -170,7 +171,7 @@ def _notes(pair: GeneratorPair, plan: PicturePlan, measured: Mapping[str, Measur
             notes.append(f"{told}: they are no pictures, have no scores, and count as missing.")
     if same:
         notes.append(f"{same} of {pictures} pictures are the same on both sides: there the tuning changes nothing.")
-    if pair.run is not None and pair.run.generator.pretrained != pair.base:
+    if pair.run is not None and absolute(pair.run.generator.pretrained) != absolute(pair.base):
         notes.append(f"The LoRA was made for {pair.run.generator.pretrained}, and is judged on {pair.base}.")
     if pair.run is None:
         notes.append("No config.json of an alignment run lies beside a LoRA: what was optimised is not known.")
