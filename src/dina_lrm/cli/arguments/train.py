@@ -40,8 +40,9 @@ class Arguments(ConfigArguments):
     saves the state and stops; the same command with --resume goes on. Under `accelerate launch -m dina_lrm train ...`
     the pairs of a batch are spread over the processes.
 
-    Example:
+    Examples:
         dina-lrm train synthetic --data synthetic --out runs/first --steps 100 --optimizer.lr 1e-3
+        dina-lrm train --model.pretrained my/generator --data pairs.jsonl --out runs/mine
     """
 
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
