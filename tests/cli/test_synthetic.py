@@ -19,7 +19,9 @@ def generate(*words):
 
 def test_the_folder_appears_when_it_is_complete_and_is_not_written_twice(tmp_path, capsys):
     assert generate("--prompts", 1, "--images", 2, "--out", tmp_path / "out") == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparisons.jsonl", "images"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "comparisons.jsonl", "images", "README.md", ".dina-lrm.json",
+    }  # fmt: skip
     row = json.loads((tmp_path / "out" / "comparisons.jsonl").read_text().splitlines()[0])
     assert (tmp_path / "out" / row["image_a"]).is_file()
     assert generate("--prompts", 1, "--out", tmp_path / "out") == 2

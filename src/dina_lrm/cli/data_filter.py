@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
+from dina_lrm.cards.data_sets import DataSet, filters_table
 from dina_lrm.cli.arguments.data_filter import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import CommandFailed, UserError, console, titled_progress
 from dina_lrm.data.filtering import FilterCount, FilterPlan
 from dina_lrm.data.named_source import NamedSource
-from dina_lrm.data.sources.writing import check_format, write_comparisons
+from dina_lrm.data.sources.carded import check_carded, licence_beside, shown_source, write_carded
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.rewards.image_scores import filtered
 from dina_lrm.screen import table_of
 
+_ABOUT = "Judgements of pictures that passed filters. The licence is that which the card of their source states."
+
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what the cheap filters keep where MPCF asks for it, filter, write, and say what was removed."""
-    check_format(arguments.out)
+    check_carded(arguments.out)
     source, plan, shown = source_of(arguments), _plan(arguments), console(arguments.quiet)
     kept = filtered(source.comparisons, plan, arguments.rewards(), titled_progress(arguments.quiet))
-    written = write_comparisons(arguments.out, kept)
+    of = DataSet("Filtered comparisons", _ABOUT, {"read from": shown_source(source)}, licence_beside(source.path))
+    written = write_carded(arguments.out, kept, of, lambda: filters_table([*map(astuple, kept.report())]))
     report, unread = kept.report(), source.tables_left_out()
     rows = [(row.name, row.seen, row.removed, _reasons(row)) for row in report]
     shown.print(table_of(("filter", "seen", "removed", "why"), rows, arguments.source))

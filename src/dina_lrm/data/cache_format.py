@@ -35,6 +35,8 @@ from dina_lrm.typed import DinaError, from_plain
 
 FORMAT_VERSION = 1
 HEADER = "cache.json"
+CARD = "README.md"
+"""What `prepare` says of it for people; nothing reads it."""
 ROWS_AT_ONCE = 10_000
 Column = list[Any] | NDArray[Any]
 
@@ -197,6 +199,12 @@ def _seal(header: CacheHeader) -> str:
 
 
 PROMPTS_PREFIX = "prompts"
+
+
+def cache_files(header: CacheHeader) -> list[str]:
+    """The names of all files of a cache, its card aside."""
+    shards = [*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts]
+    return [HEADER, *SCHEMAS, *(f"{shard.name}.safetensors" for shard in shards)]
 
 
 def latents_prefix(bucket: int) -> str:

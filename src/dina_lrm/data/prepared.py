@@ -9,12 +9,16 @@ from typing import Any
 
 import torch
 
+from dina_lrm.cards.bases import base_name, licence_of
+from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import CacheHeader
+from dina_lrm.data.cache_format import CARD, CacheHeader
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.encoding import OnBad, encode_comparisons
 from dina_lrm.data.named_source import NamedSource
+from dina_lrm.data.sources.carded import licence_beside, shown_source
+from dina_lrm.runs.files import write_text
 from dina_lrm.typed import DinaError
 
 
@@ -113,4 +117,31 @@ def prepare(
         total=total,
         progress=progress,
     )
-    return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
+    made = Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
+    write_text(out / CARD, cache_card(_described(made, source)))
+    return made
+
+
+def _described(made: Prepared, source: NamedSource) -> DataSet:
+    """What the card of a cache says."""
+    header, data = made.header, made.data
+    backbone = base_name(header.backbone.pretrained)
+    counts = {
+        "source": shown_source(source),
+        "pairs": f"{header.pairs:,}",
+        "ties": f"{header.ties:,}",
+        "images": f"{data.images:,}",
+        "prompts": f"{len(data.prompts):,}, {header.truncated_prompts:,} of them cut",
+        "left out": f"{header.missing_pairs:,} pairs with {header.missing_images:,} images that cannot be read",
+        "generator": f"{backbone} ({header.backbone.family})",
+        "licence of the generator": licence_of(header.backbone.pretrained, header.backbone.revision),
+        "resolution": f"{header.resolution} pixels",
+        "stored as": header.dtype,
+        "content": header.content,
+    }
+    about = (
+        "Human judgements of pictures as a generator's own encoders see them: latents of every picture and the "
+        "conditioning of every prompt, each once. Another generator cannot read it. The licence is that which the card "
+        "of the source states."
+    )
+    return DataSet("Encoded comparisons", about, counts, licence_beside(source.path))

@@ -88,7 +88,7 @@ def _problem(folder: Path, name: str, error: Exception) -> CacheProblem:
 
 
 def _foreign(folder: Path, header: CacheHeader) -> Iterator[CacheProblem]:
-    known = {layout.HEADER, *layout.SCHEMAS, *(f"{info.name}.safetensors" for _, _, info in _shards(header))}
+    known = {layout.CARD, *layout.cache_files(header)}
     for path in sorted(folder.iterdir()):
         if path.name not in known:
             yield CacheProblem(path.name, f"is no file of the cache: {layout.HEADER} does not name it")

@@ -1,4 +1,4 @@
-"""Comparisons of the synthetic world as a folder: PNG files, and a comparisons.jsonl that names them."""
+"""Comparisons of the synthetic world as a folder: PNG files, a comparisons.jsonl that names them, and a card."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.cards.data_sets import DataSet, comparisons_card
+from dina_lrm.data.sources.counting import Counted
 from dina_lrm.data.sources.writing import write_comparisons
-from dina_lrm.runs.files import folder_replaced_when_complete
+from dina_lrm.runs.files import folder_replaced_when_complete, write_text
+from dina_lrm.runs.ownership import mark
 from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.synthetic.comparisons import Labelling, SyntheticComparisons, training_comparisons
 from dina_lrm.synthetic.generated import PROMPTS, save_generated
 from dina_lrm.synthetic.on_policy import on_policy_comparisons
 from dina_lrm.synthetic.sets import synthetic_comparisons
+from dina_lrm.synthetic.vocabulary import IMAGE_SIZE
 from dina_lrm.synthetic.world import bundled_pipeline, draw_generated
 from dina_lrm.typed import DinaError
 
 COMPARISONS: Final = "comparisons.jsonl"
+CARD: Final = "README.md"
+KIND: Final = "data set"
+"""What the marker of its folder says."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,28 @@ class SyntheticSet:
         # It has its name once it is complete: after a kill, the same call starts again
         with folder_replaced_when_complete(folder) as temporary:
             made = self.make(report)
-            write_comparisons(temporary / COMPARISONS, made.write_images(temporary / "images"))
+            counted = Counted(made.write_images(temporary / "images"))
+            write_comparisons(temporary / COMPARISONS, counted)
+            write_text(temporary / CARD, comparisons_card(self._described(made, counted), COMPARISONS, counted.columns))
+            mark(temporary, KIND)
         return made
+
+    def _described(self, made: SyntheticComparisons, counted: Counted) -> DataSet:
+        """What the card says."""
+        people, votes = ", ".join(self.labels.personalities), self.labels.votes
+        counts = {
+            "set": self.name,
+            "seed": self.seed,
+            **counted.facts(),
+            "pictures": f"{len(made.images):,} of {IMAGE_SIZE} x {IMAGE_SIZE} pixels",
+            "judged by": f"{people}; {votes} {'vote' if votes == 1 else 'votes'} a pair",
+            "accuracy of who knows the truth": f"{100 * made.ceiling:.1f} %",
+        }
+        about = (
+            "Comparisons of the synthetic world: pictures of coloured shapes with captions, drawn and judged by a "
+            "program, so that the truth about every pair is known. The same set and seed give the same files."
+        )
+        return DataSet("Synthetic comparisons", about, counts, "apache-2.0")
 
 
 def redraw_generated(folder: Path, prompts: int = PROMPTS, report: ReportProgress = lambda done, total: None) -> int:

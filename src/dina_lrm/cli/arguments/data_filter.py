@@ -28,7 +28,8 @@ class Arguments(WritesToOut, ComparisonArguments):
     """
 
     out: Path
-    """The file to write: .jsonl, .csv, or .parquet (which holds images that the source holds); it must not exist."""
+    """The file to write: .jsonl, .csv, or .parquet (which holds images that the source holds); it must not exist.
+    A card is written beside it, OUT.card.md."""
     drop_ties: FlagCreatePairsOff[bool] = False
     """Leave out labels of exactly 1/2."""
     min_confidence: float | None = None
