@@ -52,6 +52,17 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset()
 
 
+def default_device() -> str:
+    """The first device that there is of cuda, xpu, mps (Apple) and cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.xpu.is_available():
+        return "xpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def compute_dtype(precision: Precision, device: torch.device | str) -> torch.dtype:
     """The type of a setting; "auto" asks the hardware."""
     import torch

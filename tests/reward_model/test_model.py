@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.precision import default_device
 from dina_lrm.preference.likelihood import BradleyTerry, Thurstone
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning, ResizeWarning
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -29,6 +30,14 @@ def model(tiny_folder: Path) -> LatentRewardModel:
 
 def close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_is_loaded_on_the_first_device_that_there_is(model: LatentRewardModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "model")
+    loaded = LatentRewardModel.from_pretrained(tmp_path / "model", device="auto")
+    assert loaded.device.type == default_device()
+    images = some_images(2)
+    close(loaded.score(images, PROMPTS[0]).cpu(), model.score(images, PROMPTS[0]))
 
 
 class TestAScoreIsAFunctionOfItsOwnInputs:

@@ -10,7 +10,7 @@ from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
-from dina_lrm.console.common import CommandFailed, chosen_device, console, progress
+from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.processes import Processes
@@ -21,7 +21,7 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     config = arguments.config()
     check_rewards(term.name for term in config.rewards)
     held = held_prompts(arguments.prompts, arguments.look_prompts, config.looks.prompts, config.seed)
-    device = chosen_device(arguments.device)
+    device = arguments.place()
     processes = Processes(cpu=device == "cpu")
     job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export)
     quiet = arguments.quiet or not processes.main

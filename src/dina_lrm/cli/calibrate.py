@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.calibrate import Arguments
-from dina_lrm.console.common import UserError, chosen_device, console, progress
+from dina_lrm.console.common import UserError, console, progress
 from dina_lrm.evaluation.calibrated import CalibratedCopy, calibrated_copy
 from dina_lrm.evaluation.named_sets import named_sets
 
@@ -22,7 +22,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             backbone=arguments.backbone,
-            device=chosen_device(arguments.device),
+            device=arguments.place(),
+            dtype=arguments.torch_dtype(),
             progress=report,
             option="--on",
         )

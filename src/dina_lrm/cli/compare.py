@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from dina_lrm.cli.arguments.compare import Arguments
-from dina_lrm.console.common import UserError, chosen_device, console
+from dina_lrm.console.common import UserError, console
 from dina_lrm.data.prompt_sets import names_a_file
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.screen import table_of
@@ -21,7 +21,8 @@ def run(arguments: Arguments) -> dict[str, object]:
         arguments.model,
         backbone=arguments.backbone,
         revision=arguments.revision,
-        device=chosen_device(arguments.device),
+        device=arguments.place(),
+        dtype=arguments.torch_dtype(),
     )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.evaluate import Arguments
-from dina_lrm.console.common import CommandFailed, chosen_device, console, titled_progress
+from dina_lrm.console.common import CommandFailed, console, titled_progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.evaluation.plan import Evaluation, EvaluationPlan
@@ -42,7 +42,8 @@ def _plan(arguments: Arguments) -> EvaluationPlan:
         seed=arguments.seed,
         batch_size=arguments.batch_size,
         backbone=arguments.backbone,
-        device=chosen_device(arguments.device),
+        device=arguments.place(),
+        dtype=arguments.torch_dtype(),
         record=arguments.record,
     )
 

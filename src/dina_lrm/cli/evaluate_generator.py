@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dina_lrm.cli.arguments.evaluate_generator import Arguments
-from dina_lrm.console.common import CommandFailed, chosen_device, console, titled_progress
+from dina_lrm.console.common import CommandFailed, console, titled_progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.generators import result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich
@@ -51,5 +51,6 @@ def _plan(arguments: Arguments) -> GeneratorPlan:
         prompt_length=arguments.prompt_length,
         lora_scale=arguments.lora_scale,
         batch_size=arguments.batch_size,
-        device=chosen_device(arguments.device),
+        device=arguments.place(),
+        precision=arguments.precision(None),
     )

@@ -6,7 +6,7 @@ import torch
 
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.comparisons import parsed_mapping, say_left_out
-from dina_lrm.console.common import chosen_device, console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.prepared import prepare
 from dina_lrm.data.unfinished import check_free
@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             on_bad=arguments.on_bad,
             batch_size=arguments.batch_size,
             revision=arguments.revision,
-            device=chosen_device(arguments.device),
+            device=arguments.place(),
             progress=report,
         )
     shown = console(arguments.quiet)

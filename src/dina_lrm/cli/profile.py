@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dina_lrm.cli.arguments.profile import Arguments
-from dina_lrm.console.common import UserError, chosen_device, console, progress
+from dina_lrm.console.common import UserError, console, progress
 from dina_lrm.profiling.generators import GENERATORS
 from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted
@@ -46,9 +46,9 @@ def _count(given: Arguments) -> dict[str, object]:
 
 
 def _measure(given: Arguments) -> dict[str, object]:
-    device, rest = chosen_device(given.device), (given.batch_sizes, given.levels, given.rounds)
+    device, rest = given.place(), (given.batch_sizes, given.levels, given.rounds)
     with progress("measuring", given.quiet) as report:
-        found = measure_model(given.subject, torch.device(device), *rest, report, given.backbone)
+        found = measure_model(given.subject, torch.device(device), *rest, report, given.backbone, given.torch_dtype())
     for table in measured_shown(f"{given.subject} on {device}", found):
         console(given.quiet).print(table)
     if given.plot is not None:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.cli.arguments.sample import Arguments
-from dina_lrm.console.common import chosen_device, console, progress
+from dina_lrm.console.common import console, progress
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
 from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards
@@ -31,7 +31,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
     settings = _settings(arguments)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
-    generator = tuned_generator(settings, chosen_device(arguments.device), arguments.lora, arguments.lora_scale)
+    generator = tuned_generator(settings, arguments.place(), arguments.lora, arguments.lora_scale)
     reward = RewardTerm(arguments.reward, noise_level=arguments.reward_level)
     job = SamplingJob(reward, plan, _method(arguments, plan, generator.levels(plan.steps)), arguments.lora is not None)
     with progress("prompts", arguments.quiet) as report:
@@ -52,6 +52,7 @@ def _settings(arguments: Arguments) -> GeneratorSettings:
         prompt_length=arguments.prompt_length,
         sampling_steps=arguments.steps,
         guidance=arguments.guidance,
+        precision=arguments.precision(None),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.score import Arguments
-from dina_lrm.console.common import CommandFailed, chosen_device, console, progress
+from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.pages import check_page_place
 from dina_lrm.reports.ranking import write_ranking
@@ -32,7 +32,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             batch_size=arguments.batch_size,
             backbone=arguments.backbone,
             revision=arguments.revision,
-            device=chosen_device(arguments.device),
+            device=arguments.place(),
+            dtype=arguments.torch_dtype(),
             progress=report,
         )
     already, shown = f"{summary.already} had a score", console(arguments.quiet)

@@ -11,7 +11,7 @@ from dina_lrm.evaluation.environment import command_line
 from dina_lrm.recipes.data import data_for
 from dina_lrm.reports.run import write_run_report
 from dina_lrm.runs.lock import held_folder
-from dina_lrm.runs.processes import join_processes
+from dina_lrm.runs.processes import computing_on, join_processes
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.dry_run import dry_run
 from dina_lrm.training.plan import TrainingPlan
@@ -24,7 +24,11 @@ SYNTHETIC_PROMPTS = 2_000
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, or measure what training would take."""
     config = arguments.config()
-    with held_folder(arguments.out, join_processes().is_main_process and not arguments.dry_run):
+    device = None if arguments.device is None else arguments.place()
+    with (
+        computing_on(device),
+        held_folder(arguments.out, join_processes().is_main_process and not arguments.dry_run),
+    ):
         data, held_out = _data(arguments, config)
         if arguments.dry_run:
             return _dry_run(config, data, arguments.quiet)

@@ -62,22 +62,6 @@ class CommandFailed(RuntimeError):
         self.result = dict(result or {})
 
 
-def chosen_device(given: str | None) -> str:
-    """The device that a user named, or the first GPU where there is one, else the CPU."""
-    import torch
-
-    if given is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=given)
-    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"--device {given}: {reason}; accepted: cpu, cuda, cuda:1 and other devices of torch"
-        ) from error
-    return given
-
-
 def check_seeds(seeds: Sequence[int]) -> None:
     """UserError unless there are one or more different numbers of at least 0."""
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:

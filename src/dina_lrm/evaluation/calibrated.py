@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dina_lrm.evaluation.calibration import Calibration
 from dina_lrm.evaluation.evaluate import judge_set
@@ -13,6 +14,9 @@ from dina_lrm.evaluation.scoring import ReportProgress
 from dina_lrm.reward_model.formats import ours
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.typed import DinaError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ def calibrated_copy(
     batch_size: int = 64,
     backbone: str | None = None,
     device: str | None = None,
+    dtype: torch.dtype | None = None,
     progress: ReportProgress | None = None,
     option: str = "on",
 ) -> CalibratedCopy:
@@ -49,7 +54,7 @@ def calibrated_copy(
     those of a synthetic set. Raises ValueError, which names `option`, for a set of too few prompts.
     """
     stored = ours.read(model)
-    loaded = LatentRewardModel.from_pretrained(model, backbone=backbone, device=device)
+    loaded = LatentRewardModel.from_pretrained(model, backbone=backbone, device=device, dtype=dtype)
     item = made_set(on, lambda: loaded.backbone, pairs, seed)
     judge = LatentJudge(loaded, model, (loaded.config.noise_level,), (), batch_size)
     measured = judge_set(judge, item, seed, progress).result.at(judge.reference)

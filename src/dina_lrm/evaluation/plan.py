@@ -36,6 +36,8 @@ from dina_lrm.runs.progress import TitledProgress, silent
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
+    import torch
+
     from dina_lrm.backbones.base import Backbone
 
 _PICTURES_AT_ONCE: Final = 16
@@ -69,6 +71,7 @@ class EvaluationPlan:
     batch_size: int = 64
     backbone: str | None = None
     device: str | None = None
+    dtype: torch.dtype | None = None
     record: bool = False
 
     def __post_init__(self) -> None:
@@ -182,9 +185,10 @@ class _Work:
             self._contents[reward.name] = content_of_reward(reward.reward)
             return reward, None
         folder = locate_reward_model(name)
-        model = LatentRewardModel.from_pretrained(folder, backbone=plan.backbone, device=plan.device)
+        model = LatentRewardModel.from_pretrained(folder, backbone=plan.backbone, device=plan.device, dtype=plan.dtype)
         self._model = self._model or model
-        self._contents[name] = content_of_judge(model)
+        asked = "" if plan.dtype is None else f" {plan.dtype}"
+        self._contents[name] = content_of_judge(model) + asked
         settings = (plan.levels, plan.ensembles, plan.batch_size, plan.draws)
         return LatentJudge(model, name, *settings, self._encoded, plan.antithetic), model
 

@@ -45,6 +45,7 @@ def measure_model(
     rounds: int = 5,
     progress: Callable[[int, int], None] | None = None,
     backbone: str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> tuple[MeasuredRow, ...]:
     """Measure scoring, a training step and ReFL steps of the model `name`; see `profiling.workloads`.
 
@@ -52,7 +53,7 @@ def measure_model(
     for scoring, as for training, and on a whole generator whose weights it shares.
     """
     rows: list[MeasuredRow] = []
-    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone):
+    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone, dtype):
         rows.append(_measured(workload, batch, rounds, device))
         if progress is not None:
             progress(len(rows), _JOBS * len(batch_sizes))
@@ -60,15 +61,20 @@ def measure_model(
 
 
 def _workloads(
-    name: str, device: torch.device, batches: Sequence[int], levels: int, backbone: str | None
+    name: str,
+    device: torch.device,
+    batches: Sequence[int],
+    levels: int,
+    backbone: str | None,
+    dtype: torch.dtype | None,
 ) -> Iterator[tuple[Workload, int]]:
-    model = LatentRewardModel.from_pretrained(name, device=device, backbone=backbone)
+    model = LatentRewardModel.from_pretrained(name, device=device, dtype=dtype, backbone=backbone)
     for batch in batches:
         yield from ((workload, batch) for workload in scoring(model, batch, levels))
     dtype = model.backbone.dtype
     place = replace(model.config.backbone, pretrained=backbone or model.config.backbone.pretrained)
     del model
-    trainable = LatentRewardModel.from_pretrained(name, device=device, backbone=backbone, trainable=True)
+    trainable = LatentRewardModel.from_pretrained(name, device=device, dtype=dtype, backbone=backbone, trainable=True)
     for batch in batches:
         yield training(trainable, batch), batch
     del trainable

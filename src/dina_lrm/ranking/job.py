@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dina_lrm.ranking.links import Links, check_links, write_links
 from dina_lrm.ranking.settings import ANY_PROMPT, RankSettings
 from dina_lrm.reports.pages import check_page_place
@@ -70,7 +72,8 @@ def ranked(settings: RankSettings, progress: TitledProgress = silent, command: s
     if settings.links is not None:
         check_links(settings.links, settings.folder)
     _check_page(settings.out, settings.folder, len(rows))
-    scorer, made_by = scorer_named(settings.model, seed=settings.seed, device=settings.device)
+    dtype = None if settings.dtype == "auto" else getattr(torch, settings.dtype)
+    scorer, made_by = scorer_named(settings.model, seed=settings.seed, device=settings.device, dtype=dtype)
     scores = settings.scores
     scores.absolute().parent.mkdir(parents=True, exist_ok=True)
     with one_writer(scores):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal, TypeVar
 
-from tyro.conf import Positional
+from tyro.conf import Fixed, Positional, Suppress
 
 from dina_lrm.runs.places import check_file, check_folder
 from dina_lrm.typed import DinaError
@@ -15,6 +15,9 @@ ANY_PROMPT: Final = "a picture"
 """The prompt of pictures that have none: what is only looked at, with no wish for what it shows."""
 KIND: Final = "folder of links to ranked pictures"
 """What the marker of such a folder says."""
+Value = TypeVar("Value")
+Hidden = Annotated[Value, Fixed, Suppress]
+"""Set by options that other commands have too."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,10 @@ class RankSettings:
     """Seed of the noise that latent models read; every picture sees the same."""
     batch_size: int = 16
     """Pictures scored at once; changes no score."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
+    device: Hidden[str | None] = None
+    """Where to compute: a device of torch, or "auto"; by default the CPU."""
+    dtype: Hidden[Literal["auto", "float32", "bfloat16"]] = "auto"
+    """The type of a latent model's generator; auto is the device's own."""
 
     def check(self) -> None:
         """Refuse a folder that is not there, an empty prompt, and a page that cannot be written. Raises DinaError."""

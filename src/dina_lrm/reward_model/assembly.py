@@ -9,6 +9,7 @@ import torch
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.table import build_head
+from dina_lrm.precision import default_device
 from dina_lrm.reward_model.config import RewardModelConfig
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ def backbone_of(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Backbone:
-    """The backbone, standalone or sharing `pipeline`; on the CPU it is float32 unless `dtype` says otherwise."""
+    """The backbone, standalone or sharing `pipeline`; on the CPU it is float32 unless `dtype` says otherwise.
+
+    The device "auto" is the first there is of cuda, xpu, mps and cpu.
+    """
+    device = default_device() if device == "auto" else device
     # In bfloat16 a score would depend by 1e-3 on the batch it is in: on the CPU that has to be asked for.
     if dtype is None and pipeline is None and torch.device(device or "cpu").type == "cpu":
         dtype = torch.float32

@@ -112,7 +112,8 @@ class LatentRewardModel(nn.Module):
 
         `pipeline` shares the weights of a loaded generator, which stays as it is for everybody else: a LoRA on it may
         learn, but scoring is a ValueError once the shared weights themselves have changed. `backbone` names another
-        place of the same generator than the one stored. The model is ready for scoring: frozen, in eval mode,
+        place of the same generator than the one stored; `device="auto"` is the first there is of cuda, xpu, mps and
+        cpu, where nothing is said it is the CPU. The model is ready for scoring: frozen, in eval mode,
         its LoRA merged where it stands alone. With `trainable` the LoRA stays separate and, like the head, trains.
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """

@@ -14,11 +14,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, final, runtime_checkable
 
-import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.precision import default_device
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.typed import DinaError
 
@@ -164,8 +164,7 @@ def check_images(where: str, images: Tensor, prompts: Sequence[str]) -> None:
 
 def ready(model: Model) -> Model:
     """A judge's model for scoring: float32, frozen, in eval mode, on a GPU where there is one."""
-    place = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.float().eval().requires_grad_(False).to(place)
+    return model.float().eval().requires_grad_(False).to(default_device())
 
 
 def said_of_cut_prompts(reader: str, cut: Sequence[str], count: int, limit: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, final
 
 import torch
@@ -43,6 +43,28 @@ def join_processes(cpu: bool = False) -> PartialState:
             "set ACCELERATE_USE_CPU=1 to compute on CPUs, or start one process"
         )
     return state
+
+
+@contextmanager
+def computing_on(device: str | None) -> Iterator[None]:
+    """Inside, this process joins its launch to compute on `device`; None leaves that to the launch.
+
+    Raises ValueError for a device other than the CPU where several processes were launched: each has its own.
+    """
+    if device is None:
+        yield
+        return
+    if device != "cpu" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DinaError(f"--device {device}: of several processes each has a device of its own; accepted: cpu, or none")
+    name, value = ("ACCELERATE_USE_CPU", "true") if device == "cpu" else ("ACCELERATE_TORCH_DEVICE", device)
+    before = os.environ.get(name)
+    os.environ[name] = value  # where accelerate looks for it
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _on_cpu() -> bool:

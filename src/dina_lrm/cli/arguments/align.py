@@ -17,6 +17,7 @@ from dina_lrm.alignment.applies import check_asked
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
+from dina_lrm.console.options import DeviceOptions
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
@@ -33,7 +34,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
 
 
 @dataclass(kw_only=True)
-class AlignArguments(ConfigArguments):
+class AlignArguments(DeviceOptions, ConfigArguments):
     """Options of every `align` command."""
 
     recipe: AlignConfig
@@ -50,8 +51,6 @@ class AlignArguments(ConfigArguments):
     them. Several are summed as z-scores."""
     more_rewards: tuple[str, ...] = ()
     """Rewards beside those, each NAME or NAME=WEIGHT."""
-    device: str | None = None
-    """Where to compute; by default a GPU where there is one."""
     export: Literal["kohya", "comfyui"] | None = None
     """Write the LoRA for other tools too, as OUT/lora-kohya.safetensors or OUT/lora-comfyui.safetensors: kohya's
     layout of Stable Diffusion and FLUX, or what ComfyUI reads of all families but SANA."""
@@ -75,10 +74,12 @@ class AlignArguments(ConfigArguments):
         return next(table for kind, table in RECIPES.items() if kind in (hint, *get_args(hint)))
 
     def config(self) -> AlignConfig:
-        """The recipe with the rewards that were asked for."""
+        """The recipe with the rewards and the type of number that were asked for."""
         chosen = tuple(reward_term("--reward", text) for text in self.reward) or self.recipe.rewards
         beside = [reward_term("--more-rewards", text) for text in self.more_rewards]
-        return replace(self.recipe, rewards=(*chosen, *beside))
+        generator = self.recipe.generator
+        held = replace(generator, precision=self.precision(generator.precision))
+        return replace(self.recipe, rewards=(*chosen, *beside), generator=held)
 
 
 def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro

@@ -8,11 +8,12 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments, WritesToOut
+from dina_lrm.console.options import ModelOptions
 from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass
-class Arguments(WritesToOut, CommonArguments):
+class Arguments(WritesToOut, ModelOptions, CommonArguments):
     """Fit a temperature and store it with a copy of the model.
 
     Margins are divided by it before they become win probabilities; scores and rankings stay as they are. Give pairs
@@ -34,12 +35,8 @@ class Arguments(WritesToOut, CommonArguments):
     """Seed of the noise and of a synthetic set."""
     batch_size: int = 64
     """Pairs scored at once; changes no score."""
-    backbone: str | None = None
-    """Where the generator is, a folder or hub id, when it is not where the model says."""
     source: str = "ours"
     """Which data set's columns a file has."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
 
     def check(self) -> None:
         """Refuse a folder that exists, or cannot be written."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import UserError
-from dina_lrm.console.reading import ReadingArguments
+from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.options import ReadingOptions
 from dina_lrm.screen import whole
 
 
 @dataclass
-class Arguments(ReadingArguments):
+class Arguments(ReadingOptions, CommonArguments):
     """Compare two images: raw scores, z-scores, and the probability that the first is preferred.
 
     Example:

@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.console.levels import parsed_ensembles, parsed_numbers
+from dina_lrm.console.options import ModelOptions
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 
@@ -17,7 +18,7 @@ RESULT = "evaluation.json"
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(ModelOptions, CommonArguments):
     """Measure reward models on comparison sets: accuracy, calibration, and the faults they miss.
 
     Every number comes with its 95 % interval, its number of pairs, ties and missing, and the Bayes ceiling where it is
@@ -60,12 +61,8 @@ class Arguments(CommonArguments):
     """Seed of the noise, the synthetic sets, the sides of published pairs, and the bootstrap."""
     batch_size: int = 64
     """Pairs scored at once; changes no score."""
-    backbone: str | None = None
-    """Where the generator is, a folder or hub id, when it is not where the models say."""
     source: str = "ours"
     """Which data set's columns the files have."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
 
     def claims(self) -> Path | None:
         """Where the results go."""

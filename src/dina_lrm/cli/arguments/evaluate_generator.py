@@ -9,12 +9,13 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.options import DeviceOptions
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(DeviceOptions, CommonArguments):
     """Judge a tuned generator: rewards, truth, composition, diversity, beside its base on the same prompts and seeds.
 
     Every number has a 95 % interval, by a bootstrap that draws prompts; ties count half. Rewards that the tuning was
@@ -55,8 +56,6 @@ class Arguments(CommonArguments):
     """How much of the LoRA is added."""
     batch_size: int = 16
     """Pictures drawn and judged at once; changes no result."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
 
     def names(self) -> tuple[str, ...]:
         """The rewards by name."""

@@ -9,11 +9,12 @@ from typing import Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.options import PlaceOptions
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(PlaceOptions, CommonArguments):
     """Encode every image and prompt of a comparison file or a published data set once, for training and evaluation.
 
     All rows are checked before anything is encoded. A run that was stopped goes on when the same command is given.
@@ -57,8 +58,6 @@ class Arguments(CommonArguments):
     """Images or prompts encoded at once."""
     revision: str | None = None
     """Revision of a hub id: a branch, a tag or a commit."""
-    device: str | None = None
-    """Where to compute; by default the first GPU, else the CPU."""
 
     def check(self) -> None:
         """Refuse a folder that cannot be made."""

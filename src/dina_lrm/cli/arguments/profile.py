@@ -8,12 +8,13 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.options import ModelOptions
 from dina_lrm.runs.ownership import check_page
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(ModelOptions, CommonArguments):
     """Count what a reward model costs on a generator of full size, without weights; or measure one that is here.
 
     A generator of the paper (sd3.5-medium, flux.1-dev, z-image-turbo) is counted: parameters, FLOPs, memory that
@@ -42,12 +43,8 @@ class Arguments(CommonArguments):
     """Pairs whose storage and hours are estimated."""
     rounds: int = 5
     """Measured rounds of each row; the median is shown."""
-    backbone: str | None = None
-    """Where the generator is, a folder or hub id, when it is not where the measured model says."""
     plot: Path | None = None
     """Draw what a ReFL step of the largest batch and image costs with each reward into this file (.png, .svg, .pdf)."""
-    device: str | None = None
-    """Where to measure; by default the first GPU, else the CPU."""
 
     def check(self) -> None:
         """Refuse numbers out of range, and a plot that is somebody else's."""

@@ -8,11 +8,12 @@ from typing import Annotated
 import tyro
 
 from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.options import DeviceOptions
 from dina_lrm.ranking.settings import RankSettings
 
 
 @dataclass
-class Arguments(CommonArguments):
+class Arguments(DeviceOptions, CommonArguments):
     """Show the pictures of a folder from best to worst, as one page: score, percentile, a slider, a filter, CSV.
 
     Example:

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import tyro
 
 from dina_lrm.console.common import CommonArguments, UserError, WritesToOut
+from dina_lrm.console.options import DeviceOptions
 from dina_lrm.runs.places import check_folder
 
 MethodName = Literal["best-of-n", "pruned", "guided", "noise-search"]
@@ -20,7 +21,7 @@ _OF_METHOD: Final[dict[MethodName, tuple[str, ...]]] = {
 
 
 @dataclass
-class Arguments(WritesToOut, CommonArguments):
+class Arguments(WritesToOut, DeviceOptions, CommonArguments):
     """Sample with a reward: choose among samples, drop weak ones early, climb its gradient, or search the noise.
 
     OUT gets a picture a prompt, sheet.png (the first sample beside the chosen one) and samples.json (seeds, scores of
@@ -77,8 +78,6 @@ class Arguments(WritesToOut, CommonArguments):
     """Seed of the candidates, and of the prompts of the synthetic world."""
     batch_size: int = 64
     """Images in the networks at once; changes no choice but by rounding."""
-    device: str | None = None
-    """Where to compute; by default a GPU where there is one."""
 
     def check(self) -> None:
         """Refuse a folder in the way, and an option of another method than the one that is meant: it does nothing."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.console.reading import ReadingArguments
+from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.options import ReadingOptions
 from dina_lrm.rewards.scoring.log import check_table
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(ReadingArguments):
+class Arguments(ReadingOptions, CommonArguments):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import tyro
 
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
+from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.own import own_of
@@ -33,7 +34,7 @@ else:
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Arguments(ConfigArguments):
+class Arguments(DeviceOptions, ConfigArguments):
     """Train a reward model: a recipe is a complete run, and every setting of it is an option.
 
     `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,
@@ -85,4 +86,5 @@ class Arguments(ConfigArguments):
 
     def config(self) -> TrainConfig:
         """The recipe with the options that were given. Raises ValueError for one that would do nothing."""
-        return as_asked(self.recipe, {name: make() for name, make in self.recipes().items()})
+        compute = replace(self.recipe.compute, precision=self.precision(self.recipe.compute.precision))
+        return as_asked(replace(self.recipe, compute=compute), {name: make() for name, make in self.recipes().items()})

@@ -29,6 +29,7 @@ from dina_lrm.evaluation.generators.values import (
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.locate import absolute
+from dina_lrm.precision import Precision
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import check_rewards, load_reward, reward_family
 from dina_lrm.runs.progress import TitledProgress, silent
@@ -41,8 +42,8 @@ class GeneratorPlan:
 
     `tuned` is a LoRA of `base` (the folder of a run, or a file or folder of one) or another generator. `rewards` are
     judges by name, latent ones only for a LoRA: another generator has latents of its own. `steps`, `guidance`,
-    `resolution` (pixels) and `prompt_length` (tokens) are by default those of the run that made the LoRA. `seed` is
-    that of pictures and bootstrap; `batch_size` pictures are drawn and judged at once and change no result.
+    `resolution` (pixels), `prompt_length` (tokens) and `precision` are by default those of the run that made the LoRA.
+    `seed` is that of pictures and bootstrap; `batch_size` pictures are drawn and judged at once and change no result.
 
     Raises:
         ValueError: counts below 1; a reward that is none, or named twice.
@@ -61,6 +62,7 @@ class GeneratorPlan:
     lora_scale: float = 1.0
     batch_size: int = 16
     device: str = "cpu"
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         for name in ("images_per_prompt", "batch_size", "steps"):
@@ -74,7 +76,7 @@ class GeneratorPlan:
     @property
     def pair(self) -> GeneratorPair:
         """Both generators, and how they are sampled."""
-        asked = (self.steps, self.guidance, self.resolution, self.prompt_length)
+        asked = (self.steps, self.guidance, self.resolution, self.prompt_length, self.precision)
         return GeneratorPair(self.base, self.tuned, self.lora_scale, *asked)
 
     def run(self, folder: Path, progress: TitledProgress = silent, command: str = "") -> GeneratorEvaluation:

@@ -11,6 +11,7 @@ from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
+from dina_lrm.precision import Precision
 from dina_lrm.runs.content import content_of, content_of_folder
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
@@ -36,6 +37,7 @@ class GeneratorPair:
     guidance: float | None = None
     resolution: int | None = None
     prompt_length: int | None = None
+    precision: Precision | None = None
 
     @property
     def lora(self) -> Path | None:
@@ -58,6 +60,7 @@ class GeneratorPair:
             guidance=self.guidance,
             resolution=self.resolution,
             prompt_length=self.prompt_length,
+            precision=self.precision,
         )
 
     def described(self) -> dict[str, str]:
@@ -105,7 +108,10 @@ class Sides:
 
 def _decides(pair: GeneratorPair, settings: GeneratorSettings, plan: PicturePlan) -> dict[str, object]:
     """All that decides the pictures, as plain values: weights by what their files hold, not by their names."""
+    # Earlier versions said nothing of it, and their pictures stay good
+    precision = {} if pair.precision is None else {"precision": pair.precision}
     return {
+        **precision,
         "base": weights_of(pair.base),
         "tuned": weights_of(pair.tuned) if pair.lora is None else content_of(pair.lora),
         "lora-scale": pair.lora_scale,

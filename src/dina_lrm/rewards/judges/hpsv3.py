@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from dina_lrm.locate import locate_judge
+from dina_lrm.precision import default_device
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import PixelReward, check_images
 from dina_lrm.rewards.judges.state_files import only_file, read_state_dict
@@ -78,7 +79,7 @@ class HpsV3(PixelReward):
         tensors = dict(current_names(read_state_dict(file)))
         tokenizer, images = _readers(base)
         found = _model(base, tensors, str(file))
-        place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        place = torch.device(default_device())
         head = _head(tensors, str(file))
         return cls(found.to(place), head.to(place), tokenizer, images, _instruction(folder), f"hpsv3:{model}")
 

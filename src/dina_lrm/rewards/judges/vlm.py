@@ -20,6 +20,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedM
 from dina_lrm.backbones.dtype_argument import for_transformers
 from dina_lrm.locate import locate_judge
 from dina_lrm.model_folders import expect_safetensors, loading
+from dina_lrm.precision import default_device
 from dina_lrm.rewards.base import PixelReward, check_images
 
 QUESTION: Final = (
@@ -71,7 +72,7 @@ class VlmJudge(PixelReward):
                 folder, **for_transformers("auto"), use_safetensors=True, trust_remote_code=False
             )
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = default_device()
         return cls(found.to(device).eval().requires_grad_(False), processor, name=f"vlm:{model}")
 
     def __call__(

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import torch
+
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.ahead import ahead
@@ -82,17 +84,18 @@ def score_files_by(
     backbone: str | None = None,
     revision: str | None = None,
     device: str | None = None,
+    dtype: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreSummary:
     """Score as `score_files` does, by the model or reward of a name, which the table keeps.
 
     A name is "synthetic", a folder, a hub id, or a reward such as "clip:MODEL" or "sharpness", whose rows have no z.
-    `backbone` says where the generator is when it is not where the model says. Scores of other weights, of the model or
-    of its generator, are never mixed into a table.
+    `backbone` says where the generator is when it is not where the model says; `dtype` is that of its weights.
+    Scores of other weights, of the model or of its generator, are never mixed into a table.
     """
     seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
     scorer, made_by = scorer_named(
-        model, noise_level=noise_level, seed=seed, backbone=backbone, revision=revision, device=device
+        model, noise_level=noise_level, seed=seed, backbone=backbone, revision=revision, device=device, dtype=dtype
     )
     return score_by(scorer, rows, out, made_by, batch_size, progress)
 

@@ -100,6 +100,7 @@ def scorer_named(
     backbone: str | None = None,
     revision: str | None = None,
     device: str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> tuple[Scorer, Mapping[str, Any]]:
     """The scorer of a name, and what its scores depend on, as plain values.
 
@@ -119,11 +120,13 @@ def scorer_named(
     family, _, rest = name.partition(":")
     bare = rest if family in ("latent", "image") and rest else name
     folder = locate_reward_model(bare, revision)
-    model = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device)
+    model = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device, dtype=dtype)
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     used = model.config.backbone
     generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
     made_by = {"model": name, "weights": weights_hash(folder), "generator": generator, "noise_level": list(levels)}
+    if dtype is not None:  # else it is the device's own, as it was for tables of earlier versions
+        made_by["dtype"] = str(dtype).removeprefix("torch.")
     return BatchScorer(model, levels, seed), {**made_by, "seed": seed}
 
 
