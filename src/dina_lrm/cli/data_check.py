@@ -7,13 +7,14 @@ from dataclasses import asdict
 from dina_lrm.cli.arguments.data_check import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.data.named_source import named_source
 from dina_lrm.data.problem_list import check_problem_list, problem_list, write_problems
 from dina_lrm.screen import table_of
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, list the problems, show a table."""
-    source = source_of(arguments)
+    source = source_of(arguments, named_source(arguments.source, arguments.path))
     title, target = source.title, arguments.problems or problem_list(source)
     check_problem_list("--problems", target)
     with progress("checking", arguments.quiet) as show:

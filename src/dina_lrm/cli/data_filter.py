@@ -9,7 +9,7 @@ from dina_lrm.cli.arguments.data_filter import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import CommandFailed, UserError, console, titled_progress
 from dina_lrm.data.filtering import FilterCount, FilterPlan
-from dina_lrm.data.named_source import NamedSource
+from dina_lrm.data.named_source import NamedSource, named_source
 from dina_lrm.data.sources.carded import check_carded, licence_beside, shown_source, write_carded
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.rewards.image_scores import filtered
@@ -21,7 +21,8 @@ _ABOUT = "Judgements of pictures that passed filters. The licence is that which 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what the cheap filters keep where MPCF asks for it, filter, write, and say what was removed."""
     check_carded(arguments.out)
-    source, plan, shown = source_of(arguments), _plan(arguments), console(arguments.quiet)
+    source = source_of(arguments, named_source(arguments.source, arguments.path))
+    plan, shown = _plan(arguments), console(arguments.quiet)
     kept = filtered(source.comparisons, plan, arguments.rewards(), titled_progress(arguments.quiet))
     of = DataSet("Filtered comparisons", _ABOUT, {"read from": shown_source(source)}, licence_beside(source.path))
     written = write_carded(arguments.out, kept, of, lambda: filters_table([*map(astuple, kept.report())]))

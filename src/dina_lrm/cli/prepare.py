@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dina_lrm.cli.arguments.prepare import Arguments
-from dina_lrm.cli.comparisons import parsed_mapping, say_left_out
+from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import console, progress
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.prepared import prepare
@@ -15,15 +15,7 @@ from dina_lrm.data.unfinished import check_free
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
     check_free(arguments.out)
-    source = NamedSource(
-        arguments.source,
-        arguments.comparisons,
-        arguments.split,
-        arguments.images,
-        arguments.seed,
-        tuple(arguments.ignore_columns),
-        parsed_mapping(arguments.columns, arguments.source),
-    )
+    source = source_of(arguments, NamedSource(arguments.source, arguments.comparisons))
     unread = source.tables_left_out()
     with progress("encoding", arguments.quiet) as report:
         prepared = prepare(

@@ -24,7 +24,7 @@ from dina_lrm.data.comparison import (
     oriented,
 )
 from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
-from dina_lrm.data.sources import ReadOptions, Row, Source, source_named
+from dina_lrm.data.sources import ReadOptions, Row, layout_told, source_named
 
 Fault = Literal[
     "row", "no picture", "missing image", "corrupt image", "duplicate", "contradiction", "same image", "conflict"
@@ -84,6 +84,10 @@ class CheckReport:
     same_content: int
     """Images and names of files that show, pixel by pixel, what another one shows."""
     problems: tuple[Problem, ...]
+    columns: tuple[str, ...] = ()
+    """Columns of the first row that could be parsed."""
+    layout: str | None = None
+    """How those of a user's own table were read, or which layout is nearest and what it lacks; None for our own."""
 
     @property
     def refused(self) -> bool:
@@ -116,6 +120,8 @@ class CheckReport:
         sizes = [f"{size} ({count})" for size, count in self.sizes.items()]
         more = [f"and {len(sizes) - _SHOWN_SIZES} more"] if len(sizes) > _SHOWN_SIZES else []
         return {
+            "columns": ", ".join(self.columns) or "-",
+            "layout": self.layout or "as the source says",
             "rows": f"{self.rows}, {self.unlabelled_rows} without a judgement",
             "pairs": self.pairs,
             "ties": self.ties,
@@ -158,7 +164,7 @@ def check_comparisons(
         ValueError: an unknown source, or a file that is no table at all.
         FileNotFoundError: when there is no such file.
     """
-    check = _Check(source_named(source), options or ReadOptions())
+    check = _Check(source, options or ReadOptions())
     total = sum(1 for _ in rows()) if progress is not None else 0
     with ThreadPoolExecutor(workers) as pool:
         for task, images in load_ahead(check.accepted(rows()), _look_at, pool, check.sizes.__contains__, chunk=64):
@@ -199,8 +205,8 @@ def _look_at(source: ImageSource) -> _Seen | _Unseen:
 class _Check:
     """Everything known of the rows read so far."""
 
-    def __init__(self, reader: Source, options: ReadOptions) -> None:
-        self.reader, self.options = reader, options
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        self.source, self.reader, self.options = source, source_named(source), options
         self.rows = self.unlabelled = self.same_content = 0
         self.sizes: dict[str, str | None] = {}
         self._names: set[str] = set()
@@ -213,11 +219,16 @@ class _Check:
         self._read = 0
         self._contents: set[str] = set()
         self._judged: dict[tuple[str, str, str], float] = {}
+        self.columns: tuple[str, ...] = ()
+        self.layout: str | None = None
 
     def accepted(self, rows: Iterator[Row]) -> Iterator[Comparison]:
         """The comparisons of all rows that are accepted; the others become problems."""
         for row in rows:
             self.rows += 1
+            if not self.columns and row.fault is None:
+                self.columns = tuple(map(str, row.values))
+                self.layout = layout_told(self.source, row, self.options)
             try:
                 found = self.reader.comparisons(row, self.options)
             except ValueError as error:
@@ -301,6 +312,8 @@ class _Check:
             sources=dict(self.sources.most_common()),
             same_content=self.same_content,
             problems=tuple(self.problems),
+            columns=self.columns,
+            layout=self.layout,
         )
 
 

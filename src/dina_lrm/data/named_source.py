@@ -17,11 +17,14 @@ from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import (
     SOURCES,
     ReadOptions,
+    check_mapping,
     chosen_split,
+    is_hub,
     read_comparisons,
     read_options,
     source_rows,
     tables_left_out,
+    takes_columns,
 )
 from dina_lrm.typed import DinaError
 
@@ -30,10 +33,14 @@ from dina_lrm.typed import DinaError
 class NamedSource:
     """Where comparisons are, and how they are read.
 
-    `source` is a data set (a key of `SOURCES`), or "ours" for a file with our columns. Without a `path` a data set that
-    can be is streamed. `split` is by default the test split; `images` the folder that image paths are relative to, when
-    it is not that of the table; `seed` that of the coin that decides which image of a published pair is the first.
-    `columns` says by our names where values stand in a table with other columns; `ignore_columns` are left out.
+    `source` is a data set (a key of `SOURCES`), or "ours" for a table of a user, which its columns say how to read.
+    Without a `path` a data set that can be is streamed, and so is the path "hub:OWNER/NAME". `split` is by default the
+    test split; `images` the folder that image paths are relative to, when it is not that of the table; `seed` that of
+    the coin that decides which image of a published pair is the first. `columns` says by our names where values stand
+    in a table with other columns; `ignore_columns` are left out.
+
+    Raises:
+        ValueError: columns for a published data set, which knows its own.
     """
 
     source: str = "ours"
@@ -44,15 +51,18 @@ class NamedSource:
     ignore_columns: tuple[str, ...] = ()
     columns: Mapping[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        check_mapping(self.source, self.columns)
+
     @property
     def chosen_split(self) -> str | None:
         """The split that is read, None where the source has none. ValueError for one that it does not have."""
-        return chosen_split(self.source, self.split)
+        return chosen_split(self.source, self.split, self.path)
 
     @property
     def title(self) -> str:
         """How a table about it is called."""
-        return str(self.path) if self.source == "ours" else f"{self.source}, split {self.chosen_split}"
+        return str(self.path) if takes_columns(self.source) else f"{self.source}, split {self.chosen_split}"
 
     def options(self) -> ReadOptions:
         """How its rows are read. ValueError for `images` that are no folder."""
@@ -69,7 +79,7 @@ class NamedSource:
         `progress` is called with (rows done, rows), where there is a path: a stream is not read twice only to know its
         length.
         """
-        known = progress if self.path is not None else None
+        known = None if self.path is None or is_hub(self.path) else progress
         rows = lambda: source_rows(self.source, self.path, self.split)  # noqa: E731 - read once or twice
         return check_comparisons(rows, self.source, self.options(), known)
 
@@ -79,7 +89,7 @@ class NamedSource:
 
 
 def named_source(given: str, at: Path | None = None, how: NamedSource | None = None) -> NamedSource:
-    """The source that a word means: a data set, which lies `at` a place, or the path of a file of our own.
+    """The source that a word means: a data set, which lies `at` a place, a file of a user, or "hub:OWNER/NAME".
 
     Raises ValueError for what is neither, and for a place beside a file.
     """
@@ -87,7 +97,7 @@ def named_source(given: str, at: Path | None = None, how: NamedSource | None = N
     if given in SOURCES:
         return replace(how, source=given, path=at)
     path = Path(given)
-    if not path.exists():
+    if not (is_hub(given) or path.exists()):
         close = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise DinaError(f"{given}: no such file or folder, nor a data set; {hint}known data sets: {', '.join(SOURCES)}")

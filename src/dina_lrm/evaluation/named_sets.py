@@ -6,8 +6,8 @@ item = made_set(sets[0], lambda: model.backbone, pairs=500)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,8 @@ from PIL import Image
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
-from dina_lrm.data.sources import SOURCES, chosen_split, read_comparisons
+from dina_lrm.data.sources import SOURCES, chosen_split, is_hub, read_comparisons, takes_columns
+from dina_lrm.data.sources.hub import hub_dataset
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import rendered_set
 from dina_lrm.synthetic.sets import TEST_SETS, synthetic_comparisons
@@ -43,6 +44,7 @@ class NamedSet:
     source: str | None = None
     path: Path | None = None
     split: str | None = None
+    columns: Mapping[str, str] | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -55,18 +57,25 @@ class NamedSet:
         return self.source is not None
 
 
-def named_sets(on: str, data: Path | None = None, source: str = "ours", option: str = "sets") -> tuple[NamedSet, ...]:
+def named_sets(
+    on: str,
+    data: Path | None = None,
+    source: str = "ours",
+    option: str = "sets",
+    columns: Mapping[str, str] | None = None,
+) -> tuple[NamedSet, ...]:
     """What `on` names, one by one: each set once, with commas between them.
 
     A name is "synthetic" (all test sets of the world), "synthetic:SET", a file of comparisons in the columns of
-    `source`, the folder of a cache, or a data set as SOURCE, SOURCE:SPLIT or SOURCE=PATH; without a path it lies in the
-    folder of its name under `data`. Raises ValueError, which names `option`, where there is nothing of that name, or
+    `source`, the folder of a cache, "hub:OWNER/NAME", or a data set as SOURCE, SOURCE:SPLIT or SOURCE=PATH; without a
+    path it lies in the folder of its name under `data`. `columns` says where values stand in files. Raises ValueError, which names `option`, where there is nothing of that name, or
     two sets would be called alike.
     """
     words = [word.strip() for word in on.split(",") if word.strip()]
     if not words:
         raise DinaError(f"{option} names no set; accepted: {_ACCEPTED}")
     found = [named for word in words for named in _named(word, data, source, option)]
+    found = [replace(named, columns=columns) if takes_columns(named.source or "") else named for named in found]
     names = [named.name for named in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -79,9 +88,13 @@ def _named(word: str, data: Path | None, source: str, option: str) -> list[Named
         return [NamedSet(f"{SYNTHETIC}:{name}", name) for name in TEST_SETS]
     if word.startswith(f"{SYNTHETIC}:"):
         return [NamedSet(word, word.split(":", 1)[1])]
+    if is_hub(word):
+        dataset = hub_dataset(word)
+        name = "-".join(filter(None, (Path(dataset.repo).name, dataset.config, dataset.split)))
+        return [NamedSet(word, name, source, Path(word), dataset.split)]
     head, _, path = word.partition("=")
     known, _, split = head.partition(":")
-    if known in SOURCES and known != "ours":
+    if known in SOURCES and not takes_columns(known):
         place = Path(path) if path else None if data is None else data / known
         if place is None:
             raise DinaError(
@@ -112,7 +125,7 @@ def made_set(named: NamedSet, backbone: Callable[[], Backbone], pairs: int = 2_0
         return rendered_set(synthetic_comparisons(named.name, pairs, seed), backbone)
     if named.source is None:
         return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))
-    data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=seed))
+    data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=seed, columns=named.columns))
     if len(data) == 0:
         raise DinaError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
     notes = () if named.split is None else (f"source {named.source}, split {named.split}",)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache_format import HEADER
 from dina_lrm.data.encoding import encode_comparisons
-from dina_lrm.data.sources import read_comparisons
+from dina_lrm.data.sources import is_hub, read_comparisons
+from dina_lrm.data.sources.folders import own_tables
 from dina_lrm.reward_model.assembly import backbone_of
-from dina_lrm.runs.content import content_of
+from dina_lrm.runs.content import content_of, content_of_files
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.processes import join_processes
@@ -30,46 +32,57 @@ def data_for(
     synthetic_prompts: int = 2_000,
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
 ) -> EncodedComparisons:
     """Encoded comparisons for the backbone of `config`.
 
-    `name` is a cache folder; a file of comparisons, which is encoded into `cache` (in memory when None) unless that was
-    done before; or "synthetic": comparisons made by the renderer, a function of the run's seed and `seed`.
+    `name` is a cache folder; a table of comparisons in any layout, the folder of one or "hub:OWNER/NAME", which is
+    encoded into `cache` (in memory when None) unless that was done before; or "synthetic": comparisons made by the
+    renderer, a function of the run's seed and `seed`. `columns` says where values stand in a table with other columns.
     Raises ValueError for a cache of another backbone, FileNotFoundError where there is nothing of that name.
     """
     if name == "synthetic":
         return _synthetic(config, synthetic_prompts, progress, seed)
     wanted = reward_model_config(config).backbone
     path = Path(name)
-    if path.is_dir():
+    if (path / HEADER).is_file():
         return EncodedComparisons.load(path, wanted)
-    if not path.is_file():
+    if not (is_hub(name) or path.exists()):
         raise FileNotFoundError(
-            f'--data {name}: no such file; give a cache folder, a file of comparisons or "synthetic"'
+            f'--data {name}: no such file; give a cache folder, comparisons (a table, hub:OWNER/NAME) or "synthetic"'
         )
     # One process encodes; the others wait and read what it wrote
     with join_processes().main_process_first():
         if cache is not None:
-            _check_unchanged(path, cache)
+            _check_unchanged(name, cache, columns)
             if cache.is_dir():
                 return EncodedComparisons.load(cache, wanted)
-        comparisons = read_comparisons(path)
+        comparisons = read_comparisons(path, columns=columns)
         return encode_comparisons(
             comparisons, encoding_backbone(config), cache, resolution=config.model.resolution, progress=progress
         )
 
 
-def _check_unchanged(path: Path, cache: Path) -> None:
+def _check_unchanged(name: str, cache: Path, columns: Mapping[str, str] | None) -> None:
     """Remember beside the cache which comparisons it is of; ValueError where they are no longer those."""
-    told, record = {"comparisons": content_of(path)}, cache.with_name(f"{cache.name}.json")
+    told: dict[str, object] = {"comparisons": _content(name)} | ({"columns": dict(columns)} if columns else {})
+    record = cache.with_name(f"{cache.name}.json")
     if not cache.is_dir():
         record.parent.mkdir(parents=True, exist_ok=True)
         write_json(record, told)
     elif record.is_file() and read_json_object(record) != told:  # caches of earlier versions have none
         raise DinaError(
-            f"--data {path}: was changed since it was encoded into {cache}; accepted: the comparisons as they were, or "
+            f"--data {name}: was changed since it was encoded into {cache}; accepted: the comparisons as they were, or "
             "another --out"
         )
+
+
+def _content(name: str) -> str:
+    """What tells comparisons from others: the content of their tables, or the word that names them on the hub."""
+    path = Path(name)
+    if is_hub(name):
+        return name
+    return content_of(path) if path.is_file() else content_of_files(path, own_tables(path))
 
 
 def encoding_backbone(config: TrainConfig) -> Backbone:

@@ -7,19 +7,25 @@ lets a check go on after a bad row, while reading stops at it.
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, ours, pick_a_pic, rankings, released_latents
 from dina_lrm.data.sources.fields import ReadOptions
 from dina_lrm.data.sources.folders import left_out, own_tables, split_tables
-from dina_lrm.data.sources.hub import HubDataset, hub_rows
+from dina_lrm.data.sources.hub import HubDataset, hub_dataset, hub_rows, is_hub
+from dina_lrm.data.sources.layouts import OWN_LAYOUTS
+from dina_lrm.data.sources.layouts.layout import Reading
 from dina_lrm.data.sources.tables import Row, scan_rows
 from dina_lrm.data.sources.writing import write_comparisons
 from dina_lrm.typed import DinaError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,15 @@ class Source:
     conflict: Callable[[Row], str | None] | None = None
 
 
+def _in_layout(name: str, row: Row, options: ReadOptions) -> list[Comparison]:
+    return ours.comparisons(row, replace(options, layout=name))
+
+
+OWN: Final = "ours"
+"""The source of a user's own tables: their columns say how they are read."""
 SOURCES: dict[str, Source] = {
-    "ours": Source("JSONL, JSON, CSV or Parquet with the columns of docs/data.md", ours.comparisons, own_tables),
+    OWN: Source("a table in any layout of docs/data.md, known by its columns", ours.comparisons, own_tables),
+    **{name: Source(layout.about, partial(_in_layout, name), own_tables) for name, layout in OWN_LAYOUTS.items()},
     "rankings": Source(
         "JSONL, JSON or Parquet with prompt, images, ranks",
         rankings.comparisons,
@@ -58,7 +71,7 @@ SOURCES: dict[str, Source] = {
         genai_bench.comparisons,
         partial(split_tables, folders=("image_generation", ".", "data")),
         ("test_v1", "test"),
-        HubDataset("TIGER-Lab/GenAI-Bench", "image_generation", ("left_image", "right_image")),
+        HubDataset("TIGER-Lab/GenAI-Bench", "image_generation"),
     ),
     "pick-a-pic": Source(
         "yuvalkirstain/pickapic_v2 (or pickapic_v1)",
@@ -85,12 +98,20 @@ def source_named(name: str) -> Source:
     return SOURCES[name]
 
 
-def chosen_split(name: str, split: str | None) -> str | None:
+def takes_columns(name: str) -> bool:
+    """Whether a source reads tables whose columns a user may map: those of published data sets know their own."""
+    return name == OWN or name in OWN_LAYOUTS
+
+
+def chosen_split(name: str, split: str | None, path: str | Path | None = None) -> str | None:
     """The split that is read: the one asked for, or the first that the source has; None where it has none.
 
-    Raises ValueError for a split that the source does not have.
+    On the hub (`path` "hub:OWNER/NAME") any split may be asked for. Raises ValueError for a split that the source does
+    not have.
     """
     source = source_named(name)
+    if is_hub(path):
+        return split or hub_dataset(path).split or (source.splits[0] if source.splits else None)
     if split is not None and split not in source.splits:
         accepted = ", ".join(source.splits) or "none, give the file that is meant"
         raise DinaError(f"source {name!r}: split {split!r}; accepted: {accepted}")
@@ -100,12 +121,16 @@ def chosen_split(name: str, split: str | None) -> str | None:
 def source_rows(name: str, path: str | Path | None, split: str | None = None) -> Iterator[Row]:
     """Every row of a source: of the files at `path`, or streamed from the Hugging Face Hub where it is None.
 
+    A path "hub:OWNER/NAME" is a data set on the hub too.
+
     Raises:
         ValueError: an unknown source or split; no path, for a source that cannot be streamed.
         FileNotFoundError: when there is no such file, or no table of the split.
     """
-    source, chosen = source_named(name), chosen_split(name, split)
-    if path is not None:
+    source, chosen = source_named(name), chosen_split(name, split, path)
+    if is_hub(path):
+        yield from hub_rows(hub_dataset(path), chosen)
+    elif path is not None:
         for table in source.tables(Path(path), chosen):
             yield from scan_rows(table)
     elif source.hub is not None and chosen is not None:
@@ -125,10 +150,12 @@ def read_comparisons(
 ) -> Iterator[Comparison]:
     """Stream the comparisons of a file, a folder of a published data set, or (path None) the hub, row by row.
 
-    `images` is the folder that image paths are relative to, when it is not that of the table. Published pairs get their
-    sides by a coin of (seed, pair id). `columns` says by our names where the values of another table stand, such as
-    {"image_a": "chosen", "image_b": "rejected", "preference": "1"}; what is not named is left out. A cell without a
-    picture is an `UnreadableImage` of its comparison.
+    A table of your own is read in our columns or in any layout that its columns are known by, which the logger
+    "dina_lrm" notes; a path "hub:OWNER/NAME" is streamed. `images` is the folder that image paths are relative to, when
+    it is not that of the table. Published pairs get their sides by a coin of (seed, pair id), and so do tables that
+    always name the preferred image first. `columns` says by our names where the values of another table stand, such as
+    {"image_a": "chosen", "image_b": "rejected", "preference": "1"}. A cell without a picture is an `UnreadableImage` of
+    its comparison.
 
     Raises:
         ValueError: at the first row that is not accepted, naming file, row, value and what is accepted.
@@ -136,9 +163,31 @@ def read_comparisons(
     """
     reader = source_named(source)
     options = read_options(path, ignore_columns, images, seed, columns)
-    _check_mapping(source, columns)
-    for row in source_rows(source, path, split):
+    check_mapping(source, columns)
+    for number, row in enumerate(source_rows(source, path, split)):
+        if number == 0:
+            _note_layout(source, path, row, options)
         yield from reader.comparisons(row, options)
+
+
+def reading_of(source: str, row: Row, options: ReadOptions) -> Reading | None:
+    """How a row of a user's own table is read, where its layout is another than ours; None else."""
+    if not takes_columns(source) or row.fault is not None:
+        return None
+    return ours.reading_of(row, options if source == OWN else replace(options, layout=source))
+
+
+def layout_told(source: str, row: Row, options: ReadOptions) -> str | None:
+    """How a row of a user's own table is read, or what the nearest layout lacks; None for published sets."""
+    if not takes_columns(source):
+        return None
+    return ours.layout_told(row, options if source == OWN else replace(options, layout=source))
+
+
+def _note_layout(source: str, path: str | Path | None, row: Row, options: ReadOptions) -> None:
+    reading = reading_of(source, row, options)
+    if reading is not None:
+        _log.info("%s: %s", path, reading)
 
 
 def read_options(
@@ -158,27 +207,35 @@ def read_options(
 
 def tables_left_out(name: str, path: str | Path | None, split: str | None = None) -> list[Path]:
     """Tables in the folder `path` that are not read with the others: another split, another format."""
-    if path is None:
+    if path is None or is_hub(path):
         return []
     return left_out(Path(path), source_named(name).tables(Path(path), chosen_split(name, split)))
 
 
-def _check_mapping(source: str, columns: Mapping[str, str] | None) -> None:
-    if columns is not None and source != "ours":
-        raise DinaError(f"columns {dict(columns)}: source {source!r} knows its own; accepted with tables of your own")
+def check_mapping(source: str, columns: Mapping[str, str] | None) -> None:
+    """ValueError for a mapping of columns where the source is a published data set."""
+    if columns is not None and not takes_columns(source):
+        given = ",".join(f"{name}={column}" for name, column in columns.items())
+        raise DinaError(f"columns {given}: {source} knows its own columns; accepted with a table of your own")
 
 
 __all__ = [
     "SOURCES",
     "ReadOptions",
+    "Reading",
     "Row",
     "Source",
+    "check_mapping",
     "chosen_split",
+    "is_hub",
+    "layout_told",
     "read_comparisons",
     "read_options",
+    "reading_of",
     "scan_rows",
     "source_named",
     "source_rows",
     "tables_left_out",
+    "takes_columns",
     "write_comparisons",
 ]

@@ -2,59 +2,61 @@
 
     image_a=chosen,image_b=rejected,preference=1
 
-A value is a column; for `preference` also a number, the same for all rows, or `FIRST:SECOND`, two columns of votes.
+A value is a column; for `preference` also a number, the same for all rows, `FIRST:SECOND`, two columns of votes, or
+`KIND:COLUMN`, a column of labels of which it is said how they are meant (`sources.labels`). A name of ours is one of
+our columns, or one of the values of a layout (`sources.layouts`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, overload
 
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.sources.labels import KINDS, meant
+from dina_lrm.data.sources.layouts import OWN_LAYOUTS
 from dina_lrm.typed import DinaError
 
 COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Comparison))
 REQUIRED: Final = ("prompt", "image_a", "image_b", "preference")
-_LAYOUTS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
-    (("chosen", "rejected"), "--columns image_a=chosen,image_b=rejected,preference=1"),
-    (
-        ("image1", "image2", "votes_image1"),
-        "--columns image_a=image1,image_b=image2,preference=votes_image1:votes_image2",
-    ),
-    (("jpg_0", "jpg_1", "label_0"), "the source pick-a-pic"),
-    (("image_0", "image_1", "label_0"), "--columns image_a=image_0,image_b=image_1,preference=label_0:label_1"),
-    (("image_0", "image_1", "preference"), "--columns image_a=image_0,image_b=image_1"),
-    (("image1", "image2", "preference"), "--columns image_a=image1,image_b=image2"),
-    (("path1", "path2"), "the source hpdv3, or --columns image_a=path1,image_b=path2,preference=1"),
-    (("file_path", "human_preference"), "the source hpdv2"),
-    (("image_path", "rank"), "the source hpdv2"),
-    (("generations", "ranking"), "the source imagereward"),
-    (("left_image", "right_image", "vote_type"), "the source genai-bench"),
-    (("images", "ranks"), "the source rankings"),
-    (("latent1", "latent2"), "the source released-latents"),
-)
-"""Columns by which a published layout is recognised, and how it is read."""
+_ROLES: Final = [role for layout in OWN_LAYOUTS.values() for role in layout.roles if role != "verdict"]
+NAMES: Final = tuple(dict.fromkeys((*COLUMNS, *_ROLES)))
+"""What may be mapped: our columns, and the values of every layout."""
 
 
-def parse_columns(text: str) -> dict[str, str]:
-    """The columns of `image_a=chosen,...`; raises ValueError for a name of ours that there is none of."""
+@overload
+def parse_columns(text: str, names: Sequence[str] | None = None) -> dict[str, str]: ...
+
+
+@overload
+def parse_columns(text: None, names: Sequence[str] | None = None) -> None: ...
+
+
+def parse_columns(text: str | None, names: Sequence[str] | None = None) -> dict[str, str] | None:
+    """The columns of `image_a=chosen,...`, None where none were given.
+
+    Raises ValueError for a name that is none of `names`, by default all of ours and of every layout.
+    """
+    if text is None:
+        return None
+    accepted = NAMES if names is None else tuple(names)
     found: dict[str, str] = {}
     for part in text.split(","):
         name, equals, column = part.partition("=")
         name, column = name.strip(), column.strip()
-        if not equals or name not in COLUMNS or name in found or not column:
-            raise DinaError(f"columns {part!r}; accepted: OURS=THEIRS, once for each of {', '.join(COLUMNS)}")
+        if not equals or name not in accepted or name in found or not column:
+            raise DinaError(f"columns {part!r}; accepted: OURS=THEIRS, once for each of {', '.join(accepted)}")
         found[name] = column
     return found
 
 
 def mapped(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A row with our columns: those that are mapped, and those that have our name already; others are left out.
+    """A row in which what is mapped has our name, in the place of the table's own; the rest as it was.
 
     Raises ValueError for a column that the row does not have, and for votes that are no numbers of votes.
     """
-    kept = {name: values[name] for name in COLUMNS if name in values}
+    kept = {name: value for name, value in values.items() if name not in columns.values()}
     return kept | {name: _value(values, name, column) for name, column in columns.items()}
 
 
@@ -65,6 +67,8 @@ def _value(values: Mapping[str, Any], name: str, column: str) -> Any:  # noqa: A
         first, colon, second = column.partition(":")
         if colon and first in values and second in values:
             return _share(values, first, second)
+        if colon and first in KINDS and second in values:
+            return meant(first, values[second], second)
         try:
             return float(column)
         except ValueError:
@@ -82,12 +86,3 @@ def _share(values: Mapping[str, Any], first: str, second: str) -> float:
     if not (min(votes) >= 0 and 0 < sum(votes) < float("inf")):
         raise DinaError(f"{first} and {second} are {votes[0]:g} and {votes[1]:g}; accepted: votes, not both 0")
     return votes[0] / sum(votes)
-
-
-def layout_hint(columns: Iterable[str]) -> str | None:
-    """How a table with these columns is read, where its layout is a known one: by a mapping, or by a source."""
-    there = set(columns)
-    for names, how in _LAYOUTS:
-        if there.issuperset(names):
-            return f"{', '.join(names)} are mapped by {how}" if how.startswith("--") else f"it is read by {how}"
-    return None

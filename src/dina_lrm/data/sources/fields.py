@@ -23,7 +23,7 @@ class ReadOptions:
     `images` is the folder that image paths are relative to (by default where the table lies, or the folder given);
     `seed` decides which image of a pair is called the first; `ignore_columns` are columns of our own tables to leave
     out, `columns` says where the values of a table with other columns stand (`sources.columns`). `root` is the path
-    that was given.
+    that was given; `layout` the one that a table of a user is read in, where it is not recognised by its columns.
     """
 
     root: Path = Path()
@@ -31,6 +31,7 @@ class ReadOptions:
     seed: int = 0
     ignore_columns: Sequence[str] = ()
     columns: Mapping[str, str] | None = None
+    layout: str | None = None
 
 
 Parse = Callable[[Mapping[str, Any], Row, ReadOptions], list[Comparison]]

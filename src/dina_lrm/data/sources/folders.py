@@ -18,7 +18,9 @@ _PROBLEMS: Final = ".problems.jsonl"
 
 
 def own_tables(path: Path, split: str | None = None) -> list[Path]:
-    """The tables of our own format: a file, the one `comparisons.*` of a folder or, without it, its Parquet files."""
+    """The tables of a user: a file; of a folder what is there first of `comparisons.*`, the `metadata.*` of a folder of
+    images, all Parquet files, all tar archives, and its one table whatever it is called.
+    """
     if split is not None:
         raise DinaError(
             f"{path}: our own tables have no splits, and {split!r} was asked for; give the file that is meant"
@@ -26,14 +28,29 @@ def own_tables(path: Path, split: str | None = None) -> list[Path]:
     if not path.is_dir():
         return [path]
     # By stem: a check leaves comparisons.jsonl.problems.jsonl beside its table.
-    named = sorted(p for p in path.iterdir() if p.stem == "comparisons" and p.suffix.lower() in FORMATS)
-    if len(named) > 1:
-        raise DinaError(f"{path}: holds {', '.join(p.name for p in named)}; give the one that is meant")
-    found = named or visible(path.glob("*.parquet"))
+    found = _one_called(path, "comparisons") or _one_called(path, "metadata")
+    found = found or visible(path.glob("*.parquet")) or visible(path.glob("*.tar")) or _one_table(path)
     if not found:
         accepted = ", ".join(f"comparisons{suffix}" for suffix in FORMATS)
         raise FileNotFoundError(f"{path}: holds no comparisons; expected in a folder: {accepted}, or Parquet files")
     return whole(found)
+
+
+def _one_called(path: Path, stem: str) -> list[Path]:
+    """The table of that name; ValueError where there are several."""
+    return _one(path, [file for file in path.iterdir() if file.stem == stem and file.suffix.lower() in FORMATS])
+
+
+def _one_table(path: Path) -> list[Path]:
+    tables = [file for file in path.iterdir() if file.suffix.lower() in FORMATS and not file.name.endswith(_PROBLEMS)]
+    return _one(path, [file for file in tables if file.is_file()])
+
+
+def _one(path: Path, found: Iterable[Path]) -> list[Path]:
+    tables = visible(found)
+    if len(tables) > 1:
+        raise DinaError(f"{path}: holds {', '.join(table.name for table in tables)}; give the one that is meant")
+    return tables
 
 
 def split_tables(path: Path, split: str | None, folders: Sequence[str] = (".", "data")) -> list[Path]:

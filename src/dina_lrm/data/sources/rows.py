@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +16,16 @@ MAX_ROW: Final = 64 * 2**20
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: its file, its place in it ("line 7"), its values by column, or why it could not be parsed."""
+    """One row of a table: its file, its place in it ("line 7"), its values by column, or why it could not be parsed.
+
+    `called` says which of its columns a value is from that stands under a name of ours too.
+    """
 
     path: Path
     place: str
     values: dict[str, Any]
     fault: str | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -32,6 +36,10 @@ class Row:
     def name(self) -> str:
         """File and row number: what identifiers of its comparisons are made of."""
         return f"{self.path.stem}-{self.place.rsplit(' ', 1)[-1]}"
+
+    def column(self, name: str) -> str:
+        """What the table calls the column that stands for a name of ours."""
+        return self.called.get(name, name)
 
     def parsed(self) -> dict[str, Any]:
         """The values; raises ValueError, naming the place, when the row could not be parsed."""
