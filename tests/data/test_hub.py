@@ -101,6 +101,6 @@ def test_the_cache_is_read_where_the_hub_is_declared_offline(folder, tmp_path, m
     monkeypatch.setattr(config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(config, "HF_DATASETS_CACHE", cache)
     assert said(read_comparisons("hub:owner/name:train")) == EXPECTED
-    told = "the hub cannot be reached, and the cache does not hold it .* hf download owner/other .* the folder: hub:DIR"
+    told = "the hub cannot be reached, and the cache does not hold it .*hf download owner/other .* the folder: hub:DIR"
     with pytest.raises(ValueError, match=told):
         list(read_comparisons("hub:owner/other"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dina_lrm.cli.arguments.calibrate import Arguments
 from dina_lrm.console.common import UserError, console, progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.calibrated import CalibratedCopy, calibrated_copy
 from dina_lrm.evaluation.named_sets import named_sets
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Fit, show ECE before and after (each half of the prompts with the temperature of the other), write the copy."""
-    sets = named_sets(arguments.on, None, arguments.source, "--on")
+    sets = named_sets(arguments.on, None, arguments.source, "--on", parse_columns(arguments.columns))
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")
     with progress("scoring", arguments.quiet) as report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dina_lrm.cli.arguments.evaluate import Arguments
 from dina_lrm.console.common import CommandFailed, console, titled_progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.evaluation.plan import Evaluation, EvaluationPlan
@@ -32,7 +33,7 @@ def _plan(arguments: Arguments) -> EvaluationPlan:
     levels, ensembles = arguments.readings()
     return EvaluationPlan(
         judges=arguments.models,
-        sets=named_sets(arguments.on, arguments.data, arguments.source, "--on"),
+        sets=named_sets(arguments.on, arguments.data, arguments.source, "--on", parse_columns(arguments.columns)),
         levels=levels,
         ensembles=ensembles,
         draws=arguments.draws,

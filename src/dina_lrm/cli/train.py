@@ -7,6 +7,7 @@ from typing import Any
 from dina_lrm.cli.arguments.train import Arguments
 from dina_lrm.console.common import console, progress
 from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.recipes.data import data_for
 from dina_lrm.reports.run import write_run_report
@@ -40,11 +41,12 @@ def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons
     prompts = arguments.synthetic_prompts or SYNTHETIC_PROMPTS
     with progress("encoding", arguments.quiet) as report:
         cache = None if arguments.dry_run else arguments.out / "cache"
-        data = data_for(config, arguments.data, cache, prompts, report)
+        columns = parse_columns(arguments.columns)
+        data = data_for(config, arguments.data, cache, prompts, report, columns=columns)
         if arguments.validation is None:
             return data, None
         cache = None if cache is None else arguments.out / "validation-cache"
-        return data, data_for(config, arguments.validation, cache, max(prompts // 10, 1), report, seed=1)
+        return data, data_for(config, arguments.validation, cache, max(prompts // 10, 1), report, 1, columns)
 
 
 def _train(

@@ -1,4 +1,4 @@
-"""Options of commands that read tables which others wrote: where our columns stand in them, and what of them is read."""
+"""Options of commands that read tables which others wrote: where our columns stand in them, and what is read."""
 
 from __future__ import annotations
 

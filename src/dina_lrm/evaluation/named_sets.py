@@ -66,10 +66,10 @@ def named_sets(
 ) -> tuple[NamedSet, ...]:
     """What `on` names, one by one: each set once, with commas between them.
 
-    A name is "synthetic" (all test sets of the world), "synthetic:SET", a file of comparisons in the columns of
+    A name is "synthetic" (all test sets of the world), "synthetic:SET", a table or folder of comparisons read as
     `source`, the folder of a cache, "hub:OWNER/NAME", or a data set as SOURCE, SOURCE:SPLIT or SOURCE=PATH; without a
-    path it lies in the folder of its name under `data`. `columns` says where values stand in files. Raises ValueError, which names `option`, where there is nothing of that name, or
-    two sets would be called alike.
+    path it lies in the folder of its name under `data`. `columns` says where values stand in tables with other names.
+    Raises ValueError, which names `option`, where there is nothing of that name, or two sets would be called alike.
     """
     words = [word.strip() for word in on.split(",") if word.strip()]
     if not words:
@@ -125,7 +125,9 @@ def made_set(named: NamedSet, backbone: Callable[[], Backbone], pairs: int = 2_0
         return rendered_set(synthetic_comparisons(named.name, pairs, seed), backbone)
     if named.source is None:
         return EvaluationSet(named.name, EncodedComparisons.load(named.path, backbone()))
-    data = PlainComparisons(read_comparisons(named.path, named.source, split=named.split, seed=seed, columns=named.columns))
+    data = PlainComparisons(
+        read_comparisons(named.path, named.source, split=named.split, seed=seed, columns=named.columns)
+    )
     if len(data) == 0:
         raise DinaError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
     notes = () if named.split is None else (f"source {named.source}, split {named.split}",)

@@ -45,7 +45,7 @@ def data_for(
         return _synthetic(config, synthetic_prompts, progress, seed)
     wanted = reward_model_config(config).backbone
     path = Path(name)
-    if (path / HEADER).is_file():
+    if any((path / name).is_file() for name in (HEADER, "pairs.parquet")):
         return EncodedComparisons.load(path, wanted)
     if not (is_hub(name) or path.exists()):
         raise FileNotFoundError(

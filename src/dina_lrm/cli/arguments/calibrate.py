@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import CommonArguments, WritesToOut
+from dina_lrm.console.common import WritesToOut
 from dina_lrm.console.options import ModelOptions
+from dina_lrm.console.tables import ReadsTables
 from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass
-class Arguments(WritesToOut, ModelOptions, CommonArguments):
+class Arguments(WritesToOut, ModelOptions, ReadsTables):
     """Fit a temperature and store it with a copy of the model.
 
     Margins are divided by it before they become win probabilities; scores and rankings stay as they are. Give pairs
@@ -28,7 +29,8 @@ class Arguments(WritesToOut, ModelOptions, CommonArguments):
     out: Path
     """Folder of the calibrated copy; it must not exist."""
     on: str = "synthetic:validation"
-    """One set: "synthetic:validation", a file of comparisons, a cache folder, or a data set as SOURCE=PATH."""
+    """One set: "synthetic:validation", comparisons (a table, hub:OWNER/NAME:SPLIT), a cache folder, or a data set as
+    SOURCE=PATH."""
     pairs: int = 6_000
     """Pairs of a synthetic set."""
     seed: int = 0

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.common import UserError
 from dina_lrm.console.levels import parsed_ensembles, parsed_numbers
 from dina_lrm.console.options import ModelOptions
+from dina_lrm.console.tables import ReadsTables
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 
@@ -18,7 +19,7 @@ RESULT = "evaluation.json"
 
 
 @dataclass
-class Arguments(ModelOptions, CommonArguments):
+class Arguments(ModelOptions, ReadsTables):
     """Measure reward models on comparison sets: accuracy, calibration, and the faults they miss.
 
     Every number comes with its 95 % interval, its number of pairs, ties and missing, and the Bayes ceiling where it is
@@ -35,8 +36,9 @@ class Arguments(ModelOptions, CommonArguments):
     """Latent reward models: "synthetic", folders, or Hugging Face Hub ids; and other rewards by family: clip[:MODEL],
     pickscore[:MODEL], hpsv2:MODEL, vlm:MODEL, sharpness, colourfulness, jpeg-size, mixture:FILE, python:FUNCTION."""
     on: str = "synthetic"
-    """Sets, with commas between them: "synthetic" (all its sets) or one of them as "synthetic:in_domain"; a file of
-    comparisons; a cache folder made by `prepare`; a data set such as hpdv3, hpdv2:test or imagereward=PATH."""
+    """Sets, with commas between them: "synthetic" (all its sets) or one of them as "synthetic:in_domain"; comparisons,
+    a table in any layout or hub:OWNER/NAME:SPLIT; a cache folder made by `prepare`; a data set such as hpdv3,
+    hpdv2:test or imagereward=PATH."""
     data: Path | None = None
     """Folder that holds data sets, each in a folder of its name."""
     levels: str | None = None

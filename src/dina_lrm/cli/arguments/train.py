@@ -13,6 +13,7 @@ from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
+from dina_lrm.console.tables import ReadsTables
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.own import own_of
 from dina_lrm.runs.places import check_folder
@@ -34,7 +35,7 @@ else:
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Arguments(DeviceOptions, ConfigArguments):
+class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     """Train a reward model: a recipe is a complete run, and every setting of it is an option.
 
     `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,
@@ -49,7 +50,8 @@ class Arguments(DeviceOptions, ConfigArguments):
     recipe: Annotated[RecipeChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""
     data: str
-    """A cache folder made by `prepare`, a JSONL or Parquet file of comparisons, or "synthetic"."""
+    """A cache folder made by `prepare`, comparisons (a table in any layout of docs/data.md, or hub:OWNER/NAME), or
+    "synthetic"."""
     out: Path
     """The run's folder."""
     validation: str | None = None
