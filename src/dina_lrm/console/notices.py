@@ -40,5 +40,14 @@ def _show(name: str, message: Warning | str, category: type[Warning], quiet: boo
 
 
 class _Lines(logging.Handler):
+    """Notes as lines, each once: a table that is read twice is the same table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
-        say(escaped(record.getMessage()), "stderr")
+        line = escaped(record.getMessage())
+        if line not in self._told:
+            self._told.add(line)
+            say(line, "stderr")

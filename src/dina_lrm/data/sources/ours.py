@@ -65,7 +65,7 @@ def _read_as(row: Row, options: ReadOptions) -> tuple[Mapping[str, Any], Reading
     reading = recognised(values, options.layout)
     if reading is None:
         _refuse(values, options)
-    return values, reading
+    return values, dataclasses.replace(reading, mapped=options.columns or {})
 
 
 def _own(values: Mapping[str, Any], row: Row, options: ReadOptions) -> Comparison:

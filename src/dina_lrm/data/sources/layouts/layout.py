@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from dina_lrm.data.comparison import Comparison
@@ -73,18 +73,27 @@ class Layout:
 
 @dataclass(frozen=True)
 class Reading:
-    """A layout that was recognised, and the column of the table that stands for each of its roles."""
+    """A layout that was recognised, and the column that stands for each of its roles.
+
+    `mapped` says what the table calls columns that a user has mapped; `left_out` are those that are not read.
+    """
 
     name: str
     layout: Layout
     columns: Mapping[str, str]
     left_out: tuple[str, ...] = ()
+    mapped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def called(self) -> dict[str, str]:
+        """What the table calls the column of each role."""
+        return {role: self.mapped.get(column, column) for role, column in self.columns.items()}
 
     def __str__(self) -> str:
         """What each column was taken for, in a line."""
         means = {role: text for part in self.layout.parts for role, text in zip(part.roles, part.means, strict=True)}
         told = [
-            column if column == means[role] else f"{means[role]} = {column}" for role, column in self.columns.items()
+            column if column == means[role] else f"{means[role]} = {column}" for role, column in self.called.items()
         ]
         sides = "; sides by a coin of each row's content" if self.layout.preferred_first else ""
         rest = f"; not read: {', '.join(self.left_out)}" if self.left_out else ""
@@ -93,7 +102,7 @@ class Reading:
     def row(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with each value under its role too."""
         named = {role: values[column] for role, column in self.columns.items()}
-        return Row(row.path, row.place, {**values, **named}, called=self.columns)
+        return Row(row.path, row.place, {**values, **named}, called=self.called)
 
 
 def askable(columns: Iterable[str]) -> dict[str, str]:

@@ -32,7 +32,7 @@ def _probability(row: Row) -> float:
     named = _named(value.strip().casefold(), row) if isinstance(value, str) else None
     if named is not None:
         return named
-    sure = column.casefold() == _SURE
+    sure = column.casefold() == _SURE or _SURE in row.values  # what is mapped to it has its name too
     if sure and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             found = float(value)
