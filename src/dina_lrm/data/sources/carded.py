@@ -10,6 +10,7 @@ from dina_lrm.cards.bases import UNKNOWN, licence_of
 from dina_lrm.cards.data_sets import SIGN, DataSet, comparisons_card
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.named_source import NamedSource
+from dina_lrm.data.sources import is_hub, takes_columns
 from dina_lrm.data.sources.counting import Counted
 from dina_lrm.data.sources.writing import check_format, write_comparisons
 from dina_lrm.runs.files import write_text
@@ -45,13 +46,13 @@ def card_beside(table: Path) -> Path:
 
 def licence_beside(path: Path | None) -> str:
     """The licence that the card in the folder of a data set, or beside a table, states; "unknown" where none does."""
-    if path is None:
+    if path is None or is_hub(path):
         return UNKNOWN
     return licence_of(str(path if path.is_dir() else path.absolute().parent))
 
 
 def shown_source(source: NamedSource) -> str:
     """A source as a card names it, without where it lies."""
-    if source.source != "ours":
+    if not takes_columns(source.source):
         return source.title
     return "a table" if source.path is None else f"`{source.path.name}`"

@@ -3,8 +3,8 @@
     image_a=chosen,image_b=rejected,preference=1
 
 A value is a column; for `preference` also a number, the same for all rows, `FIRST:SECOND`, two columns of votes, or
-`KIND:COLUMN`, a column of labels of which it is said how they are meant (`sources.labels`). A name of ours is one of
-our columns, or one of the values of a layout (`sources.layouts`).
+`KIND:COLUMN`, a column of labels of which it is said how they are meant (`layouts.labels`). A name of ours is one of our
+columns, or one of the values of a layout (`layouts`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, overload
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.labels import KINDS, meant
 from dina_lrm.data.sources.layouts import OWN_LAYOUTS
+from dina_lrm.data.sources.layouts.labels import KINDS, meant
 from dina_lrm.typed import DinaError
 
 COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Comparison))

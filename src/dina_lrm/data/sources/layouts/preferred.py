@@ -11,7 +11,7 @@ from typing import Final
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions
-from dina_lrm.data.sources.labels import FIRST, SECOND, TIES, accepted_numbers
+from dina_lrm.data.sources.layouts.labels import FIRST, SECOND, TIES, accepted_numbers
 from dina_lrm.data.sources.layouts.layout import Layout, Part
 from dina_lrm.data.sources.layouts.parts import PAIR, PROMPT
 from dina_lrm.data.sources.layouts.reading import picture, prompt_of, reader
