@@ -3,8 +3,8 @@
     image_a=chosen,image_b=rejected,preference=1
 
 A value is a column; for `preference` also a number, the same for all rows, `FIRST:SECOND`, two columns of votes, or
-`KIND:COLUMN`, a column of labels of which it is said how they are meant (`layouts.labels`). A name of ours is one of our
-columns, or one of the values of a layout (`layouts`).
+`KIND:COLUMN`, a column of labels of which it is said how they are meant (`layouts.labels`). A name of ours is one of
+our columns, or one of the values of a layout (`layouts`).
 """
 
 from __future__ import annotations
