@@ -131,7 +131,7 @@ def test_what_is_wrong_in_a_file_is_one_line_that_names_the_file_and_the_key(tex
 
 def test_settings_without_a_recipe_to_stand_on_are_refused(tmp_path, capsys):
     assert refused("steps: 3\n", tmp_path, capsys).startswith("names no recipe and leaves settings out (name, seed, ")
-    assert refused("recipe: synthetik\n", tmp_path, capsys).startswith("recipe: got 'synthetik'; accepted: synthetic, ")
+    assert refused("recipe: synthetik\n", tmp_path, capsys).startswith("recipe: got 'synthetik'; accepted: ")
 
 
 @pytest.mark.parametrize(("file", "told"), [("no.yaml", "there is no such file"), ("a.toml", "ends in '.toml'")])

@@ -24,20 +24,29 @@ class AlignConfig:
 
     algorithm: ClassVar[str]
     name: str = "custom"
+    """What the run is called in reports and cards."""
     seed: int = ranged(0, SEED)
+    """Decides the LoRA's start, the prompts of each update and the noise."""
     steps: int = ranged(150, COUNT)
+    """Updates."""
     batch_size: int = ranged(256, COUNT)
+    """Images an update."""
     micro_batch: int = ranged(8, COUNT)
+    """Images that are held with their gradients at once; a divisor of `batch_size`."""
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     rewards: tuple[RewardTerm, ...] = (RewardTerm(),)
     """Several are summed as z-scores, by mean and deviation over the first look."""
     lr: float = ranged(3e-5, ABOVE_0)
+    """Learning rate of AdamW."""
     clip_norm: float = ranged(1.0, ABOVE_0)
+    """Largest norm of the whole gradient."""
     ema_decay: float = ranged(0.9, UNIT_BELOW_1)
+    """What is kept of the averaged LoRA each time, in [0, 1)."""
     ema_every: int = ranged(8, COUNT)
     """Updates between two of the moving average."""
     looks: LookSettings = field(default_factory=LookSettings)
     checkpoint_every: int = ranged(25, COUNT)
+    """Updates between two checkpoints."""
     trackers: tuple[Tracker, ...] = ()
     """Where the numbers of updates and looks go beside metrics.jsonl and monitor.jsonl."""
 

@@ -20,6 +20,7 @@ class BackboneConfig:
     """
 
     family: str
+    """The family of generators: sd3, flux, z-image, sana, qwen-image or stable-diffusion."""
     pretrained: str
     """The generator: "synthetic", a folder, or a hub id."""
     depth: int
@@ -27,9 +28,11 @@ class BackboneConfig:
     visual_taps: tuple[int, ...]
     """Features are read after that many blocks."""
     text_taps: tuple[int, ...] = ()
+    """Features of the prompt are read after that many blocks; none for heads without text."""
     prompt_length: int = PROMPT_LENGTH
     """Tokens of the long text encoder (T5 of SD3 and FLUX); 0 where the model is run without it."""
     revision: str | None = None
+    """Revision of a hub id: a branch, a tag or a commit."""
     guidance: float = 3.5
     """What goes into models that have an embedding for guidance (FLUX.1-dev); others do not see it."""
     reading: str = "own"
@@ -58,11 +61,14 @@ class LoraSettings:
     """
 
     rank: int = 64
+    """Rank of the update: of A and B."""
     alpha: float | int = 128.0
+    """The update is scaled by alpha / rank."""
     targets: tuple[str, ...] | None = None
     """Suffixes of the names of adapted layers, as PEFT reads them; None = the family's own: query, key, value and
     output of every stream."""
     dropout: float = 0.0
+    """Share of the update's inputs that is dropped in training."""
     init: Literal["gaussian", True] = "gaussian"
     """How the factor A begins, as PEFT has it; True is PEFT's default."""
     exclude: tuple[str, ...] = ()

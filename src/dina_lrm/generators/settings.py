@@ -19,17 +19,21 @@ class GeneratorSettings:
     """The generator and the LoRA that learns."""
 
     pretrained: str = "stabilityai/stable-diffusion-3.5-medium"
+    """The generator: "synthetic", "synthetic-uncurated", "synthetic-unet", a folder, or a hub id."""
     resolution: int = ranged(1024, COUNT)
+    """Side of the square pictures, in pixels."""
     prompt_length: int = ranged(PROMPT_LENGTH, COUNT_OR_0)
     """Tokens of the long text encoder; 0 for a Stable Diffusion 3 without T5."""
     rank: int = ranged(32, COUNT)
+    """Rank of the LoRA that learns."""
     alpha: float = ranged(64.0, ABOVE_0)
+    """The LoRA is scaled by alpha / rank."""
     sampling_steps: int = 40
+    """Steps of the sampler, at least 2."""
     guidance: float = 4.5
     """Scale of the steps without gradient; the step with gradient is conditional alone. Up to 1 there is none, as in
     every pipeline (turbo models are called with 0); Z-Image's own scale counts from 0, and is 1 less. A U-Net
-    distilled with
-    its guidance (LCM) is told the scale."""
+    distilled with its guidance (LCM) is told the scale."""
     lora: str | None = None
     """A LoRA that the generator has already, a file or a folder: it stays as it is, also in the reference, and what
     is learned comes on top."""

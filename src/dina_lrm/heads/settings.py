@@ -17,7 +17,9 @@ class QFormerConfig:
     width: int | None = None
     """Width of the queries; None = the width of the first visual tap. A multiple of 4 and of `attention_heads`."""
     queries: int = 4
+    """Learned queries that read the features."""
     attention_heads: int = 8
+    """Heads of each attention."""
     use_proj_in: bool = False
     """Project features before FiLM even where their width is already `width`; other widths are always projected."""
     use_text: bool = True
@@ -27,6 +29,7 @@ class QFormerConfig:
     logistic: bool = False
     """Pass the score through a learned logistic in (-2, 2)."""
     dropout: float = 0.0
+    """Share of activations that is dropped in training."""
 
     def __post_init__(self) -> None:
         """Refuse impossible shapes."""

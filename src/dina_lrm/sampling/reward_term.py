@@ -13,7 +13,9 @@ class RewardTerm:
     """One reward of the objective, by its name in `rewards`: "latent:MODEL" or a differentiable judge of pixels."""
 
     name: str = "latent:synthetic"
+    """Its name in `rewards`, such as "latent:MODEL", "clip" or "sharpness"."""
     weight: float = ranged(1.0, FINITE)
+    """Its factor in the sum; below 0 the reward is to fall."""
     noise_level: float | tuple[float, ...] | None = ranged(None, UNIT)
     """At which a latent reward is read, or several for an ensemble; None = that stored with the model."""
 

@@ -56,6 +56,7 @@ class ModelSettings:
     noise_level: float = ranged(0.4, UNIT)
     """Level at which the trained model scores unless told otherwise."""
     ensemble_levels: tuple[float, ...] = ranged((0.2, 0.5, 0.7), UNIT)
+    """Noise levels in [0, 1] that an ensemble reads together unless told otherwise."""
     head_kind: HeadKind = "qformer"
     """The paper's query transformer, described by `head`, or LRM's pooled maps, described by `pooled`."""
     head: QFormerConfig = field(default_factory=QFormerConfig)
@@ -79,6 +80,7 @@ class AdaptationSettings:
     """Which weights of the backbone learn: LoRA (the paper), none ("frozen") or all ("full")."""
 
     kind: Adaptation = "lora"
+    """"lora" trains a low-rank update (the paper), "frozen" nothing of the generator, "full" all its weights."""
     lora: Annotated[LoraSettings, tyro.conf.arg(name="")] = field(default_factory=LoraSettings)
     """What learns where the kind is "lora"."""
     random_backbone: bool = False
@@ -96,8 +98,12 @@ class PreferenceSettings:
     """
 
     name: PreferenceName = "paper"
+    """Preset: "paper" is noise-calibrated, "released" has the constants of the published code, "fixed" and
+    "released-fixed" one variance at every noise level, "bradley-terry" none; "lrm" is LRM's, "thurstone" yours."""
     k: float = ranged(2.0, NOT_NEGATIVE)
+    """thurstone: growth of the variance with sigma^2; 0 = the same variance at every noise level."""
     variance_floor: float = ranged(0.01, ABOVE_0)
+    """thurstone: the variance of a score of a clean picture."""
     loss: LossName | None = None
     """None = that of the preset."""
 
@@ -208,11 +214,15 @@ class OptimizerSettings:
     """AdamW."""
 
     lr: float = ranged(5e-5, ABOVE_0)
+    """Learning rate of the LoRA, and of the head where nothing else is said."""
     head_lr: float | None = ranged(None, ABOVE_0)
     """Learning rate of the head; None = `lr`."""
     weight_decay: float = ranged(0.01, NOT_NEGATIVE)
+    """Decoupled weight decay of AdamW."""
     betas: tuple[float, float] = ranged((0.9, 0.999), UNIT_BELOW_1)
+    """Decay of AdamW's two moving averages, of the gradient and of its square."""
     eps: float = ranged(1e-8, ABOVE_0)
+    """Added to the root of AdamW's second moment."""
     clip_norm: float | None = ranged(1.0, ABOVE_0)
     """Largest norm of the whole gradient; None = no clipping."""
 
@@ -225,7 +235,9 @@ class ScheduleSettings:
     """Factor on the learning rates over the run: linear warm-up, then constant, cosine or linear decay."""
 
     name: ScheduleName = "constant"
+    """Shape after the warm-up: constant, cosine or linear."""
     warmup_steps: int = ranged(0, COUNT_OR_0)
+    """Steps over which the learning rates rise from 0."""
     final_factor: float = ranged(0.0, UNIT)
     """What cosine and linear end at."""
 
@@ -238,7 +250,9 @@ class EmaSettings:
     """Exponential moving average of the trained weights: used for evaluation and for the exported model."""
 
     enabled: bool = True
+    """Evaluate and export averaged weights; else those of the last step."""
     decay: float = ranged(0.995, UNIT_BELOW_1)
+    """What is kept of the average at each step, in [0, 1)."""
     warmup: bool = True
     """Start from a short memory, decay_n = min(decay, (1 + n) / (10 + n)), so that short runs forget their start."""
 
@@ -253,6 +267,7 @@ class ComputeSettings:
     precision: Precision = "auto"
     """auto = bf16 where the hardware has it, else fp32."""
     gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time."""
     compile: bool = False
     """Compile the backbone's blocks (regional compilation)."""
     attention_backend: str | None = None
@@ -269,12 +284,15 @@ class LogSettings:
     """When the run writes numbers and checkpoints; everything is counted in optimiser steps."""
 
     log_every: int = ranged(10, COUNT)
+    """Steps between two lines of metrics.jsonl."""
     checkpoint_every: int = ranged(500, COUNT_OR_0)
     """0 = only at the end."""
     keep_last: int = ranged(3, COUNT)
+    """Checkpoints that are kept, the newest."""
     evaluate_every: int = ranged(0, COUNT_OR_0)
     """0 = only at the end."""
     trackers: tuple[Tracker, ...] = ("tensorboard",)
+    """Where numbers go beside metrics.jsonl: tensorboard, wandb, trackio; none for nowhere."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "log")
@@ -285,11 +303,15 @@ class TrainConfig:
     """A complete run. `batch_size` counts pairs per optimiser step over all processes and micro-batches."""
 
     name: str = "custom"
+    """What the run is called in reports and cards."""
     seed: int = ranged(0, SEED)
+    """Decides the start, the batches, the noise levels and the noise."""
     steps: int | None = ranged(None, COUNT)
     """Optimiser steps; None = `epochs` passes over the data."""
     epochs: float = ranged(1.0, ABOVE_0)
+    """Passes over the data, where `steps` is None."""
     batch_size: int = ranged(64, COUNT)
+    """Pairs a step, over all processes and micro-batches."""
     initial: str | None = None
     """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
     validation_fraction: float = ranged(0.0, UNIT_BELOW_1)

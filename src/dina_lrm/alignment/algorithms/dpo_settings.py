@@ -18,6 +18,7 @@ class DpoSettings:
     candidates: int = 4
     """Samples a prompt, of which the reward's best and worst make the pair."""
     beta: float = ranged(2000.0, ABOVE_0)
+    """How strongly a pair pulls: larger stays nearer to the base model."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "dpo")

@@ -20,9 +20,11 @@ class GrpoSettings:
     kernel: Literal["flow-sde", "cps", "ddim"] = "flow-sde"
     """A stochastic step; variance-preserving generators have cps and ddim."""
     eta: float = ranged(0.7, ABOVE_0)
+    """How much noise a stochastic step adds, as a factor."""
     window: Literal["every", "first", "random", "sliding"] = "first"
     """Which steps are stochastic and trained; "every" is Flow-GRPO, the others are Flow-GRPO-Fast."""
     window_steps: int = ranged(3, COUNT)
+    """Steps that are stochastic and trained, where `window` is not every."""
     window_until: float = ranged(0.5, UNIT_ABOVE_0)
     """random: the share of the schedule in which it lies."""
     window_period: int = ranged(25, COUNT)
@@ -30,7 +32,9 @@ class GrpoSettings:
     shared_noise: bool = False
     """Whether the images of a prompt begin with the same noise, so that only the window tells them apart."""
     clip: float = 1e-5
+    """Ratios of likelihoods beyond 1 +- clip have no gradient."""
     advantage_clip: float = ranged(5.0, ABOVE_0)
+    """Advantages beyond +- this are cut."""
     scope: Literal["group", "batch"] = "group"
     """Whose standard deviation advantages are divided by."""
     combination: Literal["sum", "normalised"] = "sum"
@@ -43,7 +47,9 @@ class GrpoSettings:
     """Leave groups whose images all got one reward out of the loss. Else they count with an advantage of 0, which
     dilutes what others teach, and their KL counts too. The log has their number either way."""
     kl_weight: float = ranged(0.0, NOT_NEGATIVE)
+    """Weight of the KL to the base model in the loss; 0 = none."""
     kl: Literal["exact", "flow-grpo"] = "exact"
+    """How that KL is computed: of the Gaussian steps themselves, or as Flow-GRPO's code does."""
 
     def __post_init__(self) -> None:
         require(self.group >= 2, "grpo.group", self.group, "at least two images a prompt")

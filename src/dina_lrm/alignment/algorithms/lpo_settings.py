@@ -19,6 +19,7 @@ class LpoSettings:
     kernel: Literal["flow-sde", "cps", "ddim"] = "flow-sde"
     """The step that draws them; variance-preserving generators have cps and ddim (eta = 1 is the paper's)."""
     eta: float = ranged(0.7, ABOVE_0)
+    """How much noise the step that draws candidates adds, as a factor."""
     highest: float = ranged(0.95, UNIT_ABOVE_0)
     """Noise level above which nothing is trained: 0.95 of the paper, 0.75 of earlier step-level methods."""
     scored: Literal["noisy", "clean"] = "noisy"
@@ -37,6 +38,7 @@ class LpoSettings:
     quantity: Literal["std", "variance", "level"] = "std"
     """What the threshold between the two is linear in: the step's deviation, its square, or the noise level."""
     beta: float = ranged(500.0, ABOVE_0)
+    """How strongly a pair pulls: larger stays nearer to the base model."""
     epsilon: float = 0.1
     """Ratios beyond 1 +- epsilon are clipped."""
     updates: int = ranged(1, COUNT)

@@ -19,10 +19,13 @@ class ReflSettings:
     first: int = 30
     """The step with gradient is drawn from `first` to `last`, counted from 0 at the noise end."""
     last: int = 39
+    """The last step that the gradient may enter at."""
     shaping: Shaping = "linear"
+    """What is maximised: the reward, the reward up to `margin` (relu), or its log-sigmoid."""
     margin: float = ranged(2.0, FINITE)
     """relu: no pull on rewards above it."""
     scale: float = ranged(1.0, ABOVE_0)
+    """Factor of the loss, and so of its gradient."""
     pretraining_weight: float = ranged(0.0, NOT_NEGATIVE)
     """Weight w of the mean squared error on clean samples: (loss + w mse) / (1 + w); 0 = none."""
     pretraining_samples: int = ranged(64, COUNT)

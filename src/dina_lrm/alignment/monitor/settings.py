@@ -20,6 +20,7 @@ class LookSettings:
     every: int = ranged(25, COUNT)
     """Updates between two looks; there is one before the first update and one at the end."""
     prompts: int = ranged(16, COUNT)
+    """Prompts of a look, held out of those that are trained on."""
     images: int = ranged(2, COUNT)
     """Images a prompt."""
     sampling_steps: int | None = ranged(None, COUNT)

@@ -25,10 +25,15 @@ class VaeConfig:
     """Autoencoder: mean squared error, a small KL term, AdamW with a cosine schedule."""
 
     images: int = ranged(16_000, COUNT)
+    """Pictures that are trained on."""
     steps: int = ranged(2_200, COUNT)
+    """Optimiser steps."""
     batch_size: int = ranged(32, COUNT)
+    """Pictures a step."""
     learning_rate: float = ranged(2e-3, ABOVE_0)
+    """Peak of the cosine schedule."""
     kl_weight: float = ranged(1e-5, NOT_NEGATIVE)
+    """Weight of the KL to a standard normal."""
     held_out: int = ranged(2_000, COUNT)
     """Pictures that the PSNR is measured on."""
 
@@ -43,12 +48,19 @@ class GeneratorConfig:
 
     where: ClassVar[str] = "config.generator"
     images: int = ranged(160_000, COUNT)
+    """Pictures that are trained on."""
     steps: int = ranged(12_000, COUNT)
+    """Optimiser steps."""
     batch_size: int = ranged(64, COUNT)
+    """Pictures a step."""
     learning_rate: float = ranged(1.2e-3, ABOVE_0)
+    """Peak of the cosine schedule."""
     warmup: int = ranged(200, COUNT_OR_0)
+    """Steps over which the learning rate rises from 0."""
     ema: float = ranged(0.999, UNIT_BELOW_1)
+    """What is kept of the averaged weights at each step."""
     prompt_dropout: float = ranged(0.1, UNIT)
+    """Share of prompts that are left empty, for classifier-free guidance."""
     mismatched: float = ranged(0.0, UNIT)
     """Share of training pictures that disagree with their caption in one way."""
     damaged: float = ranged(0.1, UNIT)
@@ -65,10 +77,15 @@ class UnetConfig(GeneratorConfig):
 
     where = "config.unet"
     images: int = ranged(48_000, COUNT)
+    """Pictures that are trained on."""
     steps: int = ranged(6_000, COUNT)
+    """Optimiser steps."""
     batch_size: int = ranged(32, COUNT)
+    """Pictures a step."""
     learning_rate: float = ranged(1e-3, ABOVE_0)
+    """Peak of the cosine schedule."""
     warmup: int = ranged(200, COUNT_OR_0)
+    """Steps over which the learning rate rises from 0."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +96,16 @@ class PretrainConfig:
     """
 
     seed: int = ranged(0, SEED)
+    """Decides pictures, start and noise."""
     architecture: Architecture = "sd3"
+    """sd3: autoencoder and flow transformer; unet: the noise-predicting U-Net on the bundled autoencoder."""
     vae: VaeConfig = field(default_factory=VaeConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     unet: UnetConfig = field(default_factory=UnetConfig)
     compile: bool = True
+    """Compile the networks, where the machine can."""
     checkpoint_seconds: float = ranged(60.0, NOT_NEGATIVE)
+    """Seconds between two states that are written."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "config")
@@ -95,14 +116,23 @@ class UncuratedConfig:
     """What the LoRA is and learns from; `mismatched` and `damaged` are shares of the pictures."""
 
     images: int = ranged(24_000, COUNT)
+    """Pictures that are trained on."""
     steps: int = ranged(700, COUNT)
+    """Optimiser steps."""
     batch_size: int = ranged(64, COUNT)
+    """Pictures a step."""
     learning_rate: float = ranged(2e-3, ABOVE_0)
+    """Peak of the cosine schedule."""
     warmup: int = ranged(50, COUNT_OR_0)
+    """Steps over which the learning rate rises from 0."""
     rank: int = ranged(16, COUNT)
+    """Rank of the LoRA."""
     prompt_dropout: float = ranged(0.1, UNIT)
+    """Share of prompts that are left empty, for classifier-free guidance."""
     mismatched: float = ranged(0.2, UNIT)
+    """Share of pictures that disagree with their caption in one way."""
     damaged: float = ranged(0.85, UNIT)
+    """Share of pictures with a defect."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "config")
