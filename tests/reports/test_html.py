@@ -25,6 +25,7 @@ from dina_lrm.reports.blocks import (
     Text,
 )
 from dina_lrm.reports.evaluation import evaluation_sections, save_evaluation_plots, write_evaluation_report
+from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.html import render_report, write_report
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 from tests.reports.page import Page
@@ -38,7 +39,8 @@ def pair_images(name: str, pair: int) -> tuple[np.ndarray, Image.Image]:
 @pytest.fixture(scope="module")
 def report() -> str:
     results = [simulated_result(pairs=120), simulated_result("second model", extra=0.5, pairs=120)]
-    return render_report("Evaluation", evaluation_sections(results, pair_images), "A subtitle")
+    verdict = evaluation_verdict(results)
+    return render_report("E", evaluation_sections(results, pair_images), "A subtitle", verdict, results[0].command)
 
 
 def test_nothing_in_the_page_leads_outside(report: str) -> None:
@@ -57,7 +59,9 @@ def test_every_image_opens_and_every_tag_closes(report: str) -> None:
     assert page.unclosed == []
     assert len(page.images) == 2 * sum(len(s.disagreements) for s in simulated_result(pairs=120).sets)
     assert {image.size for image in page.images} == {(8, 8), (384, 192)}
-    assert page.tags.count("svg") == 5
+    for plot in range(1, 6):
+        assert f"figure{plot}-axes_1" in page.ids
+    assert "figure6-axes_1" not in page.ids
     assert len(page.ids) == len(set(page.ids))
 
 

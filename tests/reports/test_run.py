@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dina_lrm.reports.run import flat, write_run_report
+from dina_lrm.reports.first.settings import flat
+from dina_lrm.reports.run import write_run_report
 from dina_lrm.runs.metrics import read_lines
 from tests.reports.page import Page
 from tests.reports.simulated import simulated_result

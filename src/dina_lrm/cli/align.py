@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 from dina_lrm.alignment.job import Aligned, AlignmentJob
@@ -11,6 +10,7 @@ from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.processes import Processes
@@ -49,18 +49,16 @@ def _run(job: AlignmentJob, processes: Processes, quiet: bool) -> tuple[Aligned,
         write_sample_sheet(job.folder, look)
 
     with progress("updates", quiet) as report:
-        ended = job.run(processes, on_look, _counting(report), lambda text: say.print(text))
+        ended = job.run(
+            processes, on_look, lambda step, steps, reward: report(step, steps), lambda text: say.print(text)
+        )
     if processes.main:
-        write_alignment_report(job.folder)
+        write_alignment_report(job.folder, command_line())
     outcome = ended.outcome
     return ended, {
         "recipe": job.config.name, "algorithm": job.config.algorithm, "steps": outcome.steps,
         "stopped": outcome.stopped, "lora_step": outcome.lora_step, "looks": looks, "interrupted": outcome.interrupted,
     }  # fmt: skip
-
-
-def _counting(report: Callable[[int, int], None]) -> Callable[[int, int, float], None]:
-    return lambda step, steps, reward: report(step, steps)
 
 
 def _aligned(job: AlignmentJob, processes: Processes, quiet: bool) -> dict[str, object]:

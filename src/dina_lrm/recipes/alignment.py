@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -220,3 +221,15 @@ LPO_RECIPES: Final[dict[str, Callable[[], LpoConfig]]] = {"synthetic": lpo_synth
 """LPO runs by name."""
 DPO_RECIPES: Final[dict[str, Callable[[], DpoConfig]]] = {"synthetic": dpo_synthetic}
 """Offline runs by name."""
+
+
+def align_recipe(algorithm: str, name: str) -> AlignConfig | None:
+    """The config that a run of this algorithm began with, None where no recipe has the name."""
+    tables: dict[str, Mapping[str, Callable[[], AlignConfig]]] = {
+        ReflConfig.algorithm: REFL_RECIPES,
+        GrpoConfig.algorithm: GRPO_RECIPES,
+        LpoConfig.algorithm: LPO_RECIPES,
+        DpoConfig.algorithm: DPO_RECIPES,
+    }
+    make = tables.get(algorithm, {}).get(name)
+    return None if make is None else make()

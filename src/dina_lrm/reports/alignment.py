@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
-from dina_lrm.alignment.monitor.alarm import AlarmSettings
+from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
 from dina_lrm.alignment.monitor.looks import SAMPLES, Look
 from dina_lrm.alignment.monitor.records import Record, Summary, history_of, read_records
-from dina_lrm.evaluation.interval import NEEDS_PROMPTS
+from dina_lrm.evaluation.bootstrap import interval_of_mean
+from dina_lrm.evaluation.interval import NEEDS_PROMPTS, Interval
+from dina_lrm.recipes.alignment import align_recipe
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
-from dina_lrm.reports.blocks import Cell, Facts, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
+from dina_lrm.reports.blocks import Cell, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
+from dina_lrm.reports.first.chosen import by_gain, how_chosen
+from dina_lrm.reports.first.settings import settings_section
+from dina_lrm.reports.first.verdicts import Verdict, Voice, Witness, change_of, change_verdict, mean_with_error
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
-from dina_lrm.reports.run import flat
 from dina_lrm.reports.theme import LIGHT, save_figure
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.screen import NO_NUMBER, number_text
+from dina_lrm.synthetic.captions import true_values
 from dina_lrm.typed import DinaError, from_plain
 
 VOTE_FILE: Final = "vote.html"
 _ROWS: Final = 12
 _COLUMNS: Final = 5
 _PAIRS: Final = 32
+_SHOWN: Final = 6
+"""Prompts whose pictures the page shows."""
 
 
 def write_sample_sheet(folder: Path, look: Look) -> Path:
@@ -61,8 +69,9 @@ def _told_of(config: Mapping[str, Any], file: Path) -> _Run:
     return from_plain(_Run, told, str(file))
 
 
-def write_alignment_report(folder: Path) -> Path:
-    """Write report.html, vote.html, plots/alignment.png and plots/gallery.png into the folder of an alignment run.
+def write_alignment_report(folder: Path, command: str = "") -> Path:
+    """Write report.html, vote.html, plots/alignment.png and plots/gallery.png into the folder of an alignment run;
+    `command` is what made it.
 
     Raises ValueError for a folder without looks.
     """
@@ -77,15 +86,80 @@ def write_alignment_report(folder: Path) -> Path:
     steps = [record.step for record in records]
     images, prompts = _samples(folder, steps)
     _draw_gallery(folder, steps, images, prompts)
-    _write_vote(folder, images[steps[0]], images[steps[-1]], prompts)
+    write_vote(folder, images[steps[0]], images[steps[-1]], prompts)
+    usual = align_recipe(run.algorithm, run.name)
     sections = [
-        _change(records),
-        alignment_section(runs, settings),
+        Section("Gain", [_heads(records)]),
         _pictures(steps, images, prompts),
-        Section("Settings", [Facts(flat(config))]),
+        alignment_section(runs, settings),
+        _change(records),
+        settings_section(config, None if usual is None else usual.to_dict()),
     ]
+    gain = _true_gain(images[steps[0]], images[steps[-1]], prompts)
+    verdict = alignment_verdict(records, alarms(runs[run.name][0], settings), gain)
     title = f"{run.algorithm} run {run.name}"
-    return write_report(folder / "report.html", title, sections, f"{steps[-1]:,} updates")
+    subtitle = f"{steps[-1]:,} updates, looked at with {records[-1].prompts} prompts that were not trained on"
+    return write_report(folder / "report.html", title, sections, subtitle, verdict, command)
+
+
+def alignment_verdict(
+    records: Sequence[Record], sounded: Sequence[Finding] = (), gain: Interval | None = None
+) -> Verdict:
+    """Whether the gain from the first look to the last is real: the truth says so where it is known, else the golden
+    judge; the reward that is optimised cannot. The first alarm that sounded is named.
+
+    `gain` is that of true utility, picture by picture; the means of judges that the records hold are wider apart.
+    """
+    first, last = records[0], records[-1]
+    if len(records) == 1:
+        return Verdict("Not decided: the generator was looked at once.")
+    heard = [Witness("true utility", "truth", gain, over=_over(last))] if gain is not None else []
+    heard += [_witness(last.golden, "held out", first.judges, last.judges, last.golden, last)] if last.golden else []
+    heard += [_witness("the optimised reward", "optimised", first.judges, last.judges, last.proxy, last)]
+    verdict = change_verdict(heard, last.prompts, "prompt" if last.prompts == 1 else "prompts")
+    if not sounded:
+        return verdict
+    return replace(verdict, text=f"{verdict.text} An alarm sounded at step {sounded[0].step}: {sounded[0].kind}.")
+
+
+def _witness(
+    name: str, voice: Voice, before: Mapping[str, Summary], after: Mapping[str, Summary], key: str, last: Record
+) -> Witness:
+    sides = [_interval(side.get(key), last.prompts) for side in (before, after)]
+    return Witness(name, voice, change_of(*sides), over=_over(last))
+
+
+def _over(last: Record) -> str:
+    return f"{last.prompts} prompt{'s' * (last.prompts != 1)}"
+
+
+def _true_gain(before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> Interval | None:
+    """The gain of true utility over the prompts of the synthetic world; None where there are none."""
+    gains = _utility(after, prompts) - _utility(before, prompts)
+    if np.isnan(gains).all():
+        return None
+    _, numbers = np.unique(list(prompts), return_inverse=True)
+    return interval_of_mean(gains, numbers)
+
+
+def _utility(images: NDArray[np.uint8], prompts: Sequence[str]) -> Float[np.ndarray, " prompts"]:
+    return true_values(images, list(prompts))["utility"]
+
+
+def _interval(summary: Summary | None, prompts: int) -> Interval:
+    found = summary or Summary(None, None, None, 0)
+    return mean_with_error(found.mean, found.standard_error, min(found.counted, prompts))
+
+
+def _heads(records: Sequence[Record]) -> Headlines:
+    first, last = records[0], records[-1]
+    return Headlines(
+        [
+            _headline(_name(kind, name, last), getattr(first, kind)[name], getattr(last, kind)[name])
+            for kind, name in (("truth", "utility"), ("judges", last.golden or ""), ("judges", last.proxy))
+            if name in getattr(last, kind) and name in getattr(first, kind)
+        ]
+    )
 
 
 def _change(records: Sequence[Record]) -> Section:
@@ -94,17 +168,12 @@ def _change(records: Sequence[Record]) -> Section:
     for kind in ("truth", "judges", "measures"):
         before, after = getattr(first, kind), getattr(last, kind)
         rows += [[_name(kind, name, last), *_row(before[name], after.get(name))] for name in before]
-    heads = [
-        _headline(_name(kind, name, last), getattr(first, kind)[name], getattr(last, kind)[name])
-        for kind, name in (("judges", last.proxy), ("truth", "utility"))
-        if name in getattr(last, kind)
-    ]
     note = (
         f"{last.pictures} pictures of {last.prompts} prompts that were not trained on, the same prompts and seeds. ± "
         "is the standard error of a mean over prompts."
     )
     table = Table(["Measure", f"Step {first.step}", "±", f"Step {last.step}", "±", "Missing"], rows, note=note)
-    return Section("Before and after", [Headlines(heads), table])
+    return Section("Before and after", [table], folded=True)
 
 
 def _headline(name: str, before: Summary, after: Summary) -> Headline:
@@ -161,16 +230,19 @@ def _draw_gallery(
 
 
 def _pictures(steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompts: Sequence[str]) -> Section:
-    firsts = [prompts.index(prompt) for prompt in dict.fromkeys(prompts)][:_ROWS]
+    before, after = images[steps[0]], images[steps[-1]]
+    chosen = by_gain(_utility(after, prompts) - _utility(before, prompts), _SHOWN)
     rows = [
-        ImageRow(prompts[row], [Picture(images[step][row], f"step {step}") for step in _chosen(steps)])
-        for row in firsts
+        ImageRow(prompts[row], [Picture(images[step][row], f"step {step}") for step in _chosen(steps)], place)
+        for row, place in chosen
     ]
-    told = f"The same prompt and seed along each row. Judge for yourself, without knowing which is which: {VOTE_FILE}."
-    return Section("Pictures", [Text(told), ImageGrid(rows, columns=2 if len(rows[0].pictures) < 4 else 1)])
+    told = f"{how_chosen(chosen, len(prompts), 'true utility')} The same prompt and seed along each row."
+    vote = f"[Judge for yourself]({VOTE_FILE}), without knowing which is which."
+    return Section("Pictures", [Text(f"{told} {vote}"), ImageGrid(rows, columns=2 if len(rows[0].pictures) < 4 else 1)])
 
 
-def _write_vote(folder: Path, before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> None:
+def write_vote(folder: Path, before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> Path:
+    """Write vote.html, a blind choice between before and after, with its pictures in vote/; returns the page."""
     few = slice(0, _PAIRS)
     pairs = save_vote_pairs(folder / "vote", list(prompts[few]), before[few], after[few])
-    write_blind_vote(folder / VOTE_FILE, pairs, ("before", "after"))
+    return write_blind_vote(folder / VOTE_FILE, pairs, ("before", "after"))

@@ -48,6 +48,8 @@ def panels_of(n: int, sharey: bool = False, foot: float = 0.0) -> tuple[Figure, 
     grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
     for axes in grid.flat[n:]:
         axes.set_axis_off()
+    for axes in grid.flat[:n] if sharey else ():
+        axes.tick_params(labelleft=True)  # on a phone each panel stands alone
     return figure, list(grid.flat[:n])
 
 

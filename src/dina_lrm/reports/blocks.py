@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import matplotlib.figure
@@ -65,13 +65,17 @@ class Figure:
     caption: str = ""
 
 
+Mark = Literal["", "good", "bad"]
+"""How a picture is framed: not at all, as a good one or as a bad one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image, (h, w, 3) uint8 or PIL, with a short text under it. `mark` frames it: better, worse, or neither."""
+    """An image, (h, w, 3) uint8 or PIL, with a short text under it. `mark` frames it."""
 
     image: np.ndarray | Image.Image
     caption: str = ""
-    mark: Literal["", "good", "bad"] = ""
+    mark: Mark = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +89,12 @@ class ImageRow:
 
 @dataclass(frozen=True, eq=False)
 class ImageGrid:
-    """Rows of pictures. `columns` rows of few pictures may stand beside each other."""
+    """Rows of pictures. `columns` rows of few pictures may stand beside each other; `frames` says what marks mean."""
 
     rows: Sequence[ImageRow]
     caption: str = ""
     columns: int = 1
+    frames: Mapping[Mark, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,12 +127,21 @@ class Code:
     text: str
 
 
-Block = Text | Table | Figure | ImageGrid | Headlines | Facts | Code
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """Blocks that a reader opens by a click on `summary`."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Table | Figure | ImageGrid | Headlines | Facts | Code | Folded
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A titled part of the page."""
+    """A titled part of the page; a `folded` one shows its title until a reader opens it."""
 
     title: str
     blocks: Sequence[Block]
+    folded: bool = False

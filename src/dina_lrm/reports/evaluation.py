@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -16,19 +17,21 @@ from dina_lrm.reports import plots, tables
 from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
     Block,
-    Code,
     Facts,
     Figure,
+    Folded,
     Headline,
     Headlines,
     ImageGrid,
     ImageRow,
+    Mark,
     Picture,
     Section,
     Table,
     Text,
     as_written,
 )
+from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.leaderboard import write_leaderboard
 from dina_lrm.reports.records import write_record
@@ -37,6 +40,12 @@ from dina_lrm.screen import number_text
 
 PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]]
 """(name of the set, row of the pair) -> its two images."""
+
+_OPEN: Final = 4
+"""Pairs that are shown at once; the others are folded."""
+_FRAMES: Final[Mapping[Mark, str]] = {"good": "labelled better"}
+_DISAGREE: Final = "Where model and label disagree most"
+_OWN_LEVEL: Final = "Each model at its own noise level. Chance is 50 %."
 
 
 def evaluation_sections(
@@ -49,15 +58,16 @@ def evaluation_sections(
     The first result is the one looked at closely. Without `images`, disagreements are listed without pictures.
     """
     main = results[0]
-    sections = []
-    if main.tests:  # none where only the diagnostic was asked for
-        sections = [_summary(main), _accuracy(results, differences), _calibration(results), _scores(main)]
+    sections = [_summary(main)] if main.tests else []  # none where only the diagnostic was asked for
+    if any(measured.disagreements for measured in main.tests):
+        sections.append(_disagreements(main, images))
+    if main.tests:
+        sections += [Section("Accuracy", [_chart(results)]), _accuracy(results, differences), _calibration(results)]
+        sections.append(_scores(main))
     if any(measured.uncertainty for measured in main.tests):
         sections.append(_uncertainty(main))
     if any(measured.diagnostics for measured in main.sets):
-        sections.append(_faults(main))
-    if any(measured.disagreements for measured in main.sets):
-        sections.append(_disagreements(main, images))
+        sections.append(_faults(main, folded=bool(main.tests)))
     return [*sections, _provenance(results)]
 
 
@@ -79,7 +89,7 @@ def write_evaluation(folder: Path, found: Evaluation) -> tuple[Path, Path]:
     write_record(folder / "evaluation.json", found.to_dict())
     save_evaluation_plots(folder / "plots", found.results)
     page = write_evaluation_report(folder / "report.html", found.results, found.pictures, found.differences)
-    return page, write_leaderboard(folder / "leaderboard.html", found.results)
+    return page, write_leaderboard(folder / "leaderboard.html", found.results, found.differences)
 
 
 def write_evaluation_report(
@@ -91,7 +101,8 @@ def write_evaluation_report(
     """The page of one or several models evaluated on the same sets."""
     names = ", ".join(result.model for result in results)
     sections = evaluation_sections(results, images, differences)
-    return write_report(path, "Evaluation of " + names, sections, _subtitle(results[0]))
+    verdict, command = evaluation_verdict(results, differences), results[0].command
+    return write_report(path, "Evaluation of " + names, sections, _subtitle(results[0]), verdict, command)
 
 
 def save_evaluation_plots(folder: Path, results: Sequence[EvaluationResult]) -> list[Path]:
@@ -136,16 +147,24 @@ def _accuracy(results: Sequence[EvaluationResult], differences: Sequence[JudgeDi
     blocks: list[Block] = [tables.accuracy_table(results)]
     if differences:
         blocks.append(tables.difference_table(differences))
-    if sum(reading.is_level for reading in results[0].readings) > 1:
-        caption = "Accuracy against the noise level at which the model is read."
-        blocks.append(Figure(plots.accuracy_over_noise(results), caption))
-    if len(results) > 1:
-        blocks.append(Figure(plots.model_bars(results), "Each model at its own noise level. Chance is 50 %."))
+    if len(results) > 1 and _over_noise(results):  # else it is the one chart
+        blocks.append(Figure(plots.model_bars(results), _OWN_LEVEL))
     blocks.append(Text(f"Counted by the convention `{rule.name}` ({rule.used_by}). " + _ties(rule.label_tie)))
     blocks.append(tables.counts_table(results[0]))
     if notes:
         blocks.append(Text("\n".join(notes)))
-    return Section("Accuracy", blocks)
+    return Section("Accuracy in numbers", blocks, folded=True)
+
+
+def _chart(results: Sequence[EvaluationResult]) -> Figure:
+    """The one picture of the accuracies: over noise levels where several were read, else by judge and set."""
+    if not _over_noise(results):
+        return Figure(plots.model_bars(results), _OWN_LEVEL)
+    return Figure(plots.accuracy_over_noise(results), "Accuracy against the noise level at which the model is read.")
+
+
+def _over_noise(results: Sequence[EvaluationResult]) -> bool:
+    return sum(reading.is_level for reading in results[0].readings) > 1
 
 
 def _ties(label_tie: float | None) -> str:
@@ -161,21 +180,21 @@ def _calibration(results: Sequence[EvaluationResult]) -> Section:
     if any(truth is not None and truth.bins for truth in truths):
         caption += " The true probability is known here: its line is free of the noise of labels."
     figure = Figure(plots.reliability_diagram(results[0]), caption)
-    return Section("Calibration", [tables.calibration_table(results), figure])
+    return Section("Calibration", [tables.calibration_table(results), figure], folded=True)
 
 
 def _uncertainty(result: EvaluationResult) -> Section:
     text = "Scores above are means over several noise draws; here is what single draws differ by."
     found = [tables.uncertainty_table(measured) for measured in result.tests if measured.uncertainty]
-    return Section("Uncertainty of a noise draw", [Text(text), *found])
+    return Section("Uncertainty of a noise draw", [Text(text), *found], folded=True)
 
 
 def _scores(result: EvaluationResult) -> Section:
     caption = f"Raw scores at {result.reference.name} of the preferred and the other image of each pair."
-    return Section("Scores", [Figure(plots.score_histograms(result), caption)])
+    return Section("Scores", [Figure(plots.score_histograms(result), caption)], folded=True)
 
 
-def _faults(result: EvaluationResult) -> Section:
+def _faults(result: EvaluationResult, folded: bool) -> Section:
     text = "A perfect image against one with a single fault, for the same prompt: how often is the perfect one ahead?"
     blocks: list[Block] = [Text(text)]
     for measured in result.sets:
@@ -183,7 +202,7 @@ def _faults(result: EvaluationResult) -> Section:
             continue
         blocks.append(Figure(plots.diagnostic_plot(measured), f"{title_of(measured.name)}, sorted by accuracy."))
         blocks.append(tables.fault_table(measured))
-    return Section("Faults seen and missed", blocks)
+    return Section("Faults seen and missed", blocks, folded)
 
 
 def _disagreements(result: EvaluationResult, images: PairImages | None) -> Section:
@@ -191,17 +210,21 @@ def _disagreements(result: EvaluationResult, images: PairImages | None) -> Secti
         "The pairs in which the model is most certain and the label says the opposite. "
         "Labels are noisy: where the true probability is known, it is given too."
     )
-    blocks: list[Block] = [Text(text)]
+    shown: list[Block] = [Text(text)]
+    more: list[Block] = []
     for measured in result.tests:
         if not measured.disagreements:
             continue
         if images is None:
-            blocks.append(tables.disagreement_table(measured))
+            more.append(tables.disagreement_table(measured))
             continue
         rows = [_disagreement_row(pair, images(measured.name, pair.pair)) for pair in measured.disagreements]
-        blocks.append(Text(f"### {as_written(title_of(measured.name))}"))
-        blocks.append(ImageGrid(rows, columns=2))
-    return Section("Where model and label disagree most", blocks)
+        heading = Text(f"### {as_written(title_of(measured.name))}")
+        if len(shown) == 1:
+            shown += [heading, ImageGrid(rows[:_OPEN], columns=2, frames=_FRAMES)]
+            rows = rows[_OPEN:]
+        more += [heading, ImageGrid(rows, columns=2)] if rows else []
+    return Section(_DISAGREE, [*shown, Folded("All of these pairs", more)] if more else shown)
 
 
 def _disagreement_row(pair: Disagreement, sides: tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]) -> ImageRow:
@@ -214,7 +237,7 @@ def _disagreement_row(pair: Disagreement, sides: tuple[np.ndarray | Image.Image,
     return ImageRow(
         pair.prompt,
         [
-            Picture(image, f"{text}\n{'labelled better' if wins else ''}".rstrip(), "good" if wins else "")
+            Picture(image, text, "good" if wins else "")
             for image, text, wins in zip(sides, captions, (first_wins, not first_wins), strict=True)
         ],
     )
@@ -225,4 +248,4 @@ def _provenance(results: Sequence[EvaluationResult]) -> Section:
     hashes = {f"data hash, {title_of(s.name)}": s.data_hash for s in main.sets}
     seconds = sum(result.seconds for result in results)
     facts = main.environment | {"seed": str(main.seed), "seconds": f"{seconds:.1f}"} | hashes
-    return Section("How it was measured", [Code(main.command), Facts(facts)])
+    return Section("How it was measured", [Facts(facts)], folded=True)

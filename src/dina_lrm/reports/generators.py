@@ -15,8 +15,8 @@ from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
     Block,
     Cell,
-    Code,
     Facts,
+    Figure,
     Headline,
     Headlines,
     ImageGrid,
@@ -28,8 +28,10 @@ from dina_lrm.reports.blocks import (
     Text,
     as_written,
 )
+from dina_lrm.reports.first.verdicts import Verdict, Voice, Witness, change_verdict
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
+from dina_lrm.reports.plots import win_plot
 from dina_lrm.reports.records import write_record
 from dina_lrm.screen import NO_NUMBER
 from dina_lrm.synthetic.generated import stored_oracle_error
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 PICTURES: Final = 12
 """Prompts that are shown with a picture of each side."""
 _ORACLE: Final = "oracle"
+_TRUTH: Final = "true utility"
 
 
 def write_generator_evaluation(folder: Path, found: GeneratorEvaluation) -> Path:
@@ -57,13 +60,38 @@ def write_generator_report(
     path: Path, result: GeneratorComparison, captions: Sequence[str], base: NDArray[np.uint8], tuned: NDArray[np.uint8]
 ) -> Path:
     """The page; `base` and `tuned` are pictures of the same prompts, `captions`, and seeds."""
-    sections = [_summary(result)]
+    sections = [_summary(result), _pictures(captions, base, tuned), *_winning(result), _judges(result)]
     if result.of_kind("attribute"):
         sections.append(_composition(result))
     sections += [_groups(result, name) for name in dict.fromkeys(group.grouping for group in result.groups)]
-    sections += [_changes(result), _pictures(captions, base, tuned), _provenance(result)]
+    sections += [_changes(result), _provenance(result)]
     subtitle = f"{result.prompts} prompts of {result.prompt_set}, {result.images_per_prompt} pictures each, seed "
-    return write_report(path, f"{result.tuned} against {result.base}", sections, f"{subtitle}{result.seed}")
+    return write_report(
+        path,
+        f"{result.tuned} against {result.base}",
+        sections,
+        f"{subtitle}{result.seed}",
+        generator_verdict(result),
+        result.command,
+    )
+
+
+def generator_verdict(result: GeneratorComparison) -> Verdict:
+    """Whether the tuned generator is better, by the truth where it is known, else by judges it was not tuned for."""
+    truth = [found for found in result.of_kind("truth") if found.name == _TRUTH]
+    heard = [_witness(found, result) for found in (*truth, *result.of_kind("reward"))]
+    return change_verdict(heard, result.prompts, _plural(result.prompts, "prompt"))
+
+
+def _witness(found: MeasureComparison, result: GeneratorComparison) -> Witness:
+    voice: Voice = "truth" if found.kind == "truth" else found.role or "unknown"
+    pairs = 0 if found.win_rate is None else found.win_rate.n
+    over = _plural(pairs, "prompt" if result.images_per_prompt == 1 else "pair")
+    return Witness(found.name, voice, found.difference, found.win_rate, f"{pairs:,} {over}")
+
+
+def _plural(number: int, word: str) -> str:
+    return word if number == 1 else f"{word}s"
 
 
 def result_tables(result: GeneratorComparison) -> list[Table]:
@@ -143,15 +171,27 @@ def _summary(result: GeneratorComparison) -> Section:
         found for found in result.of_kind("reward", "truth") if found.name not in ("true alignment", "true quality")
     ]
     blocks: list[Block] = [Headlines([_headline(found) for found in shown])] if shown else []
-    if result.of_kind("reward", "truth"):
-        blocks.append(wins_table(result))
-        blocks.append(_means(result))
-    lines = [as_written(line) for line in (*verdicts(result), *result.notes)]
+    lines = [as_written(line) for line in result.notes]
     if result.optimised is not None:
         lines.insert(0, f"The tuning's objective: {', '.join(result.optimised)}.")
+    return Section("Is it better?", [*blocks, Text("\n".join(f"- {line}" for line in lines))])
+
+
+def _winning(result: GeneratorComparison) -> list[Section]:
+    """The one chart: the share of pairs won by every judge that gave scores."""
+    known = [found for found in result.of_kind("reward", "truth") if found.win_rate and found.win_rate.n]
+    if not known:
+        return []
+    caption = "Share of pairs that the tuned generator wins, with 95 % intervals. Dotted: a tie."
+    return [Section("Who wins", [Figure(win_plot(known), caption)])]
+
+
+def _judges(result: GeneratorComparison) -> Section:
+    blocks: list[Block] = [wins_table(result), _means(result)] if result.of_kind("reward", "truth") else []
+    lines = [as_written(line) for line in verdicts(result)]
     if result.of_kind("truth"):
         lines.append(stored_oracle_error().sentence())
-    return Section("Is it better?", [*blocks, Text("\n".join(f"- {line}" for line in lines))])
+    return Section("Judges in numbers", [*blocks, Text("\n".join(f"- {line}" for line in lines))], folded=True)
 
 
 def _headline(found: MeasureComparison) -> Headline:
@@ -176,7 +216,7 @@ def _composition(result: GeneratorComparison) -> Section:
         "Which part of a caption is right: share of the objects with the colour, shape and size asked for, of the "
         "pictures with the number asked for, and, of captions with a relation, of those that show it."
     )
-    return Section("Composition", [Text(text), composition_table(result)])
+    return Section("Composition", [Text(text), composition_table(result)], folded=True)
 
 
 def _groups(result: GeneratorComparison, grouping: str) -> Section:
@@ -184,8 +224,9 @@ def _groups(result: GeneratorComparison, grouping: str) -> Section:
     judges = [found.name for found in groups[0].comparisons]
     text = f"Share of pairs that the tuned generator wins, in percent, by {grouping.lower()}."
     if not judges:
-        return Section(grouping, [Text("No judge was asked.")])
-    return Section(grouping, [Text(text), Table([grouping, "Prompts", *judges], [_group_row(g) for g in groups])])
+        return Section(grouping, [Text("No judge was asked.")], folded=True)
+    table = Table([grouping, "Prompts", *judges], [_group_row(group) for group in groups])
+    return Section(grouping, [Text(text), table], folded=True)
 
 
 def _group_row(group: GroupComparison) -> list[Cell]:
@@ -194,7 +235,7 @@ def _group_row(group: GroupComparison) -> list[Cell]:
 
 def _changes(result: GeneratorComparison) -> Section:
     text = "No reward decides these; over-optimised generators give themselves away by them."
-    return Section("What else changed", [Text(text), measures_table(result)])
+    return Section("What else changed", [Text(text), measures_table(result)], folded=True)
 
 
 def _pictures(captions: Sequence[str], base: NDArray[np.uint8], tuned: NDArray[np.uint8]) -> Section:
@@ -208,4 +249,5 @@ def _pictures(captions: Sequence[str], base: NDArray[np.uint8], tuned: NDArray[n
 
 def _provenance(result: GeneratorComparison) -> Section:
     seconds = {"seed": str(result.seed), "seconds": f"{result.seconds:.1f}"}
-    return Section("How it was measured", [Code(result.command), Facts(result.settings | result.environment | seconds)])
+    facts = Facts(result.settings | result.environment | seconds)
+    return Section("How it was measured", [facts], folded=True)

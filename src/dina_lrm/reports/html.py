@@ -18,9 +18,11 @@ from PIL import Image
 
 from dina_lrm import __version__
 from dina_lrm.evaluation.interval import Interval
-from dina_lrm.reports.blocks import Cell, Figure, Picture, Section, Share, Table
+from dina_lrm.reports.blocks import Cell, Picture, Section, Share, Table
+from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
-from dina_lrm.reports.theme import DARK, LIGHT, adaptive_svg, css_variables
+from dina_lrm.reports.panels import plate
+from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.typed import DinaError
 
@@ -28,14 +30,26 @@ _LARGEST_PICTURE: Final = 384
 """Pixels of a picture's longer side in a page; larger images are reduced."""
 
 
-def write_report(path: Path | str, title: str, sections: Sequence[Section], subtitle: str = "") -> Path:
-    """Write the page to `path`, making its folder, and return the path."""
+def write_report(
+    path: Path | str,
+    title: str,
+    sections: Sequence[Section],
+    subtitle: str = "",
+    verdict: Verdict | None = None,
+    command: str = "",
+) -> Path:
+    """Write the page to `path`, making its folder, and return the path.
+
+    The verdict stands above all, then the sections; the command that made the page stands at its foot.
+    """
     path = Path(path)
-    write_page(path, render_report(title, sections, subtitle))
+    write_page(path, render_report(title, sections, subtitle, verdict, command))
     return path
 
 
-def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+def render_report(
+    title: str, sections: Sequence[Section], subtitle: str = "", verdict: Verdict | None = None, command: str = ""
+) -> str:
     """The page as text."""
     figures = iter(range(1, 1_000_000))
     environment = template_environment()
@@ -46,12 +60,14 @@ def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -
         small=lambda picture: max(_pil(picture.image).size) <= LOSSLESS_UP_TO,
         slug=_slug,
         kind=lambda block: type(block).__name__,
-        svg=lambda figure: _figure(figure, next(figures)),
+        plate=lambda figure: plate(figure.plot, f"figure{next(figures)}"),
     )
     return environment.get_template("report.html.jinja").render(
         title=title,
         subtitle=subtitle,
         sections=sections,
+        verdict=verdict,
+        command=command,
         version=__version__,
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
@@ -61,13 +77,6 @@ def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -
 def _markdown(text: str) -> Markup:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     return Markup(parser.render(text))
-
-
-def _figure(figure: Figure, number: int) -> Markup:
-    svg = adaptive_svg(figure.plot, f"figure{number}")
-    width = figure.plot.get_figwidth() * 96
-    label = Markup.escape(figure.caption or f"figure {number}")
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width: {width:.0f}px"', 1))
 
 
 def _picture(picture: Picture) -> str:

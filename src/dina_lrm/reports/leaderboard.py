@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dina_lrm import __version__
+from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.reports.axes import title_of
+from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.pages import template_environment, write_page
 from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
@@ -25,20 +27,29 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Line:
+    """`rank` is by the mean, or by the only set; equals share one, and what was not measured on all sets has none."""
+
     model: str
     reading: str
     cells: Sequence[_Cell | None]
     mean: float | None
+    rank: int | None = None
 
 
-def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> Path:
-    """Write the page to `path` and return the path. The mean is over the sets, where a judge was measured on all."""
+def write_leaderboard(
+    path: Path | str, results: Sequence[EvaluationResult], differences: Sequence[JudgeDifference] = ()
+) -> Path:
+    """Write the page to `path` and return the path, best first.
+
+    The mean is over the sets, where a judge was measured on all; `differences` say whether a lead is more than chance.
+    """
     path = Path(path)
     sets = {measured.name: measured for measured in tested_sets(results)}
     environment = template_environment()
     page = environment.get_template("leaderboard.html.jinja").render(
         columns=[(title_of(name), None if s.ceiling is None else 100 * s.ceiling) for name, s in sets.items()],
-        lines=[line for result in results for line in _lines(result, list(sets))],
+        lines=_ranked([line for result in results for line in _lines(result, list(sets))]),
+        verdict=evaluation_verdict(results, differences),
         convention=results[0].convention,
         seed=results[0].seed,
         command=results[0].command,
@@ -48,6 +59,16 @@ def write_leaderboard(path: Path | str, results: Sequence[EvaluationResult]) -> 
     )
     write_page(path, page)
     return path
+
+
+def _ranked(lines: Sequence[_Line]) -> list[_Line]:
+    """Best first, those without a rank last in the order given."""
+    means = [line.mean for line in lines if line.mean is not None]
+    ranked = [
+        line if line.mean is None else replace(line, rank=1 + sum(other > line.mean for other in means))
+        for line in lines
+    ]
+    return sorted(ranked, key=lambda line: (line.rank is None, line.rank))
 
 
 def _lines(result: EvaluationResult, sets: Sequence[str]) -> list[_Line]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dina_lrm.evaluation.bootstrap import wilson_interval
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
+from dina_lrm.evaluation.generators.comparison import MeasureComparison
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
 from dina_lrm.reports.axes import (
@@ -137,7 +138,7 @@ def diagnostic_plot(result: SetResult, theme: Theme = ADAPTIVE) -> Figure:
     kinds = list(dict.fromkeys(row.kind for row in result.diagnostics))
     sizes = {"all": 6.5, **dict(zip(SEVERITIES, (3.0, 5.5, 8.0), strict=True))}
     with drawing(theme):
-        figure = Figure(figsize=(5.6, 0.9 + 0.36 * len(kinds)))
+        figure = Figure(figsize=(4.8, 0.9 + 0.36 * len(kinds)))
         axes = figure.add_subplot()
         for severity, size in sizes.items():
             rows = [row for row in result.diagnostics if row.severity == severity]
@@ -168,6 +169,30 @@ def diagnostic_plot(result: SetResult, theme: Theme = ADAPTIVE) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(percent))
         axes.set_xlabel("perfect image ranked first (chance: 50 %)")
         legend_above(figure, axes)
+        return figure
+
+
+def win_plot(judged: Sequence[MeasureComparison], theme: Theme = ADAPTIVE) -> Figure:
+    """Shares of pairs that the tuned side wins, one line a judge, with intervals and the tie; all have a win rate."""
+    with drawing(theme):
+        figure = Figure(figsize=(4.8, 0.9 + 0.36 * len(judged)))
+        axes = figure.add_subplot()
+        for row, found in enumerate(judged):
+            assert found.win_rate is not None, "chosen by the caller"
+            value, low, high = found.win_rate.span
+            colour = theme.colour(1 if found.role == "optimised" else 0)
+            axes.hlines(row, low, high, color=colour, linewidth=1.8)
+            axes.plot([value], [row], "o", markersize=6.5, color=colour)
+        axes.axvline(0.5, color=theme.quiet, linestyle=DASHES[2], linewidth=1.4)
+        names = [f"{found.name}, optimised" if found.role == "optimised" else found.name for found in judged]
+        axes.set_yticks(range(len(judged)), [in_plot(name) for name in names])
+        axes.tick_params(axis="y", labelcolor=theme.ink)
+        axes.set_ylim(len(judged) - 0.5, -0.5)
+        axes.set_xlim(-0.02, 1.02)
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
+        axes.xaxis.set_major_formatter(FuncFormatter(percent))
+        axes.set_xlabel("pairs won")
         return figure
 
 

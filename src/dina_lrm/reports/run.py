@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.reports.blocks import Block, Code, Facts, Figure, Section, Text
+from dina_lrm.recipes import RECIPES, recipe
+from dina_lrm.reports.blocks import Figure, Section, Text
 from dina_lrm.reports.evaluation import PairImages, evaluation_sections
+from dina_lrm.reports.first.of_evaluation import evaluation_verdict
+from dina_lrm.reports.first.settings import settings_section
+from dina_lrm.reports.first.verdicts import LossOverSteps, Verdict, learning_verdict, share_interval
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
 from dina_lrm.reports.theme import LIGHT, save_figure
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
+from dina_lrm.typed import from_plain
 
 _MEASURES: Final = (
     "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm",
@@ -28,14 +35,65 @@ def write_run_report(
     lines = read_lines(folder / METRICS_FILE)
     measures = [name for name in _MEASURES if any(line.get(name) is not None for line in lines)]
     record = read_json_object(folder / "config.json")
+    settings = record.get("train")
+    name = settings.get("name", folder.name) if isinstance(settings, Mapping) else folder.name
     evaluated = evaluation_sections(results, images) if results else []
-    sections = [_training(lines, measures), *evaluated, _settings(record, command)]
+    usual = recipe(name).to_dict() if name in RECIPES else None
+    sections = [
+        _training(lines, measures),
+        *evaluated,
+        settings_section(record, usual, "train"),
+    ]
     if measures:
         save_figure(training_curves(lines, measures, theme=LIGHT), folder / "plots" / "training.png")
     steps = max((int(line["step"] or 0) for line in lines), default=0)
-    settings = record.get("train")
-    name = settings.get("name", folder.name) if isinstance(settings, Mapping) else folder.name
-    return write_report(folder / "report.html", f"Training run {name}", sections, f"{steps:,} steps")
+    verdict = evaluation_verdict(results) if results else run_verdict(folder, lines)
+    return write_report(folder / "report.html", f"Training run {name}", sections, f"{steps:,} steps", verdict, command)
+
+
+def run_verdict(folder: Path, lines: Sequence[Mapping[str, float | int | None]]) -> Verdict:
+    """What the finished model was measured to be, on held-out pairs or on those trained on, beside the loss."""
+    steps = max((int(line["step"] or 0) for line in lines), default=0)
+    losses = [math.nan if line["loss"] is None else float(line["loss"]) for line in lines if "loss" in line]
+    found = _measured(folder / "model" / "config.json")
+    if found is None:
+        return Verdict(f"Not finished: {steps:,} steps are done, and there is no model yet.")
+    number, pairs = found.measured_prompts, found.measured.pairs
+    over = {None: "an unknown number of prompts", 1: "pairs of one prompt"}.get(number, f"{number:,} prompts")
+    drawn = pairs - found.measured.ties if number == 1 else number or 0
+    accuracy = share_interval(found.measured.accuracy, drawn)
+    loss = LossOverSteps(losses[0] if losses else None, losses[-1] if losses else None, steps)
+    return learning_verdict(accuracy, pairs, over, found.measured_on == "validation", loss)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    pairs: int = 0
+    ties: int = 0
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the config.json of a model says of how it was measured at the end of its training."""
+
+    measured: _Numbers
+    measured_on: str = "training"
+    measured_prompts: int | None = None
+    """An earlier version did not say."""
+
+
+def _measured(file: Path) -> _Measured | None:
+    if not file.is_file():
+        return None
+    told = read_json_object(file).get("notes", {}).get("training", {})
+    numbers = {name: told.get("measured", {}).get(name) for name in ("pairs", "ties", "accuracy")}
+    known = {name: value for name, value in numbers.items() if value is not None}
+    return from_plain(
+        _Measured,
+        {"measured": known, **{name: told[name] for name in ("measured_on", "measured_prompts") if name in told}},
+        str(file),
+    )
 
 
 def _training(lines: Sequence[Mapping[str, float | int | None]], measures: Sequence[str]) -> Section:
@@ -43,19 +101,3 @@ def _training(lines: Sequence[Mapping[str, float | int | None]], measures: Seque
         return Section("Training", [Text("Nothing was logged.")])
     caption = "Pale: as logged, means over the pairs between two lines, at random noise levels. Strong: a running mean."
     return Section("Training", [Figure(training_curves(lines, measures), caption)])
-
-
-def _settings(record: Mapping[str, Any], command: str) -> Section:
-    blocks: list[Block] = [Code(command)] if command else []
-    return Section("Settings", [*blocks, Facts(flat(record))])
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as dotted names and text."""
-    found: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return found

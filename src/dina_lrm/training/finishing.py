@@ -45,7 +45,8 @@ def finished_model(
     measured_on = validation if validation is not None else _sample(data, config.seed)
     with stepper.computing():
         found = validate(model, stepper.objective, measured_on, config.batch_size)
-    facts = _notes(stepper, record, found, validation is not None)
+    prompts = len(measured_on.pairs.prompt.unique())
+    facts = _notes(stepper, record, found, validation is not None, prompts)
     notes = {**model.config.notes, "training": {**facts, "sources": sources_of(data)}}
     model.config = replace(model.config, notes=notes)
     if found.pairs:  # else raw scores stay as they are: a model that was trained is written, whatever could be measured
@@ -89,7 +90,7 @@ def sources_of(data: EncodedComparisons) -> list[str]:
     return [name for name, _ in counted.most_common(_NAMED)]
 
 
-def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: bool) -> dict[str, object]:
+def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: bool, prompts: int) -> dict[str, object]:
     config = stepper.config
     return {
         "recipe": config.name,
@@ -101,6 +102,7 @@ def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: boo
         "random_backbone": config.adaptation.random_backbone,
         "averaged": config.ema.enabled,
         "measured_on": "validation" if held_out else "training",
+        "measured_prompts": prompts,
         # JSON has no NaN: what could not be measured is not there
         "measured": {name: value for name, value in asdict(found).items() if math.isfinite(value)},
     }
