@@ -59,7 +59,8 @@ def run_verdict(folder: Path, lines: Sequence[Mapping[str, float | int | None]])
     if found is None:
         return Verdict(f"Not finished: {steps:,} steps are done, and there is no model yet.")
     number, pairs = found.measured_prompts, found.measured.pairs
-    over = {None: "an unknown number of prompts", 1: "pairs of one prompt"}.get(number, f"{number:,} prompts")
+    over = "an unknown number of prompts" if number is None else f"{number:,} prompts"
+    over = "pairs of one prompt" if number == 1 else over
     drawn = pairs - found.measured.ties if number == 1 else number or 0
     accuracy = share_interval(found.measured.accuracy, drawn)
     loss = LossOverSteps(losses[0] if losses else None, losses[-1] if losses else None, steps)
