@@ -14,8 +14,8 @@ from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted
 from dina_lrm.profiling.measuring import measure_model
 from dina_lrm.profiling.pixel_judges import pixel_judge
-from dina_lrm.reports.cost_plot import draw_counted, draw_measured
-from dina_lrm.reports.costs import counted_shown, measured_shown
+from dina_lrm.reports.cost.plot import draw_counted, draw_measured
+from dina_lrm.reports.cost.tables import counted_shown, measured_shown
 
 
 def run(arguments: Arguments) -> dict[str, object]:

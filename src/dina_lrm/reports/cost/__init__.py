@@ -1,0 +1,1 @@
+"""What a reward model costs, as tables and as a plot."""
