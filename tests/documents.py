@@ -2,6 +2,7 @@
 
 <!-- not run: REASON -->    the block is never executed
 <!-- slow: REASON -->       its document's test is marked slow
+<!-- printed: WHAT -->      a text block: what the block before it prints, which the test compares
 """
 
 import re
@@ -11,12 +12,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = ("bash", "python")
-OTHER = ("json", "text", "toml", "yaml")
+OTHER = ("bibtex", "json", "text", "toml", "yaml")
 
 FENCE = re.compile(
     r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,})(?P<language>[^`\n]*)\n(?P<text>.*?)^(?P=indent)(?P=ticks)$", re.M | re.S
 )
-NOTE = re.compile(r"<!-- *(?P<kind>not run|slow): *(?P<reason>.*?) *-->\s*\Z", re.S)
+NOTE = re.compile(r"<!-- *(?P<kind>not run|slow|printed): *(?P<reason>.*?) *-->\s*\Z", re.S)
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Block:
     line: int
     not_run: str | None = None
     slow: str | None = None
+    printed: str | None = None
 
 
 def blocks_of(markdown: str) -> list[Block]:

@@ -6,11 +6,13 @@ The blocks of one document run in order, each in a process of its own, in one em
 import os
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from scripts.names_page import page
 from tests.documents import DOCUMENTS, OTHER, ROOT, RUNNABLE, Block, blocks_of
 
 # blocks that are shown and not run: a new one must be added here, with its reason in the document
@@ -44,7 +46,10 @@ def test_every_block_runs(document, tmp_path, warm_programs):
     home, folder = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     folder.mkdir()
+    printed = ""
     for block in blocks_of(document.read_text()):
+        if block.printed:
+            assert printed == block.text, f"{name_of(document)}, line {block.line} is not what the block before prints"
         if block.language not in RUNNABLE or block.not_run:
             continue
         shell = (
@@ -54,6 +59,7 @@ def test_every_block_runs(document, tmp_path, warm_programs):
         done = subprocess.run([*shell, block.text], cwd=folder, env=seen, capture_output=True, text=True)
         where = f"{name_of(document)}, line {block.line}"
         assert done.returncode == 0, f"{where} exits with {done.returncode}:\n{done.stdout}{done.stderr}"
+        printed = done.stdout
 
 
 def test_what_is_not_run_is_counted_and_has_a_reason():
@@ -74,11 +80,12 @@ def test_every_fence_names_a_language_that_is_known(document):
 def test_blocks_are_found_with_their_notes():
     plain = "a\n```bash\nls\n```\n\n"
     noted = "<!-- not run: takes a GPU -->\n```python\nx = '''\n'''\n```\n\n"
-    text = f"{plain}{noted}<!-- slow: trains -->\n\n~~~text\nb\n~~~\n"
+    text = f"{plain}{noted}<!-- slow: trains -->\n\n~~~text\nb\n~~~\n\n<!-- printed: it -->\n```text\n1\n```\n"
     assert blocks_of(text) == [
         Block("bash", "ls\n", 2),
         Block("python", "x = '''\n'''\n", 7, not_run="takes a GPU"),
         Block("text", "b\n", 14, slow="trains"),
+        Block("text", "1\n", 19, printed="it"),
     ]
 
 
@@ -101,3 +108,13 @@ def test_the_python_page_shows_every_public_name_and_jobs_that_there_are():
     for name in shown_names(jobs):
         module, _, attribute = name.rpartition(".")
         assert getattr(import_module(module), attribute).__doc__
+
+
+def test_the_page_of_names_is_what_the_tables_say():
+    assert (ROOT / "docs" / "names.md").read_text() == page(), "write it again: python scripts/names_page.py"
+
+
+def test_the_install_page_names_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    install = (ROOT / "docs" / "install.md").read_text()
+    assert [name for name in extras if f"`{name}`" not in install] == []
