@@ -139,7 +139,8 @@ class AblationResults(StudyResults[Claim]):
         return next(iter(self.cells.values())).environment
 
     def _table(self, chosen: Ablation) -> MarkdownTable:
-        heads = ["model", "read at", *(title_of(name).lower() for name in SETS), "mean", "against base", "ECE", "seeds"]
+        sets = [title_of(name).lower() for name in SETS]
+        heads = ["model", "read at", "mean", "against base", *sets, "ECE", "seeds"]
         rows = []
         for row in chosen.rows:
             values = [accuracy(self.cells, row, column, self.seeds) for column in (*SETS, MEAN)]
@@ -150,6 +151,6 @@ class AblationResults(StudyResults[Claim]):
             ece = measure(self.cells, row, "in_domain", "ece", self.seeds)
             told = "" if gap is None else written(gap, self.gap_form, self.percent)
             error = "" if ece is None else number_text(ece, ".1f", percent=True)
-            shares = [value.text(".1f", percent=True) for value in known]
-            rows.append([VARIANTS[row.variant].label, reading_name(row), *shares, told, error, str(known[0].n)])
+            *shares, mean = [value.text(".1f", percent=True) for value in known]
+            rows.append([VARIANTS[row.variant].label, reading_name(row), mean, told, *shares, error, str(known[0].n)])
         return MarkdownTable(heads, rows)
