@@ -19,6 +19,8 @@ _IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
 _UNCURATED: Final = replace(_IN_TEN, pretrained="synthetic-uncurated", guidance=1.0)
 """What there is most to mend in: damaged training pictures, and no guidance that hides them."""
 _REWARDS: Final = (RewardTerm("latent:synthetic", noise_level=0.2),)
+_RELEASED: Final = (RewardTerm("latent:liuhuohuo/DiNa-LRM-SD35M-12layers"),)
+"""The reward model that the paper's authors released, by its hub id; it learned from HPDv3."""
 _LOOKS: Final = LookSettings(every=5, prompts=64, images=1, golden="cnn", window=6)
 
 
@@ -73,13 +75,13 @@ def refl_sd35m() -> ReflConfig:
 
     `dina-lrm align refl paper-sd35m --prompts pick-a-pic.txt --out runs/refl --device cuda`
 
-    The reward is the folder released with the paper, in the working directory; PickScore is the golden reward.
-    Expected: the paper's figure 3; not measured here.
+    The reward is the model released with the paper, from the hub; PickScore is the golden reward. Expected: the paper's
+    figure 3; not measured here.
     """
     return ReflConfig(
         name="paper-sd35m",
         generator=GeneratorSettings(gradient_checkpointing=True),
-        rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
+        rewards=_RELEASED,
         looks=LookSettings(every=10, golden="pickscore"),
     )
 
@@ -124,7 +126,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
 
     `dina-lrm align flow-grpo paper-sd35m --prompts pick-a-pic.txt --out runs/grpo --device cuda`
 
-    PickScore is the golden reward. Ten steps of sampling and their SDE are those of Flow-GRPO's published code.
+    The reward is the model released with the paper, PickScore the golden reward. Ten steps of sampling and their SDE are those of Flow-GRPO's published code.
     Expected: the paper's figure 5; not measured here.
     """
     return GrpoConfig(
@@ -133,7 +135,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
         batch_size=576,
         micro_batch=9,
         generator=GeneratorSettings(sampling_steps=10, gradient_checkpointing=True),
-        rewards=(RewardTerm("latent:DiNa-LRM-SD35M-12layers"),),
+        rewards=_RELEASED,
         grpo=GrpoSettings(clip=3e-6),
         lr=3e-4,
         looks=LookSettings(every=20, golden="pickscore", sampling_steps=40),
@@ -168,8 +170,8 @@ def lpo_sd15() -> LpoConfig:
 
     `dina-lrm align lpo paper-sd15 --prompts pick-a-pic.txt --out runs/lpo --device cuda`
 
-    The reward is LRM-1.5's published folder, in the working directory; ImageReward is the golden reward. Expected: the
-    paper's table; not measured here.
+    The reward is LRM-1.5's published folder (hub: casiatao/LRM, one folder a model; it learned from Pick-a-Pic), as
+    lrm-1.5 in the working directory; ImageReward is the golden reward. Expected: the paper's table; not measured here.
     """
     return LpoConfig(
         name="paper-sd15",

@@ -1,5 +1,8 @@
 """The paper's runs (section 5, Tables 2, 3, 6 and 7) on HPDv3's 0.8 M valid pairs: SD3.5-Medium, and two larger ones.
 
+Beyond VLM-Based Rewards: Diffusion-Native Latent Reward Modeling, arXiv 2602.11146. The authors' weights of the first:
+hub, liuhuohuo/DiNa-LRM-SD35M-12layers; not run here. docs/paper.md has a command a table, and what it costs.
+
 One epoch is about 12,500 steps of 64 pairs; the paper used 8 GPUs of 80 GB. Scores are pairwise accuracies in per
 cent at t = 0.4, in the order ImageReward / HPDv2 / HPDv3 / GenAI-Bench, then their mean.
 """
