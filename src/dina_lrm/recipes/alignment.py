@@ -126,8 +126,8 @@ def grpo_fast_sd35m() -> GrpoConfig:
 
     `dina-lrm align flow-grpo paper-sd35m --prompts pick-a-pic.txt --out runs/grpo --device cuda`
 
-    The reward is the model released with the paper, PickScore the golden one. Ten steps and their SDE are those of Flow-GRPO's published code.
-    Expected: the paper's figure 5; not measured here.
+    The reward is the model released with the paper, PickScore the golden one. Ten steps and their SDE are those
+    of Flow-GRPO's published code. Expected: the paper's figure 5; not measured here.
     """
     return GrpoConfig(
         name="paper-sd35m",
