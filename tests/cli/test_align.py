@@ -124,6 +124,22 @@ def test_all_prompts_that_are_too_long_are_counted_with_their_lines(tmp_path, ca
     assert "line 4" in told and "accepted: shorter ones" in told and not (tmp_path / "run").exists()
 
 
+def test_prompts_that_are_too_long_are_left_out_where_that_is_asked(tmp_path, capsys):
+    file = tmp_path / "prompts.txt"
+    long = " ".join(["ring"] * 90)
+    file.write_text("".join(f"{long} {n}\n" if n in (1, 7) else f"a small red ring {n}\n" for n in range(8)))
+    words = ["align", "refl", "synthetic", "--prompts", str(file), "--out", str(tmp_path / "run"), *SHORT]
+    target = ["--json", str(tmp_path / "result.json")]
+    assert main([*words, "--steps", "1", "--ema-every", "1", "--long-prompts", "skip", *target]) == 0
+    said = capsys.readouterr().out
+    assert (
+        f"2 of 8 prompts are longer than the text encoders read, and are left out: {file}, line 2; {file}, line 8"
+        in said
+    )
+    looks = json.loads((tmp_path / "result.json").read_text())["looks"]
+    assert [look["images"] for look in looks] == [1, 1]
+
+
 def test_the_lora_of_a_run_is_written_for_other_tools_too(tmp_path, capsys):
     words = ["align", "refl", "synthetic", "--prompts", "synthetic", "--steps", "2", "--batch-size", "4", "--quiet",
              "--micro-batch", "4", "--ema-every", "1", "--looks.prompts", "2", "--looks.images", "1", "--looks.every",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import GeneratorSettings
@@ -16,6 +16,7 @@ from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.typed import from_plain, require, to_plain
 
 Config = TypeVar("Config", bound="AlignConfig")
+LongPrompts = Literal["refuse", "cut", "skip"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class AlignConfig:
     """Updates between two checkpoints."""
     trackers: tuple[Tracker, ...] = ()
     """Where the numbers of updates and looks go beside metrics.jsonl and monitor.jsonl."""
+    long_prompts: LongPrompts = "refuse"
+    """What is done with prompts that are longer than the text encoders read: they end the command; they are cut, as
+    every pipeline does; or they are left out. All are counted, and named by their lines. What only CLIP cuts is none
+    where T5 reads on."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.long_prompts import readable_prompts
 from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.run_folder import RunOutcome
 from dina_lrm.alignment.trainer import AlignmentRun, OnLook, OnStep, Say
@@ -68,8 +69,9 @@ class AlignmentJob:
         generator, and FileExistsError for a folder that holds a run, without `resume`.
         """
         processes = processes or Processes(cpu=self.device == "cpu")
-        generator = self._generator(processes, say)
-        trained, shown = list(self.prompts.trained.prompts), list(self.prompts.shown.prompts)
+        generator = self._generator(processes)
+        held = self._prompts(generator, say if processes.main else lambda text: None)
+        trained, shown = list(held.trained.prompts), list(held.shown.prompts)
         told: Say = (lambda text: None) if self.rehearsal else say
         run = AlignmentRun(self.config, generator, trained, shown, self.folder, self.resume, processes, told)
         taken, window = self.config.number_of_looks(), self.config.looks.window
@@ -80,18 +82,20 @@ class AlignmentJob:
         export = self._export(generator) if processes.main and not outcome.interrupted else None
         return Aligned(outcome, export, clock.update_seconds, clock.picture_seconds)
 
-    def _generator(self, processes: Processes, say: Say) -> Generator:
-        """The generator, which can read all prompts, and whose LoRA can be exported as asked."""
+    def _generator(self, processes: Processes) -> Generator:
+        """The generator, whose LoRA can be exported as asked."""
         device = str(processes.device) if processes.count > 1 else self.device
         generator = loaded_generator(self.config.generator, device, self.config.seed)
         if self.export is not None:
             check_export(self.export, generator.backbone.config.family)
-        held = self.prompts
-        if held.left_out:
-            say(f"{held.left_out} of --prompts are left out: their text is that of a prompt that is looked at")
-        prompts, places = [*held.trained.prompts, *held.shown.prompts], [*held.trained.places, *held.shown.places]
-        generator.check_prompts(prompts, places)
         return generator
+
+    def _prompts(self, generator: Generator, say: Say) -> HeldOut:
+        """The prompts, all of which the generator can read."""
+        copies = self.prompts.left_out
+        if copies:
+            say(f"{copies} of --prompts are left out: their text is that of a prompt that is looked at")
+        return readable_prompts(self.prompts, generator, self.config.long_prompts, say)
 
     def _export(self, generator: Generator) -> Path | None:
         if self.export is None or self.rehearsal:

@@ -46,6 +46,8 @@ class Anatomy:
     """Tokens of its long text encoder; 0 where it has none."""
     masks_text: bool
     """Whether padding of prompts means nothing to it, so that a head has to be told to pass over it."""
+    flow: bool
+    """Whether it is a rectified flow; else it keeps the variance, as Stable Diffusion does."""
     steps: int
     guidance: float
     """How it is sampled where nothing else is said."""
@@ -162,6 +164,7 @@ def anatomy_of(pretrained: str | Path, revision: str | None = None) -> Anatomy:
         _resolution(folder, name, config),
         _prompt_length(folder, family),
         family.masks_text,
+        name != "stable-diffusion" or _has_flow_scheduler(folder),
         *_sampling(name, family, config),
     )
 
@@ -174,6 +177,13 @@ def _sampling(name: str, family: _FamilyAnatomy, config: Mapping[str, Any]) -> t
     """As its pipeline does where nothing is said; SDXL is guided less than its older kin."""
     larger = name == "stable-diffusion" and config.get("addition_embed_type") == "text_time"
     return family.steps, 5.0 if larger else family.guidance
+
+
+def _has_flow_scheduler(folder: Path) -> bool:
+    path = folder / "scheduler" / "scheduler_config.json"
+    scheduler = read_diffusers_config(path) if path.is_file() else {}
+    told = scheduler.get("use_flow_sigmas") or scheduler.get("prediction_type") == "flow_prediction"
+    return bool(told) or str(scheduler.get("_class_name")).startswith("FlowMatch")
 
 
 def _prompt_length(folder: Path, family: _FamilyAnatomy) -> int:

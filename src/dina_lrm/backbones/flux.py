@@ -24,7 +24,7 @@ from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens, read_on
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -96,7 +96,8 @@ class FluxBackbone(PipelineBackbone):
     def kept_tokens(self, pipeline: DiffusionPipeline, prompts: list[str]) -> tuple[KeptTokens, ...]:
         """Say what CLIP and T5 keep of prompts."""
         clip = kept_tokens("tokenizer (CLIP)", pipeline.tokenizer, prompts, pipeline.tokenizer_max_length)
-        return clip, kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, self.config.prompt_length)
+        t5 = kept_tokens("tokenizer_2 (T5)", pipeline.tokenizer_2, prompts, self.config.prompt_length)
+        return read_on([clip], t5)
 
     def encode_unguided(self) -> Conditioning:
         """The encoded empty prompt."""

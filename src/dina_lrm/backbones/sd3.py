@@ -18,7 +18,7 @@ from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.t5 import T5
 from dina_lrm.backbones.taps import TappedRun
-from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
+from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens, read_on
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
 
@@ -93,7 +93,7 @@ class SD3Backbone(PipelineBackbone):
         )
         if pipeline.text_encoder_3 is None:
             return clip
-        return *clip, kept_tokens("tokenizer_3 (T5)", pipeline.tokenizer_3, prompts, self.config.prompt_length)
+        return read_on(clip, kept_tokens("tokenizer_3 (T5)", pipeline.tokenizer_3, prompts, self.config.prompt_length))
 
     def encode_unguided(self) -> Conditioning:
         """The encoded empty prompt."""

@@ -35,6 +35,15 @@ def kept_tokens(name: str, tokenizer: PreTrainedTokenizerBase, prompts: Sequence
     return KeptTokens(mask, cut)
 
 
+def read_on(short: Sequence[KeptTokens], long: KeptTokens) -> tuple[KeptTokens, ...]:
+    """The reports of encoders of which the last is a long one: what only the short ones cut is read on by that one.
+
+    It is then no cut, as such models learned from prompts that their short encoders saw the beginning of.
+    """
+    shown = [tuple(own if last else None for own, last in zip(each.cut, long.cut, strict=True)) for each in short]
+    return (*(KeptTokens(each.mask, cut) for each, cut in zip(short, shown, strict=True)), long)
+
+
 def composed(prompts: Sequence[str]) -> list[str]:
     """The prompts as tokenizers are given them; ValueError for no prompts and for anything that is no list of strings.
 

@@ -47,7 +47,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 def _settings(arguments: Arguments) -> GeneratorSettings:
     # The smallest LoRA: none is trained here, and a stored one takes its place
     return as_asked(
-        replace(usual_settings(arguments.generator), rank=1, alpha=1.0),
+        replace(usual_settings(arguments.generator, arguments.resolution), rank=1, alpha=1.0),
         resolution=arguments.resolution,
         prompt_length=arguments.prompt_length,
         sampling_steps=arguments.steps,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import tyro
 
-from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.locate import absolute
 from dina_lrm.typed import DinaError
 
@@ -50,12 +50,15 @@ def with_own(
     """The options and the words as they are meant, where the option `generator` is given without a recipe, or with own.
 
     `make` says what settings the recipe own then has; elsewhere both stay as they are. Raises ValueError for a
-    generator that cannot be read, but not where help is asked for.
+    generator that cannot be read, and where there is neither a recipe nor a generator, but not where help is asked for.
     """
     recipe = words[0] if words and not words[0].startswith("-") else None
-    if value_of(words, generator) is None or recipe not in (None, OWN):
-        return options, list(words)
     if recipe is None and value_of(words, "--config") is not None:  # the file says which
+        return options, list(words)
+    if value_of(words, generator) is None or recipe not in (None, OWN):
+        if recipe is None and not any(word in {*_HELP, *choices()} for word in words):
+            known = ", ".join(choices())
+            raise UserError(f"which run? accepted: {generator} FOLDER (a generator of your own), or a recipe: {known}")
         return options, list(words)
     meant = [*([] if recipe else [OWN]), *words]
     try:

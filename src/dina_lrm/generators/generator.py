@@ -94,6 +94,8 @@ class Generator:
         self.parameters, self._factor = self._attach(rank, alpha, seed), alpha / rank
         self._reference = AdapterScope(self.model, *self._beneath)
         self.gradient_checkpointing = gradient_checkpointing
+        self.cuts_prompts = False
+        """Whether prompts that are longer than the text encoders read are cut, as by its pipeline, and not refused."""
         if gradient_checkpointing:
             self.model.enable_gradient_checkpointing()
 
@@ -144,10 +146,11 @@ class Generator:
         return noise if scale == 1.0 else scale * noise
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """The conditioning of prompts. ValueError for an empty prompt, and for one that would be cut."""
+        """The conditioning of prompts. ValueError for an empty one, and without `cuts_prompts` for one too long."""
         _check_not_empty(prompts)
         conditioning = self.backbone.encode_prompts(list(prompts))
-        _check_not_cut(prompts, conditioning.truncated or ())
+        if not self.cuts_prompts:
+            _check_not_cut(prompts, conditioning.truncated or ())
         return conditioning
 
     def check_prompts(self, prompts: Sequence[str], places: Sequence[str] = ()) -> None:
@@ -157,14 +160,13 @@ class Generator:
         the tokenizers do not read as text are warned of (`PromptUnreadWarning`).
         """
         _check_not_empty(prompts)
-        cuts: list[str | None] = []
-        unread: list[str | None] = []
-        for start in range(0, len(prompts), _TOKENISED):
-            some = prompts[start : start + _TOKENISED]
-            cuts += self.backbone.cut_prompts(some)
-            unread += self.backbone.unread_prompts(some)
-        _check_not_cut(prompts, cuts, places)
-        warn_of_unread("check_prompts", unread)
+        if not self.cuts_prompts:
+            _check_not_cut(prompts, self.cuts_of(prompts), places)
+        warn_of_unread("check_prompts", [one for some in _parts(prompts) for one in self.backbone.unread_prompts(some)])
+
+    def cuts_of(self, prompts: Sequence[str]) -> list[str | None]:
+        """What its text encoders leave out of each prompt, by the tokens alone: a sentence, or None."""
+        return [cut for some in _parts(prompts) for cut in self.backbone.cut_prompts(some)]
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
         """The velocity at one noise level, guided as its pipeline does without a negative prompt; none up to 1."""
@@ -343,6 +345,11 @@ def _save_whole(tensors: Mapping[str, Tensor], path: str) -> None:
     save_tensors(Path(path), tensors, {"format": "pt"})
 
 
+def _parts(prompts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(prompts), _TOKENISED):
+        yield prompts[start : start + _TOKENISED]
+
+
 def _check_not_empty(prompts: Sequence[str]) -> None:
     empty = [number for number, prompt in enumerate(prompts) if not prompt.strip()]
     if empty:
@@ -354,6 +361,8 @@ def _check_not_cut(prompts: Sequence[str], cuts: Sequence[str | None], places: S
     found = [f"{named[n]}, {prompts[n][:60]!r}: {cut}" for n, cut in enumerate(cuts) if cut]
     if found:
         raise DinaError(
-            f"{len(found)} of {len(prompts)} prompts are longer than the text encoders read ({'; '.join(found[:3])}); "
-            "accepted: shorter ones, or a larger prompt_length where the generator has a long text encoder"
+            f"{len(found)} of {len(prompts)} prompts are longer than the text encoders read ({'; '.join(found[:3])}"
+            f"{'; ...' if len(found) > 3 else ''}); accepted: shorter ones; a larger prompt length where the generator "
+            "has a long text encoder (--generator.prompt-length of align, --prompt-length elsewhere); --long-prompts "
+            "cut or skip of align"
         )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.settings import PROMPT_LENGTH
+from dina_lrm.generators.distilled import few_steps
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.precision import Precision
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, COUNT_OR_0, check_ranges, ranged
@@ -56,27 +57,35 @@ BUNDLED_GENERATOR: Final = GeneratorSettings(
 """How the bundled generators are sampled, and the LoRA that their runs train."""
 
 
-def usual_settings(name: str) -> GeneratorSettings:
+_FEW: Final = 8
+"""Steps of generators that were distilled to few: turbo takes eight, schnell four and loses nothing by eight."""
+
+
+def usual_settings(name: str, resolution: int | None = None) -> GeneratorSettings:
     """How a generator is sampled where nothing else is said: as the bundled world, or as its folder and family say.
 
-    Steps and guidance are those of the family's pipeline, resolution and prompt length are read from the folder, and
-    the LoRA has the rank of the paper, or a tenth of a narrower model's width. Raises ValueError for a generator of no
-    family that is read, and for one that does not say for which resolution it was made.
+    Steps and guidance are those of the family's pipeline (eight and none of a model whose name says that it was
+    distilled to few), side in pixels and prompt length are read from the folder, and the LoRA has the rank of the
+    paper, or a tenth of a narrower model's width. `resolution` is for a folder that does not say its own.
+
+    Raises ValueError for a generator of no family that is read, and for one that does not say for which resolution it
+    was made.
     """
     if name in {*BUNDLED, *BUNDLED_LORAS}:
         return replace(BUNDLED_GENERATOR, pretrained=name)
     anatomy = anatomy_of(name)
-    if anatomy.resolution is None:
-        raise DinaError(f"{name} does not say for which image size it was made; accepted: a sample_size in its configs")
+    side, distilled = resolution or anatomy.resolution, few_steps(name) is not None
+    if side is None:
+        raise DinaError(f"{name} does not say for which image size it was made; give its resolution (PIXELS a side)")
     rank = min(32, max(4, anatomy.width // 10))
     return GeneratorSettings(
         name,
-        anatomy.resolution,
+        side,
         anatomy.prompt_length,
         rank=rank,
         alpha=2.0 * rank,
-        sampling_steps=anatomy.steps,
-        guidance=anatomy.guidance,
+        sampling_steps=_FEW if distilled else anatomy.steps,
+        guidance=1.0 if distilled else anatomy.guidance,
     )
 
 

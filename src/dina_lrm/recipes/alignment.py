@@ -13,6 +13,7 @@ from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
+from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
 
 _IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
@@ -208,20 +209,26 @@ def dpo_synthetic() -> DpoConfig:
 
 
 REFL_RECIPES: Final[dict[str, Callable[[], ReflConfig]]] = {
+    "own": own_refl,
     "synthetic": refl_synthetic,
     "synthetic-unet": refl_synthetic_unet,
     "paper-sd35m": refl_sd35m,
 }
 """ReFL runs by name."""
 GRPO_RECIPES: Final[dict[str, Callable[[], GrpoConfig]]] = {
+    "own": own_grpo,
     "synthetic": grpo_synthetic,
     "synthetic-unet": grpo_synthetic_unet,
     "paper-sd35m": grpo_fast_sd35m,
 }
 """Flow-GRPO runs by name."""
-LPO_RECIPES: Final[dict[str, Callable[[], LpoConfig]]] = {"synthetic": lpo_synthetic, "paper-sd15": lpo_sd15}
+LPO_RECIPES: Final[dict[str, Callable[[], LpoConfig]]] = {
+    "own": own_lpo,
+    "synthetic": lpo_synthetic,
+    "paper-sd15": lpo_sd15,
+}
 """LPO runs by name."""
-DPO_RECIPES: Final[dict[str, Callable[[], DpoConfig]]] = {"synthetic": dpo_synthetic}
+DPO_RECIPES: Final[dict[str, Callable[[], DpoConfig]]] = {"own": own_dpo, "synthetic": dpo_synthetic}
 """Offline runs by name."""
 
 

@@ -56,7 +56,7 @@ def own(
     head = own_head(anatomy)
     width = min(anatomy.width, _WIDEST_HEAD)
     rank = min(64, max(4, width // 10))
-    level, ensemble = _LEVELS_OF_UNETS if anatomy.family == "stable-diffusion" else _LEVELS
+    level, ensemble = _LEVELS if anatomy.flow else _LEVELS_OF_UNETS
     return TrainConfig(
         name="own",
         epochs=3.0,

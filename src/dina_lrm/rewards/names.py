@@ -5,6 +5,7 @@ A new reward is one class that fits `Reward` and one row of `REWARDS`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -73,11 +74,15 @@ def parsed_name(name: str) -> tuple[str, str]:
 def reward_family(name: str) -> tuple[str, str]:
     """Family and model of a reward's name "FAMILY:MODEL", or "FAMILY" where that has a model of its own.
 
+    The folder of a reward model, or of the run that trained it, stands for "latent:FOLDER".
+
     Raises:
         ValueError: an unknown family, or no model given where one is needed.
     """
     family, model = parsed_name(name)
     row = REWARDS.get(family)
+    if row is None and os.path.isdir(name):
+        return "latent", name
     if row is None or not (model or row.default is not None):
         known = ", ".join(
             f"{known}{':MODEL' if row.default is None else '[:MODEL]' if row.default else ''} ({row.about})"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Final, Literal, get_args, get_type_hints
 
 import tyro
 
@@ -18,7 +19,9 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.options import DeviceOptions
+from dina_lrm.console.own_recipe import Choice, value_of, with_own
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
 from dina_lrm.runs.places import check_folder
@@ -68,6 +71,14 @@ class AlignArguments(DeviceOptions, ConfigArguments):
         check_asked(self.config(), {name: make() for name, make in self.recipes().items()})
 
     @classmethod
+    def meant(cls, words: Sequence[str]) -> tuple[type[AlignArguments], list[str]]:
+        """Without a recipe, `--generator.pretrained` or a latent reward asks for the recipe own of that generator."""
+        recipes = cls.recipes()
+        make = partial(own_alignment_of, type(recipes["own"]()))
+        named = with_generator(words, partial(value_of, words))
+        return with_own(cls, named, "--generator.pretrained", partial(choices, recipes), make)
+
+    @classmethod
     def recipes(cls) -> Mapping[str, Callable[[], AlignConfig]]:
         """The recipes of the command's algorithm."""
         hint = get_type_hints(cls)["recipe"]
@@ -82,13 +93,9 @@ class AlignArguments(DeviceOptions, ConfigArguments):
         return replace(self.recipe, rewards=(*chosen, *beside), generator=held)
 
 
-def recipe_choice(recipes: Mapping[str, Callable[[], AlignConfig]]) -> Any:  # noqa: ANN401 - a type for tyro
-    """A subcommand for each recipe, with the first line of its documentation."""
-    return tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in recipes.items()},
-        {name: (make.__doc__ or "").split("\n")[0] for name, make in recipes.items()},
-        prefix_names=False,
-    )
+def choices(recipes: Mapping[str, Callable[[], AlignConfig]]) -> dict[str, Choice]:
+    """The recipes, each with the first line of its documentation."""
+    return {name: Choice(make(), (make.__doc__ or "").split("\n")[0]) for name, make in recipes.items()}
 
 
 def reward_term(option: str, text: str) -> RewardTerm:

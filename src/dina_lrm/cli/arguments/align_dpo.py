@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
-from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, choices
+from dina_lrm.console.own_recipe import recipe_type
 from dina_lrm.recipes.alignment import DPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = DpoConfig
 else:
-    RecipeChoice = recipe_choice(DPO_RECIPES)
+    RecipeChoice = recipe_type(choices(DPO_RECIPES))
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
-from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, choices
+from dina_lrm.console.own_recipe import recipe_type
 from dina_lrm.recipes.alignment import GRPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = GrpoConfig
 else:
-    RecipeChoice = recipe_choice(GRPO_RECIPES)
+    RecipeChoice = recipe_type(choices(GRPO_RECIPES))
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

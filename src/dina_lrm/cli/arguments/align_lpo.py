@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
-from dina_lrm.cli.arguments.align import AlignArguments, recipe_choice
+from dina_lrm.cli.arguments.align import AlignArguments, choices
+from dina_lrm.console.own_recipe import recipe_type
 from dina_lrm.recipes.alignment import LPO_RECIPES
 
 if TYPE_CHECKING:
     RecipeChoice = LpoConfig
 else:
-    RecipeChoice = recipe_choice(LPO_RECIPES)
+    RecipeChoice = recipe_type(choices(LPO_RECIPES))
 
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)

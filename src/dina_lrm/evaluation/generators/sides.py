@@ -50,12 +50,12 @@ class GeneratorPair:
         return None if self.lora is None else tuning_run(self.lora)
 
     def settings(self) -> GeneratorSettings:
-        """How to sample: as asked for, else as the run did, else as the bundled world or Stable Diffusion 3.5 does."""
+        """How to sample: as asked for, else as the run did, else as the bundled world or the folder of `base` says."""
         run = self.run
         if run is not None:
             run.expect_base(self.base)
         return as_asked(
-            usual_settings(self.base) if run is None else run.generator,
+            usual_settings(self.base, self.resolution) if run is None else run.generator,
             sampling_steps=self.steps,
             guidance=self.guidance,
             resolution=self.resolution,
