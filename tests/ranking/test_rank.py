@@ -65,7 +65,7 @@ def test_nothing_of_anybody_is_written_over(folder, tmp_path):
 
 
 def test_many_small_pictures_are_files_beside_the_page(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("dina_lrm.reports.thumbnails.INSIDE_UP_TO", 2)
+    monkeypatch.setattr("dina_lrm.reports.ranked.thumbnails.INSIDE_UP_TO", 2)
     found = rank("f", "sharpness", out="page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count('src="page-pictures/') == 3 and "data:image" not in page

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dina_lrm.reports.ranking import write_ranking
+from dina_lrm.reports.ranked.page import write_ranking
 from dina_lrm.rewards.scoring.formats import ScoredRow
 from dina_lrm.rewards.scoring.ranking import ranking_of
 from dina_lrm.rewards.scoring.rows import ScoreRow

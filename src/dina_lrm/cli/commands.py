@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "score": _command("score", "Score image files for prompts into a table."),
+    "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),
     "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),

@@ -8,7 +8,7 @@ from dina_lrm.cli.arguments.score import Arguments
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.pages import check_page_place
-from dina_lrm.reports.ranking import write_ranking
+from dina_lrm.reports.ranked.page import write_ranking
 from dina_lrm.reward_model.checks import checked_batch_size
 from dina_lrm.rewards.scoring.files import score_files_by
 from dina_lrm.rewards.scoring.formats import FORMATS

@@ -6,5 +6,5 @@
 | scoring, ordering and writing | `job.py` |
 | links to the pictures, numbered in order | `links.py` |
 
-The order itself is `rewards/scoring/ranking.py`, the page `reports/ranking.py`.
+The order itself is `rewards/scoring/ranking.py`, the page `reports/ranked/`.
 """

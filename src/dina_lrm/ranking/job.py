@@ -11,8 +11,8 @@ import torch
 from dina_lrm.ranking.links import Links, check_links, write_links
 from dina_lrm.ranking.settings import ANY_PROMPT, RankSettings
 from dina_lrm.reports.pages import check_page_place
-from dina_lrm.reports.ranking import verdict, write_ranking
-from dina_lrm.reports.thumbnails import INSIDE_UP_TO, check_thumbnails, pictures_beside
+from dina_lrm.reports.ranked.page import verdict, write_ranking
+from dina_lrm.reports.ranked.thumbnails import INSIDE_UP_TO, check_thumbnails, pictures_beside
 from dina_lrm.rewards.scoring.files import ScoreSummary, score_by
 from dina_lrm.rewards.scoring.formats import FORMATS
 from dina_lrm.rewards.scoring.judging import scorer_named

@@ -10,8 +10,8 @@ from typing import Final
 from dina_lrm import __version__
 from dina_lrm.pictures.names import shown
 from dina_lrm.reports.pages import template_environment, write_page
+from dina_lrm.reports.ranked.thumbnails import Thumbnail, address_of, thumbnails
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
-from dina_lrm.reports.thumbnails import Thumbnail, address_of, thumbnails
 from dina_lrm.rewards.scoring.ranking import RankedPicture, Ranking
 from dina_lrm.screen import escaped, number_text
 from dina_lrm.typed import DinaError

@@ -1,0 +1,1 @@
+"""The page of pictures from best to worst, and its thumbnails."""
