@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dina_lrm.collecting.job import collect_votes
-from dina_lrm.collecting.server import served
+from dina_lrm.collecting.server import VoteServer, served
 from dina_lrm.collecting.session import VoteSession
 from dina_lrm.collecting.settings import VoteSettings
 from dina_lrm.data.sources import read_comparisons
@@ -128,14 +128,17 @@ def test_only_this_machine_reaches_it_and_a_port_is_taken_once(server, settings)
 def test_it_ends_when_the_page_says_so_and_one_collects_at_a_time(settings):
     ends = []
 
-    def begun(server, session):
+    def said(line):
         with pytest.raises(BusyError):
-            collect_votes(settings, begun)
-        ask(server, "POST", "/vote", {"number": 1, "choice": "tie"})
-        ends.append(threading.Thread(target=ask, args=(server, "POST", "/end", {})))
+            collect_votes(settings, said)
+        found = VoteServer(line.split()[2], "")
+        page = ask(found, "GET", "/")[2].decode()
+        found = VoteServer(found.url, json.loads(page.split('id="data">')[1].split("</script>")[0]))
+        ask(found, "POST", "/vote", {"number": 1, "choice": "tie"})
+        ends.append(threading.Thread(target=ask, args=(found, "POST", "/end", {})))
         ends[0].start()
 
-    session = collect_votes(settings, begun)
+    session = collect_votes(settings, said)
     ends[0].join()
     assert session.to_dict() | {"out": None, "train": None} == {
         "out": None, "pictures": 4, "votes": 1, "new": 1, "unreadable": 0, "train": None,

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor
-
 from dina_lrm.cli.arguments.sample import Arguments
 from dina_lrm.console.common import console, progress
-from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
+from dina_lrm.generators.settings import as_asked, usual_settings
 from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.ownership import check_replaceable
-from dina_lrm.sampling.cuts import default_cuts, parsed_cuts
-from dina_lrm.sampling.guidance import RewardGuidance
-from dina_lrm.sampling.job import Method, SamplingJob
-from dina_lrm.sampling.noise_search import NoiseSearch
-from dina_lrm.sampling.pruning import Pruning
+from dina_lrm.sampling.job import SamplingJob
+from dina_lrm.sampling.methods import MethodChoice
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.sampling.tuned import tuned_generator
@@ -29,11 +23,20 @@ def run(arguments: Arguments) -> dict[str, object]:
     check_replaceable(arguments.out, KIND)
     check_rewards((arguments.reward,))
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
-    settings = _settings(arguments)
+    settings = as_asked(  # the smallest LoRA: none is trained here, and a stored one takes its place
+        replace(usual_settings(arguments.generator, arguments.resolution), rank=1, alpha=1.0),
+        resolution=arguments.resolution,
+        prompt_length=arguments.prompt_length,
+        sampling_steps=arguments.steps,
+        guidance=arguments.guidance,
+        precision=arguments.precision(None),
+    )
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = tuned_generator(settings, arguments.place(), arguments.lora, arguments.lora_scale)
     reward = RewardTerm(arguments.reward, noise_level=arguments.reward_level)
-    job = SamplingJob(reward, plan, _method(arguments, plan, generator.levels(plan.steps)), arguments.lora is not None)
+    a = arguments
+    choice = MethodChoice(a.method, a.prune, a.reading, a.strength, a.radius, a.width)
+    job = SamplingJob(reward, plan, choice.method(plan, generator.levels(plan.steps)), arguments.lora is not None)
     with progress("prompts", arguments.quiet) as report:
         sampled = job.run(generator, prompts, report)
     write_samples(arguments.out, sampled, {"arguments": arguments})
@@ -42,23 +45,3 @@ def run(arguments: Arguments) -> dict[str, object]:
         say.print(line)
     say.print(f"sheet: {arguments.out / SHEET}")
     return sample_facts(sampled)
-
-
-def _settings(arguments: Arguments) -> GeneratorSettings:
-    # The smallest LoRA: none is trained here, and a stored one takes its place
-    return as_asked(
-        replace(usual_settings(arguments.generator, arguments.resolution), rank=1, alpha=1.0),
-        resolution=arguments.resolution,
-        prompt_length=arguments.prompt_length,
-        sampling_steps=arguments.steps,
-        guidance=arguments.guidance,
-        precision=arguments.precision(None),
-    )
-
-
-def _method(arguments: Arguments, plan: SamplingPlan, levels: Float[Tensor, " levels"]) -> Method:
-    if arguments.method == "pruned":
-        return Pruning(parsed_cuts(arguments.prune, levels) or default_cuts(plan.n, plan.steps), arguments.reading)
-    if arguments.method == "guided":
-        return RewardGuidance(arguments.strength)
-    return NoiseSearch(arguments.width, arguments.radius) if arguments.method == "noise-search" else None

@@ -8,11 +8,9 @@ from dina_lrm.cli.arguments.score import Arguments
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.pages import check_page_place
-from dina_lrm.reports.ranked.page import write_ranking
+from dina_lrm.reports.ranked.page import write_table_page
 from dina_lrm.reward_model.checks import checked_batch_size
 from dina_lrm.rewards.scoring.files import score_files_by
-from dina_lrm.rewards.scoring.formats import FORMATS
-from dina_lrm.rewards.scoring.ranking import ranking_of
 from dina_lrm.rewards.scoring.rows import read_score_rows
 
 
@@ -43,9 +41,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     for line in (*filter(None, [rows.note]), *summary.notes()):
         shown.print(line)
     if arguments.html is not None and summary.rows > summary.failed:
-        ranking = ranking_of(rows, FORMATS[out.suffix.lower()].read(out))
-        page = write_ranking(arguments.html, ranking, arguments.model, list(summary.notes()), command_line())
-        shown.print(f"page: {page}")
+        notes = list(summary.notes())
+        shown.print(f"page: {write_table_page(arguments.html, rows, out, arguments.model, notes, command_line())}")
     left_out = {"found": rows.scan.found, "left_out": dict(rows.scan.left_out)}
     made = {"out": out, "model": arguments.model, "noise_level": arguments.levels()}
     result = asdict(summary) | left_out | made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,9 @@ from dina_lrm.pictures.names import shown
 from dina_lrm.reports.pages import template_environment, write_page
 from dina_lrm.reports.ranked.thumbnails import Thumbnail, address_of, thumbnails
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
-from dina_lrm.rewards.scoring.ranking import RankedPicture, Ranking
+from dina_lrm.rewards.scoring.formats import FORMATS
+from dina_lrm.rewards.scoring.ranking import RankedPicture, Ranking, ranking_of
+from dina_lrm.rewards.scoring.rows import ScoreRow
 from dina_lrm.screen import escaped, number_text
 from dina_lrm.typed import DinaError
 
@@ -68,6 +70,13 @@ def write_ranking(
     )  # fmt: skip
     write_page(path, page)
     return path
+
+
+def write_table_page(
+    path: Path, rows: Iterable[ScoreRow], table: Path, model: str, notes: Sequence[str], command: str
+) -> Path:
+    """Write the page of the rows that a table of scores was made for; refused as `write_ranking` refuses."""
+    return write_ranking(path, ranking_of(rows, FORMATS[table.suffix.lower()].read(table)), model, notes, command)
 
 
 def verdict(ranking: Ranking) -> str:
