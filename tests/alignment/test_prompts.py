@@ -38,3 +38,15 @@ def test_copies_of_what_is_looked_at_are_not_trained_on_and_counted(tmp_path):
     same.write_text("a ring\na ring\n")
     with pytest.raises(ValueError, match="holds every prompt of --prompts, so that none is left to train on"):
         split(same, same)
+
+
+def test_prompts_of_a_table_are_mapped_and_lines_beside_it_are_not(tmp_path):
+    table, lines = tmp_path / "mine.csv", tmp_path / "looks.txt"
+    table.write_text("title\n" + "".join(f"prompt {number}\n" for number in range(8)))
+    lines.write_text("prompt 7\nprompt 6\n")
+    found = held_prompts(str(table), str(lines), 2, columns={"prompt": "title"})
+    assert found.shown.prompts == ("prompt 7", "prompt 6") and len(found.trained.prompts) == 6
+    assert held_prompts(str(table), str(table), 2, columns={"prompt": "title"}).shown.prompts == (
+        "prompt 0",
+        "prompt 1",
+    )

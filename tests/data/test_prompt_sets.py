@@ -51,6 +51,35 @@ def test_a_folder_of_compositional_prompts_has_its_files_as_categories(tmp_path)
     assert found.groups == {"Category": ("color", "color", "numeracy")}
 
 
+PUBLISHED = [
+    ("test_prompts_zh.csv", "index,prompt_zh,sub_dims_zh\n1,a red cup,{}\n", {}),
+    ("test_prompts_en.csv", 'index,prompt_en,sub_dims_en\n1,a red cup,"{""a"": [1, 2]}"\n', {}),
+    ("OneIG-Bench.csv", "category,id,prompt_en,type,class\nanime,0,a red cup,T,3\n", ("category", "type", "class")),
+    ("OneIG-Bench-ZH.csv", "category,id,prompt_cn,class\nanime,0,a red cup,b\n", ("category", "class")),
+    ("drawbench.json", '[{"prompts": "a red cup", "category": "Colors"}]', ("category",)),
+    ("anime.json", ' [\n "a red cup"]', {}),
+    ("geneval2_data.jsonl", '{"prompt": "a red cup", "atom_count": 3, "vqa_list": [["q", "a"]], "skills": ["x"]}', {}),
+    ("mine.csv", "CAPTION\na red cup\n", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "groups"), PUBLISHED)
+def test_columns_of_prompts_are_known_by_their_names_in_any_case(name, text, groups, tmp_path):
+    (tmp_path / name).write_text(text)
+    found = read_prompt_set(tmp_path / name)
+    assert (found.prompts, tuple(found.groups)) == (("a red cup",), tuple(groups))
+
+
+def test_another_column_of_prompts_is_mapped_and_a_mapping_without_a_table_refused(tmp_path):
+    (tmp_path / "mine.csv").write_text("title,prompt\na red cup,no\n")
+    assert read_prompt_set(tmp_path / "mine.csv", {"prompt": "title"}).prompts == ("a red cup",)
+    with pytest.raises(ValueError, match=r"mine\.csv: no column 'x' for prompt; columns: title, prompt"):
+        read_prompt_set(tmp_path / "mine.csv", {"prompt": "x"})
+    (tmp_path / "lines.txt").write_text("a red cup\n")
+    with pytest.raises(ValueError, match=r"columns prompt=title: .*lines\.txt is no table; accepted with a table"):
+        read_prompt_set(tmp_path / "lines.txt", {"prompt": "title"})
+
+
 @pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
 def test_only_line_feeds_end_a_prompt(letter, tmp_path):
     (tmp_path / "mine.txt").write_bytes(f"\ufeffa red{letter}ring\r\na blue bar".encode())
@@ -73,7 +102,11 @@ def test_lines_of_a_text_file_have_no_groups(tmp_path):
         ("a.tsv", "Prompt\tCategory\n", r"a\.tsv: holds no prompts"),
         ("a.tsv", "Prompt\tCategory\nbond\tAbstract\n \tArts\n", r"a\.tsv, line 3 is empty"),
         ("a.tsv", "Prompt\tCategory\nbond\n", r"a\.tsv, line 2: 1 cells, but the header names 2 columns"),
-        ("a.csv", "Text,Category\nbond,Arts\n", r"the columns are Text, Category; accepted: one of Prompt, Prompts"),
+        (
+            "a.csv",
+            "Words,Category\nbond,Arts\n",
+            "no prompt among the columns Words, Category; .* --columns prompt=",
+        ),
         ("a.jsonl", '{"prompt": "a ring"}\n{"prompt": 7}\n', r"a\.jsonl, line 2: prompt is 7; accepted: text"),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from dina_lrm.data.held_out import HeldOut, hold_out_last, without
+from dina_lrm.data.sources.tables import FORMATS
 from dina_lrm.synthetic.prompts import prompts_of
 from dina_lrm.typed import DinaError
 
@@ -12,13 +15,16 @@ SYNTHETIC_PROMPTS: Final = 2_000
 """How many prompts of the synthetic world a run draws from."""
 
 
-def held_prompts(prompts: str, looks: str | None, wanted: int, seed: int = 0) -> HeldOut:
+def held_prompts(
+    prompts: str, looks: str | None, wanted: int, seed: int = 0, columns: Mapping[str, str] | None = None
+) -> HeldOut:
     """The prompts of a text file, a published table or folder, or "synthetic", of which none is looked at.
 
-    `wanted` are looked at: those of `looks`, or else the last ones. Raises ValueError where too few are left to train
+    `wanted` are looked at: those of `looks`, or else the last ones. `columns` maps the prompts of a table, as in
+    {"prompt": "title"}. Raises ValueError where too few are left to train
     on, FileNotFoundError for a name of nothing.
     """
-    drawn = prompts_of(prompts, [seed, 7], SYNTHETIC_PROMPTS + (wanted if looks is None else 0))
+    drawn = prompts_of(prompts, [seed, 7], SYNTHETIC_PROMPTS + (wanted if looks is None else 0), columns)
     if looks is None:
         try:
             return hold_out_last(drawn, wanted)
@@ -26,7 +32,7 @@ def held_prompts(prompts: str, looks: str | None, wanted: int, seed: int = 0) ->
             raise DinaError(
                 f"--prompts {prompts}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
             ) from error
-    shown = prompts_of(looks, [seed, 8], wanted)
+    shown = prompts_of(looks, [seed, 8], wanted, _of_table(looks, columns))
     found = without(drawn, shown.take(list(range(min(wanted, len(shown.prompts))))))
     if not found.trained.prompts:
         raise DinaError(
@@ -34,3 +40,8 @@ def held_prompts(prompts: str, looks: str | None, wanted: int, seed: int = 0) ->
             "other prompts"
         )
     return found
+
+
+def _of_table(looks: str, columns: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """The mapping where looks stand in a table too: they may be lines beside a table of prompts."""
+    return columns if Path(looks).suffix.lower() in FORMATS else None

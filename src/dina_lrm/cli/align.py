@@ -10,6 +10,7 @@ from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
@@ -20,7 +21,8 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     config = arguments.config()
     check_rewards(term.name for term in config.rewards)
-    held = held_prompts(arguments.prompts, arguments.look_prompts, config.looks.prompts, config.seed)
+    columns = parse_columns(arguments.columns, ("prompt",))
+    held = held_prompts(arguments.prompts, arguments.look_prompts, config.looks.prompts, config.seed, columns)
     device = arguments.place()
     processes = Processes(cpu=device == "cpu")
     job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dina_lrm.cli.arguments.evaluate_generator import Arguments
 from dina_lrm.console.common import CommandFailed, console, titled_progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.generators import result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich
@@ -34,7 +35,8 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 def _plan(arguments: Arguments) -> GeneratorPlan:
     check_rewards(arguments.names())
-    prompts = judged_prompts(arguments.prompts, arguments.seed, arguments.count, "--count")
+    columns = parse_columns(arguments.columns, ("prompt",))
+    prompts = judged_prompts(arguments.prompts, arguments.seed, arguments.count, "--count", columns)
     # The generators' libraries take seconds: what is wrong with words is said before
     from dina_lrm.evaluation.generators.plan import GeneratorPlan
 

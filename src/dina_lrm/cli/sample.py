@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dina_lrm.cli.arguments.sample import Arguments
 from dina_lrm.console.common import console, progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.generators.settings import as_asked, usual_settings
 from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards
@@ -22,7 +23,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""
     check_replaceable(arguments.out, KIND)
     check_rewards((arguments.reward,))
-    prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count)
+    columns = parse_columns(arguments.columns, ("prompt",))
+    prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count, columns)
     settings = as_asked(  # the smallest LoRA: none is trained here, and a stored one takes its place
         replace(usual_settings(arguments.generator, arguments.resolution), rank=1, alpha=1.0),
         resolution=arguments.resolution,

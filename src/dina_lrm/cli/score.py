@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from dina_lrm.cli.arguments.score import Arguments
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.reports.pages import check_page_place
 from dina_lrm.reports.ranked.page import write_table_page
@@ -19,7 +20,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     checked_batch_size("--batch-size", arguments.batch_size)
     if arguments.html is not None:
         check_page_place(arguments.html)
-    rows, out = read_score_rows(arguments.images, arguments.prompts), arguments.out
+    columns, out = parse_columns(arguments.columns, ("image", "prompt")), arguments.out
+    rows = read_score_rows(arguments.images, arguments.prompts, columns)
     with progress("scoring", arguments.quiet) as report:
         summary = score_files_by(
             arguments.model,

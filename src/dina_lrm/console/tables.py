@@ -9,6 +9,22 @@ from dina_lrm.console.common import CommonArguments
 
 
 @dataclass(kw_only=True)
+class ReadsPrompts(CommonArguments):
+    """A command that reads prompts."""
+
+    columns: str | None = None
+    """Which column of a table holds the prompts, where its name does not say so: prompt=title."""
+
+
+@dataclass(kw_only=True)
+class ReadsPictures(CommonArguments):
+    """A command that reads pictures and their prompts."""
+
+    columns: str | None = None
+    """Which columns of a table hold pictures and prompts, where their names do not say so: image=photo,prompt=title."""
+
+
+@dataclass(kw_only=True)
 class ReadsTables(CommonArguments):
     """A command that reads a table of a user."""
 

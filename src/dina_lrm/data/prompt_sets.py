@@ -3,28 +3,38 @@
 | set | file | prompts | groups |
 |---|---|---|---|
 | PartiPrompts | `PartiPrompts.tsv` | `Prompt` | `Category`, `Challenge` |
-| DrawBench | a CSV file | `Prompts` | `Category` |
+| DrawBench | a CSV file, or HPDv2's `drawbench.json` | `Prompts`, `prompts` | `Category`, `category` |
+| GenEval 2 | `geneval2_data.jsonl` | `prompt` | |
+| UniGenBench++ | `test_prompts_en.csv`, ... | `prompt_en`, `prompt_zh` | |
+| OneIG | `OneIG-Bench.csv`, `OneIG-Bench-ZH.csv` | `prompt_en`, `prompt_cn` | `category`, `type`, `class` |
+| HPDv2's benchmark | `anime.json`, ...: a JSON list of texts | each | |
 | T2I-CompBench++ | a folder of `color_val.txt`, `numeracy_val.txt`, ... | a line each | the file's name |
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from dina_lrm.data.sources.called import column_called
 from dina_lrm.data.sources.tables import FORMATS, Row, scan_rows
 from dina_lrm.pictures.names import shown
+from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import DinaError
 
+_log = logging.getLogger(__name__)
 Found = TypeVar("Found")
-PROMPT_COLUMNS: Final = ("Prompt", "Prompts", "prompt")
-GROUP_COLUMNS: Final = ("Category", "Challenge", "category", "challenge")
+GROUP_COLUMNS: Final = ("category", "challenge", "class", "type")
+"""Columns that group prompts, in any case."""
 _COMPOSITIONAL: Final = "_val.txt"
 """How the names of T2I-CompBench's test files end; those of its subsets (`color_val_seen.txt`) do not."""
 _SUFFIXES: Final = (".txt", ".tsv", ".csv", ".md", ".json", ".jsonl", ".parquet")
+_BEGINNING: Final = 1024
 _LIKE_A_PATH: Final = re.compile(r"\S*[/\\]\S*|~\S*|\S+\.[A-Za-z][A-Za-z0-9]{0,7}")
 _NOT_IN_LINES: Final = {"\r": "carriage return", "\0": "zero byte, as UTF-16 does"}
 
@@ -58,8 +68,11 @@ def names_a_file(text: str) -> bool:
     return bool(_LIKE_A_PATH.fullmatch(text))
 
 
-def read_prompt_set(path: Path) -> PromptSet:
+def read_prompt_set(path: Path, columns: Mapping[str, str] | None = None) -> PromptSet:
     """The prompts of a table (by its suffix), of a folder of T2I-CompBench, or of a text file with a prompt a line.
+
+    A table has a column of prompts that is called so (`sources.called`), or the one that `columns` maps to "prompt"; a
+    JSON file may be a list of texts.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
@@ -67,10 +80,14 @@ def read_prompt_set(path: Path) -> PromptSet:
             by file and row; a file without prompts.
     """
     check_prompts_file(path)
+    is_table = path.is_file() and path.suffix.lower() in FORMATS
+    if columns is not None and not is_table:
+        raise DinaError(f"columns prompt={columns.get('prompt')}: {shown(path)} is no table; accepted with a table")
     if path.is_dir():
         return _compositional(path)
-    if path.suffix.lower() in FORMATS:
-        return _table(path)
+    if is_table:
+        texts = _texts(path) if columns is None else None
+        return _table(path, columns) if texts is None else texts
     found = read_prompt_lines(path)
     return PromptSet(path.stem, tuple(found.values()), places=tuple(found))
 
@@ -116,16 +133,32 @@ def _compositional(folder: Path) -> PromptSet:
     return PromptSet(folder.name, lines, {"Category": names}, places)
 
 
-def _table(path: Path) -> PromptSet:
+def _table(path: Path, columns: Mapping[str, str] | None) -> PromptSet:
     rows = _some(path, list(scan_rows(path)))
     first = rows[0].parsed()
-    column = next((name for name in PROMPT_COLUMNS if name in first), None)
-    if column is None:
-        raise DinaError(f"{path}: the columns are {', '.join(first)}; accepted: one of {', '.join(PROMPT_COLUMNS)}")
-    groups = [name for name in GROUP_COLUMNS if name in first]
+    column = column_called(str(path), first, "prompt", columns)
+    if column.casefold() not in ("prompt", "prompts"):
+        _log.info("%s: prompts are read of the column %s", path, column)
+    groups = [name for name in first if str(name).casefold() in GROUP_COLUMNS]
     prompts = tuple(_prompt(row.where, _cell(row, column)) for row in rows)
-    belongs: dict[str, tuple[str, ...]] = {name: tuple(_cell(row, name) for row in rows) for name in groups}
+    belongs: dict[str, tuple[str, ...]] = {name: tuple(_group(row, name) for row in rows) for name in groups}
     return PromptSet(path.stem, prompts, belongs, tuple(row.where for row in rows))
+
+
+def _texts(path: Path) -> PromptSet | None:
+    """The prompts of a JSON list of texts; None for a file that begins as another table does."""
+    if path.suffix.lower() != ".json":
+        return None
+    with path.open("rb") as file:
+        begins = file.read(_BEGINNING).removeprefix(b"\xef\xbb\xbf").split()
+    if not b"".join(begins).startswith(b'["'):
+        return None
+    found = _some(path, list(read_json(path)))
+    places = [f"{path}, row {number}" for number in range(1, len(found) + 1)]
+    for where, text in zip(places, found, strict=True):
+        if not isinstance(text, str):
+            raise DinaError(f"{where}: holds {text!r:.60} in a list of texts; accepted: a text, as the others are")
+    return PromptSet(path.stem, tuple(map(_prompt, places, found)), places=tuple(places))
 
 
 def _cell(row: Row, column: str) -> str:
@@ -134,6 +167,11 @@ def _cell(row: Row, column: str) -> str:
     if not isinstance(value, str):
         raise DinaError(f"{row.where}: {column} is {value!r}; accepted: text")
     return value.strip()
+
+
+def _group(row: Row, column: str) -> str:
+    value = row.parsed().get(column)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _cell(row, column)
 
 
 def _prompt(where: str, text: str) -> str:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dina_lrm.rewards.scoring.rows import ScoreRow, read_score_rows
+from tests.data.test_webdataset import archive
 
 
 @pytest.fixture
@@ -73,6 +74,45 @@ def test_a_table_of_images_names_its_prompt_column(table, tmp_path):
     assert [row.prompt for row in read_score_rows(table, str(tmp_path / "lines.txt"))] == ["first", "second"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "mapped", "note"),
+    [
+        (("image", "prompt"), None, None),
+        (("file_name", "Caption"), None, "pictures = file_name, prompts = Caption"),
+        (("image_path", "text"), None, "pictures = image_path, prompts = text"),
+        (("photo", "title"), {"image": "photo", "prompt": "title"}, "pictures = photo, prompts = title"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_of_pictures_and_prompts_are_known_by_name_or_mapped(columns, mapped, note, suffix, tmp_path):
+    path, values = tmp_path / f"mine{suffix}", {columns[0]: ["a.png", "b.png"], columns[1]: ["one", "two"]}
+    if suffix == ".csv":
+        path.write_text("\n".join(map(",".join, zip(*([name, *cells] for name, cells in values.items()), strict=True))))
+    else:
+        pq.write_table(pa.table(values), path)
+    rows = read_score_rows(path, columns=mapped)
+    assert told(rows) == [("a.png", "one"), ("b.png", "two")]
+    assert rows.note == (None if note is None else f"{path}: {note}")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    if suffix == ".csv":
+        assert told(read_score_rows(tmp_path / "a.png", str(path), mapped))[0] == ("a.png", "one")
+
+
+def test_a_mapping_without_a_table_and_to_no_column_is_refused(table, folder):
+    with pytest.raises(ValueError, match=r"columns prompt=x: .*images is no table; accepted with a table"):
+        read_score_rows(folder, "a red cube", {"prompt": "x"})
+    with pytest.raises(ValueError, match=r"images\.jsonl: no column 'x' for prompt; columns: image, prompt, caption"):
+        read_score_rows(table, columns={"prompt": "x"})
+
+
+def test_pictures_of_an_archive_have_their_captions_and_names(tmp_path):
+    path = archive(tmp_path / "a.tar", {"d/0.jpg": b"0", "d/0.txt": "one", "d/1.webp": b"1", "d/1.txt": "two"})
+    rows = list(read_score_rows(path))
+    assert rows == [ScoreRow("d/0.jpg", "one", b"0"), ScoreRow("d/1.webp", "two", b"1")]
+    assert [row.prompt for row in read_score_rows(path, "a red cube")] == ["a red cube"] * 2
+
+
 def test_a_misspelled_column_does_not_become_the_prompt(table):
     with pytest.raises(ValueError, match="no column 'captoin'; columns: image, prompt, caption"):
         read_score_rows(table, "captoin")
@@ -81,11 +121,11 @@ def test_a_misspelled_column_does_not_become_the_prompt(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image\na.png\n", "line 2: no column 'prompt'; columns: image"),
+        ("image\na.png\n", "images.csv: no prompt among the columns image; accepted: one of prompt, caption"),
         ("image,prompt\na.png,\n", "line 2: prompt is ''; give the text"),
         (
-            "picture,prompt\na.png,p\n",
-            r"line 2: no image; give its path in a column 'image' \(columns: picture, prompt\)",
+            "photo,prompt\na.png,p\n",
+            "no image among the columns photo, prompt; accepted: .* --columns image=COLUMN",
         ),
         ("image,prompt\na.png\n", "line 2: 1 cells, but the header names 2"),
         ("picture,prompt\n", "holds no rows; accepted: a table with a column image"),

@@ -20,6 +20,7 @@ from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, value_of, with_own
+from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
 from dina_lrm.rewards.bounded_http import without_password
@@ -37,7 +38,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
 
 
 @dataclass(kw_only=True)
-class AlignArguments(DeviceOptions, ConfigArguments):
+class AlignArguments(DeviceOptions, ReadsPrompts, ConfigArguments):
     """Options of every `align` command."""
 
     recipe: AlignConfig

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import CommonArguments, UserError
+from dina_lrm.console.common import UserError
 from dina_lrm.console.options import DeviceOptions
+from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(DeviceOptions, CommonArguments):
+class Arguments(DeviceOptions, ReadsPrompts):
     """Judge a tuned generator: rewards, truth, composition, diversity, beside its base on the same prompts and seeds.
 
     Every number has a 95 % interval, by a bootstrap that draws prompts; ties count half. Rewards that the tuning was

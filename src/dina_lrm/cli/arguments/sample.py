@@ -8,8 +8,9 @@ from typing import Annotated, Final, Literal
 
 import tyro
 
-from dina_lrm.console.common import CommonArguments, UserError, WritesToOut
+from dina_lrm.console.common import UserError, WritesToOut
 from dina_lrm.console.options import DeviceOptions
+from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.runs.places import check_folder
 
 MethodName = Literal["best-of-n", "pruned", "guided", "noise-search"]
@@ -21,7 +22,7 @@ _OF_METHOD: Final[dict[MethodName, tuple[str, ...]]] = {
 
 
 @dataclass
-class Arguments(WritesToOut, DeviceOptions, CommonArguments):
+class Arguments(WritesToOut, DeviceOptions, ReadsPrompts):
     """Sample with a reward: choose among samples, drop weak ones early, climb its gradient, or search the noise.
 
     OUT gets a picture a prompt, sheet.png (the first sample beside the chosen one) and samples.json (seeds, scores of

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dina_lrm.console.common import CommonArguments
 from dina_lrm.console.options import ReadingOptions
+from dina_lrm.console.tables import ReadsPictures
 from dina_lrm.rewards.scoring.log import check_table
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(ReadingOptions, CommonArguments):
+class Arguments(ReadingOptions, ReadsPictures):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are
@@ -24,7 +24,8 @@ class Arguments(ReadingOptions, CommonArguments):
     """
 
     images: Path
-    """A folder (searched below too), an image, or a CSV, JSONL, JSON or Parquet table with a column `image`."""
+    """A folder (searched below too), an image, or a table (CSV, JSONL, JSON, Parquet, WebDataset tar) with a column
+    `image`, `file_name` or `path`."""
     model: str
     """The reward model ("synthetic", a folder, a hub id), or a reward by name, such as clip or sharpness."""
     out: Path

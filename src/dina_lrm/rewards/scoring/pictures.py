@@ -45,6 +45,8 @@ class Pictures:
     read: Callable[[], Iterator[Picture]]
     in_order: bool = True
     texts: tuple[str, ...] | None = None
+    note: str | None = None
+    """Which columns of a table were read, where they are not called image and prompt."""
     scan: PictureFolder = field(default_factory=PictureFolder)
 
 
@@ -77,23 +79,27 @@ def table_columns(table: Path) -> list[str]:
     return [] if first is None else [str(name) for name in first.parsed()]
 
 
-def table_pictures(table: Path, column: str | None) -> Pictures:
+def table_pictures(table: Path, image: str, column: str | None) -> Pictures:
     """Read a table's column `image`: paths, bytes, or both, of which the bytes are taken; prompts of `column`.
 
     A row that cannot be parsed is one without a picture, called by its place. Raises ValueError for a row without the
     column, and for one whose prompt is no text.
     """
     names, texts = [], []
-    for row in _named_rows(table, column):
+    for row in _named_rows(table, image, column):
         if row.fault is not None:
             names.append(row.place)
             texts.append("")
             continue
-        names.append(_name(row, row.parsed().get("image")))
+        names.append(_name(row, row.parsed().get(image)))
         if column is not None:
             texts.append(text_of(row, column))
+    given = None if column is None else tuple(texts)
+    read = {"pictures": (image, "image"), "prompts": (column, "prompt")}
+    told = [f"{what} = {name}" for what, (name, usual) in read.items() if name not in (None, usual)]
+    note = f"{table}: {', '.join(told)}" if told else None
     return Pictures(
-        table, tuple(names), lambda: map(_picture, scan_rows(table)), texts=tuple(texts) if column is not None else None
+        table, tuple(names), lambda: (_picture(row, image) for row in scan_rows(table)), texts=given, note=note
     )
 
 
@@ -108,17 +114,17 @@ def text_of(row: Row, column: str) -> str:
     return value
 
 
-def _named_rows(table: Path, column: str | None) -> Iterator[Row]:
+def _named_rows(table: Path, image: str, column: str | None) -> Iterator[Row]:
     """Rows that say how their pictures are called; the bytes of pictures in a Parquet file are not read for it."""
     if table.suffix.lower() != ".parquet":
         for row in scan_rows(table):
             if row.fault is None:
-                _check_image_column(row.where, row.values)
+                _check_image_column(row.where, row.values, image)
             yield row
         return
     schema = _schema(table)
-    _check_image_column(str(table), schema.names)
-    wanted = [*_name_column(schema), *([column] if column is not None and column in schema.names else [])]
+    _check_image_column(str(table), schema.names, image)
+    wanted = [*_name_column(schema, image), *([column] if column is not None and column in schema.names else [])]
     yield from parquet_rows(table, wanted)
 
 
@@ -129,23 +135,23 @@ def _schema(table: Path) -> pa.Schema:
         raise DinaError(f"{table}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
 
 
-def _name_column(schema: pa.Schema) -> list[str]:
-    kind = schema.field("image").type
+def _name_column(schema: pa.Schema, image: str) -> list[str]:
+    kind = schema.field(image).type
     if pa.types.is_struct(kind):
-        return ["image.path"] if kind.get_field_index("path") >= 0 else []
-    return [] if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else ["image"]
+        return [f"{image}.path"] if kind.get_field_index("path") >= 0 else []
+    return [] if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else [image]
 
 
-def _check_image_column(where: str, columns: Iterable[str]) -> None:
-    if "image" not in columns:
+def _check_image_column(where: str, columns: Iterable[str], image: str) -> None:
+    if image not in columns:
         columns = ", ".join(map(str, columns))
-        raise DinaError(f"{where}: no image; give its path in a column 'image' (columns: {columns})")
+        raise DinaError(f"{where}: no image; give its path in a column {image!r} (columns: {columns})")
 
 
-def _picture(row: Row) -> Picture:
+def _picture(row: Row, image: str) -> Picture:
     if row.fault is not None:
         return Picture(row.place, None, f"{row.where}: {row.fault}")
-    value = row.values["image"]
+    value = row.values[image]
     name = _name(row, value)
     content = value.get("bytes") or value.get("path") if isinstance(value, Mapping) else value
     if isinstance(content, bytes) and content:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.data.prompt_sets import check_prompts_file, names_a_file, read_prompt_lines
+from dina_lrm.data.sources.called import CALLED, column_called
 from dina_lrm.data.sources.tables import FORMATS, scan_rows
 from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.captions import read_captions
@@ -33,12 +34,12 @@ class Matched:
     note: str | None = None
 
 
-def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
+def matched_prompts(pictures: Pictures, prompts: str | None, columns: Mapping[str, str] | None = None) -> Matched:
     """The prompts that `prompts` gives to pictures: a text for all, the lines of a file, or a table's, by name.
 
-    Without `prompts` each picture of a folder has the caption that stands beside it. Raises ValueError or
-    FileNotFoundError for what gives none (`NoPromptsError` where nothing was given and no caption is there), and where
-    lines could belong to pictures in two ways.
+    `columns` says which columns of a table hold pictures and prompts. Without `prompts` each picture of a folder has
+    the caption that stands beside it. Raises ValueError or FileNotFoundError for what gives none (`NoPromptsError`
+    where nothing was given and no caption is there), and where lines could belong to pictures in two ways.
     """
     if prompts is None and pictures.where.is_dir():
         return _by_caption(pictures)
@@ -56,7 +57,7 @@ def matched_prompts(pictures: Pictures, prompts: str | None) -> Matched:
         raise DinaError(
             f"prompts {path}: is a folder; accepted: {_ACCEPTED}, or none, which reads captions beside the pictures"
         )
-    return _by_name(path, pictures) if path.suffix.lower() in FORMATS else _by_line(path, pictures)
+    return _by_name(path, pictures, columns) if path.suffix.lower() in FORMATS else _by_line(path, pictures)
 
 
 def _by_caption(pictures: Pictures) -> Matched:
@@ -125,20 +126,21 @@ def _differ_by_one_number(names: Sequence[str]) -> bool:
     return len(differing) == 1 and differing[0] % 2 == 1 and len(numbers) == len(names)
 
 
-def _by_name(table: Path, pictures: Pictures) -> Matched:
+def _by_name(table: Path, pictures: Pictures, columns: Mapping[str, str] | None) -> Matched:
     """The prompts of each name, in the table's order; a picture may have several."""
     known = {_same(name): name for name in pictures.names} | {name: name for name in pictures.names}
     texts: dict[str, list[str]] = {}
     absent = []
     for row in scan_rows(table):
-        image = row.parsed().get("image")
+        called = {role: column_called(row.where, row.parsed(), role, columns) for role in CALLED}
+        image, text = row.values[called["image"]], text_of(row, called["prompt"])
         if not isinstance(image, str) or not image.strip():
-            raise DinaError(f"{row.where}: image is {image!r:.60}; give the name of an image")
+            raise DinaError(f"{row.where}: {called['image']} is {image!r:.60}; give the name of an image")
         name = known.get(image) or known.get(_same(image))
         if name is None:
-            absent.append((image, text_of(row, "prompt")))
+            absent.append((image, text))
         else:
-            texts.setdefault(name, []).append(text_of(row, "prompt"))
+            texts.setdefault(name, []).append(text)
     without = [name for name in pictures.names if name not in texts]
     if without:
         counts = f"{len(without)} of {len(pictures.names)} images, such as {shown(without[0])!r}"
