@@ -27,9 +27,10 @@ def measurements(notes: Mapping[str, Any]) -> list[Measurement]:
 
 
 def merged(before: Sequence[Measurement], new: Sequence[Measurement]) -> list[Measurement]:
-    """Both, the new ones in the place of those of the same set, read in the same way and counted in the same way."""
-    known = {_key(row): row for row in before}
-    return [*{**known, **{_key(row): row for row in new}}.values()]
+    """Both; new ones in the place of those of the same set, read and counted alike (or one does not say how)."""
+    kept = [(each, next((row for row in new if _same(row, each)), None)) for each in before]
+    found = [each if other is None else other for each, other in kept]
+    return [*found, *(row for row in new if not any(row is other for _, other in kept))]
 
 
 def measured_table(rows: Sequence[Measurement]) -> str:
@@ -88,5 +89,6 @@ def _how_counted(rows: Sequence[Measurement]) -> str:
     return f"{ceiling}{'Counted by ' + ', '.join(f'`{name}`' for name in named) + '.' if named else ''}"
 
 
-def _key(row: Measurement) -> tuple[object, ...]:
-    return row.get("set"), row.get("read at"), row.get("convention")
+def _same(one: Measurement, other: Measurement) -> bool:
+    ways = {row["convention"] for row in (one, other) if "convention" in row}
+    return len(ways) < 2 and all(one.get(name) == other.get(name) for name in ("set", "read at"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dina_lrm.cli.arguments.calibrate import Arguments
 from dina_lrm.console.common import UserError, console, progress
 from dina_lrm.data.sources.columns import parse_columns
-from dina_lrm.evaluation.calibrated import CalibratedCopy, calibrated_copy
+from dina_lrm.evaluation.calibrated import calibrated_copy
 from dina_lrm.evaluation.named_sets import named_sets
 
 
@@ -28,7 +28,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             progress=report,
             option="--on",
         )
-    console(arguments.quiet).print(_told(found))
+    console(arguments.quiet).print(str(found))
     before, after = found.before, found.after
     return {
         "out": arguments.out,
@@ -37,12 +37,3 @@ def run(arguments: Arguments) -> dict[str, object]:
         "ece": {"before": before.ece, "after": after.ece, "low": after.ece_low, "high": after.ece_high},
         "log_score": {"before": before.log_score, "after": after.log_score},
     }
-
-
-def _told(found: CalibratedCopy) -> str:
-    before, after = (measured.interval.text(".1f", percent=True) for measured in (found.before, found.after))
-    return (
-        f"temperature {found.temperature:.3f} in {found.folder}; ECE in % at t = {found.noise_level:g} on "
-        f"{found.pairs} pairs: {before} before, {after} with it; "
-        f"a perfect model would show {100 * found.after.ece_floor:.1f}"
-    )

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Command] = {
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),
     "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),
+    "push": _command("push", "Put a reward model, a LoRA or a data set on the Hugging Face Hub."),
     "synthetic generate": _command("synthetic_generate", "Write comparisons of the synthetic world as files."),
     "synthetic judge": _command("synthetic_judge", "Train the world's judge of pixels.", "synthetic_training:judge"),
     "synthetic uncurate": _command(

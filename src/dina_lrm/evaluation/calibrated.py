@@ -33,6 +33,15 @@ class CalibratedCopy:
     before: Calibration
     after: Calibration
 
+    def __str__(self) -> str:
+        """What a person is told, in a sentence."""
+        before, after = (measured.interval.text(".1f", percent=True) for measured in (self.before, self.after))
+        return (
+            f"temperature {self.temperature:.3f} in {self.folder}; ECE in % at t = {self.noise_level:g} on "
+            f"{self.pairs} pairs: {before} before, {after} with it; "
+            f"a perfect model would show {100 * self.after.ece_floor:.1f}"
+        )
+
 
 def calibrated_copy(
     model: str,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from packaging.requirements import Requirement
 
+from dina_lrm import __version__
 from dina_lrm.locate import BUNDLED
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -54,6 +55,34 @@ class Golden:
         if not len(self.prompts) == len(self.images) == len(self.scores) > 0:
             counts = f"{len(self.prompts)} prompts, {len(self.images)} images and {len(self.scores)} scores"
             raise DinaError(f"golden numbers: got {counts}, expected as many of each, at least one")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What is installed here: versions of libraries, places to compute, and what each extra lacks."""
+
+    versions: dict[str, str | None]
+    devices: list[Device]
+    extras: dict[str, list[str]]
+
+    def lines(self) -> Iterator[str]:
+        """What a person is told, line by line."""
+        yield f"dina-lrm {__version__} on Python {platform.python_version()}, {platform.platform()}"
+        yield "  ".join(f"{name} {version or 'missing'}" for name, version in self.versions.items())
+        for place in self.devices:
+            yield f"{place.device}: {place.name}; {place.dtype}, because {place.why}"
+        for extra, missing in self.extras.items():
+            yield f"extra {extra}: {'lacks ' + ', '.join(missing) if missing else 'complete'}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, with a place for what the bundled model scores."""
+        here = {"python": platform.python_version(), "platform": platform.platform()}
+        return {**here, **asdict(self), "bundled": None}
+
+
+def installation() -> Installation:
+    """What is installed here."""
+    return Installation(versions(), devices(), missing_of_extras())
 
 
 def versions() -> dict[str, str | None]:

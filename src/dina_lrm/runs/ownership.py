@@ -24,6 +24,11 @@ from dina_lrm.typed import DinaError, to_plain
 MARKER: Final = ".dina-lrm.json"
 
 
+FOREIGN: Final = "was not made by this program"
+CHANGED: Final = "was changed since it was made"
+GONE: Final = "is gone"
+
+
 class NotReplaceableError(FileExistsError, DinaError):
     """Raised for what was not made by this program, or is not to be exchanged; nothing was removed."""
 
@@ -108,14 +113,13 @@ def made_by(folder: Path) -> Made | None:
 
 
 def changed_files(folder: Path) -> dict[str, str]:
-    """By name, what is wrong with files of a folder that has a marker: foreign, changed since, or gone."""
+    """By name, what is wrong with files of a folder that has a marker: `FOREIGN`, `CHANGED` or `GONE`."""
     made, entries = read_record(Made, folder / MARKER), dict(_entries(folder))
-    found = {name: "was not made by this program" for name in entries if name not in {*made.files, MARKER}}
-    found |= {
-        name: "was changed since it was made" for name, digest in made.files.items()
-        if name in entries and _differs(entries[name], digest)
-    }  # fmt: skip
-    return dict(sorted((found | {name: "is gone" for name in made.files if name not in entries}).items()))
+    found = {name: FOREIGN for name in entries if name not in {*made.files, MARKER}}
+    found |= {name: GONE for name in made.files if name not in entries}
+    ours = {name: digest for name, digest in made.files.items() if name in entries}
+    found |= {name: CHANGED for name, digest in ours.items() if _differs(entries[name], digest)}
+    return dict(sorted(found.items()))
 
 
 def check_replaceable(folder: Path, kind: str) -> None:
@@ -208,7 +212,7 @@ def _reason_against(folder: Path, kind: str, theirs: Sequence[str] = ()) -> str 
         return f"{folder}: holds {foreign[0]!r}, which this program did not make"
     ours = [(name, path) for name, path in sorted(entries.items()) if name != MARKER and name not in theirs]
     changed = [name for name, path in ours if _differs(path, made.files[name])]
-    return f"{folder}: {changed[0]!r} was changed since it was made" if changed else None
+    return f"{folder}: {changed[0]!r} {CHANGED}" if changed else None
 
 
 def _link(path: Path, to: Path) -> None:
