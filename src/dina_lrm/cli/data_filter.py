@@ -8,7 +8,7 @@ from dina_lrm.cards.data_sets import DataSet, filters_table
 from dina_lrm.cli.arguments.data_filter import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import CommandFailed, UserError, console, titled_progress
-from dina_lrm.data.filtering import FilterCount, FilterPlan
+from dina_lrm.data.filtering import FilterPlan
 from dina_lrm.data.named_source import NamedSource, named_source
 from dina_lrm.data.sources.carded import check_carded, licence_beside, shown_source, write_carded
 from dina_lrm.evaluation.named_sets import named_sets
@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     of = DataSet("Filtered comparisons", _ABOUT, {"read from": shown_source(source)}, licence_beside(source.path))
     written = write_carded(arguments.out, kept, of, lambda: filters_table([*map(astuple, kept.report())]))
     report, unread = kept.report(), source.tables_left_out()
-    rows = [(row.name, row.seen, row.removed, _reasons(row)) for row in report]
+    rows = [(row.name, row.seen, row.removed, row.why) for row in report]
     shown.print(table_of(("filter", "seen", "removed", "why"), rows, arguments.source))
     say_left_out(unread, shown)
     result: dict[str, object] = {
@@ -61,7 +61,3 @@ def _plan(arguments: Arguments) -> FilterPlan:
         mpcf=arguments.mpcf,
         pairs_per_prompt=arguments.pairs_per_prompt,
     )
-
-
-def _reasons(row: FilterCount) -> str:
-    return ", ".join(f"{why} ({count})" for why, count in row.reasons.items()) or "-"

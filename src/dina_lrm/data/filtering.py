@@ -36,6 +36,11 @@ class FilterCount:
     removed: int
     reasons: dict[str, int]
 
+    @property
+    def why(self) -> str:
+        """The reasons in words, each with its count."""
+        return ", ".join(f"{why} ({count})" for why, count in self.reasons.items()) or "-"
+
 
 class Filter(ABC):
     """Decides about one comparison after the other; what it remembers is part of one pass."""

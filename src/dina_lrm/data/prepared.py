@@ -57,6 +57,33 @@ class Prepared:
         if self.unread_prompts:
             yield f"{len(self.unread_prompts)} prompts are not read whole, such as {self.unread_prompts[0]}"
 
+    def rows(self) -> dict[str, object]:
+        """What made it and what it holds, by name, for a table that a person reads."""
+        header, data = self.header, self.data
+        return {
+            "generator": header.backbone,
+            "library version": header.library_version,
+            "type": header.dtype,
+            "pairs": f"{header.pairs}, {header.ties} of them ties",
+            "pairs of each size": ", ".join(f"{size} ({count})" for size, count in data.sizes().items()),
+            "images": data.images,
+            "prompts": f"{len(data.prompts)}, {header.truncated_prompts} of them cut",
+            "missing": f"{header.missing_pairs} pairs, {header.missing_images} images",
+            "size": f"{self.bytes / 2**20:.1f} MiB",
+            "content": header.content,
+        }
+
+    @property
+    def bytes(self) -> int:
+        """How much its files take."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def recorded(self) -> dict[str, Any]:
+        """All that its header records but the shards, and what it holds, as plain values."""
+        data = self.data
+        held = {"images": data.images, "prompts": len(data.prompts), "sizes": data.sizes(), "bytes": self.bytes}
+        return {name: value for name, value in (asdict(self.header) | held).items() if name != "buckets"}
+
     def to_dict(self) -> dict[str, Any]:
         """What it holds and what encoded it, as plain values."""
         header, data = self.header, self.data
@@ -120,6 +147,11 @@ def prepare(
     made = Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
     write_text(out / CARD, cache_card(_described(made, source)))
     return made
+
+
+def opened_cache(folder: Path) -> Prepared:
+    """A cache that was prepared earlier. Raises ValueError and FileNotFoundError as `EncodedComparisons.load`."""
+    return Prepared(folder, EncodedComparisons.load(folder), ())
 
 
 def _described(made: Prepared, source: NamedSource) -> DataSet:
