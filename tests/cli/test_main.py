@@ -94,7 +94,7 @@ def test_help_lists_the_commands_and_nothing_given_is_bad_input(capsys):
 def test_progress_in_a_log_is_a_line_every_tenth(capsys):
     assert toy("toy", "3") == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "squaring: 0/100" and lines[-1] == "squaring: 100/100" and len(lines) == 11
+    assert lines[0] == "squaring: 0/100  0%" and lines[-1] == "squaring: 100/100  100%" and len(lines) == 11
 
 
 @pytest.mark.parametrize("command", COMMANDS)

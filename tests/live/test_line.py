@@ -48,7 +48,7 @@ def test_a_unit_has_its_article():
     [(0.4, "0:00"), (7, "0:07"), (725, "12:05"), (3723, "1:02:03"), (200_000, "2 d 7 h"), (float("inf"), "")],
 )
 def test_a_time_is_as_long_as_it_has_to_be(seconds, said):
-    assert time_text(seconds) == said
+    assert time_text(float(seconds)) == said
 
 
 def told(capsys, steps, total=100, seconds=1.0, done=0, **words):

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from dina_lrm.runs.metrics import MetricsFile, read_lines
-from dina_lrm.training.log import RunningMeans, StepBar
+from dina_lrm.training.log import RunningMeans, StepLine
 from dina_lrm.training.totals import PairTotals
 
 
@@ -42,16 +42,16 @@ def test_means_are_over_pairs_and_not_over_batches():
 
 
 def test_a_log_gets_a_line_every_tenth(capsys):
-    with StepBar(total=40, done=0, shown=True) as bar:
+    with StepLine(total=40, done=0, shown=True) as bar:
         for step in range(1, 41):
             bar.advance(step, {"loss": 0.25, "accuracy": 0.5, "pairs_per_second": 12.0})
     lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 10
-    assert lines[-1] == "step 40/40  loss 0.2500  accuracy 0.500  12 pairs/s"
+    assert len(lines) == 11 and lines[0] == "training: 0/40  0%"
+    assert lines[-1] == "training: 40/40  100%  loss 0.2500  accuracy 0.500  12 pairs/s"
 
 
 @pytest.mark.parametrize("shown", [False])
 def test_a_quiet_bar_says_nothing(shown, capsys):
-    with StepBar(total=4, done=0, shown=shown) as bar:
+    with StepLine(total=4, done=0, shown=shown) as bar:
         bar.advance(4, {"loss": 0.25, "accuracy": 0.5, "pairs_per_second": 12.0})
     assert capsys.readouterr().err == ""

@@ -15,7 +15,7 @@ from dina_lrm.runs.json_files import read_json_object
 def run(arguments: Arguments) -> dict[str, object]:
     """Train what is missing, then write the tables."""
     shown, names = console(arguments.quiet, live=True), arguments.chosen()
-    with progress("models", arguments.quiet) as report:
+    with progress("training", arguments.quiet, "model") as report:
         trained = train_cells(
             variants_of(names),
             arguments.seeds,

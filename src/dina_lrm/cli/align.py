@@ -50,10 +50,9 @@ def _run(job: AlignmentJob, processes: Processes, quiet: bool) -> tuple[Aligned,
             say.print(f"  alarm: {alarm.sentence}")
         write_sample_sheet(job.folder, look)
 
-    with progress("updates", quiet) as report:
-        ended = job.run(
-            processes, on_look, lambda step, steps, reward: report(step, steps), lambda text: say.print(text)
-        )
+    with progress("aligning", quiet, "update") as report:
+        told = lambda step, steps, reward: report(step, steps, f"reward {reward:.3f}")  # noqa: E731 - as OnStep has it
+        ended = job.run(processes, on_look, told, lambda text: say.print(text))
     if processes.main:
         write_alignment_report(job.folder, command_line())
     outcome = ended.outcome

@@ -15,7 +15,7 @@ from dina_lrm.runs.json_files import read_json_object
 def run(arguments: Arguments) -> dict[str, object]:
     """Run what is missing, then write the page."""
     shown, names = console(arguments.quiet, live=True), arguments.chosen()
-    with progress("runs", arguments.quiet) as report:
+    with progress("aligning", arguments.quiet, "run") as report:
         made = align_cells(
             variants_of(names),
             arguments.seeds,

@@ -13,7 +13,7 @@ SHOWN = 5
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Verify, and name the files that are damaged."""
-    with progress("verifying", arguments.quiet) as report:
+    with progress("verifying", arguments.quiet, "shard") as report:
         verdict = verify_cache(arguments.cache, report)
     result = asdict(verdict)
     if verdict.problems:

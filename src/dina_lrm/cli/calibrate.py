@@ -14,7 +14,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     sets = named_sets(arguments.on, None, arguments.source, "--on", parse_columns(arguments.columns))
     if len(sets) != 1:
         raise UserError(f"--on {arguments.on}: names {len(sets)} sets; accepted: one")
-    with progress("scoring", arguments.quiet) as report:
+    with progress("scoring", arguments.quiet, "pair") as report:
         found = calibrated_copy(
             arguments.model,
             arguments.out,

@@ -17,7 +17,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     source = source_of(arguments, named_source(arguments.source, arguments.path))
     title, target = source.title, arguments.problems or problem_list(source)
     check_problem_list("--problems", target)
-    with progress("checking", arguments.quiet) as show:
+    with progress("checking", arguments.quiet, "comparison") as show:
         report = source.check(show)
     if report.problems or arguments.problems is not None or target.exists():
         write_problems(target, report.problems)

@@ -23,7 +23,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     check_carded(arguments.out)
     source = source_of(arguments, named_source(arguments.source, arguments.path))
     plan, shown = _plan(arguments), console(arguments.quiet)
-    kept = filtered(source.comparisons, plan, arguments.rewards(), titled_progress(arguments.quiet))
+    kept = filtered(source.comparisons, plan, arguments.rewards(), titled_progress(arguments.quiet, "comparison"))
     of = DataSet("Filtered comparisons", _ABOUT, {"read from": shown_source(source)}, licence_beside(source.path))
     written = write_carded(arguments.out, kept, of, lambda: filters_table([*map(astuple, kept.report())]))
     report, unread = kept.report(), source.tables_left_out()

@@ -11,7 +11,7 @@ from dina_lrm.demo.told import accuracy_table, closing_lines
 def run(arguments: Arguments) -> dict[str, object]:
     """Run the demonstration and print its table."""
     shown = console(arguments.quiet, live=True)
-    with progress("Training steps", arguments.quiet) as report:
+    with progress("training", arguments.quiet, "step") as report:
         command = f"dina-lrm demo --seed {arguments.settings.seed}"
         found = run_demo(arguments.out, arguments.settings, lambda line: shown.print(line), report, command)
     shown.print(accuracy_table(found))

@@ -16,7 +16,7 @@ from dina_lrm.reports.terminal import as_rich
 def run(arguments: Arguments) -> dict[str, object]:
     """Evaluate every judge on every set, print the table, write the report."""
     plan, out = _plan(arguments), arguments.out
-    found = plan.run(None if out is None else out / "parts", titled_progress(arguments.quiet), command_line())
+    found = plan.run(None if out is None else out / "parts", titled_progress(arguments.quiet, "pair"), command_line())
     shown = console(arguments.quiet)
     for part in evaluation_shown(found.results) if found.results else ():
         shown.print(part if isinstance(part, str) else as_rich(part))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Draw, measure, compare, report."""
-    found = _plan(arguments).run(arguments.out / "samples", titled_progress(arguments.quiet), command_line())
+    found = _plan(arguments).run(arguments.out / "samples", titled_progress(arguments.quiet, "block"), command_line())
     shown, result = console(arguments.quiet), found.result
     shown.print(f"report: {write_generator_evaluation(arguments.out, found)}")
     for table in result_tables(result):

@@ -17,7 +17,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     check_free(arguments.out)
     source = source_of(arguments, NamedSource(arguments.source, arguments.comparisons))
     unread = source.tables_left_out()
-    with progress("encoding", arguments.quiet) as report:
+    with progress("encoding", arguments.quiet, "comparison") as report:
         prepared = prepare(
             source,
             arguments.backbone,

@@ -36,7 +36,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 def _count(given: Arguments) -> dict[str, object]:
     sizes = [(side, batch) for side in given.resolution for batch in given.batch_sizes]
     rest = (given.gpu, given.levels, given.pixel_rewards, given.dataset_pairs)
-    with progress("counting", given.quiet) as report:
+    with progress("counting", given.quiet, "job") as report:
         found = counted(given.subject, sizes, *rest, report)
     for part in counted_shown(found, sizes):
         console(given.quiet).print(part)
@@ -47,7 +47,7 @@ def _count(given: Arguments) -> dict[str, object]:
 
 def _measure(given: Arguments) -> dict[str, object]:
     device, rest = given.place(), (given.batch_sizes, given.levels, given.rounds)
-    with progress("measuring", given.quiet) as report:
+    with progress("measuring", given.quiet, "job") as report:
         found = measure_model(given.subject, torch.device(device), *rest, report, given.backbone, given.torch_dtype())
     for table in measured_shown(f"{given.subject} on {device}", found):
         console(given.quiet).print(table)

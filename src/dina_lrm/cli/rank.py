@@ -13,7 +13,7 @@ from dina_lrm.ranking.job import ranked
 def run(arguments: Arguments) -> dict[str, object]:
     """Score, order and show."""
     settings = replace(arguments.settings, device=arguments.place(), dtype=arguments.dtype)
-    found = ranked(settings, titled_progress(arguments.quiet), command_line())
+    found = ranked(settings, titled_progress(arguments.quiet, "picture"), command_line())
     for line in found.told():
         console(arguments.quiet).print(line)
     return found.to_dict()

@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     a = arguments
     choice = MethodChoice(a.method, a.prune, a.reading, a.strength, a.radius, a.width)
     job = SamplingJob(reward, plan, choice.method(plan, generator.levels(plan.steps)), arguments.lora is not None)
-    with progress("prompts", arguments.quiet) as report:
+    with progress("sampling", arguments.quiet, "prompt") as report:
         sampled = job.run(generator, prompts, report)
     write_samples(arguments.out, sampled, {"arguments": arguments})
     say = console(arguments.quiet)

@@ -12,7 +12,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     study = SamplingStudy(
         arguments.prompt_count, arguments.candidates, arguments.seeds, arguments.steps, arguments.batch_size
     )
-    with progress("candidates", arguments.quiet) as report:
+    with progress("drawing candidates", arguments.quiet, "candidate") as report:
         found = study.run(arguments.out, report)
     shown = console(arguments.quiet)
     for line in (arguments.out / TABLE).read_text(encoding="utf-8").splitlines():

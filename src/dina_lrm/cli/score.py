@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         check_page_place(arguments.html)
     columns, out = parse_columns(arguments.columns, ("image", "prompt")), arguments.out
     rows = read_score_rows(arguments.images, arguments.prompts, columns)
-    with progress("scoring", arguments.quiet) as report:
+    with progress("scoring", arguments.quiet, "picture") as report:
         summary = score_files_by(
             arguments.model,
             rows,

@@ -15,7 +15,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     labels = Labelling(arguments.personalities or ("balanced",), arguments.votes or 1, arguments.ties or 0.0)
     wanted = SyntheticSet(arguments.set, arguments.prompts, arguments.images or 8, arguments.seed, labels)
     if arguments.set == "on_policy":
-        with progress("Drawing samples", arguments.quiet) as report:
+        with progress("drawing", arguments.quiet, "picture") as report:
             made = wanted.write(arguments.out, report)
     else:
         made = wanted.write(arguments.out)
@@ -36,7 +36,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 
 def _redraw(arguments: Arguments) -> dict[str, object]:
-    with progress("Drawing samples", arguments.quiet) as report:
+    with progress("drawing", arguments.quiet, "picture") as report:
         images = redraw_generated(arguments.out, arguments.prompts, report)
     console(arguments.quiet).print(f"{images} samples and the oracle's judgement in {arguments.out}")
     return {"images": images, "folder": str(arguments.out)}

@@ -18,24 +18,21 @@ from dina_lrm.typed import to_plain
 
 def pretrain(given: synthetic_pretrain.Arguments) -> dict[str, object]:
     """Train a generator, save, and say what was measured."""
-    with progress("Autoencoder", given.quiet) as first, progress("Generator", given.quiet) as second:
-
-        def report(stage: str, step: int, steps: int, loss: float) -> None:
-            (first if stage == "autoencoder" else second)(step, steps)
-
-        return _ended(given.out, given.quiet, lambda: pretrain_generator(given.config, given.out, report))
+    with progress("pretraining", given.quiet, "step") as line:
+        told = lambda stage, step, steps, loss: line(step, steps, f"{stage}  loss {loss:.4f}")  # noqa: E731 - as below
+        return _ended(given.out, given.quiet, lambda: pretrain_generator(given.config, given.out, told))
 
 
 def uncurate(given: synthetic_uncurate.Arguments) -> dict[str, object]:
     """Train the LoRA, save, and say what was measured."""
-    with progress("updates", given.quiet) as report:
-        told = lambda _, step, steps, loss: report(step, steps)  # noqa: E731 - its types are those of the call
+    with progress("training", given.quiet, "step") as line:
+        told = lambda _, step, steps, loss: line(step, steps, f"loss {loss:.4f}")  # noqa: E731 - its types are those of the call
         return _ended(given.out, given.quiet, lambda: train_uncurated(given.config, given.seed, given.out, told))
 
 
 def judge(given: synthetic_judge.Arguments) -> dict[str, object]:
     """Train the judge of pixels, save, and say what was measured."""
-    with progress("steps", given.quiet) as report:
+    with progress("training", given.quiet, "step") as report:
         facts = train_judge(given.out, given.prompts, given.steps, given.seed, given.pairs, report)
     console(given.quiet).print(f"{given.out}: {measured_sentence(facts)}")
     return to_plain({"folder": str(given.out), **facts})

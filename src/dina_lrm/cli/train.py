@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> dict[str, object]:
 def _data(arguments: Arguments, config: TrainConfig) -> tuple[EncodedComparisons, EncodedComparisons | None]:
     """Return what is trained on, and what is held out."""
     prompts = arguments.synthetic_prompts or SYNTHETIC_PROMPTS
-    with progress("encoding", arguments.quiet) as report:
+    with progress("encoding", arguments.quiet, "picture") as report:
         cache = None if arguments.dry_run else arguments.out / "cache"
         columns = parse_columns(arguments.columns)
         data = data_for(config, arguments.data, cache, prompts, report, columns=columns)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from dina_lrm.runs.progress import ReportProgress, TitledProgress
-from dina_lrm.screen import Screen, escaped
+from dina_lrm.live.line import LiveLine
+from dina_lrm.runs.progress import TitledProgress
+from dina_lrm.screen import Screen
 from dina_lrm.typed import DinaError
 
 FIRST_SEEDS = (0, 1, 2)
@@ -83,37 +83,15 @@ def console(quiet: bool = False, live: bool = False) -> Screen:
     return Screen(quiet, live=live)
 
 
-@contextmanager
-def progress(description: str, quiet: bool = False) -> Iterator[ReportProgress]:
-    """Progress on standard error: a bar in a terminal, a line every tenth of the work in a log.
+def progress(description: str, quiet: bool = False, unit: str = "") -> LiveLine:
+    """How a long work goes on, on standard error: a line in a terminal, a line every tenth of the work in a log.
 
-    Yields a function of (done, total), the form in which the library reports progress.
+    Used as a context; it is called with (done, total), the form in which the library reports progress, and may be told
+    the numbers of the work. `unit` is one of what is done, such as "pair", and says the rate.
     """
-    errors = Screen(quiet, "stderr")
-    if quiet or not errors.console.is_terminal:
-        yield _log_tenths(description, errors)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    told = TextColumn("{task.description}", markup=False)
-    with Progress(told, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors.console) as bar:
-        task = bar.add_task(escaped(description), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return LiveLine(description, unit, quiet)
 
 
-def titled_progress(quiet: bool = False) -> TitledProgress:
+def titled_progress(quiet: bool = False, unit: str = "") -> TitledProgress:
     """Progress of a work in parts, each with a title: `progress` without its own words."""
-    return lambda title: progress(title, quiet)
-
-
-def _log_tenths(description: str, errors: Screen) -> ReportProgress:
-    printed = -1
-
-    def report(done: int, total: int) -> None:
-        nonlocal printed
-        tenth = 10 * done // max(total, 1)
-        if tenth > printed:
-            printed = tenth
-            errors.print(f"{description}: {done}/{total}")
-
-    return report
+    return lambda title: progress(title, quiet, unit)

@@ -65,7 +65,7 @@ class LiveLine:
             return
         parts = 100 if logging.getLogger("dina_lrm").isEnabledFor(logging.DEBUG) else 10
         part = parts * done // max(total, 1)
-        if part > self._printed or now - self._told >= _SILENCE:
+        if part != self._printed or now - self._told >= _SILENCE:
             self._printed, self._told = part, now
             self._screen.print(f"{self._title}: {text}")
 
@@ -75,6 +75,8 @@ class LiveLine:
 
     def _told_of(self, now: float, done: int, total: int, said: str, rate: float | None) -> str:
         """The numbers behind the share; each but the first is there where it is known."""
+        if self._seen and done < self._seen[-1][1]:  # the next part of a work
+            self._seen.clear()
         self._seen.append((now, done))
         while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW:
             self._seen.popleft()

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float32
-from rich.progress import track
 from torch import Tensor
 
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.cache_format import BackboneIdentity
+from dina_lrm.live.line import LiveLine
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes
-from dina_lrm.screen import Screen
 from dina_lrm.training.config import TeacherSettings
 from dina_lrm.training.validation import in_order
 from dina_lrm.typed import DinaError
@@ -53,10 +52,13 @@ def teacher_probabilities(
     """P(first preferred) of every comparison, on the CPU, the same on all processes."""
     found = torch.zeros(len(data), device=processes.device)
     batches = list(in_order(data, _PAIRS_AT_ONCE))[processes.index :: processes.count]
-    console = Screen(stream="stderr").console
-    for indices in track(batches, "reading the teacher", console=console, disable=not (shown and console.is_terminal)):
-        batch = data.batch(indices).to(processes.device)
-        scores = teacher.score_latents(batch.latents, batch.conditioning)
-        margin = scores[batch.first] - scores[batch.second]
-        found[indices.to(found.device)] = teacher.margin_probability(margin).float()
+    with LiveLine("reading the teacher", "pair", quiet=not shown) as line:
+        done, total = 0, sum(len(indices) for indices in batches)
+        for indices in batches:
+            line(done, total)
+            done += len(indices)
+            batch = data.batch(indices).to(processes.device)
+            scores = teacher.score_latents(batch.latents, batch.conditioning)
+            margin = scores[batch.first] - scores[batch.second]
+            found[indices.to(found.device)] = teacher.margin_probability(margin).float()
     return processes.summed(found).cpu()

@@ -1,55 +1,30 @@
-"""What a run says while it goes on: running means, and a bar in a terminal or lines in a log."""
+"""What a run says while it goes on: running means, and one live line."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from dina_lrm.screen import Screen
+from dina_lrm.live.line import LiveLine
 from dina_lrm.training.totals import PairTotals
 
 
-class StepBar:
-    """Progress on standard error: a bar with loss, accuracy and pairs a second, or a line every tenth of the run."""
+class StepLine(LiveLine):
+    """How a run goes on, on standard error: steps, loss, accuracy, pairs a second and the time left."""
 
     def __init__(self, total: int, done: int, shown: bool) -> None:
-        self._screen = Screen(not shown, "stderr")
-        self._total = total
-        self._tenth = 10 * done // total
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        if shown and self._screen.console.is_terminal:
-            said = TextColumn("{task.fields[said]}", markup=False)
-            columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), said)
-            self._bar = Progress(*columns, console=self._screen.console)
-            self._task = self._bar.add_task("training", total=total, completed=done, said="")
+        super().__init__("training", "pair", quiet=not shown)
+        self._total, self._first = total, done
 
-    def __enter__(self) -> StepBar:
-        if self._bar is not None:
-            self._bar.start()
+    def __enter__(self) -> StepLine:
+        super().__enter__()
+        self(self._first, self._total)
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """`step` steps are done, with the latest running values."""
-        said = f"loss {values['loss']:.4f}  accuracy {values['accuracy']:.3f}  {values['pairs_per_second']:.0f} pairs/s"
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, said=said)
-        elif 10 * step // self._total > self._tenth:
-            self._tenth = 10 * step // self._total
-            self._screen.print(f"step {step}/{self._total}  {said}")
-
-    def say(self, message: str) -> None:
-        """One line above the bar."""
-        self._screen.print(message)
+        said = f"loss {values['loss']:.4f}  accuracy {values['accuracy']:.3f}"
+        self(step, self._total, said, values["pairs_per_second"])
 
 
 class RunningMeans:

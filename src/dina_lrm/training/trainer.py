@@ -31,7 +31,7 @@ from dina_lrm.training.assemble import build_model
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
-from dina_lrm.training.log import RunningMeans, StepBar
+from dina_lrm.training.log import RunningMeans, StepLine
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.run_folder import RunRecord, open_run_folder
@@ -203,7 +203,7 @@ class Trainer:
         done, self._pairs_seen = first, 0.0
         with (
             Prefetcher(self.source, self.total_steps - 1) as inputs,
-            StepBar(self.total_steps, first, self._shown) as bar,
+            StepLine(self.total_steps, first, self._shown) as bar,
         ):
             for step in range(first, self.total_steps):
                 outcome = self.stepper(inputs(step), bool(stop))
