@@ -77,3 +77,15 @@ def test_scores_in_another_type_are_another_table(tmp_path, capsys):
     assert json.loads((tmp_path / "s.jsonl.settings.json").read_text())["dtype"] == "float32"
     assert main(words) == 2
     assert "dtype" in capsys.readouterr().err
+
+
+def test_verbose_says_versions_and_what_is_loaded_where(tmp_path, monkeypatch, capsys):
+    for variable in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+        monkeypatch.setenv(variable, "error")  # which the command sets for its process, where nobody has
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    words = ["compare", *[str(tmp_path / "a.png")] * 2, "--prompt", "a red cube", "--device", "cpu"]
+    assert main([*words, "-v"]) == 0
+    told = capsys.readouterr().err
+    assert f"torch {torch.__version__.partition('+')[0]}" in told and "sd3, in torch.float32 on cpu" in told
+    assert main([*words, "--verbose", "--quiet"]) == 2
+    assert "--quiet and --verbose were both given; accepted: one of them" in capsys.readouterr().err

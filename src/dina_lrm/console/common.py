@@ -26,6 +26,9 @@ class CommonArguments:
     """Write the result as one JSON object to this file; a failure is written as {"error": ...}."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print errors only."""
+    verbose: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(aliases=("-v",))] = False
+    """Say more on standard error: versions, what is loaded where and in what type, warnings of the libraries beneath,
+    and ten times the lines of progress in a log."""
 
     @classmethod
     def meant(cls, words: Sequence[str]) -> tuple[type[CommonArguments], list[str]]:

@@ -26,6 +26,7 @@ from dina_lrm.runs.stopping import stopped_by_signals
 from dina_lrm.screen import escaped, held_back, leave_broken_streams, say
 
 # The libraries' notices and loading bars speak to programmers; the bars of downloads stay.
+LOUD_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "warning", "DIFFUSERS_VERBOSITY": "warning"}
 QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
 
@@ -128,7 +129,7 @@ def _unknown(group: str | None, given: str, commands: Mapping[str, Command]) -> 
 
 
 def _run(name: str, command: Command, arguments: CommonArguments) -> int:
-    for variable, value in QUIET_LIBRARIES.items():
+    for variable, value in (LOUD_LIBRARIES if arguments.verbose else QUIET_LIBRARIES).items():
         os.environ.setdefault(variable, value)
     try:
         _check_standing()
@@ -138,8 +139,11 @@ def _run(name: str, command: Command, arguments: CommonArguments) -> int:
     with held_back():
         try:
             check_numbers(arguments)
+            if arguments.quiet and arguments.verbose:
+                raise UserError("--quiet and --verbose were both given; accepted: one of them")
+            told = notices(name, arguments.quiet, arguments.verbose)
             claimed = arguments.claims()
-            with notices(name, arguments.quiet), held_name(claimed) if claimed is not None else nullcontext():
+            with told, held_name(claimed) if claimed is not None else nullcontext():
                 result = command.run(arguments)
             keep_json(arguments.json, result, name, _places(arguments))
         except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from dina_lrm.backbones.pipeline_folder import load_pipeline
@@ -12,6 +13,8 @@ from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
 from dina_lrm.precision import compute_dtype
 from dina_lrm.synthetic.world import bundled_pipeline
 from dina_lrm.typed import DinaError
+
+_log = logging.getLogger(__name__)
 
 
 def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) -> Generator:
@@ -24,6 +27,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     pretrained, beneath = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained, own))
     if own is not None and beneath is not own:
         raise DinaError(f"generator.lora {own}: {settings.pretrained} is {pretrained} with a LoRA; accepted: one LoRA")
+    _log.debug("%s: to be sampled, in %s on %s", pretrained, dtype, device)
     if pretrained in BUNDLED:
         pipeline = bundled_pipeline(pretrained, dtype)
     else:

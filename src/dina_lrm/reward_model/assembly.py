@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
     from dina_lrm.backbones.base import Backbone
+
+_log = logging.getLogger(__name__)
 
 
 def backbone_of(
@@ -32,7 +35,9 @@ def backbone_of(
     # In bfloat16 a score would depend by 1e-3 on the batch it is in: on the CPU that has to be asked for.
     if dtype is None and pipeline is None and torch.device(device or "cpu").type == "cpu":
         dtype = torch.float32
-    return load_backbone(config.backbone, pipeline=pipeline, device=device, dtype=dtype)
+    found = load_backbone(config.backbone, pipeline=pipeline, device=device, dtype=dtype)
+    _log.debug("%s: %s, in %s on %s", config.backbone.pretrained, config.backbone.family, found.dtype, found.device)
+    return found
 
 
 def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> Head:
