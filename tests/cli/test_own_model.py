@@ -74,6 +74,29 @@ def test_the_run_s_folder_stands_for_its_model(trained, pairs, tmp_path):
     assert run(*words, "--out", tmp_path / "scores.csv", "--quiet") == 0
 
 
+def test_its_generator_is_aligned_by_it_into_a_lora_of_plain_diffusers(trained, tmp_path):
+    case, folder = trained
+    (tmp_path / "prompts.txt").write_text("\n".join([*PROMPTS, "a small table"]) + "\n")
+    # A random prediction of noise takes none away, and latent rewards refuse what is left
+    reward = ["high-frequency=-1", "--generator.pretrained", folder / "generator"] if case.predicts_noise else []
+    words = ["align", "refl", "--reward", *(reward or [folder / "run"]), "--prompts", tmp_path / "prompts.txt"]
+    quick = ["--steps", 1, "--generator.sampling-steps", 4, "--looks.sampling-steps", 4, "--batch-size", 2]
+    side = ["--generator.resolution", 64] if case.config.family == "qwen-image" else []
+    assert run(*words, "--out", tmp_path / "run", *quick, *side, "--quiet") == 0
+    pipeline = case.pipeline()
+    pipeline.load_lora_weights(tmp_path / "run" / "lora", adapter_name="mine")
+    assert pipeline.get_active_adapters() == ["mine"]
+
+
+def test_a_command_without_recipe_and_generator_says_which_there_are(capsys):
+    assert run("align", "refl", "--prompts", "synthetic", "--out", "y") == 2
+    assert "which run? accepted: --generator.pretrained FOLDER" in capsys.readouterr().err
+    assert run("train", "--data", "x", "--out", "y") == 2
+    assert "which run? accepted: --model.pretrained FOLDER" in capsys.readouterr().err
+    assert run("align", "lpo", "--generator.pretrained", "synthetic", "--prompts", "synthetic", "--out", "y") == 2
+    assert "--reward: what is to be learned is missing; accepted: latent:RUN" in capsys.readouterr().err
+
+
 def test_a_setting_that_is_given_wins_and_others_follow_it(tiny_folder, capsys):
     words = ["--model.pretrained", tiny_folder, "--model.depth", 3, "--data", "x", "--out", "y", "--print-config"]
     assert run("train", *words) == 0

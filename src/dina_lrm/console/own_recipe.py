@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Annotated, Any, Final, TypeVar
 
 import tyro
@@ -56,9 +57,9 @@ def with_own(
     if recipe is None and value_of(words, "--config") is not None:  # the file says which
         return options, list(words)
     if value_of(words, generator) is None or recipe not in (None, OWN):
-        if recipe is None and not any(word in {*_HELP, *choices()} for word in words):
-            known = ", ".join(choices())
-            raise UserError(f"which run? accepted: {generator} FOLDER (a generator of your own), or a recipe: {known}")
+        if recipe is None and not _names_one(words, known := choices()):
+            told = f"{generator} FOLDER (a generator of your own), or a recipe: {', '.join(known)}"
+            raise UserError(f"which run? accepted: {told}")
         return options, list(words)
     meant = [*([] if recipe else [OWN]), *words]
     try:
@@ -69,6 +70,12 @@ def with_own(
         raise
     found, meant = choices(), _with_whole_paths(meant, generator)
     return with_choices(options, {**found, OWN: Choice(made, found[OWN].help)}), meant
+
+
+def _names_one(words: Sequence[str], known: Mapping[str, Choice]) -> bool:
+    """Whether help is asked for, or a recipe stands behind options, where it is no value of the one before it."""
+    named = any(word in known and not before.startswith("-") for before, word in pairwise(words))
+    return named or any(word in _HELP for word in words)
 
 
 def _with_whole_paths(words: Sequence[str], option: str) -> list[str]:
