@@ -342,6 +342,17 @@ def with_image(data, row, value):
     )
 
 
+def test_with_one_prompt_whole_pictures_are_held_out_and_it_is_said(tiny_folder, tmp_path, capsys):
+    config = tiny_config(tiny_folder, validation_fraction=0.2, steps=2)
+    data = tiny_comparisons(prompts=1, images=10)
+    result = train(TrainingPlan(config, data, tmp_path / "run"))
+    assert result.measured_on == "validation" and result.validation.pairs == 9
+    assert result.held_out == (
+        "held out: 9 of 45 pairs, those with a picture that no other pair shows, as there is one prompt"
+    )
+    assert result.held_out in capsys.readouterr().err and result.to_dict()["held_out"] == result.held_out
+
+
 def test_a_validation_set_that_cannot_be_read_is_found_before_the_training(tiny_folder, tmp_path, capsys):
     config = tiny_config(tiny_folder, steps=2)
     tiny_comparisons(seed=9).save(tmp_path / "cache", backbone=reward_model_config(config).backbone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -208,7 +209,8 @@ class VoteSession:
 
 def training_command(out: Path) -> str:
     """The command that trains on the votes of a file, on the bundled generator."""
-    return f"dina-lrm train synthetic --data {out} --out runs/taste"
+    words = ["dina-lrm", "train", "synthetic", "--data", str(out), "--out", "runs/taste", "--steps", "100"]
+    return shlex.join([*words, "--validation-fraction", "0.1"])
 
 
 def _rows(settings: VoteSettings) -> tuple[ScoreRows, list[str]]:

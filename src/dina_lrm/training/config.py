@@ -315,7 +315,8 @@ class TrainConfig:
     initial: str | None = None
     """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
     validation_fraction: float = ranged(0.0, UNIT_BELOW_1)
-    """Share of the prompts held out of training when no validation set is given."""
+    """Share held out of training when no validation set is given: of the prompts; with one prompt, of the pictures or,
+    where these are few, of the pairs."""
     model: ModelSettings = field(default_factory=ModelSettings)
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

@@ -28,9 +28,10 @@ from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentenc
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model
-from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, weighted_by_prompt
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
+from dina_lrm.training.holding_out import hold_out
 from dina_lrm.training.log import RunningMeans, StepLine
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
@@ -54,6 +55,8 @@ class TrainResult:
     """How the model was measured at the end; None after an early stop."""
     measured_on: Literal["validation", "training"]
     """On held-out comparisons, or on a sample of those that were trained on, where nothing was held out."""
+    held_out: str | None
+    """What was held out of the data of training, and by what it was parted; None where nothing was."""
     left_out: tuple[str, ...]
     """Comparisons of the validation set that hold a NaN or infinity and are not measured."""
     resumed_from: int | None
@@ -74,6 +77,7 @@ class TrainResult:
             "stopped": self.stopped,
             "validation": None if self.validation is None else asdict(self.validation),
             "measured_on": self.measured_on,
+            "held_out": self.held_out,
             "left_out": list(self.left_out),
             "resumed_from": self.resumed_from,
             "passed_over": list(self.passed_over),
@@ -114,8 +118,10 @@ class Trainer:
     def __init__(self, plan: TrainingPlan, processes: Processes) -> None:
         config, data, validation = plan.config, plan.data, plan.validation
         self.plan, self.record = plan, RunRecord.of(config, data)
+        self._held_out: str | None = None
         if validation is None and config.validation_fraction > 0:
-            data, validation = split_by_prompt(data, config.validation_fraction, config.seed)
+            parted = hold_out(data, config.validation_fraction, config.seed)
+            data, validation, self._held_out = parted.rest, parted.held, parted.told
         self._processes, self._shown = processes, processes.main and not plan.quiet
         data = weighing(data, "training")
         self.left_out: list[str] = []
@@ -147,6 +153,8 @@ class Trainer:
             check_free(model_folder)  # not at the end of the work
             open_run_folder(self.folder, self.record, self.plan.resume)
         self._processes.wait()
+        if self._held_out is not None:
+            self._say(self._held_out)
         first = self._restore() if self.plan.resume else 0
         if self.left_out:
             shown = ", ".join(self.left_out[:8])
@@ -171,6 +179,7 @@ class Trainer:
             stopped=stopped,
             validation=measured,
             measured_on="training" if self.validation is None else "validation",
+            held_out=self._held_out,
             left_out=tuple(self.left_out),
             resumed_from=self._resumed_from,
             passed_over=self._passed_over,
