@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dina_lrm.backbones.families import family_of_folder
+from dina_lrm.backbones.generator_folder import generator_configs
 from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig
-from dina_lrm.locate import locate_generator_configs
 from dina_lrm.model_folders import INDEX
 from dina_lrm.runs.json_files import read_diffusers_config
 from dina_lrm.typed import DinaError
@@ -145,7 +145,7 @@ def anatomy_of(pretrained: str | Path, revision: str | None = None) -> Anatomy:
     Of a hub id nothing else is fetched. Raises ValueError for a folder of no family that is read, and naming file and
     key for what is not in it.
     """
-    folder = locate_generator_configs(pretrained, revision)
+    folder = generator_configs(pretrained, revision)
     name = family_of_folder(folder)
     family = _FAMILIES[name]
     config = _model_config(folder, family)

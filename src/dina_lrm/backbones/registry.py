@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from dina_lrm.backbones.families import FAMILIES, Family, family_of_folder, family_of_names, supported
+from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.locate import locate_generator
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.typed import DinaError
 
@@ -36,7 +36,7 @@ def load_backbone(
     backbone_class = FAMILIES[config.family].load_class()
     if pipeline is None:
         place = torch.device(device or "cpu")
-        folder = locate_generator(config.pretrained, config.revision)
+        folder = generator_folder(config.pretrained, config.revision)
         _expect_family(config, folder)
         return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
     if family_of_pipeline(pipeline) != config.family:

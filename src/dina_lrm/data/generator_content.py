@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.locate import BUNDLED, IGNORED_FILES
 from dina_lrm.runs.content import content_of
 
@@ -48,6 +49,8 @@ def _of_components(components: Sequence[str], pretrained: str, revision: str | N
 def _local_folder(pretrained: str, revision: str | None) -> Path | None:
     bundled = BUNDLED.get(pretrained, {}).get("generator")
     path = bundled or Path(pretrained).expanduser()
+    if path.suffix == ".safetensors" and path.is_file():
+        return generator_folder(path)
     if (path / "model_index.json").is_file():
         return path
     if path.exists() or pretrained.count("/") != 1:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.settings import GeneratorSettings
-from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, locate_generator
+from dina_lrm.locate import BUNDLED, BUNDLED_LORAS
 from dina_lrm.precision import compute_dtype
 from dina_lrm.synthetic.world import bundled_pipeline
 from dina_lrm.typed import DinaError
@@ -31,7 +32,7 @@ def loaded_generator(settings: GeneratorSettings, device: str, seed: int = 0) ->
     if pretrained in BUNDLED:
         pipeline = bundled_pipeline(pretrained, dtype)
     else:
-        folder = locate_generator(pretrained)
+        folder = generator_folder(pretrained)
         pipeline = load_pipeline(folder, dtype, {} if settings.prompt_length else without_t5(folder))
     return Generator(
         pipeline.to(device),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.t5 import without_t5
-from dina_lrm.locate import locate_generator
 from dina_lrm.profiling.live_bytes import peak_bytes
 from dina_lrm.profiling.workloads import ReflSteps, Workload, scoring, training
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -85,7 +85,7 @@ def _workloads(
 
 
 def _pipeline(place: BackboneConfig, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-    folder = locate_generator(place.pretrained, place.revision)
+    folder = generator_folder(place.pretrained, place.revision)
     # A model that reads no T5 tokens needs no T5, and its generator may have none
     absent = {} if place.prompt_length else without_t5(folder)
     return load_pipeline(folder, dtype, absent).to(device)

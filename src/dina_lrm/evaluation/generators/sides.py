@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.samples import PicturePlan, StoredSamples
 from dina_lrm.generators.settings import GeneratorSettings, as_asked, usual_settings
-from dina_lrm.locate import BUNDLED_LORAS, locate_generator
+from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.precision import Precision
 from dina_lrm.runs.content import content_of, content_of_folder
 from dina_lrm.runs.files import write_json
@@ -129,7 +130,7 @@ def _decides(pair: GeneratorPair, settings: GeneratorSettings, plan: PicturePlan
 def weights_of(name: str) -> str:
     """A hash of what a generator's folder holds, and of its LoRA where a bundled one has one."""
     pretrained, lora = BUNDLED_LORAS.get(name, (name, None))
-    found = content_of_folder(locate_generator(pretrained), (".safetensors", ".json", ".txt", ".model"))
+    found = content_of_folder(generator_folder(pretrained), (".safetensors", ".json", ".txt", ".model"))
     return found if lora is None else f"{found} {content_of_folder(lora)}"
 
 
