@@ -189,10 +189,32 @@ def test_the_mapping_that_an_error_names_reads_the_table(row, message, columns, 
     assert {found.image_a.name, found.image_b.name} == {"a.png", "b.png"}
 
 
-def test_a_table_that_only_its_cells_tell_is_mapped_as_far_as_they_tell(tmp_path):
-    path = write(tmp_path / "pairs.jsonl", [{"q": "a red ball", "x": "a.png", "y": "b.png", "won": 1}])
-    with pytest.raises(ValueError, match="add --columns prompt=q,image_a=x,image_b=y; found: q, x, y, won"):
+@pytest.mark.parametrize(
+    ("won", "how", "preference"),
+    [("y", "won", 0.0), ("tie", "won", 0.5), (0.3, "won", 0.3), (-1, "signed:won", 0.0)],
+)
+def test_a_table_that_only_its_cells_tell_is_mapped_as_they_do(won, how, preference, tmp_path):
+    path = write(tmp_path / "pairs.jsonl", [{"q": "a red ball", "x": "a.png", "y": "b.png", "won": won}])
+    columns = f"prompt=q,image_a=x,image_b=y,preference={how}"
+    with pytest.raises(ValueError, match=rf"add --columns {columns}; found: q, x, y, won"):
         list(read_comparisons(path))
+    (found,) = read_comparisons(path, columns=parse_columns(columns))
+    assert (found.image_a.name, found.preference) == ("a.png", preference)
+
+
+def test_how_a_number_is_meant_is_left_to_say(tmp_path):
+    path = write(tmp_path / "pairs.jsonl", [{"prompt": "p", "image_a": "a.png", "image_b": "b.png", "won": 1}])
+    told = "line 1: no column preference; add --columns preference=HOW:won, where HOW is signed .*; found"
+    with pytest.raises(ValueError, match=told):
+        list(read_comparisons(path))
+    assert next(read_comparisons(path, columns={"preference": "index:won"})).preference == 0.0
+
+
+def test_votes_against_the_named_winner_are_counted_in_a_recognised_table_too(tmp_path):
+    for more in ({}, {"confidence": 0.5}):
+        row = {"prompt": "p", "path1": "a.png", "path2": "b.png", "choice_dist": [1, 3]} | more
+        report = check_comparisons(lambda: source_rows("ours", write(tmp_path / "t.jsonl", [row])))  # noqa: B023
+        assert report.count("conflict") == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +229,9 @@ def test_labels_that_are_numbers_are_read_when_it_is_said_how_they_are_meant(how
     rows = paired("image1", "image2", *({"label": label} for label in labels))
     for suffix in (".jsonl", ".csv"):
         path = write(tmp_path / f"t{suffix}", rows)
-        with pytest.raises(ValueError, match=rf"label is .*; labels 1, 0, -1 .* preference={how}:label|{how}:label"):
+        with pytest.raises(
+            ValueError, match=rf"label is .*; numbers are read as --columns preference=HOW:label .* {how}"
+        ):
             list(read_comparisons(path))
         found = read_comparisons(path, columns=parse_columns(f"preference={how}:label"))
         assert [one.preference for one in found] == preferences
@@ -228,7 +252,7 @@ BAD = [
     ("votes", {"votes_image1": 0, "votes_image2": 0}, "votes_image1 and votes_image2 are 0 and 0; accepted: whole"),
     ("votes", {"votes_image1": 0.5}, "votes_image1 and votes_image2 are 0.5 and 5; accepted: whole"),
     ("preferred", {"preference": "image3"}, "preference is 'image3'; accepted: the name of an image's column, or tie"),
-    ("preferred", {"preference": 2}, "preference is 2; accepted: .* 1 and 2 with side:preference"),
+    ("preferred", {"preference": 2}, "preference is 2; accepted: .* preference=HOW:preference says"),
     ("path1-path2", {"choice_dist": "[1]"}, r"choice_dist is '\[1\]'; accepted: nothing, or two"),
     ("ranked", {"ranked": "a.png"}, "ranked is 'a.png'; accepted: a list"),
     ("ranked", {"ranked": ["a.png"]}, "1 images; accepted: at least two"),

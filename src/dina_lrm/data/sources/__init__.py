@@ -53,7 +53,12 @@ def _in_layout(name: str, row: Row, options: ReadOptions) -> list[Comparison]:
 OWN: Final = "ours"
 """The source of a user's own tables: their columns say how they are read."""
 SOURCES: dict[str, Source] = {
-    OWN: Source("a table in any layout of docs/data.md, known by its columns", ours.comparisons, own_tables),
+    OWN: Source(
+        "a table in any layout of docs/data.md, known by its columns",
+        ours.comparisons,
+        own_tables,
+        conflict=ours.conflict,
+    ),
     **{name: Source(layout.about, partial(_in_layout, name), own_tables) for name, layout in OWN_LAYOUTS.items()},
     "rankings": Source(
         "JSONL, JSON or Parquet with prompt, images, ranks",

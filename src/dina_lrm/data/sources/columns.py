@@ -15,7 +15,7 @@ from typing import Any, Final, overload
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.layouts import OWN_LAYOUTS
-from dina_lrm.data.sources.layouts.labels import KINDS, meant
+from dina_lrm.data.sources.layouts.labels import KINDS, meant, named_side
 from dina_lrm.typed import DinaError
 
 COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Comparison))
@@ -57,12 +57,14 @@ def mapped(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, A
     Raises ValueError for a column that the row does not have, and for votes that are no numbers of votes.
     """
     kept = {name: value for name, value in values.items() if name not in columns.values()}
-    return kept | {name: _value(values, name, column) for name, column in columns.items()}
+    return kept | {name: _value(values, name, column, columns) for name, column in columns.items()}
 
 
-def _value(values: Mapping[str, Any], name: str, column: str) -> Any:  # noqa: ANN401 - what a table holds
+def _value(values: Mapping[str, Any], name: str, column: str, columns: Mapping[str, str]) -> Any:  # noqa: ANN401
     if column in values:
-        return values[column]
+        given, images = values[column], (columns.get("image_a"), columns.get("image_b"))
+        side = named_side(given, images) if name == "preference" and isinstance(given, str) else None
+        return given if side is None else side
     if name == "preference":
         first, colon, second = column.partition(":")
         if colon and first in values and second in values:

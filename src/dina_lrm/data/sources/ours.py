@@ -46,6 +46,14 @@ def reading_of(row: Row, options: ReadOptions) -> Reading | None:
         return None
 
 
+def conflict(row: Row) -> str | None:
+    """Why an accepted row contradicts itself, in a layout that can say so; None where it does not."""
+    reading = recognised(row.values)
+    if reading is None or reading.layout.conflict is None:
+        return None
+    return reading.layout.conflict(reading.row(row, row.values))
+
+
 def layout_told(row: Row, options: ReadOptions) -> str:
     """How a row is read, or which layout is nearest and what it lacks."""
     try:
@@ -83,7 +91,7 @@ def _own(values: Mapping[str, Any], row: Row, options: ReadOptions) -> Compariso
 def _refuse(values: Mapping[str, Any], options: ReadOptions) -> NoReturn:
     """Say what a table lacks, of the layout that is nearest."""
     missing = [name for name in REQUIRED if name not in values]
-    told = told_missing(values, options.layout)
+    told = None if missing == ["preference"] else told_missing(values, options.layout)
     if told is not None:
         raise DinaError(told)
     found = ", ".join(map(str, values)) or "none"

@@ -5,7 +5,7 @@ The same number means different things to different people, so that how it is me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dina_lrm.typed import DinaError
@@ -34,9 +34,21 @@ def meant(kind: str, value: object, column: str) -> float:
     return KINDS[kind][found]
 
 
+HOW: Final = "HOW is signed (1, 0, -1: first, tie, second), index (0, 1: of the preferred) or side (1, 2)"
+"""What is to be said of numbers that could be labels of several kinds."""
+
+
 def accepted_numbers(column: str) -> str:
     """How numbers in a column are said to be labels of a kind."""
-    return (
-        f"labels 1, 0, -1 (first, tie, second) are read with --columns preference=signed:{column}, 0 and 1 (the index "
-        f"of the preferred) with index:{column}, 1 and 2 with side:{column}"
-    )
+    return f"numbers are read as --columns preference=HOW:{column} says, where {HOW}"
+
+
+def named_side(word: str, images: Sequence[str | None]) -> float | None:
+    """P(first preferred), where a word names the column of an image, a side, or a tie; else None."""
+    given = word.strip().casefold()
+    first, second = ((name or "").casefold() for name in images)
+    if given in FIRST or given == first:
+        return 1.0
+    if given in SECOND or given == second:
+        return 0.0
+    return 0.5 if given in TIES else None

@@ -43,7 +43,7 @@ class Layout:
 
     `comparisons(row, options)` reads a row in which each value stands under its role too. `preferred_first` says that
     the table names the preferred image first, so that sides are drawn by a coin; `also` are columns that it reads where
-    they are there.
+    they are there. `conflict(row)` says why a row that is accepted contradicts itself.
     """
 
     about: str
@@ -51,6 +51,7 @@ class Layout:
     comparisons: Callable[[Row, ReadOptions], list[Comparison]]
     preferred_first: bool = False
     also: tuple[str, ...] = ()
+    conflict: Callable[[Row], str | None] | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ A column `choice_dist`, where there is one, holds the votes (path1, path2), as a
 from __future__ import annotations
 
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.sources.fields import ReadOptions
+from dina_lrm.data.sources.fields import ReadOptions, votes_against
 from dina_lrm.data.sources.layouts.layout import Layout, Part
 from dina_lrm.data.sources.layouts.parts import PROMPT
 from dina_lrm.data.sources.layouts.reading import counted, json_list, picture, prompt_of, reader
@@ -30,7 +30,16 @@ def _votes(value: object) -> tuple[int, int] | None:
     return counted("choice_dist", found[0], found[1])
 
 
+def _conflict(row: Row) -> str | None:
+    return votes_against(_votes(row.values.get("choice_dist")), "path1")
+
+
 _PAIR = Part(("path1", "path2"), ("preferred image", "other image"), (), "picture")
 LAYOUT = Layout(
-    "prompt, path1, path2: path1 preferred", (PROMPT, _PAIR), reader(_parse, by_coin=True), True, ("choice_dist",)
+    "prompt, path1, path2: path1 preferred",
+    (PROMPT, _PAIR),
+    reader(_parse, by_coin=True),
+    preferred_first=True,
+    also=("choice_dist",),
+    conflict=_conflict,
 )

@@ -11,7 +11,7 @@ from typing import Final
 
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources.fields import ReadOptions
-from dina_lrm.data.sources.layouts.labels import FIRST, SECOND, TIES, accepted_numbers
+from dina_lrm.data.sources.layouts.labels import accepted_numbers, named_side
 from dina_lrm.data.sources.layouts.layout import Layout, Part
 from dina_lrm.data.sources.layouts.parts import PAIR, PROMPT
 from dina_lrm.data.sources.layouts.reading import picture, prompt_of, reader
@@ -29,7 +29,8 @@ def _parse(row: Row, options: ReadOptions) -> list[Comparison]:
 
 def _probability(row: Row) -> float:
     column, value = row.column("verdict"), row.values["verdict"]
-    named = _named(value.strip().casefold(), row) if isinstance(value, str) else None
+    images = (row.column("image_a"), row.column("image_b"))
+    named = named_side(value, images) if isinstance(value, str) else None
     if named is not None:
         return named
     sure = column.casefold() == _SURE or _SURE in row.values  # what is mapped to it has its name too
@@ -44,15 +45,6 @@ def _probability(row: Row) -> float:
     raise DinaError(
         f"{column} is {value!r:.60}; accepted: the name of an image's column, or tie{share}; {accepted_numbers(column)}"
     )
-
-
-def _named(word: str, row: Row) -> float | None:
-    """P(first preferred), where a word names the column of an image, a side, or a tie."""
-    if word == row.column("image_a").casefold() or word in FIRST:
-        return 1.0
-    if word == row.column("image_b").casefold() or word in SECOND:
-        return 0.0
-    return 0.5 if word in TIES else None
 
 
 _NAMES: Final = (_SURE, "preferred", "winner", "choice", "label", "vote")

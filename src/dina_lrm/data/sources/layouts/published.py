@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from dina_lrm.data.sources import genai_bench, hpdv2, hpdv3, image_reward, pick_a_pic, released_latents
 from dina_lrm.data.sources.layouts.layout import Kind, Layout, Part
 from dina_lrm.data.sources.layouts.reading import Parse
 
 
-def _layout(about: str, comparisons: Parse, *columns: tuple[str, Kind], also: tuple[str, ...] = ()) -> Layout:
-    """The layout of a source that reads these columns, and those in `also` where they are there."""
+def _layout(about: str, comparisons: Parse, *columns: tuple[str, Kind], **more: Any) -> Layout:  # noqa: ANN401
+    """The layout of a source that reads these columns; `more` are fields of the layout."""
     parts = tuple(Part((name,), (name,), (), kind) for name, kind in columns)
-    return Layout(about, parts, comparisons, also=also)
+    return Layout(about, parts, comparisons, **more)
 
 
 LAYOUTS: Final[dict[str, Layout]] = {
@@ -34,6 +34,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
         ("path2", "picture"),
         ("choice_dist", "list"),
         ("confidence", "number"),
+        conflict=hpdv3.conflict,
     ),
     "hpdv2": _layout(
         "ymhao/HPDv2, train",
@@ -73,5 +74,6 @@ LAYOUTS: Final[dict[str, Layout]] = {
         ("latent1", "picture"),
         ("latent2", "picture"),
         also=("latent1_shape", "latent2_shape", "image1_path", "image2_path", "detailed_results"),
+        conflict=released_latents.conflict,
     ),
 }

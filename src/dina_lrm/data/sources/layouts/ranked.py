@@ -25,10 +25,10 @@ def _parse_ranks(row: Row, options: ReadOptions) -> list[Comparison]:
     return ranked_pairs(prompt_of(row), pictures(row, "images", options), ranking)
 
 
-_ORDERED = Part(("ranked",), ("images, best first",), (("ranked_images",), ("images_ranked",)), "list")
+_ORDERED = Part(("ranked",), ("images (best first)",), (("ranked_images",), ("images_ranked",)), "list")
 _RANKS = Part(
     ("images", "ranks"),
-    ("images", "ranks, the lower the better"),
+    ("images", "ranks (the lower the better)"),
     (("images", "rank"), ("images", "ranking"), ("image_paths", "ranks")),
     "list",
 )
