@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from dina_lrm.preference.noise_levels import NoiseLevelSampler
     from dina_lrm.preference.presets import preference_preset
     from dina_lrm.ranking.job import rank
+    from dina_lrm.reports.notebook.run import Run
+    from dina_lrm.reports.notebook.strip import ScoreStrip
     from dina_lrm.reward_model.config import RewardModelConfig
     from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
     from dina_lrm.reward_model.level_scores import LevelScores
@@ -78,6 +80,8 @@ _NAMES = {
     "dina_lrm.preference.noise_levels": ("NoiseLevelSampler",),
     "dina_lrm.preference.presets": ("preference_preset",),
     "dina_lrm.ranking.job": ("rank",),
+    "dina_lrm.reports.notebook.run": ("Run",),
+    "dina_lrm.reports.notebook.strip": ("ScoreStrip",),
     "dina_lrm.reward_model.config": ("RewardModelConfig",),
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),
@@ -115,6 +119,8 @@ __all__ = [
     "ResizeWarning",
     "RewardModelConfig",
     "RewardTrace",
+    "Run",
+    "ScoreStrip",
     "Thurstone",
     "TrainConfig",
     "TrainResult",

@@ -62,7 +62,7 @@ def as_html(config: RewardModelConfig, backbone: Backbone, head: Head) -> str:
     rows = measurements(config.notes)
     item = Markup("<li>{}, {}: accuracy {} %</li>")
     listed = Markup().join(item.format(row.get("set", "?"), row.get("read at", ""), accuracy_text(row)) for row in rows)
-    return str(Markup("<div><strong>{}</strong><br>{}<br>{}<ul>{}</ul></div>").format(title, rest, second, listed))
+    return str(Markup("<div><strong>{}</strong><br/>{}<br/>{}<ul>{}</ul></div>").format(title, rest, second, listed))
 
 
 def blocks(config: RewardModelConfig) -> str:

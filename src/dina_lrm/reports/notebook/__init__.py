@@ -1,0 +1,1 @@
+"""What a notebook shows of results: pictures with their scores (`strip.py`), the curves of a run (`run.py`)."""
