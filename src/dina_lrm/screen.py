@@ -80,6 +80,7 @@ class Screen:
     def __init__(self, quiet: bool = False, stream: Literal["stdout", "stderr"] = "stdout", live: bool = False) -> None:
         self._quiet, self._stream, self._live = quiet, stream, live
         self._console: Console | None = None
+        self._place: Any = None
 
     @property
     def console(self) -> Console:
@@ -101,6 +102,24 @@ class Screen:
             self._print(shown)
         else:
             _held.append(lambda: self._print(shown))
+
+    @property
+    def in_notebook(self) -> bool:
+        """Whether what is printed becomes the output of a cell."""
+        return self.console.is_jupyter
+
+    def status(self, text: str) -> None:
+        """Say how far a work is: a line of its own in a log, in a notebook in the place of what was said before."""
+        if self._quiet or not self.in_notebook:
+            self.print(text)
+            return
+        from IPython.display import display
+
+        shown = {"text/plain": escaped(text)}
+        if self._place is None:
+            self._place = display(shown, raw=True, display_id=True)
+        else:
+            self._place.update(shown, raw=True)
 
     def _print(self, shown: str | Table) -> None:
         if isinstance(shown, str):
