@@ -2,8 +2,8 @@
 
     training ━━━━━━━━━━ 43/100  43%  loss 0.5312  accuracy 0.71  83 pairs/s  1:02 left
 
-In a terminal it is drawn anew; in a log it is printed at every tenth of the work and at least once a minute, with
-`--verbose` at every hundredth.
+In a terminal it is drawn anew, in a notebook at every hundredth of the work; in a log it is printed at every tenth and
+at least once a minute, with `--verbose` at every hundredth.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ class LiveLine:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, said=text)
             return
-        parts = 100 if logging.getLogger("dina_lrm").isEnabledFor(logging.DEBUG) else 10
+        fine = self._screen.in_notebook or logging.getLogger("dina_lrm").isEnabledFor(logging.DEBUG)
+        parts = 100 if fine else 10
         part = parts * done // max(total, 1)
         if part != self._printed or now - self._told >= _SILENCE:
             self._printed, self._told = part, now
-            self._screen.print(f"{self._title}: {text}")
+            self._screen.status(f"{self._title}: {text}")
 
     def say(self, message: str) -> None:
         """One line of its own."""
