@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),
+    "completion": _command("completion", "Print a script that completes all this in a shell."),
     "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),
     "push": _command("push", "Put a reward model, a LoRA or a data set on the Hugging Face Hub."),
     "synthetic generate": _command("synthetic_generate", "Write comparisons of the synthetic world as files."),

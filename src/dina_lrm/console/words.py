@@ -23,6 +23,7 @@ from dina_lrm.screen import escaped
 _OPTION = re.compile(r"(--[a-z][\w.-]*)(?:=|$)")
 _LISTED = re.compile(r"(?<![\w-])--[a-z][\w.-]*\b")
 _MISSING = re.compile(r"^ {6}(\S+).*\n {10}(.*?)(?: \(required\))?\s*$", re.MULTILINE)
+_ONE_COLUMN = 128
 _CHOICES = re.compile(r"\s*Available subcommands: (.*\S)")
 
 
@@ -103,6 +104,11 @@ def repeated(words: Sequence[str]) -> list[str]:
     return lines
 
 
+def help_of(name: str, options: type[CommonArguments], words: Sequence[str]) -> str:
+    """What tyro says of words that ask for help, without boxes, and narrow enough for a single column."""
+    return _said(_Command(name, options), words, _ONE_COLUMN)
+
+
 def _fault(command: _Command, words: Sequence[str]) -> str:
     """Say what is wrong with the words, in one line."""
     sections = _sections(command, words)
@@ -166,9 +172,9 @@ def _sections(command: _Command, words: Sequence[str]) -> list[str]:
     return re.split(r"^\s*-{5,}\s*$", _said(command, words), flags=re.MULTILINE)
 
 
-def _said(command: _Command, words: Sequence[str]) -> str:
+def _said(command: _Command, words: Sequence[str], width: int = 100_000) -> str:
     out = io.StringIO()  # it has no encoding, so that tyro draws no boxes
-    with redirect_stdout(out), redirect_stderr(out), _wide(), suppress(SystemExit):
+    with redirect_stdout(out), redirect_stderr(out), _wide(width), suppress(SystemExit):
         command.read(words)
     return out.getvalue()
 
@@ -189,10 +195,10 @@ class _Drawn(io.StringIO):
 
 
 @contextmanager
-def _wide() -> Iterator[None]:
-    """No line is broken: what is printed is read again."""
+def _wide(width: int) -> Iterator[None]:
+    """No line is broken that is shorter: what is printed is read again."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "100000"
+    os.environ["COLUMNS"] = str(width)
     try:
         yield
     finally:
