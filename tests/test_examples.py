@@ -103,7 +103,11 @@ def test_the_tour_is_stored_with_what_it_shows_and_is_small():
     assert TOUR.stat().st_size < 2**20
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     shown = [picture for cell in cells for picture in pictures(cell)]
-    assert len(shown) == 4 and all(picture.width > picture.height > 100 for picture in shown)
+    assert len(shown) == 2 and all(picture.width > picture.height > 100 for picture in shown)
+    pages = [
+        output.data["text/html"] for cell in cells for output in cell.outputs if "text/html" in output.get("data", {})
+    ]
+    assert [page.count("<img") for page in pages] == [6, 0] and [page.count("<svg") for page in pages] == [0, 1]
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
     assert "stderr" not in json.dumps([cell.outputs for cell in cells])
 

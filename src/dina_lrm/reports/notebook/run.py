@@ -62,9 +62,10 @@ class Run:
         return training_curves(self.lines, wanted, theme=theme)
 
     def __repr__(self) -> str:
-        """One line: which run, how far, the latest numbers."""
+        """One line: which run, without where it lies, how far, the latest numbers."""
         values = ", ".join(f"{name} {number_text(value, '.3g')}" for name, value in self.last.items())
-        return f"Run {escaped(self.folder)}: {self._name}, {self.steps:,} steps{f'; {values}' if values else ''}"
+        told = f"Run {escaped(self.folder.resolve().name)}: {self._name}, {self.steps:,} steps"
+        return f"{told}; {values}" if values else told
 
     def _repr_html_(self) -> str:
         """The same line, with the curves below it as a drawing that needs nothing else."""
