@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     missing = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _required(field, values)]
     if missing:
         raise DinaError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     converted = {key: _convert_field(own[key], hints[key], value, _below(where, key)) for key, value in values.items()}
     try:
@@ -79,7 +80,7 @@ def updated(settings: Config, values: Mapping[str, Any], where: str = "") -> Con
     Raises `ValueError` as `from_plain`, naming the key by its dotted name, behind `where`.
     """
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
-    hints, changed = typing.get_type_hints(type(settings)), {}
+    hints, changed = _hints(type(settings)), {}
     for key, value in values.items():
         place = _below(where, key)
         if key not in own:
@@ -95,6 +96,12 @@ def updated(settings: Config, values: Mapping[str, Any], where: str = "") -> Con
 def from_plain_value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispatches on a type hint
     """A plain value as what a type hint says: a dataclass, a tuple, a path, ...; ValueError for one that is none."""
     return _convert(hint, value, where)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of its fields: reading them from their text takes longer than all else."""
+    return typing.get_type_hints(kind)
 
 
 def to_tagged(member: Member, table: Mapping[str, type[Member]], tag: str = "name") -> dict[str, Any]:
@@ -179,6 +186,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - dispat
         if not isinstance(value, list | tuple):
             raise DinaError(f"{where}: expected a list, got {value!r}")
         one_kind = origin is list or arguments[-1] is Ellipsis
+        if one_kind and all(type(item) is arguments[0] for item in value):
+            return origin(value)
         kinds = [arguments[0]] * len(value) if one_kind else list(arguments)
         if len(kinds) != len(value):
             raise DinaError(f"{where}: expected {len(kinds)} values, got {len(value)}: {value!r}")

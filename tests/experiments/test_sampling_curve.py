@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from dina_lrm.cli.main import main
+from dina_lrm.evaluation.interval import renamed
 from dina_lrm.experiments.sampling_curve import (
     PLAIN,
+    CurvePoint,
     Schedule,
     best_of_n_curve,
     curve_plot,
     curve_table,
     joined,
-    points_of,
     stored_points,
 )
 from dina_lrm.experiments.sampling_pools import Pool, draw_pool, replay
@@ -25,6 +26,7 @@ from dina_lrm.sampling.pruning import Cut, Pruning
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.synthetic.world import bundled_pipeline
+from dina_lrm.typed import from_plain
 from tests.documents import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
@@ -116,7 +118,7 @@ def test_the_command_draws_once_and_writes_table_and_plot(tmp_path, capsys):
 
 def test_the_page_shows_the_table_of_the_committed_results():
     rows = json.loads((ROOT / "docs" / "results" / "sampling" / "curve.json").read_text())["points"]
-    points = points_of(rows)
-    assert points_of(stored_points(points)) == points
+    points = [from_plain(CurvePoint, row) for row in renamed(rows, {"mean": "value"})]
+    assert stored_points(points) == rows
     assert curve_table(points).strip("\n") in (ROOT / "docs" / "sampling.md").read_text()
     assert len(curve_plot(points).axes) == 2

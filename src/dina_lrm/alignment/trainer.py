@@ -34,7 +34,7 @@ from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
-from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, prune_checkpoints, resumption
+from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, resumption
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.learning import Learning
@@ -243,17 +243,15 @@ class AlignmentRun:
 
     def _restore(self) -> _Point:
         """Where the newest checkpoint is."""
-        state = newest_checkpoint(self.folder / CHECKPOINTS)
-        if self._resume:
-            self._say(f"{self.folder}: {resumption(state, 'update')}")
+        state = self._learning.resume(self.folder / CHECKPOINTS, _KEPT, self._processes, self._tell_resumption)
         if state is None:
             return _Point()
-        self._learning.restore(state)
-        self._processes.wait()  # all have read it
-        if self._processes.main:
-            prune_checkpoints(self.folder / CHECKPOINTS, _KEPT, state.step)
         stopped = None if state.values.get("stopped") is None else state.value("stopped", str)
         return _Point(state.step, stopped, state.value("look_due", bool) if "look_due" in state.values else False)
+
+    def _tell_resumption(self, found: Checkpoint | None) -> None:
+        if self._resume:
+            self._say(f"{self.folder}: {resumption(found, 'update')}")
 
     def _finish(self, looks: Looks, outcome: RunOutcome) -> RunOutcome:
         lora, step = self.folder / "lora", outcome.steps

@@ -37,4 +37,15 @@ def weights_dtype(model: ModelMixin) -> torch.dtype:
 
 
 def _has_hooks(model: nn.Module) -> bool:
-    return any("_hf_hook" in vars(m) or "_diffusers_hook" in vars(m) for m in inner_modules(model))
+    seen: set[nn.Module] = set()
+    waiting: list[nn.Module | None] = [model]
+    while waiting:
+        module = waiting.pop()
+        if module is None or module in seen:
+            continue
+        own = module.__dict__
+        if "_hf_hook" in own or "_diffusers_hook" in own:
+            return True
+        seen.add(module)
+        waiting += own["_modules"].values()
+    return False

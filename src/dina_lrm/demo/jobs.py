@@ -6,7 +6,6 @@ cores finish well before one after the other. A GPU is given one model at a time
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -24,6 +23,7 @@ from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.recipes import recipe
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
+from dina_lrm.runs.workers import PIPELINES, worker_context
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 
@@ -59,7 +59,7 @@ def run_jobs(
     jobs: Sequence[Job], alignment: AlignJob, workers: int, report: Callable[[int, int], None]
 ) -> tuple[dict[str, Outcome], BeforeAndAfter]:
     """Run all jobs, `workers` at a time; `report` gets (steps done, steps) of all of them. A failed job raises."""
-    context = multiprocessing.get_context("spawn")
+    context = worker_context(*PIPELINES, __name__)
     total = sum(job.settings.steps for job in jobs) + alignment.updates
     runs = [*(job.run for job in jobs), alignment.run]
     with ProcessPoolExecutor(workers, mp_context=context) as pool:

@@ -47,11 +47,6 @@ class NamedSet:
     columns: Mapping[str, str] | None = None
 
     @property
-    def is_synthetic(self) -> bool:
-        """Whether the renderer makes it."""
-        return self.path is None
-
-    @property
     def is_plain(self) -> bool:
         """Whether it is comparisons as they are read, which are the same for every generator."""
         return self.source is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
+from dina_lrm.runs.workers import worker_context
+
 Result = TypeVar("Result")
 
 
@@ -22,13 +23,13 @@ class Stopped(RuntimeError):
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes for jobs, which end when this process does, however it ends.
+def worker_pool(workers: int, *modules: str) -> Iterator[ProcessPoolExecutor]:
+    """Processes for jobs, which have imported `modules` and end when this process does, however it ends.
 
     When the block is left by an exception the jobs under way are given up at once. SIGTERM in the block is a
     KeyboardInterrupt, so that what is to be tidied up is. A signal to a worker ends it, and with it the pool.
     """
-    context = multiprocessing.get_context("spawn")
+    context = worker_context(*modules)
     # Nothing is ever sent: the workers' end of the pipe reads as closed when ours is, by us or by our death
     theirs, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(theirs,))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.pool import PoolJob, collected, terminated_as_interrupted, worker_pool
+from dina_lrm.runs.workers import PIPELINES
 
 Missing = Sequence[tuple[str, int]]
 """Variants and seeds whose cells are to be made."""
+_IMPORTED: Final = (*PIPELINES, "dina_lrm.experiments.ablations.training", "dina_lrm.experiments.alignment.runs")
+"""What jobs of studies import."""
 
 
 def run_missing(
@@ -39,7 +42,7 @@ def run_missing(
     report(done, len(wanted))
     if not missing and not beside:
         return 0
-    with terminated_as_interrupted(), jobs(missing) as made, worker_pool(workers) as pool:
+    with terminated_as_interrupted(), jobs(missing) as made, worker_pool(workers, *_IMPORTED) as pool:
         own, others = ({pool.submit(job.work): job for job in some} for some in (made, beside))
         failures = collected(own, done, len(wanted), say, report)
         failures += collected(others, 0, len(others), say, lambda done, total: None)

@@ -7,7 +7,7 @@ same groups.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
 from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops
 from dina_lrm.sampling.pruning import Cut, Pruning, StepReading
-from dina_lrm.typed import DinaError, from_plain, to_plain
+from dina_lrm.typed import DinaError, to_plain
 
 PLAIN = "best-of-N"
 
@@ -101,11 +101,6 @@ def stored_points(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
     """Points as plain values for JSON."""
     plain: list[dict[str, Any]] = renamed(to_plain(points), {"value": "mean"})
     return plain
-
-
-def points_of(plain: Sequence[Mapping[str, Any]]) -> list[CurvePoint]:
-    """The inverse of `stored_points`. Raises ValueError for an unknown key or a value of the wrong type."""
-    return [from_plain(CurvePoint, row, "points") for row in renamed(plain, {"mean": "value"})]
 
 
 def curve_table(points: Sequence[CurvePoint]) -> str:

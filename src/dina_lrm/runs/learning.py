@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from dina_lrm.runs.checkpoints import Checkpoint
+from dina_lrm.runs.checkpoints import Checkpoint, newest_checkpoint, prune_checkpoints
 from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.processes import Processes
 from dina_lrm.typed import DinaError
 
 _UPDATES: Final = "ema_updates"
@@ -35,6 +37,29 @@ class Learning:
             tensors["ema"], updates = self.average.state_dict(), self.average.updates
         return Checkpoint(step, tensors, {**values, _UPDATES: updates})
 
+    def resume(
+        self,
+        folder: Path,
+        keep_last: int,
+        processes: Processes | None = None,
+        told: Callable[[Checkpoint | None], None] = lambda found: None,
+    ) -> Checkpoint | None:
+        """Go on from the newest whole checkpoint in `folder`, or from the start where there is none.
+
+        Returns the checkpoint; `told` gets it before anything is put back. Others than the `keep_last` newest go, once
+        all `processes` of the run have read theirs. Raises ValueError as `newest_checkpoint` and `restore`.
+        """
+        found = newest_checkpoint(folder, "cpu" if processes is None else processes.device)
+        told(found)
+        if found is None:
+            return None
+        self.restore(found)
+        if processes is not None:
+            processes.wait()
+        if processes is None or processes.main:
+            prune_checkpoints(folder, keep_last, found.step)
+        return found
+
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint) -> None:
         """Put back what `checkpoint` gave; ValueError when the checkpoint's parameters are not these."""
@@ -48,10 +73,19 @@ class Learning:
             parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, self._names(), checkpoint.group("optimizer"))
         if self.average is not None:
+            checkpoint = _with_average(checkpoint)
             self.average.load_state_dict(checkpoint.group("ema"), checkpoint.value(_UPDATES, int))
 
     def _names(self) -> dict[int, str]:
         return {id(parameter): name for name, parameter in self.parameters.items()}
+
+
+def _with_average(state: Checkpoint) -> Checkpoint:
+    """A checkpoint of an earlier version, which had the average by another name and an update of it in each step."""
+    if "average" not in state.tensors:
+        return state
+    tensors = {**state.tensors, "ema": state.group("average")}
+    return replace(state, tensors=tensors, values={**state.values, _UPDATES: state.step})
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.runs.places import nearest_existing
 from dina_lrm.typed import DinaError
 
 if sys.platform == "win32":
@@ -85,8 +86,7 @@ def held_name(target: Path) -> Iterator[None]:
     writing to `target` will say why. Raises BusyError where another process holds the name.
     """
     target = target.expanduser().resolve()
-    nearest = next(place for place in target.parents if place.is_dir())
-    place = nearest / f".dina-lrm.{hashlib.sha256(os.fsencode(target)).hexdigest()[:12]}.lock"
+    place = nearest_existing(target.parent) / f".dina-lrm.{hashlib.sha256(os.fsencode(target)).hexdigest()[:12]}.lock"
     try:
         descriptor = _locked(place, is_folder=False)
     except OSError:

@@ -44,6 +44,11 @@ def check_file(option: str, file: Path, suffixes: Sequence[str] = ()) -> None:
     _try_to_write(option, file, folder)
 
 
+def nearest_existing(path: Path) -> Path:
+    """The path, or the nearest folder or file above it that exists; OSError for a name that the disk cannot hold."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
 def _nearest(option: str, path: Path) -> Path:
     """The path, or the nearest folder or file above it that exists."""
     try:
@@ -52,7 +57,7 @@ def _nearest(option: str, path: Path) -> Path:
         pass
     except (OSError, ValueError) as error:
         raise DinaError(f"{option} {path}: {_reason(error)}; accepted: a name that the disk can hold") from error
-    return next(place for place in (path, *path.absolute().parents) if place.exists())
+    return nearest_existing(path)
 
 
 def _try_to_write(option: str, path: Path, folder: Path) -> None:

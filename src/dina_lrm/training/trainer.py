@@ -19,7 +19,7 @@ from typing import Literal
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import keep_checkpoint, newest_checkpoint, prune_checkpoints, resumption
+from dina_lrm.runs.checkpoints import keep_checkpoint, resumption
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.numbers import RunNumbers
@@ -189,16 +189,16 @@ class Trainer:
         )
 
     def _restore(self) -> int:
-        checkpoint = newest_checkpoint(self.folder / CHECKPOINTS, self._processes.device)
-        self._say(f"{self.folder}: {resumption(checkpoint)}")
-        if checkpoint is None:
+        found = self.stepper.learning.resume(
+            self.folder / CHECKPOINTS,
+            self.config.log.keep_last,
+            self._processes,
+            lambda found: self._say(f"{self.folder}: {resumption(found)}"),
+        )
+        if found is None:
             return 0
-        self.stepper.learning.restore(checkpoint)
-        self._processes.wait()  # all have read it
-        if self._processes.main:
-            prune_checkpoints(self.folder / CHECKPOINTS, self.config.log.keep_last, checkpoint.step)
-        self._resumed_from, self._passed_over = checkpoint.step, checkpoint.passed_over
-        return checkpoint.step
+        self._resumed_from, self._passed_over = found.step, found.passed_over
+        return found.step
 
     def _say(self, message: str) -> None:
         Screen(not self._shown, "stderr").print(message)

@@ -20,25 +20,45 @@ pytestmark = pytest.mark.slow
 
 def ablate(out: Path, *words: str) -> tuple[int, dict]:
     target = out.parent / "result.json"
-    small = ["--steps", "2", "--prompts", "30", "--pairs", "30", "--workers", "1", "--quiet", "--json", str(target)]
-    code = main(["ablate", *words, "--out", str(out), *small])
+    small = ["--steps", "2", "--prompts", "8", "--pairs", "10", "--workers", "1", "--quiet", "--json", str(target)]
+    code = main(["ablate", *words, "--seeds", "0", "--out", str(out), *small])
     return code, json.loads(target.read_text())
 
 
-def test_what_is_there_is_not_trained_again(tmp_path: Path) -> None:
-    out = tmp_path / "ablations"
-    code, found = ablate(out, "taps", "--seeds", "0")
-    assert (code, found["trained"]) == (0, 3)
+@pytest.fixture(name="ablated", scope="module")
+def _ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The folder of two ablations, which have a variant in common, and what the command told."""
+    out = tmp_path_factory.mktemp("ablated") / "ablations"
+    code, found = ablate(out, "taps", "judges")
+    assert code == 0
+    return out, found
+
+
+def test_every_cell_is_trained_once_and_not_again(ablated: tuple[Path, dict]) -> None:
+    out, found = ablated
     cells = load_cells(Cell, out / "cells")
-    assert set(cells) == {"base.seed-0", "no-text.seed-0", "one-tap.seed-0"}
+    names = ("base", "no-text", "one-tap", "bradley-terry", "lrm", "unet-lrm", "pixel-cnn", "pixel-clip")
+    assert set(cells) == {f"{name}.seed-0" for name in names} and found["trained"] == len(names)
     assert cells["base.seed-0"].parameters > cells["no-text.seed-0"].parameters
     assert set(cells["base.seed-0"].sets["in_domain"].readings) > {"0", "0.2", "0.8", "0.1+0.2+0.4"}
     assert "wrong shape" in cells["base.seed-0"].faults
     before = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
-    code, found = ablate(out, "taps", "--seeds", "0")
-    assert (code, found["trained"]) == (0, 0)
+    code, again = ablate(out, "taps", "judges")
+    assert (code, again["trained"]) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
-    assert (tmp_path / "ablations.md").is_file()
+    assert out.with_suffix(".md").is_file()
+
+
+def test_judges_of_pixels_are_measured_on_the_same_pairs(ablated: tuple[Path, dict]) -> None:
+    out, found = ablated
+    cells = load_cells(Cell, out / "cells")
+    assert len({cell.sets["generated"].fingerprint for cell in cells.values()}) == 1
+    assert set(cells["unet-lrm.seed-0"].sets["generated"].readings) == {"0.02", "0.06", "0.24", "0.02+0.06+0.24"}
+    for name in ("pixel-cnn.seed-0", "pixel-clip.seed-0"):
+        assert set(cells[name].sets["generated"].readings) == {"pixels"}
+        assert cells[name].parameters > 100_000
+    rows = found["results"]["judges"]["rows"]
+    assert all(0 < row["mean"]["value"] < 1 for row in rows)
 
 
 def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
@@ -55,19 +75,6 @@ def test_a_model_that_was_stopped_on_the_way_is_no_cell(tmp_path: Path) -> None:
     Thread(target=stop, daemon=True).start()
     with pytest.raises(RuntimeError, match=r"stopped by SIGTERM after step \d+ of 100000"):
         _latent_cell("depth-2", 0, TrainingBudget(100_000, 30, 30), tmp_path, {})
-
-
-def test_judges_of_pixels_are_measured_on_the_same_pairs(tmp_path: Path) -> None:
-    code, found = ablate(tmp_path / "ablations", "judges", "--seeds", "0")
-    assert (code, found["trained"]) == (0, 6)
-    cells = load_cells(Cell, tmp_path / "ablations" / "cells")
-    assert len({cell.sets["generated"].fingerprint for cell in cells.values()}) == 1
-    assert set(cells["unet-lrm.seed-0"].sets["generated"].readings) == {"0.02", "0.06", "0.24", "0.02+0.06+0.24"}
-    for name in ("pixel-cnn.seed-0", "pixel-clip.seed-0"):
-        assert set(cells[name].sets["generated"].readings) == {"pixels"}
-        assert cells[name].parameters > 100_000
-    rows = found["results"]["judges"]["rows"]
-    assert all(0 < row["mean"]["value"] < 1 for row in rows)
 
 
 def test_a_bad_name_or_number_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

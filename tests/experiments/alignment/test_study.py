@@ -185,17 +185,23 @@ def test_every_finding_is_about_a_run_of_its_study():
 
 @pytest.mark.slow
 def test_the_command_runs_what_is_missing_and_writes_the_page(tmp_path, capsys):
-    words = ["align", "study", "rewards", "--steps", "1", "--looked-at", "2", "--seeds", "0", "--quiet"]
-    assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
-    cells = load_cells(AlignedCell, tmp_path / "alignment" / "cells")
-    names = ALIGNMENT_STUDIES["rewards"].variants
-    assert set(cells) == {f"{name}.seed-0" for name in names}
-    assert all(cell.steps() == [0, 1] and len(cell.values("utility", 0)) == 2 for cell in cells.values())
-    assert set(load_costs(tmp_path / "alignment" / "costs.json")) == set(names)
+    out = tmp_path / "alignment"
+    a_cell("grpo-fast", 0, 0.1, pictures=2).save(out / "cells")
+    save_costs({"grpo-fast": AlignmentCost(2e12, 1e12)}, out / "costs.json")
+    there = out / "cells" / "grpo-fast.seed-0.json", out / "cells" / "refl.seed-0.json"
+    before = there[0].read_bytes()
+    small = ["--steps", "1", "--looked-at", "2", "--seeds", "0", "--workers", "1", "--quiet"]
+    words = ["align", "study", "algorithms", *small, "--out", str(out)]
+    assert main(words) == 0
+    cells = load_cells(AlignedCell, out / "cells")
+    assert set(cells) == {"grpo-fast.seed-0", "refl.seed-0"} and there[0].read_bytes() == before
+    made = cells["refl.seed-0"]
+    assert made.steps() == [0, 1] and len(made.values("utility", 0)) == 2
+    assert set(load_costs(out / "costs.json")) == {"grpo-fast", "refl"}
     assert "| ReFL, latent reward | 1 | 0.0" in (tmp_path / "alignment.md").read_text()
-    made = (tmp_path / "alignment" / "cells" / "refl.seed-0.json").stat().st_mtime_ns
-    assert main([*words, "--out", str(tmp_path / "alignment")]) == 0
-    assert (tmp_path / "alignment" / "cells" / "refl.seed-0.json").stat().st_mtime_ns == made
+    times = [path.stat().st_mtime_ns for path in there]
+    assert main(words) == 0
+    assert [path.stat().st_mtime_ns for path in there] == times
 
 
 def test_a_bad_name_or_number_is_refused_first(tmp_path, capsys):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import UserError
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.tables import ReadsPrompts
+from dina_lrm.evaluation.generators.checks import check_asked
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
+from dina_lrm.runs.settings import option
 
 
 @dataclass
@@ -64,14 +65,10 @@ class Arguments(DeviceOptions, ReadsPrompts):
 
     def check(self) -> None:
         """Refuse numbers, a folder and rewards that cannot be."""
-        for name in ("images_per_prompt", "batch_size", "count", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"--{name.replace('_', '-')} {value}; accepted: whole numbers of at least 1")
+        counts = {name: getattr(self, name) for name in ("images_per_prompt", "batch_size", "count", "steps")}
+        check_asked(self.names(), option, **counts)
         check_folder("--out", self.out)
         check_results(self.out, "evaluation.json", _is_evaluation, ("gallery.png", "report.html"))
-        if len(set(self.names())) < len(self.names()):
-            raise UserError(f"--rewards {self.rewards}: names one twice; accepted: each once")
 
 
 def _is_evaluation(found: Mapping[str, object]) -> bool:

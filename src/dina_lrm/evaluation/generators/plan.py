@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dina_lrm.data.prompt_sets import PromptSet
 from dina_lrm.evaluation.environment import environment
+from dina_lrm.evaluation.generators.checks import check_asked
 from dina_lrm.evaluation.generators.comparison import GeneratorComparison, compare, compare_groups
 from dina_lrm.evaluation.generators.sides import GeneratorPair, Sides
 from dina_lrm.evaluation.generators.values import (
@@ -65,12 +66,8 @@ class GeneratorPlan:
     precision: Precision | None = None
 
     def __post_init__(self) -> None:
-        for name in ("images_per_prompt", "batch_size", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise DinaError(f"{name} {value}; accepted: whole numbers of at least 1")
-        if len(set(self.rewards)) < len(self.rewards):
-            raise DinaError(f"rewards {','.join(self.rewards)}: names one twice; accepted: each once")
+        counts = {name: getattr(self, name) for name in ("images_per_prompt", "batch_size", "steps")}
+        check_asked(self.rewards, **counts)
         check_rewards(self.rewards)
 
     @property

@@ -16,6 +16,7 @@ from dina_lrm.pictures.names import shown
 from dina_lrm.rewards.scoring.formats import FORMATS, ScoredRow, jsonl_text, read_jsonl
 from dina_lrm.runs.files import append_text, replaced_when_complete, write_json, write_text
 from dina_lrm.runs.json_files import read_json_object
+from dina_lrm.runs.places import nearest_existing
 from dina_lrm.typed import DinaError
 
 _SETTINGS: Final = ".settings.json"
@@ -31,7 +32,7 @@ def check_table(path: Path) -> None:
         raise DinaError(f"{shown(path)}: unknown format {path.suffix!r}; accepted: {', '.join(FORMATS)}")
     if path.exists() and not path.is_file():
         raise DinaError(f"{shown(path)}: is no file; accepted: a new name, or a table of scores to go on with")
-    nearest = next(place for place in path.absolute().parents if place.exists())
+    nearest = nearest_existing(path.absolute().parent)
     if not nearest.is_dir():
         raise DinaError(f"{shown(path)}: {nearest} is a file; accepted: a name in a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):

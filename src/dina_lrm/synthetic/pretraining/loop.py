@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, newest_checkpoint, prune_checkpoints
+from dina_lrm.runs.checkpoints import keep_checkpoint
 from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.moving_average import MovingAverage
@@ -21,6 +21,8 @@ Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
 _LOG_EVERY: Final = 10
 """Steps between two lines of metrics.jsonl."""
+_KEPT: Final = 1
+"""Checkpoints."""
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
@@ -76,7 +78,8 @@ class Stage:
         Raises Interrupted after the step in which SIGINT or SIGTERM came.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        start = self._restore()
+        found = self._learning.resume(self.folder, keep_last=_KEPT)
+        start = 0 if found is None else found.step
         rows = batch_rows(n, self.schedule.batch_size, seed, start)
         with stop_on_signals() as stop, MetricsFile(self.folder, start) as metrics:
             smooth = self._steps(start, lambda step: loss_of(next(rows), step), every, report, stop, metrics)
@@ -126,20 +129,4 @@ class Stage:
             self._learning.average.update()
 
     def _save(self, step: int) -> None:
-        keep_checkpoint(self.folder, self._learning.checkpoint(step, {"stage": self.name}), keep_last=1)
-
-    def _restore(self) -> int:
-        state = newest_checkpoint(self.folder)
-        if state is None:
-            return 0
-        self._learning.restore(_with_average(state))
-        prune_checkpoints(self.folder, keep_last=1, newest=state.step)
-        return state.step
-
-
-def _with_average(state: Checkpoint) -> Checkpoint:
-    """A checkpoint of an earlier version, which had the average by another name and an update of it in each step."""
-    if "average" not in state.tensors:
-        return state
-    tensors = {**state.tensors, "ema": state.group("average")}
-    return replace(state, tensors=tensors, values={**state.values, "ema_updates": state.step})
+        keep_checkpoint(self.folder, self._learning.checkpoint(step, {"stage": self.name}), _KEPT)
