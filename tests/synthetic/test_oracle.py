@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dina_lrm.synthetic.draws import Draw, Flaw, draw_mismatch, render_draws
-from dina_lrm.synthetic.oracle import oracle_error, oracle_parts, read
+from dina_lrm.synthetic.oracle import _templates, oracle_error, oracle_parts, read
 from dina_lrm.synthetic.scene import CHANGES, realise, sample_prompt
 from dina_lrm.synthetic.utility import ALIGNMENT_WEIGHTS
 
@@ -41,3 +41,14 @@ def test_the_stated_error_is_small_and_has_a_sentence() -> None:
     assert error.pair_agreement > 0.75
     assert "analytic oracle" in error.sentence()
     assert f"{error.pair_agreement:.1%}" in error.sentence()
+
+
+def test_the_template_found_is_that_of_a_search_through_all() -> None:
+    templates = _templates()
+    rng = np.random.default_rng(0)
+    for damage in np.linspace(0, 1, 40):
+        window = templates.covers[rng.integers(len(templates.covers))]
+        window = np.clip(window + damage * rng.normal(0, 0.5, window.shape) * (window > 0), 0, 1).astype(np.float32)
+        shared = np.minimum(templates.covers, window).sum(axis=1)
+        overlap = shared / (templates.covers.sum(axis=1) + window.sum() - shared)
+        assert templates.best(window) == (overlap.argmax(), overlap.max())

@@ -20,7 +20,7 @@ REFERENCE: Final = Row("base")
 
 
 def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) -> Figure:
-    """One panel a set: the rows of the table as points with their intervals, the ceiling dotted."""
+    """One panel a set, each with a scale of its own: the rows of the table as points with their intervals."""
     rows = [row for row in chosen.rows if accuracy(cells, row, "in_domain", seeds) is not None]
     names = [f"{VARIANTS[row.variant].label}; {_read_at(row)}" for row in rows]
     with drawing(LIGHT):
@@ -41,7 +41,9 @@ def row_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]) 
         panels[0].set_yticks(range(len(rows)), names)
         panels[0].tick_params(axis="y", labelcolor=LIGHT.ink)
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
-        figure.supxlabel("pairwise accuracy in per cent", fontsize=9, color=LIGHT.quiet)
+        label = figure.supxlabel("pairwise accuracy in per cent", fontsize=9, color=LIGHT.quiet)
+        figure.draw_without_rendering()  # only then is known where the panels are
+        label.set_x((panels[0].get_position().x0 + panels[-1].get_position().x1) / 2)
         return figure
 
 
