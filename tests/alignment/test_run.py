@@ -201,8 +201,7 @@ def test_a_golden_reward_is_recorded_and_must_not_be_in_the_objective(tmp_path):
 def hacking(on_alarm):
     """A run that maximises sharpness with abandon, looked at every update."""
     looks = LookSettings(every=1, images=2, golden="jpeg-size", window=5, on_alarm=on_alarm)
-    few = replace(REFL, steps=12, micro_batch=4, lr=3e-2, ema_decay=0.0)
-    return replace(few, rewards=(RewardTerm("sharpness"),), looks=looks)
+    return replace(REFL, steps=12, lr=3e-2, ema_decay=0.0, rewards=(RewardTerm("sharpness"),), looks=looks)
 
 
 def test_an_alarm_stops_a_run_that_hacks_its_reward_and_rolls_it_back(tmp_path):

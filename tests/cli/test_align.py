@@ -20,10 +20,7 @@ RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, 
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
 
 
-FEW = {
-    "refl": ("--refl.first", "4", "--refl.last", "5"),
-    "flow-grpo": ("--grpo.group", "4"),
-}
+FEW = {"refl": ("--refl.first", "4", "--refl.last", "5"), "flow-grpo": ("--grpo.group", "4", "--grpo.updates", "1")}
 """Less than recipes have, where an algorithm has settings of its own for that."""
 
 
