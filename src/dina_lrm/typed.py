@@ -63,7 +63,7 @@ def from_plain(kind: type[Config], values: object, where: str = "config") -> Con
     missing = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if _required(field, values)]
     if missing:
         raise DinaError(f"{where}: the key {missing[0]!r} is missing; expected: {', '.join(accepted)}")
-    hints = _hints(kind)
+    hints = _hints(typing.cast(Any, kind))
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     converted = {key: _convert_field(own[key], hints[key], value, _below(where, key)) for key, value in values.items()}
     try:
@@ -80,7 +80,7 @@ def updated(settings: Config, values: Mapping[str, Any], where: str = "") -> Con
     Raises `ValueError` as `from_plain`, naming the key by its dotted name, behind `where`.
     """
     own = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
-    hints, changed = _hints(type(settings)), {}
+    hints, changed = _hints(typing.cast(Any, type(settings))), {}
     for key, value in values.items():
         place = _below(where, key)
         if key not in own:
