@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+from sheet import Sheet
 
 from dina_lrm.alignment.job import AlignmentJob
 from dina_lrm.alignment.monitor.looks import SAMPLES
@@ -43,8 +43,6 @@ SHOWN: Final = (0.0, 0.2, 0.4, 0.6, 0.8)
 DRAWS: Final = 32
 PICTURE: Final = 96
 """Side of a picture of the left half in pixels of the page, three of them for each of the picture's own."""
-PIXELS_PER_INCH: Final = 80
-"""Half of what `save_figure` writes, so that a dense screen has two pixels for each of the page."""
 
 Pictures = UInt8[np.ndarray, "pictures height width 3"]
 
@@ -115,32 +113,6 @@ def strip(pictures: Aligned, way: OnTheWay, theme: Theme, stacked: bool) -> Figu
         else:
             _draw_way(sheet, way, left=474, top=0, width=442)
     return sheet.figure
-
-
-class Sheet:
-    """A figure on which things are placed in pixels of the page, from the top left."""
-
-    def __init__(self, width: int, height: int, theme: Theme) -> None:
-        self.figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), layout="none")
-        self.theme, self._width, self._height = theme, width, height
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Axes at a place of the sheet."""
-        bottom = self._height - top - height
-        sizes = (left / self._width, bottom / self._height, width / self._width, height / self._height)
-        return self.figure.add_axes(sizes)
-
-    def picture(self, image: UInt8[np.ndarray, "height width 3"], left: float, top: float, side: float) -> Axes:
-        """A small picture, each of its pixels a square."""
-        axes = self.axes(left, top, side, side)
-        axes.imshow(image, interpolation="nearest")
-        axes.set_axis_off()
-        return axes
-
-    def text(self, words: str, left: float, top: float, size: float = 11, **style: object) -> None:
-        """Words whose top left corner is at a place of the sheet."""
-        told = {"va": "top", "fontsize": size * 72 / PIXELS_PER_INCH, **style}
-        self.figure.text(left / self._width, 1 - top / self._height, words, **told)
 
 
 def _draw_aligned(sheet: Sheet, pictures: Aligned, left: float) -> None:

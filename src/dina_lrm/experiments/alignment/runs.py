@@ -124,7 +124,7 @@ def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> 
     for place in places:
         with np.load(run / SAMPLES / f"step-{steps[place]}.npz") as found:
             columns[f"step {steps[place]}"] = found["images"][:_ROWS]
-    save_gallery(gallery(columns, list(shown[:_ROWS]), across=2), path)
+    save_gallery(gallery(columns, list(shown[:_ROWS])), path)
 
 
 def _cost(name: str, budget: AlignmentBudget) -> AlignmentCost:
