@@ -4,6 +4,7 @@ The blocks of one document run in order, each in a process of its own, in one em
 """
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hatch_build import with_absolute_links
 from scripts.names_page import page
 from tests.documents import DOCUMENTS, OTHER, ROOT, RUNNABLE, Block, blocks_of
 
@@ -118,3 +120,17 @@ def test_the_install_page_names_every_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     install = (ROOT / "docs" / "install.md").read_text()
     assert [name for name in extras if f"`{name}`" not in install] == []
+
+
+def test_a_package_index_sees_absolute_links_once_the_repository_has_an_address():
+    shown = with_absolute_links((ROOT / "README.md").read_text(), "https://example.org/a/b/")
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", shown)
+    assert links and all(target.startswith("https://") for link in links for target in link if target)
+    assert 'src="https://example.org/a/b/raw/HEAD/docs/images/strip-wide-light.png"' in shown
+    assert "(https://example.org/a/b/blob/HEAD/docs/paper.md)" in shown
+
+
+def test_every_relative_link_of_the_readme_is_a_file():
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"", (ROOT / "README.md").read_text())
+    targets = {target for link in links for target in link if target and not target.startswith("https://")}
+    assert targets and [target for target in sorted(targets) if not (ROOT / target).is_file()] == []
