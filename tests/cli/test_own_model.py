@@ -105,6 +105,21 @@ def test_a_setting_that_is_given_wins_and_others_follow_it(tiny_folder, capsys):
     assert f"pretrained: {tiny_folder}" in printed
 
 
+def test_a_file_of_settings_names_the_generator_too(tmp_path, capsys):
+    case = next(case for case in CASES if case.config.family == "flux")
+    folder = case.save(tmp_path / "generator")
+    (tmp_path / "own.yaml").write_text(f"recipe: own\nmodel:\n  pretrained: {folder}\n  depth: 3\n")
+    assert run("train", "--config", tmp_path / "own.yaml", "--data", "x", "--out", "y", "--print-config") == 0
+    printed = capsys.readouterr().out
+    assert "family: flux" in printed and "visual_taps: [1, 2, 3]" in printed and "width: 32" in printed
+    align = f"recipe: own\nreward: [clip]\ngenerator:\n  pretrained: {folder}\n"
+    (tmp_path / "align.yaml").write_text(align)
+    words = ["--config", tmp_path / "align.yaml", "--prompts", "synthetic", "--out", "y", "--print-config"]
+    assert run("align", "refl", *words) == 0
+    printed = capsys.readouterr().out
+    assert "resolution: 32" in printed and "prompt_length: 128" in printed and "guidance: 1.0" in printed
+
+
 def test_a_folder_that_lies_here_is_remembered_whole(tiny_folder, monkeypatch):
     monkeypatch.chdir(tiny_folder.parent)
     assert own(tiny_folder.name).model.backbone.pretrained == str(tiny_folder)

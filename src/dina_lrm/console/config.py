@@ -39,6 +39,11 @@ class ConfigArguments(CommonArguments):
         """The recipes of a command that has them, by name."""
         return {}
 
+    @classmethod
+    def recipes_for(cls, given: Callable[[str], str | None]) -> Mapping[str, Callable[[], Settings]]:
+        """The recipes where `given` says what options are given: one may be made for them."""
+        return cls.recipes()
+
 
 def config_of(words: Sequence[str]) -> str | None:
     """The file that the words name; None where they name none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ import tyro
 
 from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.console.config import ConfigArguments, Settings, config_of
+from dina_lrm.console.own_recipe import value_of
 from dina_lrm.console.yaml_text import parse_yaml, yaml_text
 from dina_lrm.rewards.bounded_http import without_passwords
 from dina_lrm.runs.folder import CONFIG
@@ -42,7 +44,7 @@ def beginning(options: type[ConfigArguments], words: Sequence[str]) -> tuple[lis
         return list(words), None
     begun = _with_defaults(options, "--print-config" in words)
     if file is not None:
-        _read_into(begun, file, word)
+        _read_into(begun, file, word, partial(value_of, words))
     elif word is not None:
         setattr(begun, _RECIPE, recipes[word]())
     return list(words if word is None else words[1:]), begun
@@ -103,8 +105,8 @@ def _own_fields(options: type[ConfigArguments]) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(options) if field.name not in {*common, _RECIPE}]
 
 
-def _read_into(begun: ConfigArguments, file: str, word: str | None) -> None:
-    """Put what a file says into the arguments that nothing was said of yet."""
+def _read_into(begun: ConfigArguments, file: str, word: str | None, given: Callable[[str], str | None]) -> None:
+    """Put what a file says into the arguments that nothing was said of yet; `given` says what words give."""
     path = Path(file).expanduser()
     path = path / CONFIG if path.is_dir() else path
     recipes, own = type(begun).recipes(), [field.name for field in _own_fields(type(begun))]
@@ -113,6 +115,7 @@ def _read_into(begun: ConfigArguments, file: str, word: str | None) -> None:
         if recipes:
             kind = type(next(iter(recipes.values()))())
             said = kind.stored_in(said)
+            recipes = type(begun).recipes_for(lambda option: given(option) or _said_of(said, option))
             settings = {key: value for key, value in said.items() if key not in (*own, _RECIPE)}
             base = _base(recipes, kind, word or said.get(_RECIPE), settings, path.name == CONFIG)
             placed = _in_places(base or next(iter(recipes.values()))(), settings, [_RECIPE, *own])
@@ -126,6 +129,17 @@ def _read_into(begun: ConfigArguments, file: str, word: str | None) -> None:
     except ValueError as error:
         told = str(error)
         raise UserError(told if told.startswith(str(path)) else f"{path}: {told}") from error
+
+
+def _said_of(said: Mapping[str, Any], option: str) -> str | None:
+    """What a file says of an option, in whichever part that options leave unnamed; None where it says nothing."""
+    found: Any = said
+    for name in option.removeprefix("--").replace("-", "_").split("."):
+        inside = found if isinstance(found, Mapping) else {}
+        parts = [inside, *(part for part in inside.values() if isinstance(part, Mapping))]
+        found = next((part[name] for part in parts if name in part), None)
+    found = found[0] if isinstance(found, list) and found else found
+    return None if found is None or isinstance(found, list | dict) else str(found)
 
 
 def _table(path: Path) -> dict[str, Any]:

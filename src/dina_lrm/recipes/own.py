@@ -23,6 +23,8 @@ from dina_lrm.training.config import (
 )
 from dina_lrm.typed import DinaError
 
+Given = Callable[[str], str | None]
+"""What an option was given; None for one that was not."""
 _LEVELS: Final = (0.4, (0.2, 0.5, 0.7))
 """The paper's noise level and ensemble, of a flow."""
 _LEVELS_OF_UNETS: Final = (0.25, (0.08, 0.38, 0.66))
@@ -82,7 +84,7 @@ def own_head(anatomy: Anatomy) -> QFormerConfig:
     return QFormerConfig(width=width, attention_heads=heads, mask_text_padding=anatomy.masks_text)
 
 
-def own_of(given: Callable[[str], str | None]) -> TrainConfig:
+def own_of(given: Given) -> TrainConfig:
     """The recipe as options ask for it: `given` says what an option was given, None for one that was not."""
     depth, side = (_count(given(f"--model.{name}")) for name in ("depth", "resolution"))
     return own(given("--model.pretrained") or "synthetic", depth, side, given("--model.revision"))

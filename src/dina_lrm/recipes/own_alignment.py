@@ -22,13 +22,12 @@ from dina_lrm.data.held_out import same_text
 from dina_lrm.data.prompt_sets import read_prompt_set
 from dina_lrm.generators.settings import usual_settings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, absolute, locate_reward_model
+from dina_lrm.recipes.own import Given
 from dina_lrm.rewards.names import reward_family
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.typed import DinaError
 
-Given = Callable[[str], str | None]
-"""What an option was given; None for one that was not."""
 _GENERATOR: Final = "--generator.pretrained"
 _LOOKS: Final = 16
 _WIDE: Final = 1024

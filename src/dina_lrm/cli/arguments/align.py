@@ -22,6 +22,7 @@ from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, value_of, with_own
 from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.own import Given
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
@@ -84,6 +85,13 @@ class AlignArguments(DeviceOptions, ReadsPrompts, ConfigArguments):
         """The recipes of the command's algorithm."""
         hint = get_type_hints(cls)["recipe"]
         return next(table for kind, table in RECIPES.items() if kind in (hint, *get_args(hint)))
+
+    @classmethod
+    def recipes_for(cls, given: Given) -> Mapping[str, Callable[[], AlignConfig]]:
+        """The recipes, own that of the generator that is given."""
+        found = cls.recipes()
+        make = partial(own_alignment_of, type(found["own"]()), given)
+        return {**found, "own": make} if given("--generator.pretrained") else found
 
     def config(self) -> AlignConfig:
         """The recipe with the rewards and the type of number that were asked for."""

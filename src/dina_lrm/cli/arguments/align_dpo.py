@@ -26,11 +26,11 @@ class Arguments(AlignArguments):
     Pairs of the generator's own samples are drawn and judged once, before the first update (`--dpo.prompts`,
     `--dpo.candidates`); rewards need no gradient.
 
-    The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates and at the
-    end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result is OUT/lora,
-    which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
 
-    Example:
+    Examples:
+        dina-lrm align dpo --reward runs/mine --prompts prompts.txt --out runs/tuned
         dina-lrm align dpo synthetic --prompts synthetic --out runs/dpo --steps 4 --looks.prompts 4
     """
 

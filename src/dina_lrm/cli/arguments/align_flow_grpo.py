@@ -24,11 +24,11 @@ class Arguments(AlignArguments):
     """Align a generator by Flow-GRPO: images of a prompt compete, and steps that led to the better grow likelier.
 
     Rewards need no gradient. `--grpo.window every` is Flow-GRPO, other windows are Flow-GRPO-Fast; `--grpo.guard` is
-    GRPO-Guard. The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates
-    and at the end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result
-    is OUT/lora, which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+    GRPO-Guard. Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which
+    `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
 
-    Example:
+    Examples:
+        dina-lrm align flow-grpo --generator.pretrained my/generator --reward clip --prompts all.txt --out runs/mine
         dina-lrm align flow-grpo synthetic --prompts synthetic --out runs/grpo --steps 4 --looks.prompts 4
     """
 

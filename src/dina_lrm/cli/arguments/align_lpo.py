@@ -26,11 +26,11 @@ class Arguments(AlignArguments):
     The reward has to read latents. Pairs that the reward is not sure of are not trained on; `kept` of metrics.jsonl is
     their share, which `--lpo.low` and `--lpo.high` decide.
 
-    The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates and at the
-    end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result is OUT/lora,
-    which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
 
-    Example:
+    Examples:
+        dina-lrm align lpo --reward runs/mine --prompts prompts.txt --out runs/tuned
         dina-lrm align lpo synthetic --prompts synthetic --out runs/lpo --steps 4 --looks.prompts 4
     """
 

@@ -23,11 +23,11 @@ else:
 class Arguments(AlignArguments):
     """Align a generator by reward feedback learning: the reward's gradient through one step of denoising.
 
-    The generator is looked at from the same prompts and seeds at the start, every `--looks.every` updates and at the
-    end; on prompts of the synthetic world the oracle's true utility is shown beside the reward. The result is OUT/lora,
-    which `pipeline.load_lora_weights` of diffusers reads, and OUT/report.html.
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
 
-    Example:
+    Examples:
+        dina-lrm align refl --reward runs/mine --prompts prompts.txt --out runs/tuned
         dina-lrm align refl synthetic --prompts synthetic --out runs/refl --steps 4 --looks.prompts 4
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
 from dina_lrm.console.tables import ReadsTables
 from dina_lrm.recipes import RECIPES
-from dina_lrm.recipes.own import own_of
+from dina_lrm.recipes.own import Given, own_of
 from dina_lrm.runs.places import check_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 from dina_lrm.runs.trackers import check_trackers
@@ -85,6 +86,11 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     def recipes(cls) -> dict[str, Callable[[], TrainConfig]]:
         """The recipes by name."""
         return {name: recipe.make for name, recipe in RECIPES.items()}
+
+    @classmethod
+    def recipes_for(cls, given: Given) -> dict[str, Callable[[], TrainConfig]]:
+        """The recipes, own that of the generator that is given."""
+        return {**cls.recipes(), "own": partial(own_of, given)} if given("--model.pretrained") else cls.recipes()
 
     def config(self) -> TrainConfig:
         """The recipe with the options that were given. Raises ValueError for one that would do nothing."""
