@@ -11,10 +11,9 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file
 
-from dina_lrm.cli.arguments.align import reward_term
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
-from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.reward_term import RewardTerm, named_term
 
 RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, "dpo": DPO_RECIPES}
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
@@ -162,10 +161,10 @@ def test_the_lora_of_a_run_is_written_for_other_tools_too(tmp_path, capsys):
 
 
 def test_more_rewards_come_with_their_weights():
-    assert reward_term("--reward", "sharpness") == RewardTerm("sharpness")
-    assert reward_term("--reward", "image:runs/a=b/model=-0.5") == RewardTerm("image:runs/a=b/model", -0.5)
+    assert named_term("--reward", "sharpness") == RewardTerm("sharpness")
+    assert named_term("--reward", "image:runs/a=b/model=-0.5") == RewardTerm("image:runs/a=b/model", -0.5)
     with pytest.raises(ValueError, match="--reward sharpness=much: the weight is 'much'; accepted: NAME or NAME="):
-        reward_term("--reward", "sharpness=much")
+        named_term("--reward", "sharpness=much")
 
 
 def test_bad_input_names_the_option(tmp_path, capsys):

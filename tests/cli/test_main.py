@@ -111,7 +111,7 @@ def test_every_file_of_options_is_in_the_table():
     root = Path(dina_lrm.cli.__path__[0])
     files = [path.relative_to(root) for path in root.rglob("*.py") if "\nclass Arguments(" in path.read_text()]
     found = {".".join(("dina_lrm", "cli", *path.with_suffix("").parts)) for path in files}
-    assert found == {command.arguments for command in COMMANDS.values()}
+    assert found == {command.arguments for command in COMMANDS.values() if ":" not in command.arguments}
 
 
 @pytest.mark.parametrize("words", [("toy", "--help"), ("toy",), ("toy", "three"), ("toy", "3", "--end", "odd")])

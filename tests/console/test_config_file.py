@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
-from dina_lrm.cli.arguments import align_dpo, align_flow_grpo, align_lpo, align_refl, train
+from dina_lrm.cli.arguments import train
+from dina_lrm.cli.commands import COMMANDS
 from dina_lrm.cli.main import main
 from dina_lrm.console.config_file import beginning, config_text
 from dina_lrm.console.words import parsed
@@ -18,7 +19,7 @@ from dina_lrm.preference.distributions import Constant, LogitNormal, Uniform
 from dina_lrm.training.config import TrainConfig
 from tests.documents import ROOT
 
-ALIGN = {"refl": align_refl, "flow-grpo": align_flow_grpo, "lpo": align_lpo, "dpo": align_dpo}
+ALIGN = {name: COMMANDS[f"align {name}"].options() for name in ("refl", "flow-grpo", "lpo", "dpo")}
 EXAMPLES = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
 
 
@@ -68,9 +69,9 @@ def test_what_is_printed_is_read_back_to_equal_settings(tmp_path_factory, change
 @pytest.mark.parametrize("name", ALIGN)
 def test_settings_of_every_algorithm_are_read_back_by_it_alone(name, tmp_path, capsys):
     words = "synthetic --prompts synthetic --out o --reward clip=0.5 sharpness --looks.judges clip".split()
-    made = parsed(f"align {name}", ALIGN[name].Arguments, words)
+    made = parsed(f"align {name}", ALIGN[name], words)
     (tmp_path / "p.yaml").write_text(config_text(made))
-    again = parsed(f"align {name}", ALIGN[name].Arguments, ["--config", str(tmp_path / "p.yaml")])
+    again = parsed(f"align {name}", ALIGN[name], ["--config", str(tmp_path / "p.yaml")])
     assert dataclasses.replace(again, config_file=None) == made
     other = next(one for one in ALIGN if one != name)
     assert main(["align", other, "--config", str(tmp_path / "p.yaml"), "--print-config"]) == 2

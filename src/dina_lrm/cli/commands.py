@@ -25,10 +25,14 @@ COMMANDS: dict[str, Command] = {
     "train": _command("train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": _command("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": _command("calibrate", "Fit a temperature, so that win probabilities can be believed."),
-    "align refl": _command("align_refl", "Align a generator by the gradient of a reward.", "align:run"),
-    "align flow-grpo": _command("align_flow_grpo", "Align a generator by rewards of groups of images.", "align:run"),
-    "align lpo": _command("align_lpo", "Align a generator by preferences between candidates of a step.", "align:run"),
-    "align dpo": _command("align_dpo", "Align a generator by preferences between its finished samples.", "align:run"),
+    "align refl": _command("align_by:Refl", "Align a generator by the gradient of a reward.", "align:run"),
+    "align flow-grpo": _command("align_by:FlowGrpo", "Align a generator by rewards of groups of images.", "align:run"),
+    "align lpo": _command(
+        "align_by:Lpo", "Align a generator by preferences between candidates of a step.", "align:run"
+    ),
+    "align dpo": _command(
+        "align_by:Dpo", "Align a generator by preferences between its finished samples.", "align:run"
+    ),
     "align study": _command("align_study", "Measure alignment on the synthetic world against the truth."),
     "sample": _command("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": _command("sample_curve", "Measure best-of-N, pruned and not, against the truth."),

@@ -14,7 +14,7 @@ class Command:
     """A row of the table."""
 
     arguments: str
-    """The module whose class `Arguments` holds the options; it imports nothing heavy."""
+    """The module whose class `Arguments` holds the options, or "module:class"; it imports nothing heavy."""
     job: str
     """The function that does the work, as "module:function": of the arguments, returning what `--json` writes."""
     help: str
@@ -22,7 +22,8 @@ class Command:
 
     def options(self) -> type[CommonArguments]:
         """The class of its options."""
-        found: type[CommonArguments] = import_module(self.arguments).Arguments
+        module, _, name = self.arguments.partition(":")
+        found: type[CommonArguments] = getattr(import_module(module), name or "Arguments")
         return found
 
     def run(self, arguments: CommonArguments) -> dict[str, object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.ranges import FINITE, UNIT, check_ranges, ranged
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,15 @@ class RewardTerm:
     def shown(self) -> str:
         """Its name as it is kept and shown: without the password of a `remote:` address."""
         return without_password(self.name)
+
+
+def named_term(option: str, text: str) -> RewardTerm:
+    """The reward of "NAME" or "NAME=WEIGHT", as an option gave it; ValueError for a weight that is no number."""
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        return RewardTerm(text)
+    try:
+        return RewardTerm(name, float(weight))
+    except ValueError:
+        told = f"{option} {without_password(text)}: the weight is {without_password(text).rpartition('=')[2]!r}"
+        raise DinaError(f"{told}; accepted: NAME or NAME=NUMBER") from None

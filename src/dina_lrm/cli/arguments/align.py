@@ -24,10 +24,9 @@ from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.own import Given
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
-from dina_lrm.rewards.bounded_http import without_password
 from dina_lrm.runs.lock import check_free
 from dina_lrm.runs.places import check_folder
-from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.reward_term import named_term
 
 RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]]]] = {
     ReflConfig: REFL_RECIPES,
@@ -95,8 +94,8 @@ class AlignArguments(DeviceOptions, ReadsPrompts, ConfigArguments):
 
     def config(self) -> AlignConfig:
         """The recipe with the rewards and the type of number that were asked for."""
-        chosen = tuple(reward_term("--reward", text) for text in self.reward) or self.recipe.rewards
-        beside = [reward_term("--more-rewards", text) for text in self.more_rewards]
+        chosen = tuple(named_term("--reward", text) for text in self.reward) or self.recipe.rewards
+        beside = [named_term("--more-rewards", text) for text in self.more_rewards]
         generator = self.recipe.generator
         held = replace(generator, precision=self.precision(generator.precision))
         return replace(self.recipe, rewards=(*chosen, *beside), generator=held)
@@ -105,15 +104,3 @@ class AlignArguments(DeviceOptions, ReadsPrompts, ConfigArguments):
 def choices(recipes: Mapping[str, Callable[[], AlignConfig]]) -> dict[str, Choice]:
     """The recipes, each with the first line of its documentation."""
     return {name: Choice(make(), (make.__doc__ or "").split("\n")[0]) for name, make in recipes.items()}
-
-
-def reward_term(option: str, text: str) -> RewardTerm:
-    """The reward of "NAME" or "NAME=WEIGHT", as an option gave it."""
-    name, equals, weight = text.rpartition("=")
-    if not equals:
-        return RewardTerm(text)
-    try:
-        return RewardTerm(name, float(weight))
-    except ValueError:
-        told = f"{option} {without_password(text)}: the weight is {without_password(text).rpartition('=')[2]!r}"
-        raise UserError(f"{told}; accepted: NAME or NAME=NUMBER") from None
