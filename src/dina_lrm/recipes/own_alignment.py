@@ -18,12 +18,9 @@ from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.backbones.anatomy import anatomy_of
-from dina_lrm.data.held_out import same_text
-from dina_lrm.data.prompt_sets import read_prompt_set
 from dina_lrm.generators.settings import usual_settings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, absolute, locate_reward_model
 from dina_lrm.recipes.own import Given
-from dina_lrm.rewards.names import reward_family
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.typed import DinaError
@@ -123,6 +120,8 @@ def with_generator(words: Sequence[str], given: Given) -> list[str]:
     reward = given("--reward") or ""
     if named or not reward:
         return list(words)
+    from dina_lrm.rewards.names import reward_family  # rewards come with torch, and help needs none
+
     kind, model = reward_family(reward.rpartition("=")[0] or reward)
     if kind != "latent":
         return list(words)
@@ -178,6 +177,10 @@ def _looks(given: Given) -> int | None:
     prompts = given("--prompts")
     if given("--looks.prompts") or given("--look-prompts") or prompts is None or not Path(prompts).exists():
         return None
+    # Readers of tables take seconds to import, and help needs none
+    from dina_lrm.data.held_out import same_text
+    from dina_lrm.data.prompt_sets import read_prompt_set
+
     different = len({same_text(prompt) for prompt in read_prompt_set(Path(prompts)).prompts})
     return max(1, min(_LOOKS, different // 2))
 
