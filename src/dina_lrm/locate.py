@@ -26,13 +26,15 @@ BUNDLED_LORAS: Final[Mapping[str, tuple[str, Path]]] = {"synthetic-uncurated": (
 
 GENERATOR_FILES: Final = (
     INDEX,
+    "README.md",
     *(f"{component}/*" for component in COMPONENTS),
 )
-"""Components of a diffusers pipeline; single-file copies of the same weights beside them stay on the hub."""
+"""Components of a diffusers pipeline, and the card that states its licence; single-file copies of the same weights
+beside them stay on the hub."""
 GENERATOR_CONFIGS: Final = (INDEX, *(f"{component}/*.json" for component in COMPONENTS if component[:3] != "tok"))
 """What says how a generator is built: a few kilobytes."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
-JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
+JUDGE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model", "README.md")
 RUN_METRICS: Final = "metrics.jsonl"
 """What tells the folder of a run."""
 MODEL_OF_RUN: Final = "model"

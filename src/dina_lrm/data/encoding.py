@@ -48,7 +48,7 @@ from dina_lrm.data.shards import (
 from dina_lrm.data.shelf import Item, Shelf
 from dina_lrm.data.unfinished import INDEX, begun
 from dina_lrm.images import to_pixels
-from dina_lrm.runs.files import flush, flush_tree
+from dina_lrm.runs.files import flush, flush_tree, write_text
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
@@ -88,13 +88,15 @@ def encode_comparisons(
     shard_bytes: int = SHARD_BYTES,
     total: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    card: Callable[[CacheHeader], str] | None = None,
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
     An `out` that was stopped on the way goes on where it was when the same comparisons and settings are given again;
     where pictures were drawn anew meanwhile it is begun again, with a warning (`PicturesChangedWarning`).
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
-    one is an error. `progress` is called with (comparisons done, `total`).
+    one is an error. `progress` is called with (comparisons done, `total`); `card` gives the text of the folder's
+    README.md, from what the cache holds.
 
     Raises:
         ValueError: no comparison could be encoded; a bad image with `on_bad="raise"`; other settings or comparisons
@@ -107,13 +109,13 @@ def encode_comparisons(
     place = None if out is None else Path(out)
     given = _Given(comparisons, place is not None and layout.partial_folder(place).exists())
     try:
-        return _encoded(_Encoding(backbone, place, settings), given, total, progress)
+        return _encoded(_Encoding(backbone, place, settings, card), given, total, progress)
     except PicturesChangedError as error:
         if place is None or not given.may_begin_again:
             raise
         warnings.warn(f"{error}. It is begun again from the first comparison", PicturesChangedWarning, stacklevel=2)
         shutil.rmtree(layout.partial_folder(place))
-        return _encoded(_Encoding(backbone, place, settings), given, total, progress)
+        return _encoded(_Encoding(backbone, place, settings, card), given, total, progress)
 
 
 class PicturesChangedWarning(UserWarning):
@@ -164,8 +166,14 @@ class _Given:
 class _Encoding:
     """One encoding on its way: where its shards go, what it knows, and what waits to be encoded."""
 
-    def __init__(self, backbone: Backbone, out: Path | None, settings: EncodingSettings) -> None:
-        self.backbone, self.out, self.settings = backbone, out, settings
+    def __init__(
+        self,
+        backbone: Backbone,
+        out: Path | None,
+        settings: EncodingSettings,
+        card: Callable[[CacheHeader], str] | None,
+    ) -> None:
+        self.backbone, self.out, self.settings, self.card = backbone, out, settings, card
         self.buckets = buckets_for(settings.resolution, backbone.pixels_per_latent * backbone.latent_multiple)
         self.made_by = CacheHeader(
             backbone=BackboneIdentity.of(backbone.config),
@@ -332,7 +340,9 @@ class _Encoding:
         )
         if self.out is None or self.folder is None:
             return self._in_memory(header)
-        layout.write_tables(self.folder, header, self._tables())
+        header = layout.write_tables(self.folder, header, self._tables())
+        if self.card is not None:
+            write_text(self.folder / layout.CARD, self.card(header))
         self.index.close()
         flush_tree(self.folder)
         os.replace(self.folder, self.out)

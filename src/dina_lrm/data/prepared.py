@@ -12,13 +12,12 @@ import torch
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import CARD, CacheHeader
+from dina_lrm.data.cache_format import CacheHeader
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.encoding import OnBad, encode_comparisons
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
-from dina_lrm.runs.files import write_text
 from dina_lrm.typed import DinaError
 
 
@@ -143,10 +142,9 @@ def prepare(
         on_bad=on_bad,
         total=total,
         progress=progress,
+        card=lambda header: cache_card(_described(header, source)),
     )
-    made = Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
-    write_text(out / CARD, cache_card(_described(made, source)))
-    return made
+    return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
 
 
 def opened_cache(folder: Path) -> Prepared:
@@ -154,16 +152,17 @@ def opened_cache(folder: Path) -> Prepared:
     return Prepared(folder, EncodedComparisons.load(folder), ())
 
 
-def _described(made: Prepared, source: NamedSource) -> DataSet:
+def _described(header: CacheHeader, source: NamedSource) -> DataSet:
     """What the card of a cache says."""
-    header, data = made.header, made.data
     backbone = base_name(header.backbone.pretrained)
+    images = sum(shard.rows for bucket in header.buckets for shard in bucket.shards)
+    prompts = sum(shard.rows for shard in header.prompts)
     counts = {
         "source": shown_source(source),
         "pairs": f"{header.pairs:,}",
         "ties": f"{header.ties:,}",
-        "images": f"{data.images:,}",
-        "prompts": f"{len(data.prompts):,}, {header.truncated_prompts:,} of them cut",
+        "images": f"{images:,}",
+        "prompts": f"{prompts:,}, {header.truncated_prompts:,} of them cut",
         "left out": f"{header.missing_pairs:,} pairs with {header.missing_images:,} images that cannot be read",
         "generator": f"{backbone} ({header.backbone.family})",
         "licence of the generator": licence_of(header.backbone.pretrained, header.backbone.revision),

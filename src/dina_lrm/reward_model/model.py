@@ -305,9 +305,12 @@ class LatentRewardModel(nn.Module):
             checkpoint.write(folder, stored)
 
     def push_to_hub(
-        self, repo_id: str, private: bool | None = None, token: str | None = None, message: str = "Upload reward model"
+        self, repo_id: str, private: bool | None = True, token: str | None = None, message: str = "Upload reward model"
     ) -> str:
-        """Upload what `save_pretrained` writes to a hub repository, made if needed; returns the commit's address."""
+        """Upload what `save_pretrained` writes to a hub repository; returns the commit's address.
+
+        Where there is no such repository, a private one is made, unless asked otherwise; None is the owner's default.
+        """
         with checkpoint.to_store(self.config, self.backbone, self.head) as stored:
             return checkpoint.push(repo_id, stored, private, token, message)
 
