@@ -59,7 +59,9 @@ def test_results_have_every_set_with_interval_ceiling_and_size(demo: Path) -> No
 def test_the_page_shows_every_ranked_file(demo: Path) -> None:
     page = (demo / "report.html").read_text()
     assert page.count("<img") >= 40
-    assert page.count("before, utility") == page.count("after, utility") >= 2
+    assert page.count("before\nutility") == page.count("after\nutility") >= 2
+    assert 'href="vote.html"' in page and 'class="verdict' in page and "as asked" in page
+    assert "nothing</figcaption>" not in page
     assert "random_backbone" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert len(list((demo / "images").glob("*.png"))) == 36
@@ -72,6 +74,8 @@ def test_the_folder_holds_nothing_of_how_it_was_made(demo: Path) -> None:
         "report.html",
         "results.json",
         "runs",
+        "vote",
+        "vote.html",
     ]
     assert [path.name for path in demo.parent.iterdir() if path.name.startswith(".")] == []
     for path in demo.rglob("*"):
@@ -97,6 +101,11 @@ def test_a_demonstration_that_somebody_uses_is_not_touched(demo: Path, tmp_path:
     (used / "images" / "holiday.jpg").write_bytes(b"photo")
     assert main(["demo", "--out", str(used)]) == 2
     assert (used / "images" / "holiday.jpg").read_bytes() == b"photo"
+
+
+def test_flaws_are_said_in_words(tmp_path: Path) -> None:
+    table = (write_ranking_folder(tmp_path / "a", seed=1) / "prompts.csv").read_text()
+    assert "as asked" in table and "nothing" not in table and "slight " in table and "strong " in table
 
 
 def test_the_ranking_folder_is_a_function_of_its_seed(tmp_path: Path) -> None:

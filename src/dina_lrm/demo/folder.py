@@ -17,13 +17,17 @@ from dina_lrm.images import load_image
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.files import score_files
 from dina_lrm.rewards.scoring.rows import read_score_rows
+from dina_lrm.synthetic.defects import DEFECTS
 from dina_lrm.synthetic.draws import FlawRates, draw, render_draws
 from dina_lrm.synthetic.scene import sample_prompt, seen
 from dina_lrm.synthetic.utility import true_utility
 
 PROMPTS: Final = 6
 PICTURES: Final = 6
+AS_ASKED: Final = "as asked"
+"""Said of a picture without a flaw."""
 _TABLE: Final = "prompts.csv"
+_SLIGHT, _STRONG = 1 / 3, 2 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +60,16 @@ def write_ranking_folder(folder: Path, seed: int) -> Path:
         for number, (drawn, image, utility) in enumerate(pictures):
             name = f"{number // PICTURES}-{number % PICTURES}.png"
             Image.fromarray(image).save(folder / name)
-            flaws = ", ".join(f"{flaw.kind} {flaw.severity:.1f}".removesuffix(" 1.0") for flaw in drawn.flaws)
-            writer.writerow([name, drawn.prompt.caption(), f"{utility:.3f}", flaws or "nothing"])
+            flaws = ", ".join(_in_words(flaw.kind, flaw.severity) for flaw in drawn.flaws)
+            writer.writerow([name, drawn.prompt.caption(), f"{utility:.3f}", flaws or AS_ASKED])
     return folder
+
+
+def _in_words(kind: str, severity: float) -> str:
+    """A flaw as one says it: what is wrong in the scene is so altogether, damage has degrees."""
+    if kind not in DEFECTS:
+        return kind
+    return f"slight {kind}" if severity < _SLIGHT else f"strong {kind}" if severity > _STRONG else kind
 
 
 def rank_folder(folder: Path, model: LatentRewardModel) -> list[RankedPrompt]:

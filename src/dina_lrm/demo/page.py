@@ -1,8 +1,9 @@
-"""The page of a demonstration."""
+"""The page of a demonstration: what came of it, pictures, one chart; everything else is folded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +12,27 @@ from PIL import Image
 
 from dina_lrm.demo.align import BeforeAndAfter
 from dina_lrm.demo.folder import RankedPrompt
+from dina_lrm.evaluation.interval import Interval
 from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.reports.blocks import Facts, Figure, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Text
+from dina_lrm.reports import plots
+from dina_lrm.reports.alignment import VOTE_FILE
+from dina_lrm.reports.blocks import (
+    Block,
+    Facts,
+    Figure,
+    Folded,
+    Headline,
+    Headlines,
+    ImageGrid,
+    ImageRow,
+    Mark,
+    Picture,
+    Section,
+    Text,
+)
 from dina_lrm.reports.evaluation import evaluation_sections
+from dina_lrm.reports.first.chosen import by_gain, how_chosen
+from dina_lrm.reports.first.verdicts import Verdict, Witness, accuracy_verdict, change_of, change_verdict, together
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
@@ -22,8 +41,11 @@ from dina_lrm.screen import number_text
 if TYPE_CHECKING:
     from dina_lrm.demo.run import Demonstration
 
-_SHOWN: Final = 12
-"""Prompts before and after the alignment: the first ones."""
+_SHOWN: Final = 6
+"""Prompts before and after the alignment."""
+_RANKED: Final = 2
+"""Rankings that are shown at once; the others are folded."""
+_FRAMES: Final[Mapping[Mark, str]] = {"good": "the two truly best", "bad": "the two truly worst"}
 
 
 def write_demo_page(
@@ -33,93 +55,115 @@ def write_demo_page(
     ranking: Sequence[RankedPrompt],
     command: str,
 ) -> None:
-    """Write the page: what happened, the rankings, training curves, and the full evaluation of all three models."""
+    """Write the page: its verdict, the aligned generator, rankings, the three models; the rest is folded."""
     results = list(demonstration.results.values())
+    full = evaluation_sections(results, lambda name, pair: _pictures(sets[name], pair))
     sections = [
-        _opening(demonstration),
-        _rankings(ranking),
         _alignment(demonstration.aligned),
+        _rankings(ranking),
+        _models(demonstration),
         _training(demonstration),
+        *(replace(section, folded=True) for section in full),
     ]
-    sections += evaluation_sections(results, lambda name, pair: _pictures(sets[name], pair))
-    subtitle = f"seed {demonstration.settings.seed}, {demonstration.pairs:,} training pairs, {command}"
-    write_report(path, "DiNa-LRM on the synthetic world", sections, subtitle)
+    subtitle = f"Coloured shapes of a synthetic world, seed {demonstration.settings.seed}"
+    title = "DiNa-LRM on the synthetic world"
+    write_report(path, title, sections, subtitle, demo_verdict(demonstration), command)
 
 
-def _opening(demonstration: Demonstration) -> Section:
-    ours, random = (demonstration.results[name] for name in ("ours", "random_backbone"))
-    measured = ours.of("in_domain")
-    accuracy = measured.at(ours.reference).accuracy.accuracy
-    gap = accuracy - random.of("in_domain").at(random.reference).accuracy.accuracy
-    run = demonstration.outcomes["ours"]
-    assert measured.ceiling is not None
+def demo_verdict(demonstration: Demonstration) -> Verdict:
+    """Whether the trained model judges better than a coin, and whether the aligned generator became better."""
+    aligned = demonstration.aligned
+    number = len(aligned.prompts)
+    over = f"{number} prompt{'s' * (number != 1)}"
+    gained = change_verdict([Witness("true utility", "truth", aligned.gain, over=over)], number)
+    found, ceiling = _in_domain(demonstration, "ours")
+    judged = accuracy_verdict("the trained reward model", [("In domain", found, ceiling)])
+    return together([("", judged), ("The generator that was aligned with a reward model", gained)])
+
+
+def _in_domain(demonstration: Demonstration, name: str) -> tuple[Interval, float | None]:
+    result = demonstration.results[name]
+    measured = result.of("in_domain")
+    return measured.at(result.reference).accuracy.interval, measured.ceiling
+
+
+def _models(demonstration: Demonstration) -> Section:
+    (ours, ceiling), (random, _) = (_in_domain(demonstration, name) for name in ("ours", "random_backbone"))
+    gap, run = change_of(random, ours), demonstration.outcomes["ours"]
     text = (
-        "Simulated people compared pictures of coloured shapes for a prompt. Three reward models learned from the same "
-        f"{demonstration.pairs:,} comparisons for {run.steps} steps: **ours** adapts a pretrained generator with "
-        "LoRA, **frozen** leaves it as it is, **random_backbone** starts from random weights. "
-        "The true utility of every picture is known, so is the ceiling: the accuracy of a judge who knows it, which "
-        "the annotators' noise keeps below 100 %."
+        f"Simulated people compared pictures for a prompt. Three models learned from the same {demonstration.pairs:,} "
+        f"comparisons for {run.steps} steps: **ours** adapts a pretrained generator with LoRA, **frozen** leaves it as "
+        "it is, **random_backbone** starts from random weights. The ceiling is a judge who knows the truth."
     )
-    headlines = Headlines(
+    heads = Headlines(
         [
-            Headline("In-domain accuracy", f"{100 * accuracy:.1f} %", f"ceiling {100 * measured.ceiling:.1f} %"),
-            Headline("Of the Bayes ceiling", f"{100 * accuracy / measured.ceiling:.1f} %", "in-domain"),
-            Headline("Pretraining is worth", number_text(gap, "+.1f", percent=True), "points over a random backbone"),
-            Headline("Training", f"{run.seconds:.0f} s", f"{run.pairs_per_second:.0f} pairs/s"),
+            Headline("In-domain accuracy", f"{ours.middle('.1f', percent=True)} %", ours.ends(".1f", percent=True)),
+            Headline("Ceiling", f"{number_text(ceiling, '.1f', percent=True)} %", "the annotators' noise is the rest"),
+            Headline(
+                "Pretraining is worth", gap.middle("+.1f", percent=True), f"points ({gap.ends('+.1f', percent=True)})"
+            ),
         ]
     )
-    return Section("What happened", [Text(text), headlines])
+    chart = Figure(plots.model_bars(list(demonstration.results.values())), "Each model on four sets. Chance is 50 %.")
+    return Section("Three reward models", [Text(text), heads, chart])
 
 
 def _rankings(ranking: Sequence[RankedPrompt]) -> Section:
+    chosen = [row for row, _ in by_gain(np.array([ranked.rank_correlation for ranked in ranking]), _RANKED)]
     text = (
-        "Files read from disk and scored. The best score stands left; under each picture are its score, its true "
-        "utility, and what is truly wrong with it. The frames mark the two best and the two worst by *true* utility."
+        "Picture files, ranked by the trained model: its favourite stands left. Under each picture are its score, its "
+        "true utility (0 is flawless) and what is truly wrong with it. Shown are the prompts where score and truth "
+        "agree least and most."
     )
-    rows = []
-    for ranked in ranking:
-        order = np.argsort(ranked.utilities)
-        worst, best = set(order[:2].tolist()), set(order[-2:].tolist())
-        pictures = [
-            Picture(
-                image,
-                f"{_signed(score)}\nutility {number_text(utility)}\n{flaws}",
-                "good" if i in best else "bad" if i in worst else "",
-            )
-            for i, (image, score, utility, flaws) in enumerate(
-                zip(ranked.images, ranked.scores, ranked.utilities, ranked.flaws, strict=True)
-            )
-        ]
-        rows.append(ImageRow(ranked.prompt, pictures, f"rank correlation {number_text(ranked.rank_correlation)}"))
-    return Section("Best and worst pictures", [Text(text), ImageGrid(rows)])
+    rest = [_ranked_row(ranked) for row, ranked in enumerate(ranking) if row not in chosen]
+    blocks: list[Block] = [Text(text), ImageGrid([_ranked_row(ranking[row]) for row in chosen], frames=_FRAMES)]
+    return Section("Best and worst pictures", [*blocks, Folded("The other prompts", [ImageGrid(rest)])])
+
+
+def _ranked_row(ranked: RankedPrompt) -> ImageRow:
+    order = np.argsort(ranked.utilities)
+    worst, best = set(order[:2].tolist()), set(order[-2:].tolist())
+    pictures = [
+        Picture(
+            image,
+            f"{flaws}\nscore {_signed(score)}\nutility {number_text(utility)}",
+            "good" if i in best else "bad" if i in worst else "",
+        )
+        for i, (image, score, utility, flaws) in enumerate(
+            zip(ranked.images, ranked.scores, ranked.utilities, ranked.flaws, strict=True)
+        )
+    ]
+    return ImageRow(ranked.prompt, pictures, f"rank correlation {number_text(ranked.rank_correlation)}")
 
 
 def _alignment(aligned: BeforeAndAfter) -> Section:
     gain = aligned.gain
+    chosen = by_gain(aligned.utility_after - aligned.utility_before, _SHOWN)
     text = (
-        f"ReFL followed the gradient of the bundled reward model for {aligned.updates} updates, from a generator that "
-        f"learned from damaged pictures. Its pictures for {len(aligned.prompts)} prompts that it did not train on, "
-        "from the same noise before and after. Their true utility is what the analytic oracle reads off them; the "
-        "golden judge is a network of pixels that nothing was optimised for."
+        f"ReFL followed the gradient of the bundled reward model for {aligned.updates} updates. Below are the same "
+        "prompts, which it did not train on, and the same noise before and after. "
+        f"{how_chosen(chosen, len(aligned.prompts), 'true utility')} [Judge for yourself]({VOTE_FILE}), without "
+        "knowing which is which."
     )
     heads = Headlines(
         [
-            Headline("True utility", gain.middle("+.2f"), f"95 % interval: {gain.ends('+.2f')}"),
+            Headline("True utility", gain.middle("+.2f"), f"({gain.ends('+.2f')})"),
+            _change("Held-out judge", aligned.golden_before, aligned.golden_after),
             _change("Reward, optimised", aligned.reward_before, aligned.reward_after),
-            _change("Golden judge", aligned.golden_before, aligned.golden_after),
         ]
     )
     rows = [
         ImageRow(
-            prompt,
+            aligned.prompts[row],
             [
-                Picture(aligned.before[row], f"before, utility {_signed(aligned.utility_before[row])}"),
-                Picture(aligned.after[row], f"after, utility {_signed(aligned.utility_after[row])}"),
+                Picture(aligned.before[row], f"before\nutility {_signed(aligned.utility_before[row])}"),
+                Picture(aligned.after[row], f"after\nutility {_signed(aligned.utility_after[row])}"),
             ],
+            place,
         )
-        for row, prompt in enumerate(aligned.prompts[:_SHOWN])
+        for row, place in chosen
     ]
-    return Section("Aligning a generator", [Text(text), heads, ImageGrid(rows, columns=3)])
+    return Section("Aligning a generator", [heads, Text(text), ImageGrid(rows, columns=3)])
 
 
 def _change(name: str, before: float, after: float) -> Headline:
@@ -131,12 +175,12 @@ def _signed(value: float) -> str:
 
 
 def _training(demonstration: Demonstration) -> Section:
-    blocks: list[Text | Figure | Facts] = []
+    blocks: list[Block] = []
     for name, outcome in demonstration.outcomes.items():
         plot = training_curves(read_lines(outcome.run / METRICS_FILE), ("loss", "accuracy"))
         blocks.append(Figure(plot, f"{name}: loss and accuracy on the training batches, at random noise levels."))
     seconds = {stage: f"{value:.1f} s" for stage, value in demonstration.stages.items()}
-    return Section("Training", [*blocks, Facts(seconds)])
+    return Section("Training", [*blocks, Facts(seconds)], folded=True)
 
 
 def _pictures(chosen: EvaluationSet, pair: int) -> tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]:

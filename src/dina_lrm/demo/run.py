@@ -30,6 +30,7 @@ from dina_lrm.evaluation.stored_sets import StoredSet
 from dina_lrm.evaluation.synthetic import DIAGNOSTIC, synthetic_sets
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import IMAGES_PER_PROMPT
+from dina_lrm.reports.alignment import write_vote
 from dina_lrm.reward_model.assembly import backbone_of
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.files import write_json
@@ -93,6 +94,7 @@ def _run_into(
         ranking = rank_folder(write_ranking_folder(out / "images", settings.seed), model)
     demonstration = Demonstration(settings, outcomes, clock.stages, made.ceiling, len(made), aligned)
     with clock("report", "report.html"):
+        write_vote(out, aligned.before, aligned.after, aligned.prompts)
         write_demo_page(out / "report.html", demonstration, sets, ranking, command)
     shutil.rmtree(work)
     found = results_json(demonstration, time.perf_counter() - began)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.estimates import as_stored, verdict_of, written
+from dina_lrm.reports.first.verdicts import findings_verdict
 from dina_lrm.reports.pages import template_environment
 from dina_lrm.reports.theme import save_figure
 from dina_lrm.runs.files import write_json, write_text
@@ -138,12 +139,14 @@ def write_results(results: StudyResults[ClaimT], out: Path, names: Iterable[str]
 def page_text(results: StudyResults[ClaimT], out: Path, shown: Sequence[str], command: str) -> str:
     """The page about the tables `shown`, in Markdown; its plots lie in the folder `out`."""
     template = template_environment().get_template(results.template)
+    claims = [_claim(results, name, claim) for name in shown for claim in results.claims(name)]
     text: str = template.render(
         **results.opening(),
+        verdict=findings_verdict([claim["verdict"] for claim in claims]),
         command=command,
         out=out,
         folder=out.name,
-        claims=[_claim(results, name, claim) for name in shown for claim in results.claims(name)],
+        claims=claims,
         parts=[results.part(name, out) for name in shown],
         machine=", ".join(f"{key} {value}" for key, value in results.environment().items()),
     )

@@ -59,8 +59,7 @@ def run_verdict(folder: Path, lines: Sequence[Mapping[str, float | int | None]])
     if found is None:
         return Verdict(f"Not finished: {steps:,} steps are done, and there is no model yet.")
     number, pairs = found.measured_prompts, found.measured.pairs
-    over = "an unknown number of prompts" if number is None else f"{number:,} prompts"
-    over = "pairs of one prompt" if number == 1 else over
+    over = "pairs of one prompt" if number == 1 else f"{number or 0:,} prompts"
     drawn = pairs - found.measured.ties if number == 1 else number or 0
     accuracy = share_interval(found.measured.accuracy, drawn)
     loss = LossOverSteps(losses[0] if losses else None, losses[-1] if losses else None, steps)

@@ -139,6 +139,14 @@ def change_verdict(witnesses: Sequence[Witness], number: int, unit: str = "promp
     return Verdict(f"Not decided with {number} {unit}: {lead.told()}{rest}.", 0)
 
 
+def together(parts: Sequence[tuple[str, Verdict]]) -> Verdict:
+    """Several verdicts in a row, each after the name of what it is about, if it has one: better where some are so and
+    none is worse.
+    """
+    told = [f"{name}: {part.text[:1].lower()}{part.text[1:]}" if name else part.text for name, part in parts]
+    return Verdict(" ".join(told), _agreed([part.standing for _, part in parts]))
+
+
 def accuracy_verdict(model: str, sets: Sequence[tuple[str, Interval, float | None]]) -> Verdict:
     """Whether a judge ranks pairs better than a coin; `sets` are (name, accuracy, ceiling).
 
@@ -175,6 +183,9 @@ def learning_verdict(accuracy: Interval, pairs: int, over: str, held_out: bool, 
     if not _finite(accuracy.value):
         return Verdict(f"Not known: {loss.told()}, and no pair could be counted.")
     right = f"{accuracy.middle('.1f', percent=True)} %"
+    if held_out and not accuracy.n:
+        told = f"{right} of {pairs:,} held-out pairs are ranked right; of how many prompts is not recorded"
+        return Verdict(f"Not known: {told}; {loss.told()}.")
     if not held_out:
         told = f"{right} of {pairs:,} training pairs are ranked right, and none was held out"
         return Verdict(f"Not known: {told}; {loss.told()}.")
