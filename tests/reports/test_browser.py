@@ -1,18 +1,25 @@
 """Pages in a real browser: nothing broken, empty or too wide on a desk or a phone, in light or dark."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure as Plot
 
+from dina_lrm.evaluation.generators.comparison import GeneratorComparison
+from dina_lrm.reports.alignment import write_alignment_report
 from dina_lrm.reports.blocks import Figure, Section
 from dina_lrm.reports.evaluation import write_evaluation_report
+from dina_lrm.reports.generators import write_generator_report
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.leaderboard import write_leaderboard
 from dina_lrm.reports.run import write_run_report
+from tests.reports.aligned import aligned_folder
 from tests.reports.browser import SCHEMES, WIDTHS, chromium, opened
 from tests.reports.simulated import simulated_result
+from tests.reports.test_generators import OPTIMISED, result, values
 from tests.reports.test_html import pair_images
 
 FAULTS = """() => {
@@ -37,6 +44,9 @@ FAULTS = """() => {
   if (root.scrollWidth > root.clientWidth) found.push("page is " + root.scrollWidth + " wide");
   return found;
 }"""
+REPORTS = ("run", "evaluation", "leaderboard", "alignment", "generators")
+CAPTIONS = ["a small red ring on white"] * 3
+PICTURES = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), dtype=np.uint8)
 COLUMN = "number => [...document.querySelectorAll('#board tbody tr')].map(row => row.cells[number].textContent.trim())"
 
 
@@ -58,14 +68,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "run": write_run_report(folder, results[:1], pair_images, command="dina-lrm train first " + "--option x " * 30),
         "evaluation": write_evaluation_report(folder / "evaluation.html", results, pair_images),
         "leaderboard": write_leaderboard(folder / "leaderboard.html", results),
+        "alignment": write_alignment_report(aligned_folder(folder / "aligned"), "dina-lrm align " + "--option x " * 30),
+        "generators": write_generator_report(folder / "generators.html", compared(), CAPTIONS, *PICTURES),
     }
+
+
+def compared() -> GeneratorComparison:
+    given = [OPTIMISED, values("a judge with a long name", 0.3, role="held out"), values("colour", 0.1, "attribute")]
+    return replace(result(*given, values("s", 0.0, "measure")), command="dina-lrm evaluate-generator " + "--x y " * 40)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["run", "evaluation", "leaderboard"])
+@pytest.mark.parametrize("name", REPORTS)
 def test_nothing_is_broken_empty_or_too_wide(browser, pages, name, width, scheme):
     with opened(browser, pages[name], width, scheme) as page:
+        verdict = page.locator("header .verdict")
+        assert verdict.inner_text().endswith(".") and verdict.bounding_box()["y"] < 200
+        assert page.locator("pre", has_text="dina-lrm").count() == 1
         assert page.evaluate(FAULTS) == []
         light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert light == (scheme == "light")
@@ -80,6 +100,17 @@ def test_what_is_looked_for_would_be_found(browser, tmp_path):
     with opened(browser, page_file) as page:
         kinds = {fault.split()[0] for fault in page.evaluate(FAULTS)}
     assert kinds == {"broken", "empty", "page"}, kinds
+
+
+def test_panels_stack_on_a_phone_and_a_wide_table_shows_that_it_goes_on(browser, pages):
+    lefts = "() => [...document.querySelector('.panels').children].map(panel => panel.getBoundingClientRect().left)"
+    for width, columns in (("desktop", 2), ("phone", 1)):
+        with opened(browser, pages["evaluation"], width) as page:
+            assert len(set(page.evaluate(lefts))) == columns
+    with opened(browser, pages["leaderboard"], "phone") as page:
+        table = page.locator(".scroll")
+        assert table.evaluate("box => box.scrollWidth > box.clientWidth")
+        assert "gradient" in table.evaluate("box => getComputedStyle(box).backgroundImage")
 
 
 def test_a_click_on_a_head_sorts_and_another_turns_round(browser, pages):

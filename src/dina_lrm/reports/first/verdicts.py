@@ -316,11 +316,11 @@ def _against_chance(sides: Sequence[Standing], sets: int) -> str:
 def _ahead_told(judge: str, first: str, sides: Counter[Standing]) -> str:
     total = sum(sides.values())
     if sides[0] == total:
-        return f"Whether {judge} or {first} is ahead is not decided"
-    parts = ((sides[1], "ahead of"), (sides[-1], "behind"))
-    told = " and ".join(f"{word} {first} on {count}" for count, word in parts if count)
-    open_ = f", not decided on {sides[0]}" if sides[0] else ""
-    return f"{judge} is {told} of {total} set{'s' * (total > 1)}{open_}"
+        return f"Whether {first} or {judge} is ahead is not decided"
+    front, back, wins, losses = (judge, first, sides[1], sides[-1]) if sides[1] else (first, judge, sides[-1], 0)
+    told = f"{front} is ahead of {back} on {wins} of {total} set{'s' * (total > 1)}"
+    behind = f", behind on {losses}" if losses else ""
+    return told + behind + (f", not decided on {sides[0]}" if sides[0] else "")
 
 
 def _finite(number: float | None) -> bool:
