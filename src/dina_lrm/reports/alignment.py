@@ -96,37 +96,55 @@ def write_alignment_report(folder: Path, command: str = "") -> Path:
         settings_section(config, None if usual is None else usual.to_dict()),
     ]
     gain = _true_gain(images[steps[0]], images[steps[-1]], prompts)
-    verdict = alignment_verdict(records, alarms(runs[run.name][0], settings), gain)
+    verdict = alignment_verdict(records, prompts, alarms(runs[run.name][0], settings), gain)
     title = f"{run.algorithm} run {run.name}"
     subtitle = f"{steps[-1]:,} updates, looked at with {records[-1].prompts} prompts that were not trained on"
     return write_report(folder / "report.html", title, sections, subtitle, verdict, command)
 
 
 def alignment_verdict(
-    records: Sequence[Record], sounded: Sequence[Finding] = (), gain: Interval | None = None
+    records: Sequence[Record],
+    prompts: Sequence[str],
+    sounded: Sequence[Finding] = (),
+    gain: Interval | None = None,
 ) -> Verdict:
     """Whether the gain from the first look to the last is real: the truth says so where it is known, else the golden
     judge; the reward that is optimised cannot. The first alarm that sounded is named.
 
-    `gain` is that of true utility, picture by picture; the means of judges that the records hold are wider apart.
+    `prompts` are those of the looks, one a picture; `gain` is that of true utility.
     """
-    first, last = records[0], records[-1]
     if len(records) == 1:
         return Verdict("Not decided: the generator was looked at once.")
+    last = records[-1]
     heard = [Witness("true utility", "truth", gain, over=_over(last))] if gain is not None else []
-    heard += [_witness(last.golden, "held out", first.judges, last.judges, last.golden, last)] if last.golden else []
-    heard += [_witness("the optimised reward", "optimised", first.judges, last.judges, last.proxy, last)]
+    heard += [_witness(last.golden, "held out", records, last.golden, prompts)] if last.golden else []
+    heard += [_witness("the optimised reward", "optimised", records, last.proxy, prompts)]
     verdict = change_verdict(heard, last.prompts, "prompt" if last.prompts == 1 else "prompts")
     if not sounded:
         return verdict
     return replace(verdict, text=f"{verdict.text} An alarm sounded at step {sounded[0].step}: {sounded[0].kind}.")
 
 
-def _witness(
-    name: str, voice: Voice, before: Mapping[str, Summary], after: Mapping[str, Summary], key: str, last: Record
-) -> Witness:
-    sides = [_interval(side.get(key), last.prompts) for side in (before, after)]
-    return Witness(name, voice, change_of(*sides), over=_over(last))
+def _witness(name: str, voice: Voice, records: Sequence[Record], judge: str, prompts: Sequence[str]) -> Witness:
+    """What a judge says of the last look beside the first, picture by picture where they hold its scores."""
+    first, last = records[0], records[-1]
+    sides = [np.array(look.scores.get(judge, ()), dtype=float) for look in (first, last)]
+    if all(len(side) == len(prompts) for side in sides):
+        return Witness(name, voice, _paired(sides[1] - sides[0], prompts), over=_over(last))
+    means = [_interval(look.judges.get(judge), last.prompts) for look in (first, last)]
+    return Witness(name, voice, change_of(*means), over=_over(last))
+
+
+def _paired(gains: Float[np.ndarray, " pictures"], prompts: Sequence[str]) -> Interval:
+    if np.isnan(gains).all():
+        return Interval(None, None, None)
+    _, numbers = np.unique(list(prompts), return_inverse=True)
+    return interval_of_mean(gains, numbers)
+
+
+def _interval(summary: Summary | None, prompts: int) -> Interval:
+    found = summary or Summary(None, None, None, 0)
+    return mean_with_error(found.mean, found.standard_error, min(found.counted, prompts))
 
 
 def _over(last: Record) -> str:
@@ -136,19 +154,11 @@ def _over(last: Record) -> str:
 def _true_gain(before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> Interval | None:
     """The gain of true utility over the prompts of the synthetic world; None where there are none."""
     gains = _utility(after, prompts) - _utility(before, prompts)
-    if np.isnan(gains).all():
-        return None
-    _, numbers = np.unique(list(prompts), return_inverse=True)
-    return interval_of_mean(gains, numbers)
+    return None if np.isnan(gains).all() else _paired(gains, prompts)
 
 
 def _utility(images: NDArray[np.uint8], prompts: Sequence[str]) -> Float[np.ndarray, " prompts"]:
     return true_values(images, list(prompts))["utility"]
-
-
-def _interval(summary: Summary | None, prompts: int) -> Interval:
-    found = summary or Summary(None, None, None, 0)
-    return mean_with_error(found.mean, found.standard_error, min(found.counted, prompts))
 
 
 def _heads(records: Sequence[Record]) -> Headlines:

@@ -137,7 +137,8 @@ class Monitor:
         if spread:
             measures["diversity"] = summarise(np.array(list(spread.values())), list(spread))
         asked = {name: judged(judge, images, prompts, self._batch_size) for name, judge in self._judges.items()}
-        judges = {name: _said_of_missing(name, summarise(row, prompts)) for name, row in {**given, **asked}.items()}
+        found = {**given, **asked}
+        judges = {name: _said_of_missing(name, summarise(row, prompts)) for name, row in found.items()}
         return Record(
             step=step,
             pictures=len(images),
@@ -147,8 +148,15 @@ class Monitor:
             judges=judges,
             measures=measures,
             truth=_truth(images, prompts),
-            extra={name: float(value) if math.isfinite(value) else None for name, value in extra.items()},
+            extra={name: _finite(value) for name, value in extra.items()},
+            scores={
+                name: tuple(map(_finite, row)) for name, row in found.items() if name in (self._proxy, self._golden)
+            },
         )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _check_judges(judges: Mapping[str, Reward], proxy: str, golden: str | None, objective: Sequence[Reward]) -> None:

@@ -53,6 +53,8 @@ class Record:
     measures: dict[str, Summary]
     truth: dict[str, Summary] = field(default_factory=dict)
     extra: dict[str, float | None] = field(default_factory=dict)
+    scores: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """Of proxy and golden, one a picture and None where there was none: looks are compared picture by picture."""
 
 
 def summarise(values: Float[np.ndarray, " pictures"], prompts: Sequence[str]) -> Summary:
