@@ -77,8 +77,8 @@ def demo_verdict(demonstration: Demonstration) -> Verdict:
     over = f"{number} prompt{'s' * (number != 1)}"
     gained = change_verdict([Witness("true utility", "truth", aligned.gain, over=over)], number)
     found, ceiling = _in_domain(demonstration, "ours")
-    judged = accuracy_verdict("the trained reward model", [("In domain", found, ceiling)])
-    return together([("", judged), ("The generator that was aligned with a reward model", gained)])
+    judged = accuracy_verdict("it", [("In domain", found, ceiling)])
+    return together([("Reward model", judged), ("Aligned generator", gained)])
 
 
 def _in_domain(demonstration: Demonstration, name: str) -> tuple[Interval, float | None]:

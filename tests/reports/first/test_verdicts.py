@@ -21,6 +21,7 @@ from dina_lrm.reports.first.verdicts import (
     learning_verdict,
     mean_with_error,
     share_interval,
+    together,
 )
 
 SHARES = st.integers(0, 64).map(lambda number: number / 64)
@@ -172,6 +173,16 @@ def test_accuracies_as_sentences():
         "to 86.4 % (in domain, 84.2 to 88.4) of pairs."
     )
     assert accuracy_verdict("m", [("In domain", Interval(math.nan, None, None), None)]).standing == 0
+
+
+def test_several_verdicts_stand_in_a_row_and_none_hides_a_loss():
+    won, lost = change_verdict([WON], 96), change_verdict([LOST], 96)
+    both = together([("Reward model", won), ("Aligned generator", lost)])
+    assert both.standing == 0 and both.text == (
+        "Reward model better: by cnn it wins 61 % of 96 prompts (54 to 68). Aligned generator worse: by cnn it wins "
+        "31 % of 96 prompts (22 to 40)."
+    )
+    assert together([("", won)]) == won and together([("x", lost), ("", change_verdict([], 1))]).standing == -1
 
 
 def test_who_is_ahead():

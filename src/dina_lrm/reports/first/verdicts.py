@@ -140,10 +140,10 @@ def change_verdict(witnesses: Sequence[Witness], number: int, unit: str = "promp
 
 
 def together(parts: Sequence[tuple[str, Verdict]]) -> Verdict:
-    """Several verdicts in a row, each after the name of what it is about, if it has one: better where some are so and
+    """Several verdicts in a row, each behind the name of what it is about, if it has one: better where some are so and
     none is worse.
     """
-    told = [f"{name}: {part.text[:1].lower()}{part.text[1:]}" if name else part.text for name, part in parts]
+    told = [f"{name} {part.text[:1].lower()}{part.text[1:]}" if name else part.text for name, part in parts]
     return Verdict(" ".join(told), _agreed([part.standing for _, part in parts]))
 
 
