@@ -156,7 +156,7 @@ class VoteSession:
 
     def command(self) -> str:
         """The command that trains a reward model on the votes."""
-        return training_command(self.settings.out)
+        return training_command(self.settings.out, len(self._votes))
 
     def _choose(self) -> None:
         """Choose the next pair whose pictures can be read; one that cannot is not shown again."""
@@ -207,9 +207,10 @@ class VoteSession:
             self.notes.append(f"{alone} pictures are the only one of their prompt, and are compared with none")
 
 
-def training_command(out: Path) -> str:
-    """The command that trains on the votes of a file, on the bundled generator."""
-    words = ["dina-lrm", "train", "synthetic", "--data", str(out), "--out", "runs/taste", "--steps", "100"]
+def training_command(out: Path, votes: int) -> str:
+    """The command that trains on the votes of a file, ten times on each, on the bundled generator."""
+    steps = min(800, max(50, round(10 * votes / 84)))  # 84 pairs a step
+    words = ["dina-lrm", "train", "synthetic", "--data", str(out), "--out", "runs/taste", "--steps", str(steps)]
     return shlex.join([*words, "--validation-fraction", "0.1"])
 
 
