@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dina_lrm.cli.main import main
-from dina_lrm.demo.folder import write_ranking_folder
+from dina_lrm.demo.folder import _DAMAGED, write_ranking_folder
 from dina_lrm.runs.ownership import check_replaceable
+from dina_lrm.synthetic.defects import DEFECTS
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,8 @@ def test_a_demonstration_that_somebody_uses_is_not_touched(demo: Path, tmp_path:
 
 def test_flaws_are_said_in_words(tmp_path: Path) -> None:
     table = (write_ranking_folder(tmp_path / "a", seed=1) / "prompts.csv").read_text()
-    assert "as asked" in table and "nothing" not in table and "slight " in table and "strong " in table
+    assert all(words in table for words in ("as asked", "slightly ", "very ", "wrong ")) and "nothing" not in table
+    assert set(_DAMAGED) == set(DEFECTS)
 
 
 def test_the_ranking_folder_is_a_function_of_its_seed(tmp_path: Path) -> None:

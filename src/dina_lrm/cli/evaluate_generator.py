@@ -8,7 +8,7 @@ from dina_lrm.cli.arguments.evaluate_generator import Arguments
 from dina_lrm.console.common import CommandFailed, console, titled_progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
-from dina_lrm.reports.generators import result_tables, verdicts, write_generator_evaluation
+from dina_lrm.reports.generators import generator_verdict, result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.synthetic.prompts import judged_prompts
@@ -24,7 +24,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     shown.print(f"report: {write_generator_evaluation(arguments.out, found)}")
     for table in result_tables(result):
         shown.print(as_rich(table))
-    for line in (*verdicts(result), *result.notes):
+    for line in (generator_verdict(result).text, *verdicts(result), *result.notes):
         shown.print(line)
     name = found.without_pictures
     if name is not None:

@@ -17,7 +17,6 @@ from dina_lrm.images import load_image
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.files import score_files
 from dina_lrm.rewards.scoring.rows import read_score_rows
-from dina_lrm.synthetic.defects import DEFECTS
 from dina_lrm.synthetic.draws import FlawRates, draw, render_draws
 from dina_lrm.synthetic.scene import sample_prompt, seen
 from dina_lrm.synthetic.utility import true_utility
@@ -28,6 +27,14 @@ AS_ASKED: Final = "as asked"
 """Said of a picture without a flaw."""
 _TABLE: Final = "prompts.csv"
 _SLIGHT, _STRONG = 1 / 3, 2 / 3
+_DAMAGED: Final = {
+    "blur": "blurred",
+    "noise": "noisy",
+    "low contrast": "pale",
+    "colour shift": "tinted",
+    "grid": "gridded",
+    "jpeg": "compressed",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +74,10 @@ def write_ranking_folder(folder: Path, seed: int) -> Path:
 
 def _in_words(kind: str, severity: float) -> str:
     """A flaw as one says it: what is wrong in the scene is so altogether, damage has degrees."""
-    if kind not in DEFECTS:
+    if kind not in _DAMAGED:
         return kind
-    return f"slight {kind}" if severity < _SLIGHT else f"strong {kind}" if severity > _STRONG else kind
+    degree = "slightly " if severity < _SLIGHT else "very " if severity > _STRONG else ""
+    return degree + _DAMAGED[kind]
 
 
 def rank_folder(folder: Path, model: LatentRewardModel) -> list[RankedPrompt]:
