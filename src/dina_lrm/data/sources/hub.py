@@ -70,7 +70,7 @@ def hub_rows(dataset: HubDataset, split: str | None = None) -> Iterator[Row]:
     where = dataset.repo if split is None else f"{dataset.repo}, split {split!r}"
     rows, split = _opened(dataset, split, where)
     number = 0
-    stream = enumerate(_undecoded(rows), start=1)
+    stream = enumerate(rows, start=1)
     while True:
         try:
             number, values = next(stream)
@@ -92,55 +92,51 @@ def _row(path: Path, place: str, values: Mapping[str, Any]) -> Row:
 
 def _opened(dataset: HubDataset, split: str | None, where: str) -> tuple[Dataset | IterableDataset, str]:
     """The rows of a split, streamed or from the library's cache, and the split's name."""
-    from datasets import load_dataset
+    from datasets import Image, List, load_dataset
 
-    cached = _is_offline(dataset)
-    if not cached:
-        _check_reached(dataset, where)
+    cached = not _is_reached(dataset, where)
     try:
         found = load_dataset(dataset.repo, dataset.config, split=split, streaming=not cached)
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[:300]
         told = "the hub cannot be reached, and the cache does not hold it" if cached else "cannot be opened"
         raise DinaError(f"{where}: {told} ({reason}); {_instead(dataset)}") from error
-    if split is not None:
-        return found, split
-    if len(found) != 1:
-        names = ", ".join(f"{HUB}{dataset.repo}{f'/{dataset.config}' if dataset.config else ''}:{one}" for one in found)
-        raise DinaError(f"{where}: has several splits; give the one that is meant: {names}")
-    return next((rows, name) for name, rows in found.items())
-
-
-def _is_offline(dataset: HubDataset) -> bool:
-    """Whether the user has said that there is no network (HF_HUB_OFFLINE=1), so that only the cache can be read."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE) and not Path(dataset.repo).is_dir()
-
-
-def _undecoded(rows: Dataset | IterableDataset) -> Dataset | IterableDataset:
-    """The rows with their images as bytes and paths."""
-    from datasets import Image, List
-
-    for name, feature in (rows.features or {}).items():
+    rows, split = (found, split) if split is not None else _only_split(dataset, found, where)
+    for name, feature in (rows.features or {}).items():  # images are left as bytes and paths
         if isinstance(feature, Image):
             rows = rows.cast_column(name, Image(decode=False))
         elif isinstance(feature, List) and isinstance(feature.feature, Image):
             rows = rows.cast_column(name, List(Image(decode=False)))
-    return rows
+    return rows, split
 
 
-def _check_reached(dataset: HubDataset, where: str) -> None:
-    """One question to the hub: the library that streams would ask for most of a minute before it gives up."""
-    from huggingface_hub import HfApi
+def _only_split(dataset: HubDataset, found: Mapping[str, Any], where: str) -> tuple[Any, str]:
+    """The rows and the name of the only split; ValueError that lists them where there are several."""
+    if len(found) != 1:
+        place = f"{HUB}{dataset.repo}{f'/{dataset.config}' if dataset.config else ''}"
+        names = ", ".join(f"{place}:{name}" for name in found)
+        raise DinaError(f"{where}: has several splits; give the one that is meant: {names}")
+    return next((rows, name) for name, rows in found.items())
+
+
+def _is_reached(dataset: HubDataset, where: str) -> bool:
+    """Whether the data set can be asked for; False where the hub is declared offline, so that only the cache is read.
+
+    One question to the hub: the library that streams would ask for most of a minute before it gives up. Raises
+    ValueError where there is no answer.
+    """
+    from huggingface_hub import HfApi, constants
 
     if Path(dataset.repo).is_dir():
-        return
+        return True
+    if constants.HF_HUB_OFFLINE:
+        return False
     try:
         HfApi().dataset_info(dataset.repo, timeout=REACH_SECONDS)
     except Exception as error:  # errors of the hub, and of whichever HTTP client its library is built on
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise DinaError(f"{where}: the hub cannot be reached, or refuses ({reason}); {_instead(dataset)}") from error
+    return True
 
 
 def _instead(dataset: HubDataset) -> str:
