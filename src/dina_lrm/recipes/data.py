@@ -49,7 +49,7 @@ def data_for(
         return EncodedComparisons.load(path, wanted)
     if not (is_hub(name) or path.exists()):
         raise FileNotFoundError(
-            f'--data {name}: no such file; give a cache folder, a file of comparisons or "synthetic" (or hub:OWNER/NAME)'
+            f'--data {name}: no such file; give a cache folder, a file of comparisons or "synthetic", or hub:ID'
         )
     # One process encodes; the others wait and read what it wrote
     with join_processes().main_process_first():
