@@ -59,14 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     return found
 
 
-def run(place: Path, asked: Sequence[tuple[int, str]], seed: int) -> Iterator[Ended]:
-    """Make and judge the inputs of these numbers and kinds in `place`, one after the other."""
+def run(
+    place: Path, asked: Sequence[tuple[int, str]], seed: int, python: Path = Path(sys.executable)
+) -> Iterator[Ended]:
+    """Make and judge inputs of these numbers and kinds in `place`, one after the other, by processes of `python`."""
     bed = place / "bed"
     if not bed.exists():
         seedbed.build(bed)
     worker: _Worker | None = None
     for number, kind in asked:
-        worker = worker if worker is not None and worker.alive else _Worker(bed)
+        worker = worker if worker is not None and worker.alive else _Worker(bed, python)
         yield worker.run(place / f"{kind}-{number}", kind, number, seed)
     if worker is not None:
         worker.stop()
@@ -75,9 +77,9 @@ def run(place: Path, asked: Sequence[tuple[int, str]], seed: int) -> Iterator[En
 class _Worker:
     """A process that runs inputs, ended when one of them hangs."""
 
-    def __init__(self, bed: Path) -> None:
+    def __init__(self, bed: Path, python: Path) -> None:
         self._bed = bed
-        command = [sys.executable, "-m", "benchmarks.fuzzing.worker", str(bed)]
+        command = [python, "-m", "benchmarks.fuzzing.worker", str(bed)]
         root = Path(__file__).parents[1]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True)
 

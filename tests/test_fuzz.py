@@ -14,9 +14,10 @@ GOOD = "checking: 1/1\ndina-lrm data check: error: c.jsonl, line 2: bad\n"
 
 
 @pytest.mark.slow
-def test_bad_inputs_end_in_a_line_and_an_exit_code(tmp_path):
+def test_bad_inputs_end_in_a_line_and_an_exit_code(tmp_path, warm_programs):
     kinds = [kind for kind in KINDS if kind in CALM]
-    ended = list(run(tmp_path, [(number, kinds[number % len(kinds)]) for number in range(40)], seed=SEED))
+    asked = [(number, kinds[number % len(kinds)]) for number in range(40)]
+    ended = list(run(tmp_path, asked, SEED, warm_programs / "python"))
     assert len(ended) == 40
     assert [(one.kind, one.number, one.words, one.faults) for one in ended if one.faults] == []
     assert len(table(ended).splitlines()) == len(kinds) + 1

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def test_a_sample_of_kills_leaves_no_trace(tmp_path: Path, warm_programs: Path) -> None:
     told = tmp_path / "kills.json"
     commands = ("generate", "filter", "score", "prepare", "convert")
-    command = [str(warm_programs / "python"), "-m", "benchmarks.kills", "--every", "4", "--json", str(told)]
+    command = [str(warm_programs / "python"), "-m", "benchmarks.kills", "--every", "6", "--json", str(told)]
     done = subprocess.run([*command, "--commands", *commands], cwd=ROOT, capture_output=True, text=True)
     found = json.loads(told.read_text()) if told.is_file() else {}
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
