@@ -302,3 +302,20 @@ def test_every_layout_can_be_told(tmp_path):
         reading = recognised(columns, name)
         assert reading is not None and re.match(rf"read as {name}: \w", str(reading))
         assert layout.missing(columns[1:])
+
+
+def test_a_folder_stands_for_the_table_in_it(tmp_path):
+    rows, says = TABLES["chosen-rejected"]
+    renamed = [
+        {f"{name}_file_name" if name != "prompt" else "text": cell for name, cell in row.items()} for row in rows
+    ]
+    write(tmp_path / "anything.csv", rows)
+    (tmp_path / "anything.csv.problems.jsonl").touch()
+    assert facts(read_comparisons(tmp_path), tmp_path) == expected(says)
+    write(tmp_path / "more.jsonl", rows)
+    with pytest.raises(ValueError, match=r"holds anything\.csv, more\.jsonl; give the one that is meant"):
+        list(read_comparisons(tmp_path))
+    write(tmp_path / "metadata.jsonl", renamed)
+    assert facts(read_comparisons(tmp_path), tmp_path) == expected(says)
+    write(tmp_path / "comparisons.jsonl", TABLES["ranked"][0])
+    assert facts(read_comparisons(tmp_path), tmp_path) == expected(RANKED)
