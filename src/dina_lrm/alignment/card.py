@@ -69,7 +69,7 @@ def usage(generator: GeneratorSettings, family: str) -> str:
     else:
         base = f'"{hub_id(bundled) or "FOLDER OR HUB ID OF THE BASE MODEL"}"'
     without_t5 = ", text_encoder_3=None, tokenizer_3=None" if family == "sd3" and not generator.prompt_length else ""
-    lines = [*imports, f"pipeline = DiffusionPipeline.from_pretrained({base}{without_t5})"]
+    lines = [*imports, "", f"pipeline = DiffusionPipeline.from_pretrained({base}{without_t5})"]
     if beneath is None:
         return "\n".join([*lines, f'pipeline.load_lora_weights("{PLACE}")'])
     below = f'BUNDLED_LORAS["{name}"][1]' if name in BUNDLED_LORAS else '"THE LORA BENEATH"'
@@ -131,8 +131,8 @@ def _gains(records: Sequence[Record], step: int) -> str:
     ]
     told = (
         f"{now.pictures} pictures of {now.prompts} prompts that were not trained on, with the same prompts and noise "
-        "before and after. The intervals are those of two means that have nothing to do with each other: wider than "
-        "those of a comparison picture by picture, which `dina-lrm evaluate-generator` makes."
+        "before and after. The intervals are those of two means that have nothing to do with each other: as a rule "
+        "wider than those of a comparison picture by picture, which `dina-lrm evaluate-generator` makes."
     )
     return f"{table(tuple(rows[0]), rows)}\n\n{told}"
 

@@ -53,14 +53,14 @@ class DataSet:
 def comparisons_card(of: DataSet, file: str, columns: Sequence[str]) -> str:
     """The card of comparisons in a table called `file`, whose rows have a value in `columns`."""
     held = table(("column", "what it holds"), [_row("column", name, COLUMNS.get(name, "")) for name in columns])
-    read = f'from dina_lrm import read_comparisons\ncomparisons = list(read_comparisons("{PLACE}/{file}"))'
+    read = f'from dina_lrm import read_comparisons\n\ncomparisons = list(read_comparisons("{PLACE}/{file}"))'
     return _card(of, file, f"## Columns\n\n{held}", read)
 
 
 def cache_card(of: DataSet) -> str:
     """The card of a cache folder."""
     held = table(("file", "what it holds"), [_row("file", name, what) for name, what in _CACHED.items()])
-    load = f'from dina_lrm import EncodedComparisons\ndata = EncodedComparisons.load("{PLACE}")\nprint(len(data))'
+    load = f'from dina_lrm import EncodedComparisons\n\ndata = EncodedComparisons.load("{PLACE}")\nprint(len(data))'
     return _card(of, "pairs.parquet", f"## Files\n\n{held}", load)
 
 

@@ -121,7 +121,7 @@ def _usage(config: RewardModelConfig) -> str:
     name = config.backbone.pretrained
     there = "" if name in BUNDLED or hub_id(name) else ', backbone="FOLDER OR HUB ID OF THE BASE MODEL"'
     return (
-        "from dina_lrm import LatentRewardModel\n"
+        "from dina_lrm import LatentRewardModel\n\n"
         f'model = LatentRewardModel.from_pretrained("{PLACE}"{there})\n'
         'print(model.score(["a.png", "b.png"], "the prompt"))'
     )

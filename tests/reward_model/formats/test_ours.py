@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from dina_lrm import __version__
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.locate import BUNDLED
 from dina_lrm.reward_model.card import model_card
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -274,6 +275,11 @@ class TestInWords:
         notes = {"results": [{"set": "<b>", "read at": "t = 0.4", "accuracy": 0.5}]}
         shown = tiny_reward_model(tiny_folder, notes=notes)._repr_html_()
         assert "<b>" not in shown and "&lt;b&gt;, t = 0.4: accuracy 50.0 (needs more prompts) %" in shown
+
+    def test_the_bundled_card_says_what_its_configuration_does(self) -> None:
+        config = checkpoint.read("synthetic").config
+        card = BUNDLED["synthetic"]["reward_model"] / "README.md"
+        assert card.read_text() == str(model_card(config))
 
 
 class TestFaults:
