@@ -1,5 +1,6 @@
 """Which pairs come: balanced, never twice, all in the end, on both sides, and a function of votes and seed."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -47,5 +48,12 @@ def test_near_ones_meet_more_often_than_by_chance():
 
 def test_ties_and_wins_are_counted():
     found = tally(3, [(0, 1, 1.0), (1, 0, 0.5)])
-    assert list(found.counts) == [2, 2, 0] and found.met == {(0, 1): 2}
+    assert list(found.counts) == [2, 2, 0] and list(found.met) == [{1}, {0}, set()]
     assert list(found.shares) == [2.5 / 4, 1.5 / 4, 0.5]
+
+
+def test_thousands_of_pictures_are_no_wait():
+    groups, votes = [list(range(3000))], [(one, one + 1, 1.0) for one in range(2999)]
+    start = time.process_time()
+    assert next_pair(groups, tally(3000, votes)) is not None
+    assert time.process_time() - start < 0.5

@@ -1,6 +1,7 @@
 """A session: each vote is a comparison in the file at once, what was there stays, and it goes on where it stopped."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -117,6 +118,12 @@ def alone(folder):
         for suffix in (".png", ".txt"):
             (folder / f"{number}{suffix}").rename(place / f"{number}{suffix}")
     return place
+
+
+def test_a_name_that_is_no_text_is_left_out_and_said(folder):
+    os.rename(os.fsencode(folder / "0.png"), os.fsencode(folder) + b"/caf\xe9.png")
+    voting = session(folder)
+    assert len(voting.pictures) == 4 and any("1 pictures are not shown" in note for note in voting.notes)
 
 
 def test_a_picture_is_written_anew_and_small(folder):

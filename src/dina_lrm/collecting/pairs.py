@@ -21,19 +21,20 @@ class Tally:
 
     counts: Sequence[int]
     shares: Sequence[float]
-    met: dict[tuple[int, int], int]
+    met: Sequence[set[int]]
+    """The pictures that each one was compared with."""
 
 
 def tally(pictures: int, votes: Sequence[Vote]) -> Tally:
     """Count the votes on each of so many pictures, and on each two of them."""
-    counts, wins, met = [0] * pictures, [1.0] * pictures, dict[tuple[int, int], int]()
+    counts, wins, met = [0] * pictures, [1.0] * pictures, [set[int]() for _ in range(pictures)]
     for first, second, preference in votes:
         counts[first] += 1
         counts[second] += 1
         wins[first] += preference
         wins[second] += 1 - preference
-        key = (min(first, second), max(first, second))
-        met[key] = met.get(key, 0) + 1
+        met[first].add(second)
+        met[second].add(first)
     return Tally(counts, [win / (count + 2) for win, count in zip(wins, counts, strict=True)], met)
 
 
@@ -45,7 +46,7 @@ def next_pair(groups: Sequence[Sequence[int]], found: Tally, seed: int = 0) -> t
     coin = Random(f"{seed}, {sum(found.counts)}")
     order = {picture: coin.random() for group in groups for picture in group}
     first = min(
-        (picture for group in groups for picture in group if _partners(picture, group, found)),
+        (picture for group in groups for picture in group if _has_partner(picture, group, found)),
         key=lambda picture: (found.counts[picture], order[picture]),
         default=None,
     )
@@ -61,10 +62,10 @@ def next_pair(groups: Sequence[Sequence[int]], found: Tally, seed: int = 0) -> t
     return (first, second) if coin.random() < 0.5 else (second, first)
 
 
+def _has_partner(picture: int, group: Sequence[int], found: Tally) -> bool:
+    return any(other != picture and other not in found.met[picture] for other in group)
+
+
 def _partners(picture: int, group: Sequence[int], found: Tally) -> list[int]:
     """Those that the picture was not compared with."""
-    return [
-        other
-        for other in group
-        if other != picture and (min(picture, other), max(picture, other)) not in found.met
-    ]  # fmt: skip
+    return [other for other in group if other != picture and other not in found.met[picture]]

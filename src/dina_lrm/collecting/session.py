@@ -68,7 +68,11 @@ class VoteSession:
     def __init__(self, settings: VoteSettings) -> None:
         self.settings = settings
         rows, self.notes = _rows(settings)
-        self.pictures = [row for row in rows if isinstance(row.source, Path) and whole(row.image) == row.image]
+        found = [row for row in rows if isinstance(row.source, Path)]
+        self.pictures = [row for row in found if whole(str(row.source)) == str(row.source)]
+        if len(self.pictures) < len(found):
+            told = f"{len(found) - len(self.pictures)} pictures are not shown: their names are no text"
+            self.notes.append(f"{told}, which a file of comparisons holds")
         numbers: dict[str, list[int]] = {}
         for number, row in enumerate(self.pictures):
             numbers.setdefault(row.prompt, []).append(number)

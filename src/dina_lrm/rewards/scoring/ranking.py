@@ -78,10 +78,11 @@ def ranking_of(rows: Iterable[ScoreRow], scored: Iterable[ScoredRow]) -> Ranking
 
 def _placed(good: Sequence[tuple[ScoreRow, float]]) -> list[RankedPicture]:
     scores = np.array([score for _, score in good], dtype=float)
-    prompts = np.array([row.prompt for row, _ in good], dtype=object)
     overall, within = percentiles(scores), np.zeros(len(good))
-    for prompt in dict.fromkeys(prompts.tolist()):
-        here = prompts == prompt
+    of_prompt: dict[str, list[int]] = {}
+    for number, (row, _) in enumerate(good):
+        of_prompt.setdefault(row.prompt, []).append(number)
+    for here in of_prompt.values():
         within[here] = percentiles(scores[here])
     places = zip(good, overall.tolist(), within.tolist(), strict=True)
     return [
