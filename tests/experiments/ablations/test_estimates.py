@@ -171,7 +171,7 @@ def test_the_page_says_what_holds_and_what_was_not_measured(tmp_path):
     page = written(out, ("adaptation", "depth"), (0, 1), "dina-lrm ablate adaptation depth")
     text = page.read_text()
     assert page == tmp_path / "found.md"
-    assert "| LoRA is ahead of a frozen backbone. | Table 3 | +" in text and "| holds |" in text
+    assert "| LoRA is ahead of a frozen backbone. | holds | +" in text and "| Table 3 |" in text
     assert "| does not hold |" in text and "| not measured |" in text
     for linked in ("plots/adaptation.png", "plots/depth.png"):
         assert f"(found/{linked})" in text and (out / linked).stat().st_size > 5_000
