@@ -68,8 +68,12 @@ def line_with_band(
     label: str,
     index: int,
     theme: Theme,
+    letters: int = _LETTERS,
 ) -> None:
-    """The index-th series: a line with markers through (value, low, high) of each x, and its intervals as a band."""
+    """The index-th series: a line with markers through (value, low, high) of each x, and its intervals as a band.
+
+    Its `label` has at most so many letters in the legend.
+    """
     value, low, high = np.array(estimates).T
     axes.fill_between(x, low, high, color=theme.colour(index), alpha=0.15, linewidth=0)
     axes.plot(
@@ -79,7 +83,7 @@ def line_with_band(
         marker=MARKERS[index % len(MARKERS)],
         linestyle=DASHES[index % len(DASHES)],
         markersize=5,
-        label=in_plot(label),
+        label=in_plot(label, letters),
     )
 
 

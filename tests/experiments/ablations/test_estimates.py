@@ -26,6 +26,7 @@ from dina_lrm.experiments.ablations.estimates import (
     uncertainty,
 )
 from dina_lrm.experiments.ablations.page import AblationResults
+from dina_lrm.experiments.ablations.plots import sweep_plot
 from dina_lrm.experiments.ablations.tables import ABLATIONS, Row, ablation, variants_of
 from dina_lrm.experiments.ablations.variants import VARIANTS
 from dina_lrm.experiments.cells import cell_name, load_cells
@@ -177,6 +178,12 @@ def test_the_page_says_what_holds_and_what_was_not_measured(tmp_path):
         assert f"(found/{linked})" in text and (out / linked).stat().st_size > 5_000
     found = json.loads((out / "results.json").read_text())
     assert [claim["verdict"] for claim in found["adaptation"]["claims"]] == ["holds", "does not hold"]
+
+
+def test_a_legend_has_the_names_of_variants_whole():
+    cells = {"base.seed-0": cell("base", 0, judges(0.7))}
+    (axes,) = sweep_plot(ABLATIONS["noise-level"], cells, (0,)).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [VARIANTS["base"].label]
 
 
 def test_table_4_is_the_mean_over_seeds_with_their_interval(tmp_path):

@@ -67,7 +67,7 @@ def sweep_plot(chosen: Ablation, cells: Mapping[str, Cell], seeds: Sequence[int]
             levels = [level for level in SWEEP if f"{level:g}" in some.sets["in_domain"].readings]
             found = [accuracy(cells, Row(variant, f"{level:g}"), MEAN, seeds) for level in levels]
             known = [each.span for each in found if each is not None]
-            line_with_band(axes, levels, known, VARIANTS[variant].label, index, LIGHT)
+            line_with_band(axes, levels, known, VARIANTS[variant].label, index, LIGHT, letters=60)
         axes.set_xlabel("noise level of scoring")
         axes.set_ylabel("mean accuracy of four sets")
         percent_axis(axes)
