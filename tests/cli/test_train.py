@@ -17,6 +17,7 @@ from dina_lrm.data.sources import write_comparisons
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.lock import one_writer
 from dina_lrm.runs.metrics import read_lines
+from dina_lrm.training import holding_out
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
@@ -138,6 +139,29 @@ def test_the_closing_accuracy_says_what_it_was_measured_on(tiny, cache, tmp_path
         result = json.loads((tmp_path / "r.json").read_text())
         assert result["measured_on"] == ("training" if name == "all" else "validation")
         assert result["resumed_from"] is None
+
+
+def test_a_tenth_is_held_out_where_there_are_enough_pairs_and_a_resumed_run_keeps_to_it(
+    tiny, cache, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(holding_out, "ENOUGH", 9)
+    monkeypatch.setattr(holding_out, "_USUAL", 0.4)
+    words = ["synthetic", "--data", cache, "--out", tmp_path / "run", *tiny, "--json", tmp_path / "r.json"]
+    assert run(*words) == 0
+    result, told = json.loads((tmp_path / "r.json").read_text()), " ".join(capsys.readouterr().out.split())
+    assert result["measured_on"] == "validation" and 0 < result["validation"]["pairs"] < 9
+    assert f"on {result['validation']['pairs']} held-out pairs, those of " in told
+    assert f"next: dina-lrm rank PICTURES --model {tmp_path / 'run' / 'model'}" in told
+    assert result["next"][0] in told and result["next"][1] in told
+    monkeypatch.setattr(holding_out, "ENOUGH", 10)
+    assert run(*words, "--resume", "--steps", 4) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["validation"]["pairs"] == result["validation"]["pairs"]
+    none = [*words[:3], "--out", tmp_path / "all", *words[5:]]
+    monkeypatch.setattr(holding_out, "ENOUGH", 9)
+    assert run(*none, "--validation", "none") == 0
+    assert "on 9 training pairs, none held out: it says little of others" in capsys.readouterr().out
+    assert run(*none, "--validation", "none", "--validation-by", "image", "--resume") == 2
+    assert "validation_by image: has no effect with --validation none" in capsys.readouterr().err
 
 
 def test_a_folder_that_another_process_writes_to_is_refused_at_once(tiny, cache, tmp_path, capsys):

@@ -5,7 +5,7 @@ import torch
 
 from dina_lrm.data.pairs import PairTable
 from dina_lrm.training.batching import split_by_prompt
-from dina_lrm.training.holding_out import _by_pair, _by_picture, hold_out
+from dina_lrm.training.holding_out import ENOUGH, _by_pair, _by_picture, hold_out, usual_fraction
 from tests.training.tiny_runs import tiny_comparisons
 
 
@@ -62,3 +62,21 @@ def test_a_single_pair_cannot_be_parted():
     data = tiny_comparisons(prompts=1)
     with pytest.raises(ValueError, match=r"validation_fraction 0\.5: 1 pairs of 1 prompts cannot be parted"):
         hold_out(data.subset(torch.tensor([0])), 0.5, 0)
+
+
+def test_prompts_or_pictures_are_held_out_as_asked():
+    data = tiny_comparisons(prompts=10)
+    by_prompt, by_image = (hold_out(data, 0.1, 3, by) for by in ("prompt", "image"))
+    assert torch.equal(by_prompt.held.pairs.number, hold_out(data, 0.1, 3).held.pairs.number)
+    assert "that no other pair shows" in by_image.told and "as there" not in by_image.told
+    held, rest = (
+        {*side.pairs.image_a.tolist(), *side.pairs.image_b.tolist()} for side in (by_image.held, by_image.rest)
+    )
+    assert held - rest
+    with pytest.raises(ValueError, match="validation_by image: no pictures are in about 2% of the 30 pairs"):
+        hold_out(data, 0.02, 3, "image")
+
+
+@pytest.mark.parametrize(("pairs", "share"), [(0, 0), (ENOUGH - 1, 0), (ENOUGH, 0.1), (20_000, 0.1), (800_000, 0.0025)])
+def test_a_tenth_is_held_out_of_enough_and_of_many_no_more_than_is_needed(pairs, share):
+    assert usual_fraction(pairs) == share

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.rewards.bounded_http import without_passwords
@@ -70,7 +70,7 @@ class RunFolder:
         """
         if not holds_run(self.path, resume, _RESULTS):
             return []
-        found = without_passwords(read_json_object(self.path / CONFIG))
+        found = {**_simple_defaults(self.config), **without_passwords(read_json_object(self.path / CONFIG))}
         if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
             # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
             found["steps"] = self.config.steps
@@ -120,6 +120,11 @@ class RunFolder:
             return None
         found = read_record(RunOutcome, file)
         return found if found.stopped or found.steps >= self.config.steps else None
+
+
+def _simple_defaults(config: AlignConfig) -> dict[str, Any]:
+    """Settings that are one value, as they are where nothing is said: what earlier versions did without the word."""
+    return {field.name: field.default for field in fields(config) if isinstance(field.default, str | int | float)}
 
 
 def fingerprint(prompts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dina_lrm.backbones.base import Backbone
@@ -14,15 +15,74 @@ from dina_lrm.data.sources.folders import own_tables
 from dina_lrm.reward_model.assembly import backbone_of
 from dina_lrm.runs.content import content_of, content_of_files
 from dina_lrm.runs.files import write_json
+from dina_lrm.runs.folder import CONFIG
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.processes import join_processes
 from dina_lrm.synthetic.comparisons import training_comparisons
 from dina_lrm.synthetic.encoding import encode
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
+from dina_lrm.training.holding_out import usual_fraction
+from dina_lrm.training.run_folder import stored_run
 from dina_lrm.typed import DinaError
 
 IMAGES_PER_PROMPT = 8
+_FEW_PROMPTS = 36
+"""Prompts of the synthetic world that a run is measured on where nothing is said: a thousand pairs."""
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """What a run is trained and measured on: `config` says which share of `pairs` is held out, where one is."""
+
+    config: TrainConfig
+    pairs: EncodedComparisons
+    held_out: EncodedComparisons | None
+    held_from: str
+    """Where the held-out pairs come from that are none of the others."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The comparisons of a run, as a command names them.
+
+    `data` and `validation` are names as `data_for` has them. Without a `validation`, and where the settings ask for no
+    share of the data, a tenth is held out where there are 200 pairs (of the synthetic world: other prompts); "none"
+    holds nothing out.
+    """
+
+    data: str
+    validation: str | None = None
+    synthetic_prompts: int | None = None
+    columns: Mapping[str, str] | None = None
+
+    def load(
+        self, config: TrainConfig, folder: Path | None, resume: bool, progress: Callable[[int, int], None] | None = None
+    ) -> LoadedData:
+        """Encode what is not encoded yet, beside the run in `folder`; in memory where that is None.
+
+        A run that goes on holds out what it began with.
+        """
+        if config.validation_by != "auto" and self.validation is not None:
+            told = f"validation_by {config.validation_by}: has no effect with --validation {self.validation}"
+            raise DinaError(f"{told}; accepted where a share of --data is held out")
+        prompts = self.synthetic_prompts or 2_000
+        cache, other = (None, None) if folder is None else (folder / "cache", folder / "validation-cache")
+        pairs = data_for(config, self.data, cache, prompts, progress, columns=self.columns)
+        if self.validation not in (None, "none"):
+            name, tenth = str(self.validation), max(prompts // 10, 1)
+            held = data_for(config, name, other, tenth, progress, 1, self.columns)
+            return LoadedData(config, pairs, held, f"of {name}")
+        if self.validation == "none" or config.validation_fraction > 0:
+            return LoadedData(config, pairs, None, "")
+        if self.data == "synthetic" and config.validation_by == "auto":
+            few = min(max(prompts // 10, 1), _FEW_PROMPTS)
+            held = data_for(config, self.data, None, few, progress, 1)
+            return LoadedData(config, pairs, held, f"of {few} other prompts of the synthetic world")
+        share = usual_fraction(len(pairs))
+        if folder is not None and resume and (folder / CONFIG).is_file():
+            share = stored_run(folder).train.get("validation_fraction", 0.0)
+        return LoadedData(replace(config, validation_fraction=share), pairs, None, "")
 
 
 def data_for(

@@ -38,6 +38,7 @@ LossName = Literal["fidelity", "nll"]
 PreferenceName = Literal["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm", "thurstone"]
 HeadKind = Literal["qformer", "pooled"]
 Weighting = Literal["pair", "prompt"]
+HeldOutBy = Literal["auto", "prompt", "image"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 
 
@@ -314,6 +315,9 @@ class TrainConfig:
     """Pairs a step, over all processes and micro-batches."""
     initial: str | None = None
     """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
+    validation_by: HeldOutBy = "auto"
+    """What is held out whole: prompts, or pictures ("image"); auto = prompts, with one prompt pictures, and with few
+    pictures pairs."""
     validation_fraction: float = ranged(0.0, UNIT_BELOW_1)
     """Share held out of training when no validation set is given: of the prompts; with one prompt, of the pictures or,
     where these are few, of the pairs."""
@@ -352,7 +356,7 @@ def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
     Earlier versions stored them beside the others of `model` and `adaptation`, and the parameters of all distributions
     of noise levels beside each other.
     """
-    found = dict(values)
+    found = {"validation_by": "auto", **values}
     objective = found.get("objective")
     levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
     if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:

@@ -7,6 +7,7 @@ measured each hold a picture that was never trained on; where the pictures are t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from dina_lrm.data.cache import EncodedComparisons
 from dina_lrm.data.pairs import PairTable
 from dina_lrm.training.batching import split_by_prompt
+from dina_lrm.training.config import HeldOutBy
 from dina_lrm.training.randomness import mixed_seed
 from dina_lrm.typed import DinaError
 
@@ -27,20 +29,36 @@ class HeldOutPairs:
     told: str
 
 
-def hold_out(data: EncodedComparisons, fraction: float, seed: int) -> HeldOutPairs:
-    """Hold `fraction` of the comparisons out, by prompts, else by pictures, else by pairs; nothing is lost.
+ENOUGH: Final = 200
+"""Pairs from which on some are held out without being asked for: a tenth of fewer would say little."""
+_USUAL, _MOST = 0.1, 2_000
 
-    Raises DinaError where that leaves either side empty.
+
+def usual_fraction(pairs: int) -> float:
+    """The share of so many pairs that is held out where nothing is said: a tenth, of many no more than 2,000."""
+    return 0.0 if pairs < ENOUGH else float(f"{min(_USUAL, _MOST / pairs):.2g}")
+
+
+def hold_out(data: EncodedComparisons, fraction: float, seed: int, by: HeldOutBy = "auto") -> HeldOutPairs:
+    """Hold `fraction` of the comparisons out, `by` prompts or by pictures; nothing is lost.
+
+    "auto" is by prompts, else by pictures, else by pairs. Raises DinaError where that leaves either side empty.
     """
     prompts = len(data.pairs.prompt.unique())
-    if prompts > 1 and 0 < round(fraction * prompts) < prompts:
+    if by == "prompt" or (by == "auto" and prompts > 1 and 0 < round(fraction * prompts) < prompts):
         rest, held = split_by_prompt(data, fraction, seed)
         return HeldOutPairs(rest, held, _told(data, held, f"those of {_prompts(held)}, which no other pair has"))
     by_picture = _by_picture(data.pairs, fraction, seed)
     if by_picture is not None:
         rows, pictures = by_picture
         which = "a picture" if pictures == 1 else f"one of {pictures} pictures"
-        return _parted(data, rows, f"those with {which} that no other pair shows, as {_few(prompts)}")
+        why = "" if by == "image" else f", as {_few(prompts)}"
+        return _parted(data, rows, f"those with {which} that no other pair shows{why}")
+    if by == "image":
+        raise DinaError(
+            f"validation_by image: no pictures are in about {fraction:.0%} of the {len(data)} pairs; accepted: another "
+            "validation_fraction, validation_by prompt, or a validation set"
+        )
     rows = _by_pair(data.pairs, fraction, seed)
     if not rows.any() or rows.all():
         raise DinaError(

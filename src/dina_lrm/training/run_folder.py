@@ -69,7 +69,7 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
     """
     stored = None
     if holds_run(folder, resume, _RESULTS):
-        stored = _stored_run(folder)
+        stored = stored_run(folder)
         _check_same_run(stored, record, folder)
     folder.mkdir(parents=True, exist_ok=True)
     clear_litter(folder)
@@ -77,8 +77,8 @@ def open_run_folder(folder: Path, record: RunRecord, resume: bool) -> None:
         write_json(folder / CONFIG, record.to_dict())
 
 
-def _stored_run(folder: Path) -> StoredRun:
-    """The run's record, from its newest checkpoint where config.json was damaged: that holds the same."""
+def stored_run(folder: Path) -> StoredRun:
+    """The record of the run in a folder; where config.json was damaged, from the newest checkpoint, which holds it."""
     try:
         return read_run(folder)
     except ValueError:

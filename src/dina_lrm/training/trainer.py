@@ -120,7 +120,7 @@ class Trainer:
         self.plan, self.record = plan, RunRecord.of(config, data)
         self._held_out: str | None = None
         if validation is None and config.validation_fraction > 0:
-            parted = hold_out(data, config.validation_fraction, config.seed)
+            parted = hold_out(data, config.validation_fraction, config.seed, config.validation_by)
             data, validation, self._held_out = parted.rest, parted.held, parted.told
         self._processes, self._shown = processes, processes.main and not plan.quiet
         data = weighing(data, "training")

@@ -56,7 +56,8 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     out: Path
     """The run's folder."""
     validation: str | None = None
-    """Held-out comparisons, as --data; measured every --log.evaluate-every steps and at the end."""
+    """Held-out comparisons, as --data; measured every --log.evaluate-every steps and at the end. By default a tenth of
+    the pairs, 2,000 at most, where there are 200 (see --validation-by); "none" trains on all."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest complete checkpoint in --out; start when there is none."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
