@@ -113,12 +113,13 @@ def _read_into(begun: ConfigArguments, file: str, word: str | None, given: Calla
     try:
         said = _table(path)
         if recipes:
-            kind = type(next(iter(recipes.values()))())
+            any_of_it = next(iter(recipes.values()))()
+            kind = type(any_of_it)
             said = kind.stored_in(said)
             recipes = type(begun).recipes_for(lambda option: given(option) or _said_of(said, option))
             settings = {key: value for key, value in said.items() if key not in (*own, _RECIPE)}
             base = _base(recipes, kind, word or said.get(_RECIPE), settings, path.name == CONFIG)
-            placed = _in_places(base or next(iter(recipes.values()))(), settings, [_RECIPE, *own])
+            placed = _in_places(base or any_of_it, settings, [_RECIPE, *own])
             setattr(begun, _RECIPE, from_plain(kind, placed, "") if base is None else updated(base, placed))
             said = {key: value for key, value in said.items() if key in own}
         hints = typing.get_type_hints(type(begun))
