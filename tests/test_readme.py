@@ -134,3 +134,13 @@ def test_every_relative_link_of_the_readme_is_a_file():
     links = re.findall(r"\]\(([^)\s#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"", (ROOT / "README.md").read_text())
     targets = {target for link in links for target in link if target and not target.startswith("https://")}
     assert targets and [target for target in sorted(targets) if not (ROOT / target).is_file()] == []
+
+
+def test_every_page_stands_in_the_navigation_once():
+    def pages(entry):
+        if isinstance(entry, str):
+            return [entry]
+        return [page for each in (entry.values() if isinstance(entry, dict) else entry) for page in pages(each)]
+
+    listed = pages(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"])
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
