@@ -74,6 +74,13 @@ def test_the_run_s_folder_stands_for_its_model(trained, pairs, tmp_path):
     assert run(*words, "--out", tmp_path / "scores.csv", "--quiet") == 0
 
 
+@pytest.mark.filterwarnings("ignore")  # its tokenizers know few words
+def test_what_it_costs_is_measured(trained):
+    case, folder = trained
+    if case.config.family == "flux":  # that has no prompts without its long text encoder
+        assert run("profile", folder / "run", "--rounds", 1, "--batch-sizes", 1, "--quiet") == 0
+
+
 def test_its_generator_is_aligned_by_it_into_a_lora_of_plain_diffusers(trained, tmp_path):
     case, folder = trained
     (tmp_path / "prompts.txt").write_text("\n".join([*PROMPTS, "a small table"]) + "\n")

@@ -91,7 +91,8 @@ class ReflSteps:
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.model = model = LatentRewardModel.from_pretrained(name, pipeline)
         pipeline.vae.requires_grad_(False)
-        self._generator = generator = Generator(pipeline, _bucket(model).width)
+        length = model.config.backbone.prompt_length
+        self._generator = generator = Generator(pipeline, _bucket(model).width, prompt_length=length)
         self._modules: tuple[nn.Module, ...] = (generator.model, model.head)
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=3e-5)
         vit, side = pixel_judge(PIXEL_REWARD).vit, pixel_judge(PIXEL_REWARD).side

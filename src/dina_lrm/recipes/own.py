@@ -46,10 +46,11 @@ def own(
     `dina-lrm train own --model.pretrained FOLDER --data pairs.jsonl --out runs/own`
 
     `pretrained` is a folder, a hub id (of which only configurations are fetched here) or a bundled name; `depth` counts
-    blocks, `resolution` pixels a side, and both are by default what the folder says. The LoRA's
-    rank and the rate are those of the paper at the width of its generator, and follow a narrower one. Expected: the
-    pairs decide; on the bundled generator, docs/training.md. Raises ValueError for a generator of no family that is
-    read, and for one that does not say for which resolution it was made.
+    blocks, `resolution` pixels a side, and both are by default what the folder says. The LoRA's rank and the rate are
+    those of the paper at the width of its generator, and follow a narrower one. Expected: what the pairs decide.
+
+    Raises ValueError for a generator of no family that is read, and for one that does not say for which resolution it
+    was made.
     """
     pretrained, anatomy = absolute(pretrained), anatomy_of(pretrained, revision)
     side = resolution or anatomy.resolution
