@@ -13,6 +13,9 @@ from hypothesis import settings
 # The tests' tensors are tiny: threads would only wait for each other, in the processes that tests start too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Kernels are compiled here: processes for them would each import torch first.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+
 if not os.environ.get("DINA_LRM_NO_TYPECHECK"):
     from jaxtyping import install_import_hook
 
