@@ -21,10 +21,10 @@ from dina_lrm.data.encoders import encoding_backbone
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
 from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_judge
+from dina_lrm.evaluation.kept.parts import EvaluationParts, content_of_judge
+from dina_lrm.evaluation.kept.recording import record_result, recordable
 from dina_lrm.evaluation.named_sets import SYNTHETIC, NamedSet, made_set
 from dina_lrm.evaluation.paired import JudgeDifference, judge_differences
-from dina_lrm.evaluation.parts import EvaluationParts, content_of_judge
-from dina_lrm.evaluation.recording import record_result, recordable
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.scoring import readings_of
 from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair

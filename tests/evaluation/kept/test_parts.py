@@ -10,7 +10,7 @@ from PIL import Image
 from dina_lrm.cli.main import main
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
-from dina_lrm.evaluation.parts import content_of_judge
+from dina_lrm.evaluation.kept.parts import content_of_judge
 from dina_lrm.rewards.contents import content_of_reward
 from tests.models import tiny_reward_model
 
