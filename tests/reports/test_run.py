@@ -58,3 +58,25 @@ def test_a_line_that_a_kill_cut_off_is_skipped(run: Path) -> None:
 
 def test_settings_by_dotted_names() -> None:
     assert flat({"a": {"b": [1, 2], "c": None}, "d": "x"}) == {"a.b": "1, 2", "a.c": "None", "d": "x"}
+
+
+TRAINING = {"measured": {"accuracy": 0.75, "pairs": 560, "ties": 0}, "measured_on": "validation"}
+
+
+@pytest.mark.parametrize(
+    ("told", "opening"),
+    [
+        ({**TRAINING, "measured_prompts": 20}, "Learned: 75.0 % of 560 held-out pairs are ranked right (53.1 to 88.8"),
+        ({**TRAINING, "measured_prompts": 1}, "Learned: 75.0 % of 560 held-out pairs"),
+        ({**TRAINING, "measured_prompts": 3}, "Not decided with 3 prompts: 75.0 %"),
+        (TRAINING, "Not known: 75.0 % of 560 held-out pairs are ranked right; of how many prompts is not recorded"),
+        ({**TRAINING, "measured_on": "training"}, "Not known: 75.0 % of 560 training pairs are ranked right, and none"),
+        ({"measured": {"pairs": 0}, "measured_on": "validation", "measured_prompts": 2}, "Not known: the loss"),
+    ],
+)  # fmt: skip
+def test_the_page_opens_with_what_the_model_was_measured_to_be(run: Path, told: dict, opening: str) -> None:
+    assert "Not finished: 8 steps are done, and there is no model yet." in Page(write_run_report(run).read_text()).text
+    (run / "model").mkdir()
+    (run / "model" / "config.json").write_text(json.dumps({"notes": {"training": told}}))
+    page = Page(write_run_report(run).read_text())
+    assert opening in page.text and "the loss went from 1.000 to 0.125 in 8 steps" in page.text
