@@ -1,0 +1,368 @@
+"""The routes of the server: each reads bytes by its protocol, asks the engine, and answers by its protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any, Final, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from dina_lrm import __version__
+from dina_lrm.serving.bodies import read_bytes
+from dina_lrm.serving.engine import Engine
+from dina_lrm.serving.guard import Guard
+from dina_lrm.serving.items import ModelScores
+from dina_lrm.serving.items import Request as Asked
+from dina_lrm.serving.metrics import Metrics
+from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.prompts import PREFIX, prompt_hash
+from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
+from dina_lrm.serving.served import Served, problem_of
+
+Found = TypeVar("Found")
+VERSION_HEADER: Final = "x-drm-protocol-version"
+VERSIONS: Final = "1, 2"
+_MULTIPART_FILES: Final = 1024
+_BYTES: Final = {"type": "string", "format": "binary"}
+_BLOB: Final = {"requestBody": {"content": {"application/octet-stream": {"schema": _BYTES}}}}
+
+
+class Desk:
+    """What all routes share: the engine, the counts, and whether the server still takes requests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.metrics = engine, Metrics()
+        self.draining = False
+
+    async def body(self, request: Request) -> bytes:
+        """The bytes of a request, within the limits."""
+        if self.draining:
+            raise Problem(503, "draining", "the server is ending; ask another", retry_after=1)
+        length = request.headers.get("content-length", "")
+        declared = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
+        encoding = request.headers.get("content-encoding", "")
+        return await read_bytes(request.stream(), encoding, declared, self.engine.limits)
+
+    async def prepared(self, read: Callable[[], Found]) -> Found:
+        """What a protocol makes of a body, made outside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.engine.prepare, read)
+
+    async def scored(self, request: Request, name: str, items: Sequence[Any]) -> ModelScores:
+        """Scores of items, ended when the client goes away."""
+        work = asyncio.ensure_future(self.engine.scores(name, items))
+        watch = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise Problem(499, "client_left", "the client went away")
+            found = work.result()
+        finally:
+            work.cancel()
+            watch.cancel()
+        self.metrics.scored(name, len(items), found.queue_ms / 1000)
+        return found
+
+    async def of_all(self, request: Request, asked: Asked) -> list[tuple[Served, ModelScores]]:
+        """Scores by each model that a request names; one that cannot score gives its reason for every item."""
+        found = []
+        for name in asked.models:
+            served = self.engine.model(name)
+            found.append((served, await self.scored(request, name, asked.items)))
+        return found
+
+
+async def _gone(request: Request) -> None:
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.1)
+
+
+def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False) -> FastAPI:
+    """The application over an engine; `token` is asked for on every route, `pickles` opens /v1/pickle/MODEL."""
+    desk = Desk(engine)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.close()
+
+    app = FastAPI(
+        title="DiNa-LRM",
+        version=__version__,
+        description="Scores of latents and pictures by reward models that live in a generator's latent space.",
+        lifespan=lifespan,
+    )
+    app.state.desk = desk
+    _add_latents(app, desk)
+    _add_prompts(app, desk)
+    _add_pictures(app, desk)
+    _add_trainers(app, desk)
+    _add_health(app, desk)
+    if pickles:
+        _add_pickles(app, desk)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _failed)
+    app.middleware("http")(_counted(desk))
+    app.add_middleware(Guard, token=token)
+    return app
+
+
+def _add_latents(app: FastAPI, desk: Desk) -> None:
+    @app.post("/v1/score", summary="Score latents (protocols 1 and 2)", openapi_extra=_BLOB)
+    async def score(request: Request) -> JSONResponse:
+        protocol = request.headers.get(VERSION_HEADER, latents_v1.VERSION)
+        if protocol not in (latents_v1.VERSION, latents_v2.VERSION):
+            told = Problem(400, "unknown_protocol", f"{VERSION_HEADER} {protocol[:20]!r}; accepted: {VERSIONS}")
+            return _answered(told, {f"{VERSION_HEADER}s": VERSIONS})
+        body = await desk.body(request)
+        if protocol == latents_v2.VERSION:
+            return JSONResponse(await _second(request, body, desk))
+        read = await desk.prepared(lambda: latents_v1.read_request(body, desk.engine.limits, desk.engine.default))
+        return JSONResponse(latents_v1.answer(read, await desk.scored(request, read.models[0], read.items)))
+
+
+async def _second(request: Request, body: bytes, desk: Desk) -> dict[str, Any]:
+    engine = desk.engine
+    asked = await desk.prepared(lambda: latents_v2.read_request(body, engine.limits))
+    models = images.chosen_models(asked.header.model) or (engine.default,)
+    for name in models:
+        engine.model(name)
+    if asked.header.prompts:
+        with engine.shelf.holding(asked.header.prompts) as rows:
+            return await _answer_second(request, desk, asked.request(rows, models), {})
+    if asked.header.texts:
+        rows = await engine.encode(models[0], asked.header.texts)
+        hashes = await desk.prepared(lambda: [engine.shelf.put(row)[0] for row in rows])
+        cut = [
+            {"prompt": number, "code": "prompt_truncated", "message": row.truncated[0]}
+            for number, row in enumerate(rows)
+            if row.truncated and row.truncated[0]
+        ]
+        return await _answer_second(request, desk, asked.request(rows, models), {"prompts": hashes}, cut)
+    assert asked.inline is not None
+    return await _answer_second(request, desk, asked.request(asked.inline, models), {})
+
+
+async def _answer_second(
+    request: Request, desk: Desk, asked: Asked, told: dict[str, Any], warned: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    answer = latents_v2.answer(await desk.of_all(request, asked), asked.kinds, asked.told | told)
+    answer["warnings"] += warned
+    if len(asked.models) == 1 and "error" in (only := answer["results"][asked.models[0]]):
+        raise Problem(only["status"], only["error"]["code"], only["error"]["message"])
+    return answer
+
+
+def _add_prompts(app: FastAPI, desk: Desk) -> None:
+    @app.put("/v1/prompts/{name}", summary="Keep a prompt's conditioning by its hash", openapi_extra=_BLOB)
+    async def put(name: str, request: Request) -> JSONResponse:
+        _check_hash(name)
+        body = await desk.body(request)
+        found, new = await desk.prepared(
+            lambda: desk.engine.shelf.put(latents_v2.read_prompt(body, desk.engine.limits), name)
+        )
+        return JSONResponse({"hash": found, "new": new}, 201 if new else 200)
+
+    @app.head("/v1/prompts/{name}", summary="Whether a prompt is kept")
+    async def head(name: str) -> Response:
+        _check_hash(name)
+        return Response(status_code=200 if name in desk.engine.shelf else 404)
+
+
+def _check_hash(name: str) -> None:
+    digits = name.removeprefix(PREFIX)
+    if not (name.startswith(PREFIX) and len(digits) == 64 and all(each in "0123456789abcdef" for each in digits)):
+        raise bad_request("bad_hash", f"{name[:80]!r}; accepted: {PREFIX} and 64 hexadecimal digits")
+
+
+def _json_body(kind: type[Any], multipart: bool = False) -> dict[str, Any]:
+    content = {"application/json": {"schema": kind.model_json_schema()}}
+    if multipart:
+        parts = {
+            "request": {"type": "string"},
+            "image": {"type": "array", "items": _BYTES},
+        }
+        content["multipart/form-data"] = {"schema": {"type": "object", "properties": parts}}
+    return {"requestBody": {"content": content, "required": True}}
+
+
+def _add_pictures(app: FastAPI, desk: Desk) -> None:
+    async def read(request: Request, kind: type[images.ImagesBody]) -> Asked:
+        body, files = await _parts(request, desk)
+        models = (desk.engine.default,)
+        return await desk.prepared(lambda: images.read_request(kind, body, files, desk.engine.limits, models))
+
+    @app.post("/v1/score/images", summary="Score pictures", openapi_extra=_json_body(images.ImagesBody, True))
+    async def score(request: Request) -> JSONResponse:
+        return JSONResponse(await _answer_second(request, desk, await read(request, images.ImagesBody), {}))
+
+    @app.post("/v1/compare", summary="Compare pictures", openapi_extra=_json_body(images.CompareBody, True))
+    async def compare(request: Request) -> JSONResponse:
+        asked = await read(request, images.CompareBody)
+        if len(asked.models) != 1:
+            raise bad_request("bad_request", f"{len(asked.models)} models; accepted: one")
+        served = desk.engine.model(asked.models[0])
+        return JSONResponse(images.compared(served, asked, await desk.scored(request, served.name, asked.items)))
+
+
+async def _parts(request: Request, desk: Desk) -> tuple[bytes, list[bytes] | None]:
+    """The JSON of a request, and the files beside it where it is multipart."""
+    body = await desk.body(request)
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return body, None
+    return await _read_multipart(body, request.headers)
+
+
+async def _read_multipart(body: bytes, headers: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401 - starlette's Headers
+    from starlette.formparsers import MultiPartException, MultiPartParser
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(headers, stream(), max_files=_MULTIPART_FILES, max_fields=4, max_part_size=1 << 22)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise bad_request("bad_request", f"not multipart ({error!s:.120})") from error
+    unknown = sorted({name for name in form if name not in ("request", "image")})
+    if unknown or len(form.getlist("request")) != 1:
+        raise bad_request("bad_request", f"parts {[*form][:8]}; accepted: one request (JSON), and image, in order")
+    return await _bytes_of(form["request"]), [await _bytes_of(part) for part in form.getlist("image")]
+
+
+async def _bytes_of(part: Any) -> bytes:  # noqa: ANN401 - a file of starlette's, or a text
+    return part.encode() if isinstance(part, str) else await part.read()
+
+
+def _add_trainers(app: FastAPI, desk: Desk) -> None:
+    @app.post("/compute", summary="Rewards for Flow-Factory", openapi_extra=_json_body(flow_factory.ComputeBody))
+    async def compute(request: Request) -> JSONResponse:
+        body = await desk.body(request)
+        asked = await desk.prepared(lambda: flow_factory.read_request(body, desk.engine.limits, desk.engine.default))
+        return JSONResponse(flow_factory.answer(await desk.scored(request, asked.models[0], asked.items)))
+
+    @app.post("/score", summary="Rewards for UniRL", openapi_extra=_json_body(unirl.ScoreBody))
+    async def score(request: Request) -> JSONResponse:
+        body = await desk.body(request)
+        asked = await desk.prepared(lambda: unirl.read_request(body, desk.engine.limits, desk.engine.models))
+        found = {}
+        for name, rows in unirl.by_reward(asked).items():
+            scores = await desk.scored(request, name, [item for _, item in rows]) if rows else ModelScores(name, ())
+            found[name] = (desk.engine.model(name), unirl.kept(scores, [row for row, _ in rows]))
+        return JSONResponse(unirl.answer(asked, found))
+
+    @app.get("/rewards", summary="The rewards, for UniRL")
+    async def rewards() -> dict[str, list[str]]:
+        return {"rewards": [*desk.engine.models]}
+
+
+def _add_health(app: FastAPI, desk: Desk) -> None:
+    def standing() -> tuple[str, int]:
+        return ("draining", 503) if desk.draining else ("ok", 200)
+
+    @app.get("/health", summary="For UniRL and Flow-Factory")
+    async def health() -> JSONResponse:
+        status, code = standing()
+        return JSONResponse({"status": status, "rewards": {name: ["ready"] for name in desk.engine.models}}, code)
+
+    @app.get("/healthz", summary="Whether the server is there")
+    async def healthz() -> JSONResponse:
+        status, code = standing()
+        return JSONResponse({"status": status}, code)
+
+    @app.get("/readyz", summary="Whether requests are taken")
+    async def readyz() -> JSONResponse:
+        status, code = standing()
+        return JSONResponse({"status": status}, code)
+
+    @app.get("/info", summary="Models, limits, versions")
+    async def info() -> dict[str, Any]:
+        engine = desk.engine
+        versions = {name: version(name) for name in ("torch", "diffusers", "transformers")}
+        return {
+            "models": {name: served.info() for name, served in engine.models.items()},
+            "protocols": VERSIONS.split(", "),
+            "limits": asdict(engine.limits),
+            "max_batch_size": engine.most,
+            "absent_seeds": "noise of its own for each item, told in the answer",
+            "prompt_store": {"bytes": engine.shelf.bytes, "prompts": len(engine.shelf)},
+            "versions": {"dina_lrm": __version__, "python": platform.python_version(), **versions},
+        }
+
+    @app.get("/metrics", summary="Counts and times for Prometheus")
+    async def metrics() -> Response:
+        engine = desk.engine
+        batchers = [engine.batcher(name) for name in engine.models]
+        now = {
+            "waiting_items": sum(each.waiting for each in batchers),
+            "waiting_bytes": sum(each.waiting_bytes for each in batchers),
+            "batches_total": sum(each.batches for each in batchers),
+            "prompt_store_bytes": engine.shelf.bytes,
+        }
+        return Response(desk.metrics.text(now), media_type="text/plain; version=0.0.4")
+
+
+def _add_pickles(app: FastAPI, desk: Desk) -> None:
+    def pickled_response(content: bytes, status: int = 200) -> Response:
+        return Response(content, status, media_type="application/octet-stream")
+
+    @app.post("/v1/pickle/{name}", summary="Pictures in a pickle of plain values, never unpickled", openapi_extra=_BLOB)
+    @app.post("/v1/pickle/{name}/", include_in_schema=False)
+    async def score(name: str, request: Request) -> Response:
+        try:
+            desk.engine.model(name)
+            body = await desk.body(request)
+            asked = await desk.prepared(lambda: pickled.read_request(body, desk.engine.limits, name))
+            return pickled_response(pickled.answer(await desk.scored(request, name, asked.items)))
+        except Exception as error:
+            problem = problem_of(error)
+            return pickled_response(pickled.error_body(problem), problem.status)
+
+
+def _answered(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    again = {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
+    body = {"protocol_version": latents_v1.VERSION, "error": problem.told()}
+    return JSONResponse(body, problem.status, {**again, **(headers or {})})
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _answered(error)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "unknown_route", 405: "unknown_method"}.get(error.status_code, "bad_request")
+    return _answered(Problem(error.status_code, code, str(error.detail)))
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return _answered(Problem(500, "failed", f"{type(error).__name__}"))
+
+
+def _counted(desk: Desk) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    async def counted(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        begun = perf_counter()
+        response = await call(request)
+        route = getattr(request.scope.get("route"), "path", "other")
+        desk.metrics.answered(route, response.status_code, perf_counter() - begun)
+        return response
+
+    return counted
+
+
+def openapi_text(app: FastAPI) -> str:
+    """The description of all routes, as JSON."""
+    return json.dumps(app.openapi(), indent=1)
+
+
+__all__ = ["Desk", "make_app", "openapi_text", "prompt_hash"]

@@ -1,0 +1,60 @@
+"""`POST /compute` as Flow-Factory's remote reward sends it: prompts, and PNG pictures as base64.
+
+    {"prompt": [...], "image": [...] | null, "video": null, "condition_images": null, "condition_videos": null}
+    200  {"rewards": [...]}
+
+Its client does not check the number of rewards, and asks three times whatever the error: there is exactly one reward a
+prompt, or an error that says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dina_lrm.serving.items import ModelScores, PictureItem, Request
+from dina_lrm.serving.limits import Limits
+from dina_lrm.serving.pictures import picture_of_base64
+from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
+
+
+class ComputeBody(BaseModel):
+    """What Flow-Factory sends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prompt: list[str]
+    image: list[str] | None = Field(default=None, description="PNG files as base64, one a prompt.")
+    video: list[Any] | None = None
+    condition_images: list[Any] | None = None
+    condition_videos: list[Any] | None = None
+
+
+def read_request(body: bytes, limits: Limits, model: str) -> Request:
+    """The pictures of a body. Problem 400 where there are none, or videos."""
+    asked = read_body(ComputeBody, body, limits)
+    for name in ("video", "condition_images", "condition_videos"):
+        if getattr(asked, name) is not None:
+            raise bad_request("not_read", f"{name} is there; accepted: image alone")
+    if asked.image is None or len(asked.image) != len(asked.prompt):
+        count = "no images" if asked.image is None else f"{len(asked.image)} images"
+        raise bad_request("bad_request", f"{count} for {len(asked.prompt)} prompts; accepted: one each")
+    check_count(len(asked.prompt), limits)
+    items = tuple(
+        PictureItem(picture_of_base64(image, f"image[{row}]", limits), checked_prompt(prompt, f"prompt[{row}]", limits))
+        for row, (prompt, image) in enumerate(zip(asked.prompt, asked.image, strict=True))
+    )
+    return Request(items, (model,))
+
+
+def answer(found: ModelScores) -> dict[str, Any]:
+    """The body of a 200. Raises the first item's problem."""
+    rewards = []
+    for row, score in enumerate(found.scores):
+        if isinstance(score, Problem):
+            raise Problem(score.status, score.code, f"image[{row}]: {score.message}", retry_after=score.retry_after)
+        assert not isinstance(score, Exception)
+        rewards.append(score.raw)
+    return {"rewards": rewards}
