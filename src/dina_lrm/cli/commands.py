@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate-generator": _command("evaluate_generator", "Judge a tuned generator beside its base, seed by seed."),
     "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
+    "serve": _command("serve", "Answer trainers over HTTP with scores of latents and pictures."),
     "score": _command("score", "Score image files for prompts into a table."),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),

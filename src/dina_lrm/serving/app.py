@@ -23,10 +23,10 @@ from dina_lrm.serving.guard import Guard
 from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
-from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.prompts import PREFIX, prompt_hash
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
-from dina_lrm.serving.served import Served, problem_of
+from dina_lrm.serving.served import Served
 
 Found = TypeVar("Found")
 VERSION_HEADER: Final = "x-drm-protocol-version"

@@ -11,9 +11,9 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.serving.batcher import Batcher, Scored
 from dina_lrm.serving.items import Item, ItemScore, ModelScores
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.problems import Problem
+from dina_lrm.serving.problems import Problem, problem_of
 from dina_lrm.serving.prompts import PromptShelf, rows_of
-from dina_lrm.serving.served import Served, problem_of
+from dina_lrm.serving.served import Served
 
 
 class Engine:

@@ -8,11 +8,13 @@ import torch
 
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.contents import weights_hash
 from dina_lrm.rewards.names import is_reward, load_reward
-from dina_lrm.rewards.scoring.files import weights_hash
 from dina_lrm.serving.engine import Engine
+from dina_lrm.serving.latent import LatentServed
 from dina_lrm.serving.prompts import PREFIX
-from dina_lrm.serving.served import LatentServed, PictureServed, Served
+from dina_lrm.serving.reward import PictureServed
+from dina_lrm.serving.served import Served
 from dina_lrm.serving.settings import ServerSettings
 from dina_lrm.typed import DinaError
 
@@ -39,5 +41,5 @@ def _served(name: str, where: str, settings: ServerSettings) -> Served:
         return PictureServed(name, reward)
     dtype = None if settings.dtype is None else getattr(torch, settings.dtype)
     place = where.removeprefix("latent:")
-    model = LatentRewardModel.from_pretrained(place, device=settings.device, dtype=dtype)
+    model = LatentRewardModel.from_pretrained(place, device=settings.device or "auto", dtype=dtype)
     return LatentServed(name, model, PREFIX + weights_hash(locate_reward_model(place)), settings.strict)

@@ -32,3 +32,12 @@ def bad_request(code: str, message: str) -> Problem:
 def unprocessable(code: str, message: str) -> Problem:
     """A request that is understood, and that this model cannot answer (422)."""
     return Problem(422, code, message)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is: our own as they are, bad input 422, anything else 500."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ValueError):
+        return Problem(422, "not_scored", f"{error!s:.500}")
+    return Problem(500, "failed", f"{type(error).__name__}: {error!s:.300}")

@@ -15,10 +15,10 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.items import LatentItem, ModelScores, Request, ScoreKind, State
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.prompts import rows_of
 from dina_lrm.serving.protocols.latents_v1 import fresh_seeds, read_levels, warnings_of
-from dina_lrm.serving.served import Served, problem_of
+from dina_lrm.serving.served import Served
 from dina_lrm.serving.tensors import FLOATS, expect, read_blob
 
 VERSION: Final = "2"

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from dina_lrm.serving.items import ModelScores, PictureItem
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.pictures import picture_of_base64
-from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
-from dina_lrm.serving.served import Served, problem_of
+from dina_lrm.serving.served import Served
 
 
 class Turn(BaseModel):
