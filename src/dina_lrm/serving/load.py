@@ -1,4 +1,4 @@
-"""Loads the models that a server is told of; those on one generator share its weights."""
+"""Loads the models that a server is told of."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ from dina_lrm.serving.settings import ServerSettings
 from dina_lrm.typed import DinaError
 
 
-def load_engine(settings: ServerSettings, told: Callable[[str], None] = lambda _: None) -> Engine:
+def load_engine(
+    settings: ServerSettings,
+    told: Callable[[str], None] = lambda _: None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Engine:
     """Load every model; `told` hears a sentence about each.
 
     Raises:
@@ -27,19 +32,18 @@ def load_engine(settings: ServerSettings, told: Callable[[str], None] = lambda _
     """
     served = []
     for name, where in settings.named().items():
-        served.append(_served(name, where, settings))
+        served.append(_served(name, where, settings.strict, device, dtype))
         told(f"{name}: {where}")
     wait = settings.max_wait_ms / 1000
     return Engine(served, settings.limits, most=settings.max_batch_size, wait=wait)
 
 
-def _served(name: str, where: str, settings: ServerSettings) -> Served:
+def _served(name: str, where: str, strict: bool, device: str | None, dtype: torch.dtype | None) -> Served:
     if is_reward(where):
         reward = load_reward(where)
         if reward.kind != "pixel":
             raise DinaError(f"serve: {where}; accepted: latent reward models, and rewards of pictures")
         return PictureServed(name, reward)
-    dtype = None if settings.dtype is None else getattr(torch, settings.dtype)
     place = where.removeprefix("latent:")
-    model = LatentRewardModel.from_pretrained(place, device=settings.device or "auto", dtype=dtype)
-    return LatentServed(name, model, PREFIX + weights_hash(locate_reward_model(place)), settings.strict)
+    model = LatentRewardModel.from_pretrained(place, device=device or "auto", dtype=dtype)
+    return LatentServed(name, model, PREFIX + weights_hash(locate_reward_model(place)), strict)

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dina_lrm.serving.app import make_app
-from dina_lrm.serving.load import load_engine
+from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.settings import ServerSettings
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -50,14 +50,9 @@ class _Server(uvicorn.Server):
             self.ready()
 
 
-def serve(settings: ServerSettings, told: Callable[[str], None] = print) -> None:
-    """Load the models, listen, and answer until SIGINT or SIGTERM; `told` hears what happens, in sentences.
-
-    Raises:
-        ValueError: a model that is none.
-        OSError: an address that cannot be listened at.
-    """
-    app = make_app(load_engine(settings, told), token=settings.token, pickles=settings.pickles)
+def run_server(engine: Engine, settings: ServerSettings, told: Callable[[str], None]) -> None:
+    """Listen and answer with the models of an engine until SIGINT or SIGTERM. OSError where nothing can be heard."""
+    app = make_app(engine, token=settings.token(), pickles=settings.pickles)
     listening = _listening(settings)
     scheme = "http" if settings.tls_cert is None else "https"
     host, port = listening.getsockname()[:2]

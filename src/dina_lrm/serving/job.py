@@ -1,0 +1,38 @@
+"""The job of `dina-lrm serve`, without the libraries of the extra until it is known that they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from dina_lrm.serving.settings import ServerSettings
+from dina_lrm.typed import DinaError
+
+if TYPE_CHECKING:
+    import torch
+
+NEEDED = ("fastapi", "uvicorn", "python_multipart")
+
+
+def serve(
+    settings: ServerSettings,
+    told: Callable[[str], None] = print,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Load the models, listen, and answer until SIGINT or SIGTERM; `told` hears what happens, in sentences.
+
+    Raises:
+        ValueError: settings that could not run, a model that is none, a library that is missing.
+        OSError: an address that cannot be listened at.
+    """
+    settings.check()
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise DinaError(f"serve: {', '.join(missing)} not installed; accepted: pip install 'dina-lrm[serve]'")
+    from dina_lrm.serving.load import load_engine
+    from dina_lrm.serving.server import run_server
+
+    run_server(load_engine(settings, told, device, dtype), settings, told)

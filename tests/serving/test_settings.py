@@ -1,0 +1,42 @@
+"""Settings of a server that could not run, or that would leave the door open, are refused before anything is loaded."""
+
+import pytest
+
+from dina_lrm.cli.main import main
+from dina_lrm.serving.settings import ServerSettings
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "without a token"),
+        (["--port", "70000"], "--port 70000"),
+        (["--model", "a=x", "a=y"], "called 'a'"),
+        (["--model", "a/b=x"], "NAME=WHERE"),
+        (["--model"], "no models"),
+        (["--max-batch-size", "0"], "--max-batch-size 0"),
+        (["--max-wait-ms", "nan"], "max-wait-ms"),
+        (["--tls-cert", "x.pem"], "go together"),
+        (["--token-file", "none"], "--token-file none"),
+        (["--limits.batch", "0"], "batch"),
+    ],
+)
+def test_what_could_not_run_is_refused(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["", "short", "with spaces in the middle of it"])
+def test_a_token_is_long_and_plain(token, tmp_path):
+    (tmp_path / "token").write_text(token)
+    with pytest.raises(ValueError, match="accepted"):
+        ServerSettings(token_file=tmp_path / "token").check()
+
+
+def test_names_of_models(tmp_path):
+    (tmp_path / "token").write_text("a-token-of-many-letters\n")
+    settings = ServerSettings(("runs/first", "b=clip"), host="0.0.0.0", token_file=tmp_path / "token")
+    settings.check()
+    assert settings.named() == {"dina": "runs/first", "b": "clip"}
+    assert settings.token() == "a-token-of-many-letters"
