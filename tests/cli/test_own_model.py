@@ -81,6 +81,7 @@ def test_what_it_costs_is_measured(trained):
         assert run("profile", folder / "run", "--rounds", 1, "--batch-sizes", 1, "--quiet") == 0
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # numpy 2 in diffusers
 def test_its_generator_is_aligned_by_it_into_a_lora_of_plain_diffusers(trained, tmp_path):
     case, folder = trained
     (tmp_path / "prompts.txt").write_text("\n".join([*PROMPTS, "a small table"]) + "\n")
