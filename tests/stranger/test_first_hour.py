@@ -1,0 +1,56 @@
+"""A stranger's first hour, from the wheel in a new environment: every line works at the first try."""
+
+import csv
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dina_lrm.cli.main import main
+from tests.backbones.families import ONE_OF_EACH
+from tests.stranger.environment import new_environment, required
+
+SCRIPT = Path(__file__).with_name("first_hour.sh")
+MOST_BYTES = 32_000_000
+PROMPTS = ("a red ring on white", "a small blue bar on black", "a green square on gray")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """What a stranger finds on a disk."""
+    folder = tmp_path_factory.mktemp("stranger")
+    words = ["synthetic", "generate", "--prompts", "3", "--images", "4", "--out", str(folder / "drawn"), "--quiet"]
+    assert main(words) == 0
+    (folder / "photos").mkdir()
+    drawn = sorted((folder / "drawn" / "images").iterdir())
+    for number, picture in enumerate(drawn):
+        (folder / "photos" / f"{number}.png").write_bytes(picture.read_bytes())
+        (folder / "photos" / f"{number}.txt").write_text(PROMPTS[number % 3] + "\n")
+    rows = [(PROMPTS[a % 3], f"photos/{a}.png", f"photos/{b}.png") for a in range(12) for b in range(a + 3, 12, 3)]
+    with open(folder / "votes.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("prompt", "chosen", "rejected"), *rows])
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
+    for case in ONE_OF_EACH:
+        case.save(folder / "generators" / case.config.family)
+    return folder
+
+
+@pytest.mark.slow
+def test_every_line_works_at_the_first_try(place, tmp_path):
+    programs = new_environment(tmp_path / "environment")
+    (wheel,) = (tmp_path / "environment" / "wheel").glob("*.whl")
+    assert wheel.stat().st_size <= MOST_BYTES
+    kept = {name: os.environ[name] for name in ("HOME", "OMP_NUM_THREADS", "LANG") if name in os.environ}
+    environment = kept | {"PATH": f"{programs}:/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(["sh", str(SCRIPT)], cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    for page in ("ranked.html", "captioned.html"):
+        assert (place / page).stat().st_size > 10_000
+    assert len((place / "own.csv").read_text().splitlines()) == 13
+
+
+def test_what_is_required_is_without_tools_of_development():
+    names = {each.name.lower() for each in required("dina-lrm")}
+    assert {"torch", "diffusers", "transformers", "peft"} <= names
+    assert not names & {"pytest", "ruff", "mypy", "hypothesis", "beartype"}
