@@ -1,7 +1,7 @@
 """A new environment with the wheel and what it requires, and nothing else: no extras, no tools of development.
 
-Installing half a gigabyte again for a test would take minutes: the distributions that the wheel requires, and those that
-they require, are linked from the environment of the tests; the wheel is built and installed by pip.
+Installing half a gigabyte again for a test would take minutes: the distributions that the wheel requires, and those
+that they require, are linked from the environment of the tests; the wheel is built and installed by pip.
 """
 
 import re
