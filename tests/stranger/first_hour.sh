@@ -18,9 +18,8 @@ dina-lrm score --images photos --prompts "a red ring on white" --model runs/firs
 for family in generators/*; do
     name=$(basename "$family")
     dina-lrm train --model.pretrained "$family" --data votes.csv --out "runs/$name" --steps 2
-    dina-lrm align refl --generator.pretrained "$family" --reward "latent:runs/$name" --prompts prompts.txt \
-        --out "runs/aligned-$name" --steps 1 --batch-size 2 --generator.resolution 64 --generator.sampling-steps 4 \
-        --looks.images 1
+    dina-lrm align refl --reward "runs/$name" --prompts prompts.txt --out "runs/aligned-$name" --steps 1 \
+        --batch-size 2 --generator.sampling-steps 4 --looks.sampling-steps 4
     python - "$family" "runs/aligned-$name/lora" <<'END'
 import sys
 from diffusers import DiffusionPipeline

@@ -2,12 +2,14 @@
 
 import csv
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from dina_lrm.cli.main import main
+from dina_lrm.locate import locate_generator
 from tests.backbones.families import ONE_OF_EACH
 from tests.stranger.environment import new_environment, required
 
@@ -32,7 +34,10 @@ def place(tmp_path_factory):
         csv.writer(file).writerows([("prompt", "chosen", "rejected"), *rows])
     (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
     for case in ONE_OF_EACH:
-        case.save(folder / "generators" / case.config.family)
+        if case.config.family != "stable-diffusion":
+            case.save(folder / "generators" / case.config.family)
+    # A U-Net of random weights takes no noise away, and a latent reward refuses what is left
+    shutil.copytree(locate_generator("synthetic-unet"), folder / "generators" / "stable-diffusion")
     return folder
 
 
