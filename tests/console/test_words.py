@@ -26,7 +26,7 @@ from dina_lrm.cli.main import main
         (
             "train syntetic --data y --out y",
             "train: error: 'syntetic' is none of its recipes; did you mean synthetic or synthetic-lrm or "
-            "synthetic-unet? accepted: synthetic, ",
+            "synthetic-unet? accepted: own, synthetic, ",
         ),
         ("align refl sintetic --steps 3 --prompts p --out o", "align refl: error: 'sintetic' is none of its recipes"),
         ("compare a b c --prompt x", "compare: error: 'c': is one word too many"),
