@@ -17,9 +17,11 @@ dina-lrm score --images photos --prompts "a red ring on white" --model runs/firs
 
 for family in generators/*; do
     name=$(basename "$family")
-    dina-lrm train --model.pretrained "$family" --data votes.csv --out "runs/$name" --steps 2
+    # Qwen-Image's files do not say how large its pictures are, and the usual 512 pixels take a minute
+    small=$(test "$name" = qwen-image && echo resolution 64 || true)
+    dina-lrm train --model.pretrained "$family" --data votes.csv --out "runs/$name" --steps 2 ${small:+--model.$small}
     dina-lrm align refl --reward "runs/$name" --prompts prompts.txt --out "runs/aligned-$name" --steps 1 \
-        --batch-size 2 --generator.sampling-steps 4 --looks.sampling-steps 4
+        --batch-size 2 --generator.sampling-steps 4 --looks.sampling-steps 4 ${small:+--generator.$small}
     python - "$family" "runs/aligned-$name/lora" <<'END'
 import sys
 from diffusers import DiffusionPipeline

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
 
 
+@runtime_checkable
 class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes:
         """At most `max_length` bytes of what `data` unpacks to."""
