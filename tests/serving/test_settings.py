@@ -40,3 +40,16 @@ def test_names_of_models(tmp_path):
     settings.check()
     assert settings.named() == {"dina": "runs/first", "b": "clip"}
     assert settings.token() == "a-token-of-many-letters"
+
+
+def test_settings_stand_in_a_file_and_options_win(capsys, tmp_path):
+    file = tmp_path / "serve.yaml"
+    assert main(["serve", "--port", "9000", "--limits.batch", "3", "--print-config"]) == 0
+    file.write_text(capsys.readouterr().out)
+    assert main(["serve", "--config", str(file), "--port", "9001", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == file.read_text().replace("9000", "9001")
+    assert "  batch: 3\n" in printed
+    file.write_text("prt: 3\n")
+    assert main(["serve", "--config", str(file)]) == 2
+    assert "did you mean 'port'" in capsys.readouterr().err

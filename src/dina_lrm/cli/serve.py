@@ -10,5 +10,5 @@ from dina_lrm.serving.job import serve
 def run(arguments: Arguments) -> dict[str, object]:
     """Answer until a signal ends it."""
     told = Screen(arguments.quiet, live=True).print
-    serve(arguments.settings, told, device=arguments.place(), dtype=arguments.torch_dtype())
-    return {"served": list(arguments.settings.named())}
+    serve(arguments.recipe, told, device=arguments.place(), dtype=arguments.torch_dtype())
+    return {"served": list(arguments.recipe.named())}

@@ -163,6 +163,8 @@ def _base(
     of_a_run: bool,
 ) -> Settings | None:
     """The recipe that the settings of a file change; None where they are all there."""
+    if name is None and len(recipes) == 1:  # a command that has settings and no choice of them
+        return next(iter(recipes.values()))()
     if name is not None:
         require(isinstance(name, str) and name in recipes, _RECIPE, name, ", ".join(recipes))
         return recipes[str(name)]()

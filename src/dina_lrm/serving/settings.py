@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dina_lrm.serving.limits import Limits
-from dina_lrm.typed import DinaError
+from dina_lrm.typed import DinaError, to_plain
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHORTEST_TOKEN = 16
@@ -38,6 +40,16 @@ class ServerSettings:
     pickles: bool = False
     """Open /v1/pickle/MODEL too, for clients that send pickles; they are read and never unpickled."""
     limits: Limits = field(default_factory=Limits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for YAML or JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def stored_in(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings among the plain values of a file: all of them."""
+        return dict(values)
 
     def check(self) -> None:
         """Refuse what could not run, and an open door. Raises ValueError."""

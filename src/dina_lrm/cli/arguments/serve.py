@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
-from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.config import ConfigArguments, Settings
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.serving.settings import ServerSettings
 
 
 @dataclass
-class Arguments(DeviceOptions, CommonArguments):
+class Arguments(DeviceOptions, ConfigArguments):
     """Answer trainers over HTTP with scores of latents and pictures, until it is interrupted.
 
     Example:
         dina-lrm serve --model dina=synthetic sharp=sharpness --port 8000
     """
 
-    settings: Annotated[ServerSettings, tyro.conf.arg(name="")]
+    recipe: Annotated[ServerSettings, tyro.conf.arg(name="")]
+
+    @classmethod
+    def recipes(cls) -> Mapping[str, Callable[[], Settings]]:
+        """The one way to begin."""
+        return {"serve": ServerSettings}
 
     def check(self) -> None:
         """Refuse settings that could not run."""
-        self.settings.check()
+        self.recipe.check()
