@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from dina_lrm.reward_model.checks import LargeLatentsWarning
 from dina_lrm.rewards.base import PixelReward
 from dina_lrm.rewards.function import FunctionReward
 from dina_lrm.rewards.names import load_reward
@@ -75,3 +76,13 @@ def test_a_mixture_decodes_once_or_not_at_all(generator, latents, tmp_path):
 def test_a_noise_level_for_a_reward_that_adds_no_noise_is_refused(name):
     with pytest.raises(ValueError, match=rf"reward '{name}.*': noise_level 0.2; accepted for latent:, image:, remote:"):
         load_reward(name, noise_level=0.2)
+
+
+def test_a_sample_that_went_astray_is_scored_with_a_warning(generator, latents):
+    bound = load_reward("latent:synthetic", generator).bound_to(generator)
+    wanted = bound(latents, TWO)
+    astray = torch.stack([latents[0], 20 * latents[1]])
+    with pytest.warns(LargeLatentsWarning, match="root mean square above 4"):
+        found = bound(astray, TWO)
+    torch.testing.assert_close(found[0], wanted[0], rtol=1e-4, atol=1e-4)
+    assert torch.isfinite(found).all()

@@ -32,6 +32,9 @@ QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "er
 
 def run(words: Sequence[str], commands: Mapping[str, Command]) -> int:
     """Run the command that the words of a command line begin with; returns the exit code."""
+    verbose = not {"-v", "--verbose"}.isdisjoint(words)
+    for variable, value in (LOUD_LIBRARIES if verbose else QUIET_LIBRARIES).items():
+        os.environ.setdefault(variable, value)  # now: they are read as libraries are imported, which recipes may do
     try:
         with stopped_by_signals():
             return _main(list(words), commands)
@@ -129,8 +132,6 @@ def _unknown(group: str | None, given: str, commands: Mapping[str, Command]) -> 
 
 
 def _run(name: str, command: Command, arguments: CommonArguments) -> int:
-    for variable, value in (LOUD_LIBRARIES if arguments.verbose else QUIET_LIBRARIES).items():
-        os.environ.setdefault(variable, value)
     try:
         _check_standing()
         begin_json(arguments.json, _places(arguments))

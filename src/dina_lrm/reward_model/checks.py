@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -65,20 +66,34 @@ def check_latents(where: str, latents: Shaped[Tensor, "..."], backbone: "Backbon
     check_finite(where, "latents", latents)
 
 
-def check_scale(where: str, latents: Shaped[Tensor, "..."]) -> None:
+class LargeLatentsWarning(UserWarning):
+    """A generator's own latents were far larger than any that a reward model learned from."""
+
+
+def check_scale(where: str, latents: Shaped[Tensor, "..."], *, own: bool = False) -> None:
     """Refuse clean latents far larger than any in a generator's scaled space, whose root mean square is about 1.
 
     A VAE's own latents before scaling are (SD1.5's by 5.5, SDXL's by 7.7); those of other families mostly are not, and
-    cannot be told apart by their size.
+    cannot be told apart by their size. Latents that are surely in the scaled space, the generator's `own`, are not
+    refused: an update is not lost by one sample that went astray. They are warned of.
     """
     sizes = latents.detach().float().square().mean(dim=(1, 2, 3)).sqrt()
     items = (sizes > LARGEST_SCALE).nonzero().flatten().tolist()
-    if items:
-        raise DinaError(
-            f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "
-            f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale. "
-            "Clean estimates at early steps under strong guidance, strong pulls and much noise go beyond it"
+    if not items:
+        return
+    if own:
+        warnings.warn(
+            f"{where}: clean latents of the generator have a root mean square above {LARGEST_SCALE:g}, where those of "
+            "pictures have about 1: their scores mean little",
+            LargeLatentsWarning,
+            stacklevel=2,
         )
+        return
+    raise DinaError(
+        f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "
+        f"{LARGEST_SCALE:g}, as latents in the generator's scaled space have: (VAE's latents - shift) * scale. "
+        "Clean estimates at early steps under strong guidance, strong pulls and much noise go beyond it"
+    )
 
 
 def check_noise(where: str, noise: Shaped[Tensor, "..."], latents: Tensor) -> None:

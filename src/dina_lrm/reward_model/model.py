@@ -191,14 +191,17 @@ class LatentRewardModel(nn.Module):
         noise_level: NoiseLevels | None = None,
         noise: Shaped[Tensor, "..."] | None = None,
         seed: int = 0,
+        *,
+        own: bool = False,
     ) -> Float[Tensor, " batch"]:
         """Raw float32 scores of clean latents (batch, channels, height, width), differentiable with respect to them.
 
         Latents are in the generator's scaled space. `noise` of the latents' shape overrides `seed`; one draw serves
-        every level of an ensemble. Conditioning of a single prompt serves all latents.
+        every level of an ensemble. Conditioning of a single prompt serves all latents. Latents far larger than any of
+        pictures are refused, as not scaled; a generator's `own`, which it sampled, are scored with a warning.
         """
         levels = checked_levels("score_latents", noise_level, self.config.noise_level)
-        return self._groups("score_latents", latents, conditioning, [levels], noise, seed)[:, 0]
+        return self._groups("score_latents", latents, conditioning, [levels], noise, seed, own)[:, 0]
 
     def score_levels(
         self,
@@ -340,9 +343,10 @@ class LatentRewardModel(nn.Module):
         groups: Sequence[Sequence[float]],
         noise: Tensor | None,
         seed: int,
+        own: bool = False,
     ) -> Tensor:
         check_latents(where, latents, self.backbone)
-        check_scale(where, latents)
+        check_scale(where, latents, own=own)
         conditioning = matched_conditioning(where, conditioning, len(latents))
         if noise is not None:
             check_noise(where, noise, latents)

@@ -68,7 +68,7 @@ class BoundLatent(BoundReward):
     def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
         """Score clean latents, with the noise that `seed` draws for all of them."""
         own = self.conditioning(prompts, conditioning)
-        return self.model.score_latents(latents, own, self._reward.noise_level, seed=seed)
+        return self.model.score_latents(latents, own, self._reward.noise_level, seed=seed, own=True)
 
     def noisy(self, x: Tensor, level: float, prompts: Sequence[str], conditioning: Conditioning | None) -> Scores:
         """Score states at their own noise level, normalised."""
