@@ -101,7 +101,7 @@ def test_progress_in_a_log_is_a_line_every_tenth(capsys):
 def test_every_command_has_help_with_an_example(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     text = capsys.readouterr().out
-    assert f"dina-lrm {command}" in text.split("options")[0].split("\n", 1)[1], (
+    assert f"dina-lrm {command}" in text.split("─ options")[0].split("\n", 1)[1], (
         "the docstring of Arguments has no example"
     )
     assert "--json FILE" in text
