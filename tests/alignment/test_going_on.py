@@ -16,6 +16,7 @@ from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.locate import BUNDLED
 from dina_lrm.runs.lock import BusyError, one_writer
+from dina_lrm.runs.ownership import MARKER
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import PROMPTS, REFL, a_generator, a_run
@@ -58,7 +59,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_bytes(at, number, whole,
     for file in FILES:
         assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes(), file
     assert [record.step for record in read_records(tmp_path / "run")] == [0, 2, 4]
-    assert not [path for path in (tmp_path / "run").rglob(".dina-lrm*")]
+    assert [*(tmp_path / "run").rglob(".dina-lrm*")] == [tmp_path / "run" / "lora" / MARKER]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said(whole, tmp_path):

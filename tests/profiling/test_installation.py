@@ -24,7 +24,7 @@ def test_versions_and_devices_are_those_of_this_installation():
 
 def test_every_extra_is_listed_and_the_tools_running_this_test_are_not_missing():
     extras = missing_of_extras()
-    assert {"serve", "studio", "ray", "judges", "tracking", "dev", "docs"} <= set(extras)
+    assert {"serve", "judges", "tracking", "dev", "docs"} <= set(extras)
     assert not [lack for lack in extras["dev"] if lack.startswith(("pytest", "hypothesis", "beartype"))]
 
 

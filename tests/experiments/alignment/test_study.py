@@ -86,11 +86,11 @@ def test_the_page_says_what_holds_what_alarmed_and_what_was_not_measured(tmp_pat
     a_cell("kl", 0, 0.1).save(out / "cells")
     save_costs({name: AlignmentCost(2e12, 1e12) for name in ALIGNMENT_VARIANTS}, out / "costs.json")
     page = written(out, tuple(ALIGNMENT_STUDIES), (0, 1), "dina-lrm align study all").read_text()
-    assert "| ReFL with the latent reward raises the true utility. | Figure 3: latent and pixel reward | +0.3" in page
+    assert "| ReFL with the latent reward raises the true utility. | holds | +0.3" in page
     line = next(line for line in page.splitlines() if line.startswith("| The latent reward is ahead"))
-    assert line.endswith("| | not measured |")
+    assert "| not measured | |" in line
     line = next(line for line in page.splitlines() if "this remedy: KL" in line)
-    assert line.endswith("| one seed only |")
+    assert "| one seed only |" in line
     # 2 TFLOPs for the first update and 1 for each of the other 19
     assert any(line.startswith("| no remedy | 20 | 21.00 | 0.00 → 2.00") for line in page.splitlines())
     # The golden judge rises as fast as the objective: without the truth nothing is heard, and nothing rolled back
