@@ -12,6 +12,7 @@ from dina_lrm.cli.main import main
 from dina_lrm.locate import locate_generator
 from tests.backbones.families import ONE_OF_EACH
 from tests.stranger.environment import new_environment, required
+from tests.tiny import saved_tiny_pipeline
 
 SCRIPT = Path(__file__).with_name("first_hour.sh")
 MOST_BYTES = 32_000_000
@@ -33,8 +34,9 @@ def place(tmp_path_factory):
     with open(folder / "votes.csv", "w", newline="") as file:
         csv.writer(file).writerows([("prompt", "chosen", "rejected"), *rows])
     (folder / "prompts.txt").write_text("a red cube\nthe ball\ngreen\n")  # tiny text encoders read few letters
+    saved_tiny_pipeline(folder / "generators" / "sd3", t5=True)  # without T5 plain diffusers needs to be told so
     for case in ONE_OF_EACH:
-        if case.config.family != "stable-diffusion":
+        if case.config.family not in ("sd3", "stable-diffusion"):
             case.save(folder / "generators" / case.config.family)
     # A U-Net of random weights takes no noise away, and a latent reward refuses what is left
     shutil.copytree(locate_generator("synthetic-unet"), folder / "generators" / "stable-diffusion")
