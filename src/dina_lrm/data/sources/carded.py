@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,10 +27,14 @@ def write_carded(
     """
     check_carded(path)
     counted = Counted(comparisons)
-    rows = write_comparisons(path, counted)
-    told = replace(of, counts={**of.counts, **counted.facts()}, more=more())
-    write_text(card_beside(path), comparisons_card(told, path.name, counted.columns))
-    return rows
+
+    def then_the_card() -> Iterator[Comparison]:
+        """The card stands before the table does: a table that stands is not written over by whoever was killed."""
+        yield from counted
+        told = replace(of, counts={**of.counts, **counted.facts()}, more=more())
+        write_text(card_beside(path), comparisons_card(told, path.name, counted.columns))
+
+    return write_comparisons(path, then_the_card())
 
 
 def check_carded(path: Path) -> None:
