@@ -11,6 +11,7 @@ from dina_lrm.alignment.card import CARD, gain, keep_card, lora_card, usage
 from dina_lrm.alignment.monitor.records import Record, Summary
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED_LORAS
+from dina_lrm.runs.ownership import MARKER
 from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import REFL
 
@@ -82,3 +83,14 @@ def test_a_card_that_somebody_changed_stays(tmp_path: Path):
     assert re.search("updates . 4 of", (tmp_path / CARD).read_text())
     (tmp_path / CARD).write_text("mine")
     assert not keep_card(tmp_path, REFL, [], 6, "sd3") and (tmp_path / CARD).read_text() == "mine"
+
+
+def test_a_card_of_a_run_that_was_killed_before_its_marker_is_its_own(tmp_path):
+    assert keep_card(tmp_path, REFL, [], 2, "sd3")
+    (tmp_path / MARKER).unlink()
+    assert keep_card(tmp_path, REFL, [], 2, "sd3")
+    assert (tmp_path / MARKER).is_file()
+    (tmp_path / MARKER).unlink()
+    (tmp_path / CARD).write_text("somebody's own words\n")
+    assert not keep_card(tmp_path, REFL, [], 2, "sd3")
+    assert not (tmp_path / MARKER).exists()

@@ -31,10 +31,12 @@ def keep_card(lora: Path, config: AlignConfig, records: Sequence[Record], step: 
 
     False where somebody has changed the card of an earlier LoRA there: it stays as it is.
     """
-    theirs = changed_files(lora).get(CARD) if made_by(lora) is not None else (lora / CARD).exists()
-    if theirs and (lora / CARD).exists():
-        return False
-    write_text(lora / CARD, lora_card(config, records, step, family))
+    card, text = lora / CARD, lora_card(config, records, step, family)
+    # One with this very text is of a run that was killed before it left the marker
+    if card.exists() and card.read_text(errors="replace") != text:
+        if made_by(lora) is None or changed_files(lora).get(CARD):
+            return False
+    write_text(card, text)
     mark(lora, KIND)
     return True
 
