@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import platform
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
 from dina_lrm.serving.problems import Problem, bad_request, problem_of
-from dina_lrm.serving.prompts import PREFIX, prompt_hash
+from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
 from dina_lrm.serving.served import Served
 
@@ -266,23 +265,21 @@ def _add_trainers(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_health(app: FastAPI, desk: Desk) -> None:
-    def standing() -> tuple[str, int]:
-        return ("draining", 503) if desk.draining else ("ok", 200)
+    def standing(**more: Any) -> JSONResponse:  # noqa: ANN401 - any JSON value
+        status, code = ("draining", 503) if desk.draining else ("ok", 200)
+        return JSONResponse({"status": status, **more}, code)
 
     @app.get("/health", summary="For UniRL and Flow-Factory")
     async def health() -> JSONResponse:
-        status, code = standing()
-        return JSONResponse({"status": status, "rewards": {name: ["ready"] for name in desk.engine.models}}, code)
+        return standing(rewards={name: ["ready"] for name in desk.engine.models})
 
     @app.get("/healthz", summary="Whether the server is there")
     async def healthz() -> JSONResponse:
-        status, code = standing()
-        return JSONResponse({"status": status}, code)
+        return standing()
 
     @app.get("/readyz", summary="Whether requests are taken")
     async def readyz() -> JSONResponse:
-        status, code = standing()
-        return JSONResponse({"status": status}, code)
+        return standing()
 
     @app.get("/info", summary="Models, limits, versions")
     async def info() -> dict[str, Any]:
@@ -358,11 +355,3 @@ def _counted(desk: Desk) -> Callable[[Request, Callable[[Request], Awaitable[Res
         return response
 
     return counted
-
-
-def openapi_text(app: FastAPI) -> str:
-    """The description of all routes, as JSON."""
-    return json.dumps(app.openapi(), indent=1)
-
-
-__all__ = ["Desk", "make_app", "openapi_text", "prompt_hash"]

@@ -5,16 +5,9 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, runtime_checkable
 
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
-
-
-@runtime_checkable
-class _Unpacker(Protocol):
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes:
-        """At most `max_length` bytes of what `data` unpacks to."""
 
 
 async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int | None, limits: Limits) -> bytes:
@@ -50,19 +43,20 @@ def _unpacker(encoding: str, limits: Limits) -> Callable[[bytes, int], bytes]:
     if encoding in ("", "identity"):
         return lambda chunk, _: chunk
     if encoding == "gzip":
-        return _bounded(zlib.decompressobj(wbits=31), limits)
+        return _gunzip(limits)
     raise Problem(415, "unknown_encoding", f"content-encoding {encoding[:20]!r}; accepted: identity, gzip")
 
 
-def _bounded(machine: _Unpacker, limits: Limits) -> Callable[[bytes, int], bytes]:
+def _gunzip(limits: Limits) -> Callable[[bytes, int], bytes]:
     """Unpack chunk by chunk, never to more than is asked for."""
+    machine = zlib.decompressobj(wbits=31)
 
     def unpack(chunk: bytes, most: int) -> bytes:
         try:
             found = machine.decompress(chunk, max(1, most))
         except zlib.error as error:
             raise bad_request("bad_encoding", f"broken gzip ({error!s:.80})") from error
-        if getattr(machine, "unconsumed_tail", b""):
+        if machine.unconsumed_tail:
             raise _too_large(limits)
         return found
 

@@ -90,9 +90,7 @@ class Engine:
         self.compute.shutdown(cancel_futures=True)
         self.prepare.shutdown(cancel_futures=True)
 
-    async def _one(
-        self, served: Served, batcher: Batcher[Item, ItemScore], item: Item
-    ) -> Scored[ItemScore] | Exception:
+    async def _one(self, served: Served, batcher: Batcher[Item, ItemScore], item: Item) -> Scored[ItemScore] | Problem:
         try:
             served.check(item)
             scored = await batcher.submit(item.key, item, item.size)

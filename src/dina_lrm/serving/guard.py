@@ -54,11 +54,9 @@ class Guard:
         if b"origin" in headers:
             return 403, "a page of a browser; accepted with a token"
         host = _host_name(headers.get(b"host", b"").decode("latin-1"))
-        return (
-            None
-            if host in self._hosts
-            else (403, f"host {host[:80]!r}; accepted without a token: {', '.join(sorted(self._hosts))}")
-        )
+        if host in self._hosts:
+            return None
+        return 403, f"host {host[:80]!r}; accepted without a token: {', '.join(sorted(self._hosts))}"
 
 
 def _host_name(host: str) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.prompts import conditioning_bytes
 
 ScoreKind = Literal["raw", "z"]
@@ -81,7 +82,7 @@ class ItemScore:
 class Request:
     """What a protocol read: items in order, the models and the kinds of score asked for.
 
-    `told` are facts for the answer, such as the seeds that were drawn; `hashes` are prompts held by their hash.
+    `told` are facts for the answer, such as the seeds that were drawn.
     """
 
     items: tuple[Item, ...]
@@ -95,6 +96,15 @@ class ModelScores:
     """One model's answer to a request: a score or a reason for each item, and how long it took in milliseconds."""
 
     model: str
-    scores: tuple[ItemScore | Exception, ...]
+    scores: tuple[ItemScore | Problem, ...]
     queue_ms: float = 0.0
     compute_ms: float = 0.0
+
+    def raw(self, place: str = "item {}") -> list[float]:
+        """The raw score of every item. Raises the first item's problem, saying its number by `place`."""
+        found = []
+        for number, score in enumerate(self.scores):
+            if isinstance(score, Problem):
+                raise score.at(place.format(number))
+            found.append(score.raw)
+        return found

@@ -19,6 +19,10 @@ class Problem(Exception):
         self.status, self.code, self.message = status, code, message
         self.retry_after, self.details = retry_after, details
 
+    def at(self, place: str) -> Problem:
+        """The same problem, saying where in the request it is."""
+        return Problem(self.status, self.code, f"{place}: {self.message}", retry_after=self.retry_after, **self.details)
+
     def told(self) -> dict[str, Any]:
         """The object that stands under `error`."""
         return {"code": self.code, "message": self.message, **self.details}

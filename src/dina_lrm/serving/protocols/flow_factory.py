@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.pictures import picture_of_base64
-from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.problems import bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 
 
@@ -51,10 +51,4 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
 
 def answer(found: ModelScores) -> dict[str, Any]:
     """The body of a 200. Raises the first item's problem."""
-    rewards = []
-    for row, score in enumerate(found.scores):
-        if isinstance(score, Problem):
-            raise Problem(score.status, score.code, f"image[{row}]: {score.message}", retry_after=score.retry_after)
-        assert not isinstance(score, Exception)
-        rewards.append(score.raw)
-    return {"rewards": rewards}
+    return {"rewards": found.raw("image[{}]")}

@@ -77,13 +77,7 @@ def read_request(
 
 def compared(served: Served, request: Request, found: ModelScores) -> dict[str, Any]:
     """P(image preferred to image_b) of each pair, with the raw scores of both."""
-    pairs = len(found.scores) // 2
-    raw = []
-    for item, score in enumerate(found.scores):
-        if isinstance(score, Problem):
-            raise Problem(score.status, score.code, f"picture {item}: {score.message}")
-        assert not isinstance(score, Exception)
-        raw.append(score.raw)
+    pairs, raw = len(found.scores) // 2, found.raw("picture {}")
     levels = request.items[0].levels
     likely = [served.probability(a - b, levels) for a, b in zip(raw[:pairs], raw[pairs:], strict=True)]
     return {"model": found.model, "p": likely, "raw": raw[:pairs], "raw_b": raw[pairs:]}

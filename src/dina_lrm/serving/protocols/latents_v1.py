@@ -49,21 +49,9 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
 
 def answer(request: Request, found: ModelScores) -> dict[str, Any]:
     """The body of a 200. Raises the first item's problem: protocol "1" has no place for it beside scores."""
-    for item, score in enumerate(found.scores):
-        if isinstance(score, Problem):
-            raise Problem(score.status, score.code, f"item {item}: {score.message}", retry_after=score.retry_after)
-    told: dict[str, Any] = {
-        "protocol_version": VERSION,
-        "raw_scores": raw_scores(found),
-        "seeds": request.told["seeds"],
-    }
+    told: dict[str, Any] = {"protocol_version": VERSION, "raw_scores": found.raw(), "seeds": request.told["seeds"]}
     warned = warnings_of(found)
     return told | ({"warnings": warned} if warned else {})
-
-
-def raw_scores(found: ModelScores) -> list[float]:
-    """The raw scores of items that all have one."""
-    return [score.raw for score in found.scores if not isinstance(score, Exception)]
 
 
 def warnings_of(found: ModelScores) -> list[dict[str, Any]]:
@@ -71,7 +59,7 @@ def warnings_of(found: ModelScores) -> list[dict[str, Any]]:
     return [
         {"item": item, "code": code, "message": message}
         for item, score in enumerate(found.scores)
-        if not isinstance(score, Exception)
+        if not isinstance(score, Problem)
         for code, message in score.warnings
     ]
 

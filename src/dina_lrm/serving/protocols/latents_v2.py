@@ -15,7 +15,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.items import LatentItem, ModelScores, Request, ScoreKind, State
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.problems import Problem, bad_request, problem_of
+from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.prompts import rows_of
 from dina_lrm.serving.protocols.latents_v1 import fresh_seeds, read_levels, warnings_of
 from dina_lrm.serving.served import Served
@@ -102,11 +102,11 @@ def answer(
 
 
 def _result(served: Served, found: ModelScores, kinds: tuple[ScoreKind, ...]) -> dict[str, Any]:
-    problems = {row: problem_of(score) for row, score in enumerate(found.scores) if isinstance(score, Exception)}
+    problems = {row: score for row, score in enumerate(found.scores) if isinstance(score, Problem)}
     bad = {str(row): problem.told() for row, problem in problems.items()}
     if len(bad) == len(found.scores):
         return {"error": problems[0].told(), "status": problems[0].status}
-    raw = [None if isinstance(score, Exception) else score.raw for score in found.scores]
+    raw = [None if isinstance(score, Problem) else score.raw for score in found.scores]
     scores: dict[str, Any] = {}
     try:
         for kind in kinds:

@@ -166,13 +166,7 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
 
 def answer(found: ModelScores) -> bytes:
     """The pickled body of a 200: `{"scores": [...]}`. Raises the first item's problem."""
-    scores = []
-    for row, score in enumerate(found.scores):
-        if isinstance(score, Problem):
-            raise Problem(score.status, score.code, f"images[{row}]: {score.message}", retry_after=score.retry_after)
-        assert not isinstance(score, Exception)
-        scores.append(score.raw)
-    return pickle.dumps({"scores": scores}, protocol=2)
+    return pickle.dumps({"scores": found.raw("images[{}]")}, protocol=2)
 
 
 def error_body(problem: Problem) -> bytes:

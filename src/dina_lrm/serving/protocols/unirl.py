@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dina_lrm.serving.items import ModelScores, PictureItem
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.pictures import picture_of_base64
-from dina_lrm.serving.problems import Problem, bad_request, problem_of
+from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 from dina_lrm.serving.served import Served
 
@@ -88,8 +88,8 @@ def answer(
         for name in names:
             served, scores = found[name]
             score = item if isinstance(item, Problem) else scores[row]
-            if isinstance(score, Exception):
-                wrong[name] = problem_of(score).message
+            if isinstance(score, Problem):
+                wrong[name] = score.message
             else:
                 result[name] = {"raw": score.raw, **_normalised(served, score.raw)}
         results.append(result)
