@@ -130,6 +130,94 @@ def test_whoever_leaves_is_not_worked_for():
     assert seen == ["first", "stays"]
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 50), st.booleans(), st.booleans()), max_size=40),
+    st.integers(1, 5),
+)
+def test_whatever_arrives_leaves_and_fails_each_item_that_stays_is_answered_once_and_in_turn(items, most):
+    batches, free = [], threading.Event()
+    bad = {number for number, (_, _, _, fails) in enumerate(items) if fails}
+
+    def work(batch):
+        if batch == ["first"]:
+            free.wait(5)
+            return batch
+        batches.append([*batch])
+        if bad.intersection(batch):
+            raise ValueError(f"{batch}")
+        return batch
+
+    async def ask(batcher):
+        first = asyncio.ensure_future(batcher.submit("first", "first", 1))
+        await asyncio.sleep(0.01)
+        tasks = [
+            asyncio.ensure_future(batcher.submit(key, number, size)) for number, (key, size, *_) in enumerate(items)
+        ]
+        await asyncio.sleep(0)
+        assert batcher.waiting == len(items)
+        assert batcher.waiting_bytes == 1 + sum(size for _, size, *_ in items)
+        for task, (_, _, leaves, _) in zip(tasks, items, strict=True):
+            if leaves:
+                task.cancel()
+        free.set()
+        found = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert batcher.waiting == batcher.waiting_bytes == 0
+        return found[1:]
+
+    found = run(work, ask, most=most)
+    stays = [number for number, (_, _, leaves, _) in enumerate(items) if not leaves]
+    for number, (answer, (_, _, leaves, fails)) in enumerate(zip(found, items, strict=True)):
+        if leaves:
+            assert isinstance(answer, asyncio.CancelledError)
+        else:
+            assert str(answer) == f"[{number}]" if fails else answer.value == number
+    whole = [batch for number, batch in enumerate(batches) if not _is_again(batch, batches[:number])]
+    assert sorted(number for batch in whole for number in batch) == stays
+    left = [*stays]
+    for batch in whole:  # the longest waiting decides, and the next of its key go with it
+        assert batch == [number for number in left if items[number][0] == items[left[0]][0]][:most]
+        left = [number for number in left if number not in batch]
+
+
+def _is_again(batch, before):
+    """Whether a batch is one item of an earlier one that failed."""
+    return len(batch) == 1 and any(batch[0] in each for each in before)
+
+
+def test_ten_thousand_leave_one_by_one_from_the_middle():
+    free = threading.Event()
+
+    def work(batch):
+        free.wait(20)
+        return batch
+
+    async def ask(batcher):
+        first = asyncio.ensure_future(batcher.submit("first", "first", 0))
+        await asyncio.sleep(0.02)
+        tasks = [asyncio.ensure_future(batcher.submit(number % 7, number, 3)) for number in range(10_000)]
+        await asyncio.sleep(0)
+        for number in range(9_999, 0, -1):
+            tasks[number].cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (batcher.waiting, batcher.waiting_bytes) == (1, 3)
+        free.set()
+        await asyncio.gather(first, tasks[0])
+        return batcher.items, batcher.waiting, batcher.waiting_bytes
+
+    assert run(work, ask) == (2, 0, 0)
+
+
+def test_a_full_batch_does_not_wait_and_a_lone_item_no_longer_than_it_may():
+    async def ask(batcher):
+        full = [batcher.submit(0, number, 1) for number in range(4)]
+        times = [each.queue_ms for each in await asyncio.gather(*full)]
+        return max(times), (await batcher.submit(0, 4, 1)).queue_ms
+
+    full, lone = run(lambda batch: batch, ask, wait=0.3)
+    assert full < 200 < lone
+
+
 def test_work_that_answers_another_number_is_an_error():
     async def ask(batcher):
         return await asyncio.gather(batcher.submit(0, 1, 1), return_exceptions=True)

@@ -7,10 +7,12 @@ costs its batch-mates nothing but time.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import contextlib
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -32,8 +34,8 @@ class Scored(Generic[Result]):
 
 @dataclass(eq=False)
 class _Waiting(Generic[Item, Result]):
+    key: Hashable
     item: Item
-    size: int
     since: float
     answer: asyncio.Future[Scored[Result]]
 
@@ -42,7 +44,8 @@ class Batcher(Generic[Item, Result]):
     """Hands items of equal keys to `work` together, in a thread of `executor`; made inside a running event loop.
 
     `most` items a batch; one that is not full waits until its first item is `wait` seconds old. While `work` runs,
-    further items gather. Items of more than `most_bytes` in all are refused (429) while others wait.
+    further items gather. The item that waits longest decides whose turn it is, so that no key starves. Items of more
+    than `most_bytes` in all are refused (429) while others wait.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._work, self._executor = work, executor
         self._most, self._wait, self._most_bytes = most, wait, most_bytes
-        self._queues: dict[Hashable, deque[_Waiting[Item, Result]]] = {}
+        # What waits, by arrival and by key: linked, so that whoever leaves from the middle costs the same as the first
+        self._order: OrderedDict[_Waiting[Item, Result], None] = OrderedDict()
+        self._queues: dict[Hashable, OrderedDict[_Waiting[Item, Result], None]] = {}
         self._arrived = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self.waiting_bytes = 0
@@ -66,7 +71,7 @@ class Batcher(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         """Items that wait for a batch."""
-        return sum(map(len, self._queues.values()))
+        return len(self._order)
 
     async def submit(self, key: Hashable, item: Item, size: int) -> Scored[Result]:
         """The result of an item of `size` bytes. Cancelled, it leaves the queue.
@@ -80,24 +85,37 @@ class Batcher(Generic[Item, Result]):
             raise Problem(429, "too_much_waits", told, retry_after=1)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.get_running_loop().create_task(self._run())
-        waiting = _Waiting[Item, Result](item, size, monotonic(), asyncio.get_running_loop().create_future())
-        self._queues.setdefault(key, deque()).append(waiting)
+        waiting = _Waiting[Item, Result](key, item, monotonic(), asyncio.get_running_loop().create_future())
+        self._add(waiting)
         self.waiting_bytes += size
-        self._arrived.set()
         try:
             return await waiting.answer
         finally:
             self.waiting_bytes -= size
+            self._remove(waiting)
 
     async def close(self) -> None:
         """End the task that makes batches; what waits is cancelled."""
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
-        for queue in self._queues.values():
-            for waiting in queue:
-                waiting.answer.cancel()
-        self._queues.clear()
+        for waiting in [*self._order]:
+            waiting.answer.cancel()
+            self._remove(waiting)
+
+    def _add(self, waiting: _Waiting[Item, Result]) -> None:
+        queue = self._queues.setdefault(waiting.key, OrderedDict())
+        queue[waiting] = self._order[waiting] = None
+        if len(self._order) == 1 or len(queue) >= self._most:  # else nothing is to be done before the first is due
+            self._arrived.set()
+
+    def _remove(self, waiting: _Waiting[Item, Result]) -> None:
+        if waiting in self._order:
+            del self._order[waiting]
+            queue = self._queues[waiting.key]
+            del queue[waiting]
+            if not queue:
+                del self._queues[waiting.key]
 
     async def _run(self) -> None:
         while True:
@@ -113,31 +131,29 @@ class Batcher(Generic[Item, Result]):
     async def _next(self) -> list[_Waiting[Item, Result]]:
         """The batch of the item that waits longest, once it is full or that item has waited enough."""
         while True:
-            self._arrived.clear()
-            self._drop_cancelled()
-            if not self._queues:
-                await self._arrived.wait()
+            first = next(iter(self._order), None)
+            if first is None:
+                await self._woken(None)
                 continue
-            key = min(self._queues, key=lambda each: self._queues[each][0].since)
-            queue = self._queues[key]
-            left = queue[0].since + self._wait - monotonic()
-            if len(queue) >= self._most or left <= 0:
-                batch = [queue.popleft() for _ in range(min(self._most, len(queue)))]
-                if not queue:
-                    del self._queues[key]
+            left = first.since + self._wait - monotonic()
+            if left > 0 and len(self._queues[first.key]) < self._most:
+                await self._woken(left)
+            elif batch := self._taken(first.key):
                 return batch
-            try:
-                await asyncio.wait_for(self._arrived.wait(), left)
-            except TimeoutError:
-                continue
 
-    def _drop_cancelled(self) -> None:
-        for key, queue in list(self._queues.items()):
-            kept = deque(waiting for waiting in queue if not waiting.answer.done())
-            if kept:
-                self._queues[key] = kept
-            else:
-                del self._queues[key]
+    async def _woken(self, within: float | None) -> None:
+        """Sleep until there is something to do, or for so many seconds."""
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._arrived.wait()
+
+    def _taken(self, key: Hashable) -> list[_Waiting[Item, Result]]:
+        """The first items of a key, out of the queue; those that were cancelled a moment ago are left out."""
+        batch = [*islice(self._queues[key], self._most)]
+        for waiting in batch:
+            self._remove(waiting)
+        return [waiting for waiting in batch if not waiting.answer.done()]
 
     async def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
         loop, begun = asyncio.get_running_loop(), monotonic()
@@ -148,7 +164,8 @@ class Batcher(Generic[Item, Result]):
         except Exception as error:
             if len(batch) > 1:
                 for waiting in batch:
-                    await self._answer([waiting])
+                    if not waiting.answer.done():
+                        await self._answer([waiting])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
