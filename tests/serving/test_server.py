@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+import zstandard
 from PIL import Image
 from safetensors.torch import save
 
@@ -172,13 +173,19 @@ def test_protocol_2_reads_noisy_states_texts_groups_and_several_sizes(client, mo
 def test_a_packed_body_is_unpacked_and_bounded(client, told):
     content = save(blob(told))
     plain = client.post("/v1/score", content=content).json()["raw_scores"]
-    packed = client.post("/v1/score", content=gzip.compress(content), headers={"content-encoding": "gzip"})
-    assert packed.json()["raw_scores"] == plain
+    for encoding, pack in (("gzip", gzip.compress), ("zstd", zstandard.ZstdCompressor().compress)):
+        packed = client.post("/v1/score", content=pack(content), headers={"content-encoding": encoding})
+        assert packed.json()["raw_scores"] == plain
     bomb = client.post("/v1/score", content=gzip.compress(bytes(80 << 20)), headers={"content-encoding": "gzip"})
     assert (bomb.status_code, bomb.json()["error"]["code"]) == (413, "too_large")
     broken = client.post("/v1/score", content=b"no gzip", headers={"content-encoding": "gzip"})
     assert broken.status_code == 400
     assert client.post("/v1/score", content=content, headers={"content-encoding": "br"}).status_code == 415
+    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+        answer = client.get("/openapi.json", headers={"accept-encoding": accepted})
+        assert answer.headers.get("content-encoding") == encoding
+        assert answer.json()["info"]["title"] == "DiNa-LRM"
+    assert "content-encoding" not in client.get("/rewards").headers
 
 
 def test_pictures_in_json_and_multipart_and_compared(client, model):

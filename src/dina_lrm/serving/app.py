@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from dina_lrm import __version__
@@ -22,6 +23,7 @@ from dina_lrm.serving.guard import Guard
 from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
+from dina_lrm.serving.packing import ENCODINGS
 from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
@@ -31,6 +33,8 @@ Found = TypeVar("Found")
 VERSION_HEADER: Final = "x-drm-protocol-version"
 VERSIONS: Final = "1, 2"
 _MULTIPART_FILES: Final = 1024
+_WORTH_PACKING: Final = 2048
+"""Bytes of an answer from which it is packed where the client reads gzip: those of a few scores are smaller."""
 _BYTES: Final = {"type": "string", "format": "binary"}
 _BLOB: Final = {"requestBody": {"content": {"application/octet-stream": {"schema": _BYTES}}}}
 
@@ -110,6 +114,7 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _failed)
+    app.add_middleware(GZipMiddleware, minimum_size=_WORTH_PACKING, compresslevel=5)
     app.middleware("http")(_counted(desk))
     app.add_middleware(Guard, token=token)
     return app
@@ -288,6 +293,7 @@ def _add_health(app: FastAPI, desk: Desk) -> None:
         return {
             "models": {name: served.info() for name, served in engine.models.items()},
             "protocols": VERSIONS.split(", "),
+            "encodings": [*ENCODINGS],
             "limits": asdict(engine.limits),
             "max_batch_size": engine.most,
             "absent_seeds": "noise of its own for each item, told in the answer",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.packing import unpacker
+from dina_lrm.serving.problems import Problem
 
 
 async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int | None, limits: Limits) -> bytes:
@@ -21,43 +21,20 @@ async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int 
     """
     if declared is not None and declared > limits.body_bytes:
         raise _too_large(limits)
-    unpack = _unpacker(encoding.strip().lower(), limits)
-    body = bytearray()
+    unpack, body, packed = unpacker(encoding), bytearray(), 0
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in stream:
-                body += unpack(chunk, limits.body_bytes + 1 - len(body))
-                if len(body) > limits.body_bytes:
+                packed += len(chunk)
+                body += unpack.take(chunk, limits.body_bytes - len(body))
+                if max(packed, len(body)) > limits.body_bytes:
                     raise _too_large(limits)
     except TimeoutError as error:
         told = f"{len(body):,} bytes in {limits.body_seconds:g} s; accepted: the whole body"
         raise Problem(408, "too_slow", told) from error
+    unpack.finish()
     return bytes(body)
 
 
 def _too_large(limits: Limits) -> Problem:
     return Problem(413, "too_large", f"a body of more than {limits.body_bytes:,} bytes, unpacked")
-
-
-def _unpacker(encoding: str, limits: Limits) -> Callable[[bytes, int], bytes]:
-    if encoding in ("", "identity"):
-        return lambda chunk, _: chunk
-    if encoding == "gzip":
-        return _gunzip(limits)
-    raise Problem(415, "unknown_encoding", f"content-encoding {encoding[:20]!r}; accepted: identity, gzip")
-
-
-def _gunzip(limits: Limits) -> Callable[[bytes, int], bytes]:
-    """Unpack chunk by chunk, never to more than is asked for."""
-    machine = zlib.decompressobj(wbits=31)
-
-    def unpack(chunk: bytes, most: int) -> bytes:
-        try:
-            found = machine.decompress(chunk, max(1, most))
-        except zlib.error as error:
-            raise bad_request("bad_encoding", f"broken gzip ({error!s:.80})") from error
-        if machine.unconsumed_tail:
-            raise _too_large(limits)
-        return found
-
-    return unpack
