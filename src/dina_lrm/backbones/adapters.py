@@ -124,7 +124,10 @@ def attach_lora(
     assert settings.targets is not None
     names = adapted_modules(transformer, settings.targets, blocks, settings.exclude)
     before = ModuleState.of(transformer)
-    name = _free_name(transformer)
+    name, own = _free_name(transformer), vars(transformer).get("peft_config")
+    if own is not None:
+        # PEFT's own model around the transformer (get_peft_model) saves whatever the same dictionary lists
+        transformer.peft_config = dict(own)
     config = peft_config(replace(settings, targets=tuple(names), exclude=()))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # Several adapters are what is wanted here.
@@ -185,7 +188,7 @@ def peft_config(settings: LoraSettings, pretrained: str | None = None) -> LoraCo
 
 def _free_name(transformer: ModelMixin) -> str:
     # Several reward models may read one generator.
-    taken = transformer.peft_config if transformer._hf_peft_config_loaded else {}
+    taken = vars(transformer).get("peft_config") or {}
     names = [ADAPTER_NAME, *(f"{ADAPTER_NAME}_{i}" for i in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)
 

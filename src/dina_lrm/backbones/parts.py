@@ -10,10 +10,12 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from torch import nn
 
 from dina_lrm.backbones.dtype_argument import for_diffusers
 from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
+from dina_lrm.backbones.unwrapped import unwrapped
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import INDEX, loading
 from dina_lrm.runs.json_files import read_diffusers_config, read_json_object
@@ -75,11 +77,12 @@ class PipelineParts(Parts):
         return self._pipeline.vae
 
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-        """The pipeline itself, or one of the same components without those that are to be absent."""
+        """The pipeline itself, or one of its models out of wrappers, without those that are to be absent."""
         components = self._pipeline.components
-        if all(components[name] is None for name in self._absent):
-            return self._pipeline
-        return self._pipeline_class(**{**components, **self._absent})
+        # Pipelines ask their models for configurations, which not all wrappers of trainers hand on
+        inner = {name: unwrapped(part) for name, part in components.items() if isinstance(part, nn.Module)}
+        changed = {name: part for name, part in {**inner, **self._absent}.items() if components[name] is not part}
+        return self._pipeline_class(**{**components, **changed}) if changed else self._pipeline
 
 
 class FolderParts(Parts):

@@ -17,6 +17,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.parts import PipelineParts, TransformerFolderParts, has_component, stored_scheduler
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.truncated import Kept, load_truncated
+from dina_lrm.backbones.unwrapped import unwrapped_model
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.model_folders import loading
 from dina_lrm.typed import DinaError
@@ -33,11 +34,11 @@ class PipelineBackbone(Backbone):
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "PipelineBackbone":
         """Read a loaded pipeline's transformer where it is (shared mode)."""
-        assert isinstance(pipeline.transformer, cls.transformer_class)
+        transformer = unwrapped_model(pipeline.transformer, cls.transformer_class)
         process = process_from_scheduler(pipeline.scheduler)
         absent = () if config.prompt_length else cls.long_encoder
-        parts = PipelineParts(pipeline, pipeline.transformer, cls.pipeline_class, absent)
-        return cls(config, process, pipeline.transformer, parts, shared=True)
+        parts = PipelineParts(pipeline, transformer, cls.pipeline_class, absent)
+        return cls(config, process, transformer, parts, shared=True)
 
     @classmethod
     def from_folder(

@@ -1,4 +1,4 @@
-"""Notices that weights which somebody else owns have changed since a reward model began to read them.
+"""Notices that weights which somebody else owns are trained, or have changed since a reward model began to read them.
 
 A reward that shares a policy's weights (`pipeline=`) is exact while the policy learns a LoRA, and scores by other
 weights as soon as those themselves are trained, fused with a LoRA for good, or loaded anew. Some values of every tensor
@@ -14,6 +14,7 @@ from diffusers import DiffusionPipeline
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from dina_lrm.backbones.unwrapped import unwrapped
 from dina_lrm.typed import DinaError
 
 _VALUES: Final = 8
@@ -40,17 +41,24 @@ class SharedWeights:
         name.
         """
         parts = {
-            name: part
+            name: unwrapped(part)
             for name, part in pipeline.components.items()
-            if isinstance(part, nn.Module) and (part is model or name.startswith("text_encoder"))
+            if isinstance(part, nn.Module) and (unwrapped(part) is model or name.startswith("text_encoder"))
         }
         own = next(name for name, part in parts.items() if part is model)
         skipped = tuple(f"{own}.{name}." for name in unread)
         return cls(parts, lambda name: not name.startswith(skipped))
 
     def check(self) -> None:
-        """ValueError when a weight is not what it was but for rounding."""
+        """ValueError when a weight is not what it was but for rounding, or is being trained."""
         places = self._places
+        learning = next((name for name, place in places.items() if place.learns), None)
+        if learning is not None:
+            raise DinaError(
+                f"reward model: it shares the weights of a generator (pipeline=), and {learning} is being trained, so "
+                "that it would soon score by other weights; accepted: train a LoRA on the generator (freeze its "
+                "weights with requires_grad_(False)), or load the reward model without pipeline="
+            )
         if all(place.untouched for place in places.values()) and not self._changed(self._watched, places):
             return
         found = self._found()
@@ -90,14 +98,22 @@ class _Place:
 
     __slots__ = ("_holder", "_key", "_version", "tensor")
 
-    def __init__(self, holder: dict[str, nn.Parameter | None], key: str, tensor: Tensor) -> None:
+    def __init__(self, holder: nn.Module, key: str, tensor: Tensor) -> None:
         self._holder, self._key, self.tensor = holder, key, tensor
         self._version = _version(tensor)
 
     @property
     def untouched(self) -> bool:
         """Whether the same tensor is there, and torch counts no change to it."""
-        return self._holder.get(self._key) is self.tensor and _version(self.tensor) == self._version
+        held = self._holder._parameters.get(self._key)
+        return held is self.tensor and _version(self.tensor) == self._version
+
+    @property
+    def learns(self) -> bool:
+        """Whether it gets a gradient in a module that trains. A pipeline that was only loaded does not train, though
+        all of its weights would take a gradient.
+        """
+        return self.tensor.requires_grad and self._holder.training
 
 
 def _version(tensor: Tensor) -> int:
@@ -111,7 +127,7 @@ def _pretrained(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, _Pla
         module = module.get_base_layer()
     for name, parameter in module._parameters.items():
         if parameter is not None:
-            yield prefix + name, _Place(module._parameters, name, parameter)
+            yield prefix + name, _Place(module, name, parameter)
     for name, child in module._modules.items():
         if child is not None:
             yield from _pretrained(child, f"{prefix}{name}.")

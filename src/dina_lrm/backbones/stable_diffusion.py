@@ -34,6 +34,7 @@ from dina_lrm.backbones.stable_diffusion_parts import (
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens
 from dina_lrm.backbones.truncated import Kept, load_truncated
+from dina_lrm.backbones.unwrapped import unwrapped_model
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.model_folders import loading
@@ -83,8 +84,9 @@ class StableDiffusionBackbone(Backbone):
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "StableDiffusionBackbone":
         """Read a loaded pipeline's U-Net where it is (shared mode)."""
-        parts = PipelineParts(pipeline, pipeline.unet)
-        return cls(config, pipeline.scheduler, pipeline.unet, parts, pooled_width(pipeline), shared=True)
+        unet = unwrapped_model(pipeline.unet, UNet2DConditionModel)
+        parts = PipelineParts(pipeline, unet)
+        return cls(config, pipeline.scheduler, unet, parts, pooled_width(pipeline), shared=True)
 
     @classmethod
     def from_folder(

@@ -111,7 +111,8 @@ class LatentRewardModel(nn.Module):
         """Load a stored model: "synthetic", a folder (ours, or as released with the paper), or a hub id.
 
         `pipeline` shares the weights of a loaded generator, which stays as it is for everybody else: a LoRA on it may
-        learn, but scoring is a ValueError once the shared weights themselves have changed. `backbone` names another
+        learn, but loading and scoring are ValueErrors while the shared weights themselves are trained, and once they
+        have changed. `backbone` names another
         place of the same generator than the one stored; `device="auto"` is the first there is of cuda, xpu, mps and
         cpu, where nothing is said it is the CPU. The model is ready for scoring: frozen, in eval mode,
         its LoRA merged where it stands alone. With `trainable` the LoRA stays separate and, like the head, trains.
@@ -120,6 +121,7 @@ class LatentRewardModel(nn.Module):
         stored = checkpoint.read(name, revision, backbone)
         config = stored.config
         own = backbone_of(config, pipeline, device, dtype)
+        own.check_shared()
         model = cls(config, own, fresh_head(config, own, seed=0))
         checkpoint.load_weights(stored, own, model.head)
         if not trainable:
