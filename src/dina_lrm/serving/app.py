@@ -7,6 +7,7 @@ import platform
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, Final, TypeVar
@@ -17,6 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from dina_lrm import __version__
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.serving.bodies import read_bytes
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.guard import Guard
@@ -24,6 +26,7 @@ from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
 from dina_lrm.serving.packing import ENCODINGS
+from dina_lrm.serving.peers import Alone, Peers
 from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
@@ -40,11 +43,14 @@ _BLOB: Final = {"requestBody": {"content": {"application/octet-stream": {"schema
 
 
 class Desk:
-    """What all routes share: the engine, the counts, and whether the server still takes requests."""
+    """What all routes share: the engine, the counts, the other replicas, and whether requests are still taken."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.metrics = engine, Metrics()
+    def __init__(self, engine: Engine, peers: Peers) -> None:
+        self.engine, self.metrics, self.peers = engine, Metrics(), peers
         self.draining = False
+        self.busy = 0
+        """Requests that are being answered."""
+        self._recalling = asyncio.Lock()
 
     async def body(self, request: Request) -> bytes:
         """The bytes of a request, within the limits."""
@@ -58,6 +64,44 @@ class Desk:
     async def prepared(self, read: Callable[[], Found]) -> Found:
         """What a protocol makes of a body, made outside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.engine.prepare, read)
+
+    async def keep(self, name: str, body: bytes) -> tuple[str, bool]:
+        """Keep a prompt by its hash, here and for the other replicas; its hash, and whether it is new here."""
+        found = await self.prepared(lambda: self._shelve(name, body))
+        await self.peers.keep(name, body)
+        return found
+
+    async def keep_rows(self, rows: Sequence[Conditioning]) -> list[str]:
+        """Keep prompts that the server encoded itself; their hashes."""
+        names = await self.prepared(lambda: [self.engine.shelf.put(row)[0] for row in rows])
+        if not isinstance(self.peers, Alone):
+            for name, row in zip(names, rows, strict=True):
+                await self.peers.keep(name, await self.prepared(partial(latents_v2.prompt_body, row)))
+        return names
+
+    async def recall(self, names: Sequence[str]) -> None:
+        """Fetch the prompts that only other replicas were given: once, however many requests wait for one."""
+        if all(name in self.engine.shelf for name in names):
+            return
+        async with self._recalling:
+            for name in dict.fromkeys(names):
+                body = None if name in self.engine.shelf else await self.peers.recall(name)
+                if body is not None:
+                    await self.prepared(partial(self._shelve, name, body))
+
+    def _shelve(self, name: str, body: bytes) -> tuple[str, bool]:
+        return self.engine.shelf.put(latents_v2.read_prompt(body, self.engine.limits), name)
+
+    def counts(self) -> str:
+        """Counts and times of this process, for Prometheus."""
+        batchers = [self.engine.batcher(name) for name in self.engine.models]
+        now = {
+            "waiting_items": sum(each.waiting for each in batchers),
+            "waiting_bytes": sum(each.waiting_bytes for each in batchers),
+            "batches_total": sum(each.batches for each in batchers),
+            "prompt_store_bytes": self.engine.shelf.bytes,
+        }
+        return self.metrics.text(now)
 
     async def scored(self, request: Request, name: str, items: Sequence[Any]) -> ModelScores:
         """Scores of items, ended when the client goes away."""
@@ -88,9 +132,12 @@ async def _gone(request: Request) -> None:
         await asyncio.sleep(0.1)
 
 
-def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False) -> FastAPI:
-    """The application over an engine; `token` is asked for on every route, `pickles` opens /v1/pickle/MODEL."""
-    desk = Desk(engine)
+def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False, peers: Peers | None = None) -> FastAPI:
+    """The application over an engine; `token` is asked for on every route, `pickles` opens /v1/pickle/MODEL.
+
+    `peers` are the other replicas of the same server, where there are any.
+    """
+    desk = Desk(engine, peers or Alone())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -141,11 +188,12 @@ async def _second(request: Request, body: bytes, desk: Desk) -> dict[str, Any]:
     for name in models:
         engine.model(name)
     if asked.header.prompts:
+        await desk.recall(asked.header.prompts)
         with engine.shelf.holding(asked.header.prompts) as rows:
             return await _answer_second(request, desk, asked.request(rows, models), {})
     if asked.header.texts:
         rows = await engine.encode(models[0], asked.header.texts)
-        hashes = await desk.prepared(lambda: [engine.shelf.put(row)[0] for row in rows])
+        hashes = await desk.keep_rows(rows)
         cut = [
             {"prompt": number, "code": "prompt_truncated", "message": row.truncated[0]}
             for number, row in enumerate(rows)
@@ -171,15 +219,14 @@ def _add_prompts(app: FastAPI, desk: Desk) -> None:
     async def put(name: str, request: Request) -> JSONResponse:
         _check_hash(name)
         body = await desk.body(request)
-        found, new = await desk.prepared(
-            lambda: desk.engine.shelf.put(latents_v2.read_prompt(body, desk.engine.limits), name)
-        )
+        found, new = await desk.keep(name, body)
         return JSONResponse({"hash": found, "new": new}, 201 if new else 200)
 
     @app.head("/v1/prompts/{name}", summary="Whether a prompt is kept")
     async def head(name: str) -> Response:
         _check_hash(name)
-        return Response(status_code=200 if name in desk.engine.shelf else 404)
+        known = name in desk.engine.shelf or await desk.peers.known(name)
+        return Response(status_code=200 if known else 404)
 
 
 def _check_hash(name: str) -> None:
@@ -303,15 +350,7 @@ def _add_health(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/metrics", summary="Counts and times for Prometheus")
     async def metrics() -> Response:
-        engine = desk.engine
-        batchers = [engine.batcher(name) for name in engine.models]
-        now = {
-            "waiting_items": sum(each.waiting for each in batchers),
-            "waiting_bytes": sum(each.waiting_bytes for each in batchers),
-            "batches_total": sum(each.batches for each in batchers),
-            "prompt_store_bytes": engine.shelf.bytes,
-        }
-        return Response(desk.metrics.text(now), media_type="text/plain; version=0.0.4")
+        return Response(await desk.peers.metrics(desk.counts()), media_type="text/plain; version=0.0.4")
 
 
 def _add_pickles(app: FastAPI, desk: Desk) -> None:
@@ -355,7 +394,11 @@ async def _failed(_: Request, error: Exception) -> Response:
 def _counted(desk: Desk) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
     async def counted(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         begun = perf_counter()
-        response = await call(request)
+        desk.busy += 1
+        try:
+            response = await call(request)
+        finally:
+            desk.busy -= 1
         route = getattr(request.scope.get("route"), "path", "other")
         desk.metrics.answered(route, response.status_code, perf_counter() - begun)
         return response

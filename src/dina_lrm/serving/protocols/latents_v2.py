@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors.torch import save
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
@@ -208,6 +209,11 @@ def _read_seeds(tensors: dict[str, Tensor], header: Header, count: int) -> list[
         if seeds.setdefault(group, seed) != seed and given is not None:
             raise bad_request("bad_tensor", f"group {group} has seeds {seeds[group]} and {seed}; accepted: one")
     return [seeds[group] for group in groups]
+
+
+def prompt_body(conditioning: Conditioning) -> bytes:
+    """One prompt as the body that `read_prompt` reads."""
+    return save(prompt_blob(conditioning))
 
 
 def prompt_blob(conditioning: Conditioning) -> dict[str, Tensor]:
