@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dina_lrm.cli.arguments.align_study import Arguments
 from dina_lrm.console.common import console, progress, study_command
+from dina_lrm.console.studies import chosen
 from dina_lrm.experiments.alignment.page import AlignmentResults
 from dina_lrm.experiments.alignment.runs import AlignmentBudget, align_cells
-from dina_lrm.experiments.alignment.studies import variants_of
+from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, variants_of
 from dina_lrm.experiments.page import write_results
 from dina_lrm.experiments.pool import default_workers
 from dina_lrm.runs.json_files import read_json_object
@@ -14,7 +15,7 @@ from dina_lrm.runs.json_files import read_json_object
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Run what is missing, then write the page."""
-    shown, names = console(arguments.quiet, live=True), arguments.chosen()
+    shown, names = console(arguments.quiet, live=True), chosen(arguments, ALIGNMENT_STUDIES)
     with progress("aligning", arguments.quiet, "run") as report:
         made = align_cells(
             variants_of(names),

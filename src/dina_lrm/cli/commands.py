@@ -20,8 +20,8 @@ COMMANDS: dict[str, Command] = {
     "data check": _command("data_check", "Say what a comparison file holds and what is wrong with it."),
     "data filter": _command("data_filter", "Write the comparisons that pass filters; say what they removed."),
     "prepare": _command("prepare", "Encode comparisons into a cache of latents and conditioning."),
-    "cache verify": _command("cache_verify", "Say whether a cache is what was written, to the bit."),
-    "cache info": _command("cache_info", "Say what made a cache, and what it holds."),
+    "cache verify": _command("cache:Verify", "Say whether a cache is what was written, to the bit.", "cache:verify"),
+    "cache info": _command("cache:Info", "Say what made a cache, and what it holds.", "cache:info"),
     "train": _command("train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": _command("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": _command("calibrate", "Fit a temperature, so that win probabilities can be believed."),
@@ -40,6 +40,7 @@ COMMANDS: dict[str, Command] = {
     "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "serve": _command("serve", "Answer trainers over HTTP with scores of latents and pictures."),
+    "integrate": _command("integrate", "Show how a reward goes into a trainer, and write its files."),
     "score": _command("score", "Score image files for prompts into a table."),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
@@ -48,9 +49,13 @@ COMMANDS: dict[str, Command] = {
     "convert": _command("convert", "Turn a checkpoint folder released with the paper into ours."),
     "push": _command("push", "Put a reward model, a LoRA or a data set on the Hugging Face Hub."),
     "synthetic generate": _command("synthetic_generate", "Write comparisons of the synthetic world as files."),
-    "synthetic judge": _command("synthetic_judge", "Train the world's judge of pixels.", "synthetic_training:judge"),
-    "synthetic uncurate": _command(
-        "synthetic_uncurate", "Train the LoRA that draws damaged pictures.", "synthetic_training:uncurate"
+    "synthetic judge": _command(
+        "synthetic_training:Judge", "Train the world's judge of pixels.", "synthetic_training:judge"
     ),
-    "synthetic pretrain": _command("synthetic_pretrain", "Train the world's generator.", "synthetic_training:pretrain"),
+    "synthetic uncurate": _command(
+        "synthetic_training:Uncurate", "Train the LoRA that draws damaged pictures.", "synthetic_training:uncurate"
+    ),
+    "synthetic pretrain": _command(
+        "synthetic_training:Pretrain", "Train the world's generator.", "synthetic_training:pretrain"
+    ),
 }

@@ -1,17 +1,26 @@
-"""`dina-lrm cache verify`: whether a cache is what was written, to the bit."""
+"""`dina-lrm cache info` and `cache verify`: what a cache holds, and whether it is what was written, to the bit."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from dina_lrm.cli.arguments.cache_verify import Arguments
+from dina_lrm.cli.arguments.cache import Info, Verify
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.data.prepared import opened_cache
 from dina_lrm.data.verification import verify_cache
+from dina_lrm.screen import table_of
 
 SHOWN = 5
 
 
-def run(arguments: Arguments) -> dict[str, object]:
+def info(arguments: Info) -> dict[str, object]:
+    """Open the cache, show a table."""
+    held = opened_cache(arguments.cache)
+    console(arguments.quiet).print(table_of(("", ""), list(held.rows().items()), str(arguments.cache)))
+    return held.recorded()
+
+
+def verify(arguments: Verify) -> dict[str, object]:
     """Verify, and name the files that are damaged."""
     with progress("verifying", arguments.quiet, "shard") as report:
         verdict = verify_cache(arguments.cache, report)
