@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-HELPERS = ("__main__", "fuzzing", "measuring")
+HELPERS = ("__main__", "fuzzing", "load", "measuring")
 LONG = ("fuzz",)
 
 

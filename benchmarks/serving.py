@@ -1,0 +1,295 @@
+"""A real server under load from another process: right answers, batching, bytes, memory, and how it starts.
+
+load      252 requests at once, from 1 and from 4 event loops: latency, time in the queue, differences from local scores
+slow      the same for a reward that takes 0.3 s a batch
+batching  requests a second in batches of 8 against one at a time, in turns
+bytes     what a step of 252 requests and 14 prompts sends, prompts by hash against prompts each time
+memory    10,000 requests of mixed kinds and shapes: resident memory of the server over time, and wrong answers
+start     seconds from start to ready beyond torch's import, and memory when idle
+
+python -m benchmarks serving
+python -m benchmarks.serving --quick
+python -m benchmarks.serving --parts batching --rounds 9 --json serving.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.load import wire
+from benchmarks.load.clients import Load, ask_all
+from benchmarks.load.questions import Question, Questioner
+from benchmarks.load.server import Server, serving
+from dina_lrm.reward_model.model import LatentRewardModel
+
+BATCH = 8
+LOOPS = (1, 4)
+PROMPTS = 14
+SHELF = ("--limits.prompt-store-bytes", str(1 << 19))
+"""So small that prompts have gone, and are sent anew, long before the memory is compared."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is asked."""
+
+    requests: int = 252
+    rounds: int = 5
+    batching_requests: int = 126
+    batch_seconds: float = 0.3
+    mixed: int = 10_000
+    distinct: int = 360
+    starts: int = 5
+
+
+QUICK = Sizes(requests=24, rounds=1, batching_requests=16, batch_seconds=0.05, mixed=40, distinct=6, starts=1)
+
+
+class Asker:
+    """The sizes, and the model beside the server, which is loaded once and where it is needed."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+
+    @cached_property
+    def model(self) -> LatentRewardModel:
+        """The bundled model, in this process."""
+        return LatentRewardModel.from_pretrained("synthetic", device="cpu")
+
+    def step(self, requests: int) -> list[Question]:
+        """The requests of a training step."""
+        return Questioner(self.model).step(requests, PROMPTS)
+
+
+def load(asker: Asker) -> dict[str, Any]:
+    """A step at once, from one event loop and from several."""
+    step, found = asker.step(asker.sizes.requests), {}
+    with serving("--max-batch-size", str(BATCH)) as server:
+        ask_all(server.address, step[:BATCH])
+        for loops in LOOPS:
+            found[f"{loops} loops"] = _counted(server, partial(ask_all, server.address, step, loops=loops))
+    return found
+
+
+def slow(asker: Asker) -> dict[str, Any]:
+    """A step at once to a reward that sleeps: what is measured is the waiting alone."""
+    pictures = Questioner(asker.model).grey_pictures(asker.sizes.requests)
+    environment = {"SLOW_REWARD_SECONDS": str(asker.sizes.batch_seconds), "PYTHONPATH": _with_here()}
+    with serving("--model", "dina=python:benchmarks.load.slow.slow", environment=environment) as server:
+        return {
+            f"{loops} loops": _counted(server, partial(ask_all, server.address, pictures, loops=loops))
+            for loops in LOOPS
+        }
+
+
+def batching(asker: Asker) -> dict[str, Any]:
+    """Requests a second, and processor time of the server a request, of three ways that take turns."""
+    step, sizes = asker.step(asker.sizes.batching_requests), asker.sizes
+    with serving("--max-batch-size", str(BATCH)) as many, serving("--max-batch-size", "1") as single:
+        ways = {
+            "batches of 8": partial(_timed, many),
+            "batches of 1": partial(_timed, single),
+            "one by one": partial(_timed, single, at_once=1),
+        }
+        for way in ways.values():
+            way(step[:BATCH])
+        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for number in range(sizes.rounds):
+            for name, way in ways.items():
+                rows[name].append(way(step))
+            _progress("batching", number + 1, sizes.rounds)
+    fast = rows["batches of 8"]
+    found: dict[str, Any] = {name: _spread([rate for rate, _ in each]) for name, each in rows.items()}
+    for name in [*ways][1:]:
+        pairs = [*zip(fast, rows[name], strict=True)]
+        found[f"ratio to {name}"] = _spread([quick / slow for (quick, _), (slow, _) in pairs])
+        found[f"ratio to {name}, processor time"] = _spread([slow / quick for (_, quick), (_, slow) in pairs])
+    return found
+
+
+def bytes_sent(asker: Asker) -> dict[str, Any]:
+    """Bytes of a step, by prompts in each request and by hash."""
+    sizes, questioner = asker.sizes, Questioner(asker.model)
+    first = questioner.step(sizes.requests, PROMPTS)
+    second = Questioner(asker.model).step_by_hash(sizes.requests, PROMPTS)
+    found: dict[str, Any] = {}
+    with serving() as server:
+        for name, step in (("protocol_1", first), ("protocol_2", second), ("again", second)):
+            with wire.relaying(server.address) as relay:
+                ran = ask_all(relay.address, step, at_once=1)
+                found[name], found[f"{name}_wrong"] = relay.sent, len(ran.wrong)
+    full = {str(dtype).removeprefix("torch."): wire.full_size(dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return {name: _with_saving(step) for name, step in {"bundled, on the wire": found, **full}.items()}
+
+
+def memory(asker: Asker) -> dict[str, Any]:
+    """Mixed questions in random order: the server's memory by what it has answered, and what was wrong."""
+    sizes = asker.sizes
+    questions = Questioner(asker.model, seed=1).mixed(
+        sizes.distinct, lambda done: _progress("right scores", done, sizes.distinct)
+    )
+    order = np.random.default_rng(2).integers(len(questions), size=sizes.mixed)
+    series: list[tuple[int, float]] = []
+    every = max(1, sizes.mixed // 500)
+    with serving("--max-batch-size", str(BATCH), *SHELF) as server:
+
+        def told(done: int) -> None:
+            if done % every == 0:
+                series.append((done, server.resident()))
+                _progress("memory", done, sizes.mixed)
+
+        asked = [questions[number] for number in order]
+        ran = ask_all(server.address, asked, loops=2, at_once=8, told=told)
+        idle = server.resident()
+    thousand = sizes.mixed // 10
+    second = _mean([mib for done, mib in series if thousand < done <= 2 * thousand])
+    last = _mean([mib for done, mib in series if done > sizes.mixed - thousand])
+    return {
+        **ran.summary(),
+        "distinct": len(questions),
+        "kinds": {kind: sum(each.kind == kind for each in asked) for kind in sorted({q.kind for q in questions})},
+        "second_tenth_mib": second,
+        "last_tenth_mib": last,
+        "growth": last / second - 1,
+        "after_mib": idle,
+        "series_mib": series[:: max(1, len(series) // 50)],
+        "failures": [f"{asked[answer.number].kind}: {answer.told or answer.off}" for answer in ran.wrong[:10]],
+    }
+
+
+def start(asker: Asker) -> dict[str, Any]:
+    """Seconds from start to ready, less those that importing torch alone takes, and memory before any request."""
+    beyond, imports, resident = [], [], []
+    for number in range(asker.sizes.starts):
+        imports.append(_seconds_of([sys.executable, "-c", "import torch"]))
+        with serving() as server:
+            beyond.append(server.seconds - imports[-1])
+            time.sleep(1)
+            resident.append(server.resident())
+        _progress("start", number + 1, asker.sizes.starts)
+    return {
+        "beyond_torch_seconds": _spread(beyond),
+        "torch_seconds": _spread(imports),
+        "idle_mib": _spread(resident),
+    }
+
+
+PARTS: dict[str, Callable[[Asker], dict[str, Any]]] = {
+    "load": load,
+    "slow": slow,
+    "batching": batching,
+    "bytes": bytes_sent,
+    "memory": memory,
+    "start": start,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS], default=[*PARTS], metavar="PART")
+    parser.add_argument("--quick", action="store_true", help="small numbers of everything, to see that it runs")
+    parser.add_argument("--rounds", type=int, help="rounds of batching")
+    parser.add_argument("--mixed", type=int, help="requests of memory")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(arguments)
+    own = {"rounds": given.rounds, "mixed": given.mixed}
+    base = QUICK if given.quick else Sizes()
+    asker = Asker(Sizes(**{**vars(base), **{name: value for name, value in own.items() if value is not None}}))
+    found: dict[str, Any] = {"machine": _machine()}
+    for name in given.parts:
+        before, begun = os.getloadavg()[0], time.perf_counter()
+        found[name] = PARTS[name](asker)
+        print(f"{name} ({time.perf_counter() - begun:.0f} s, load average before: {before:.1f})", flush=True)
+        print("\n".join(f"  {line}" for line in _lines(found[name])), flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def _counted(server: Server, ask: Callable[[], Load]) -> dict[str, Any]:
+    before = server.cpu_seconds()
+    ran = ask()
+    spent = server.cpu_seconds() - before
+    return {**ran.summary(), "server_cpu_ms_a_request": 1000 * spent / ran.asked}
+
+
+def _timed(server: Server, step: Sequence[Question], at_once: int = 1 << 20) -> tuple[float, float]:
+    """Requests a second, and the server's processor seconds a request. RuntimeError for a wrong answer."""
+    before = server.cpu_seconds()
+    ran = ask_all(server.address, step, at_once=at_once)
+    if ran.wrong:
+        raise RuntimeError(f"a wrong answer: {ran.wrong[0]}")
+    return ran.rate, (server.cpu_seconds() - before) / ran.asked
+
+
+def _with_saving(step: dict[str, int]) -> dict[str, Any]:
+    saved = 1 - step["protocol_2"] / step["protocol_1"]
+    return {**step, "saved": saved, "saved_again": 1 - step["again"] / step["protocol_1"]}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    found = {"median": statistics.median(values), "low": min(values), "high": max(values)}
+    return {**found, "n": len(values)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _seconds_of(command: list[str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, timeout=120)
+    return time.perf_counter() - begun
+
+
+def _with_here() -> str:
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+
+
+def _machine() -> dict[str, Any]:
+    threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
+    return {"cores": os.cpu_count(), "threads": threads, "torch": torch.__version__, "python": sys.version.split()[0]}
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if done == total or done % max(1, total // 20) == 0:
+        print(f"{what}: {done}/{total}", file=sys.stderr, flush=True)
+
+
+def _lines(found: dict[str, Any], name: str = "") -> list[str]:
+    lines = []
+    for key, value in found.items():
+        place = f"{name}{key}"
+        if isinstance(value, dict):
+            flat = all(isinstance(each, int | float) for each in value.values())
+            lines += [f"{place}: {_shown(value)}"] if flat else _lines(value, f"{place}, ")
+        elif key != "series_mib":
+            lines.append(f"{place}: {_number(value)}")
+    return lines
+
+
+def _shown(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in values.items())
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
