@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
-from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request, Response
@@ -31,6 +30,7 @@ from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
 from dina_lrm.serving.served import Served
+from dina_lrm.serving.watching import Watch, gone, took
 
 Found = TypeVar("Found")
 VERSION_HEADER: Final = "x-drm-protocol-version"
@@ -106,7 +106,7 @@ class Desk:
     async def scored(self, request: Request, name: str, items: Sequence[Any]) -> ModelScores:
         """Scores of items, ended when the client goes away."""
         work = asyncio.ensure_future(self.engine.scores(name, items))
-        watch = asyncio.ensure_future(_gone(request))
+        watch = asyncio.ensure_future(gone(request))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -116,6 +116,7 @@ class Desk:
             work.cancel()
             watch.cancel()
         self.metrics.scored(name, len(items), found.queue_ms / 1000)
+        took(request.scope, found)
         return found
 
     async def of_all(self, request: Request, asked: Asked) -> list[tuple[Served, ModelScores]]:
@@ -125,11 +126,6 @@ class Desk:
             served = self.engine.model(name)
             found.append((served, await self.scored(request, name, asked.items)))
         return found
-
-
-async def _gone(request: Request) -> None:
-    while not await request.is_disconnected():
-        await asyncio.sleep(0.1)
 
 
 def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False, peers: Peers | None = None) -> FastAPI:
@@ -162,7 +158,7 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_PACKING, compresslevel=5)
-    app.middleware("http")(_counted(desk))
+    app.add_middleware(Watch, counts=desk)
     app.add_middleware(Guard, token=token)
     return app
 
@@ -389,18 +385,3 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     return _answered(Problem(500, "failed", f"{type(error).__name__}"))
-
-
-def _counted(desk: Desk) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    async def counted(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        begun = perf_counter()
-        desk.busy += 1
-        try:
-            response = await call(request)
-        finally:
-            desk.busy -= 1
-        route = getattr(request.scope.get("route"), "path", "other")
-        desk.metrics.answered(route, response.status_code, perf_counter() - begun)
-        return response
-
-    return counted
