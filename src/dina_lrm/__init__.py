@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dina_lrm.reward_model.level_scores import LevelScores
     from dina_lrm.reward_model.model import LatentRewardModel
     from dina_lrm.sampling.diffusers_hooks import RewardTrace
+    from dina_lrm.sampling.diffusers_steering import RewardSteering
     from dina_lrm.training.config import TrainConfig
     from dina_lrm.training.plan import TrainingPlan
     from dina_lrm.training.trainer import TrainResult, train
@@ -85,6 +86,7 @@ _NAMES = {
     "dina_lrm.reward_model.config": ("RewardModelConfig",),
     "dina_lrm.reward_model.inputs": ("PromptTruncatedWarning", "PromptUnreadWarning", "ResizeWarning"),
     "dina_lrm.sampling.diffusers_hooks": ("RewardTrace",),
+    "dina_lrm.sampling.diffusers_steering": ("RewardSteering",),
     "dina_lrm.training.config": ("TrainConfig",),
     "dina_lrm.training.plan": ("TrainingPlan",),
     "dina_lrm.training.trainer": ("TrainResult", "train"),
@@ -118,6 +120,7 @@ __all__ = [
     "RectifiedFlow",
     "ResizeWarning",
     "RewardModelConfig",
+    "RewardSteering",
     "RewardTrace",
     "Run",
     "ScoreStrip",

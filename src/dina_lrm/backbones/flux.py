@@ -35,7 +35,7 @@ class FluxBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = FluxTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = FluxPipeline
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
-    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, even_for_solvers=False)
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, even_for_solvers=False, packs=True)
     blocks: ClassVar[str] = "transformer_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")

@@ -27,5 +27,7 @@ class PipelineSampling:
     """Whether it asks so of solvers that make flow levels themselves (`use_flow_sigmas`)."""
     largest_shift: float | None = 1.15
     """Its default for schedules that are shifted by the size of the picture; None where it shifts none."""
+    packs: bool = False
+    """Whether its latents are tokens of 2 x 2 while it samples."""
     guide: Guide = classifier_free
     """How it guides, for scales above 1."""

@@ -74,7 +74,7 @@ class QwenImageBackbone(PipelineBackbone):
     transformer_class: ClassVar[type[ModelMixin]] = QwenImageTransformer2DModel
     pipeline_class: ClassVar[type[DiffusionPipeline]] = QwenImagePipeline
     autoencoder: ClassVar[Autoencoder] = _VideoAutoencoder()
-    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, guide=_guided_at_length)
+    sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, packs=True, guide=_guided_at_length)
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     lora_targets: ClassVar[tuple[str, ...]] = (

@@ -9,5 +9,6 @@
 | all of it as one job, cuts as words | `job.py`, `cuts.py` |
 | what sampling with a reward spends | `ledger.py` |
 | a LoRA beside its base, and what it was optimised for | `tuned.py` |
-| scores while a pipeline of diffusers samples | `diffusers_hooks.py` |
+| callbacks of a pipeline of diffusers: scores on the way, steering | `diffusers_hooks.py`, `diffusers_steering.py` |
+| what a pipeline shows them | `pipeline_states.py` |
 """
