@@ -13,12 +13,14 @@ from dina_lrm import LatentRewardModel
 from dina_lrm.alignment.run_folder import RunFolder
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reports.records import plain
-from dina_lrm.rewards.bounded_http import without_password, without_passwords
+from dina_lrm.rewards.addresses import without_password, without_passwords
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
 from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import GRPO, PROMPTS, a_generator, updated
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*speaks protocol 1 alone")
 
 
 class Server:

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.rewards.bounded_http import Address, Answer, printable
+from dina_lrm.rewards.addresses import Address, printable
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
+from dina_lrm.rewards.remote.connections import Answer
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*speaks protocol 1 alone")
 LATENTS = torch.zeros(2, 16, 4, 4)
 TOLD = Conditioning(torch.zeros(2, 3, 8), torch.zeros(2, 8), None, None)
 GOOD = b'{"protocol_version": "1", "raw_scores": [1, 2.5]}'
@@ -47,7 +49,11 @@ class Wire:
             with connection.makefile("rb") as file:
                 head = list(iter(file.readline, b"\r\n"))
                 length = next((int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-len")), 0)
-                self.requests.append((b"".join(head), file.read(length)))
+                body = file.read(length)
+            if b"/info " in head[0]:  # it speaks protocol 1 alone
+                connection.sendall(response(b"", "404 Not Found", "Connection: close"))
+                return
+            self.requests.append((b"".join(head), body))
             given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             given(connection) if callable(given) else connection.sendall(given)
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import conditioning_bytes, prompt_hash, rows_of
 from dina_lrm.serving.problems import Problem
-from dina_lrm.serving.prompts import PromptShelf, conditioning_bytes, prompt_hash, rows_of
+from dina_lrm.serving.prompts import PromptShelf
 
 
 def prompt(number, tokens=2, mask=True):

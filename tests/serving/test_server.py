@@ -19,9 +19,8 @@ from safetensors.torch import save
 
 from dina_lrm import LatentRewardModel
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import prompt_blob, prompt_hash, rows_of
 from dina_lrm.rewards.remote import RemoteReward
-from dina_lrm.serving.prompts import prompt_hash, rows_of
-from dina_lrm.serving.protocols.latents_v2 import prompt_blob
 from tests.serving.servers import running
 
 PROMPTS = ["a large red ring on white", "a small blue bar on black"]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import GeneratorSettings
-from dina_lrm.rewards.bounded_http import without_passwords
+from dina_lrm.rewards.addresses import without_passwords
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, SEED, UNIT_BELOW_1, check_ranges, ranged
 from dina_lrm.runs.trackers import Tracker, check_trackers
 from dina_lrm.sampling.reward_term import RewardTerm

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.rewards.bounded_http import without_passwords
+from dina_lrm.rewards.addresses import without_passwords
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_json_object, read_record

@@ -19,7 +19,7 @@ from dina_lrm.console.common import CommonArguments, UserError
 from dina_lrm.console.config import ConfigArguments, Settings, config_of
 from dina_lrm.console.own_recipe import value_of
 from dina_lrm.console.yaml_text import parse_yaml, yaml_text
-from dina_lrm.rewards.bounded_http import without_passwords
+from dina_lrm.rewards.addresses import without_passwords
 from dina_lrm.runs.folder import CONFIG
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import from_plain, from_plain_value, is_tagged, require, unknown_key, updated

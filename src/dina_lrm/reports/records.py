@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.rewards.addresses import without_password
 from dina_lrm.runs.files import write_text
 from dina_lrm.screen import whole
 

@@ -115,6 +115,15 @@ class ReadsNoise(Protocol):
         """Return the same reward, reading at another level, or at several as an ensemble."""
 
 
+@runtime_checkable
+class KnownByContent(Protocol):
+    """A reward that says itself what its scores depend on, where that lies out of reach."""
+
+    @property
+    def content(self) -> str:
+        """A text that differs where the scores do."""
+
+
 @final
 class OnPictures(BoundReward):
     """A reward of pictures: latents are decoded, once a score."""

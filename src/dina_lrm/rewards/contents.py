@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.base import KnownByContent
 from dina_lrm.runs.content import content_of
 
 _VALUES: Final = 4096
@@ -55,6 +56,8 @@ def parts_of_value(value: object) -> Iterable[bytes]:
         yield from parts_of_tensors(value.head)
         for name, tensor in sorted(value.backbone.lora_state_dict().items()) if value.config.lora is not None else ():
             yield from _of_tensor(name, tensor)
+    elif isinstance(value, KnownByContent):
+        yield value.content.encode()
     elif isinstance(value, nn.Module):
         yield from parts_of_tensors(value)
     elif isinstance(value, FunctionType | MethodType):

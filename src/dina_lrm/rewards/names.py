@@ -58,7 +58,7 @@ REWARDS: dict[str, RewardFamily] = {
         "a small network for the synthetic world's pictures", "dina_lrm.rewards.cnn", "CnnReward.load", "synthetic-cnn"
     ),
     "remote": RewardFamily(
-        "a latent reward model on a server, by its address", "dina_lrm.rewards.remote", "RemoteReward.load"
+        "a model on a server, by http://HOST:PORT/NAME", "dina_lrm.rewards.remote", "RemoteReward.load", shares=True
     ),
     "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture.load", shares=True),
     "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward.load"),
@@ -122,7 +122,7 @@ def load_reward(name: str, generator: HostGenerator | None = None, noise_level: 
         return reward
     if not isinstance(reward, ReadsNoise):
         raise DinaError(
-            f"reward {reward.name!r}: noise_level {noise_level}; accepted for latent:, image:, remote: (one), and None "
+            f"reward {reward.name!r}: noise_level {noise_level}; accepted for latent:, image:, remote:, and None "
             "for all others"
         )
     return reward.read_at(noise_level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dina_lrm.rewards.bounded_http import without_password
+from dina_lrm.rewards.addresses import without_password
 from dina_lrm.runs.ranges import FINITE, UNIT, check_ranges, ranged
 from dina_lrm.typed import DinaError
 

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 
 from dina_lrm import __version__
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import PREFIX
 from dina_lrm.serving.bodies import read_bytes
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.guard import Guard
@@ -27,7 +28,6 @@ from dina_lrm.serving.metrics import Metrics
 from dina_lrm.serving.packing import ENCODINGS
 from dina_lrm.serving.peers import Alone, Peers
 from dina_lrm.serving.problems import Problem, bad_request, problem_of
-from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
 from dina_lrm.serving.served import Served
 from dina_lrm.serving.watching import Watch, gone, took

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.serving.batcher import Batcher, Scored
 from dina_lrm.serving.items import Item, ItemScore, ModelScores
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, problem_of
-from dina_lrm.serving.prompts import PromptShelf, rows_of
+from dina_lrm.serving.prompts import PromptShelf
 from dina_lrm.serving.served import Served
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import conditioning_bytes
 from dina_lrm.serving.problems import Problem
-from dina_lrm.serving.prompts import conditioning_bytes
 
 ScoreKind = Literal["raw", "z"]
 State = Literal["clean", "noisy"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.data.buckets import nearest_bucket
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.images import fit, image_pixels
@@ -18,7 +19,6 @@ from dina_lrm.reward_model.checks import check_latents, check_scale
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.serving.items import Item, ItemScore, LatentItem, PictureItem
 from dina_lrm.serving.problems import unprocessable
-from dina_lrm.serving.prompts import rows_of
 
 KEPT_TEXTS: Final = 256
 """Prompts of pictures whose conditioning is kept by their text."""

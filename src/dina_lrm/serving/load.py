@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import torch
 
+from dina_lrm.backbones.prompt_rows import PREFIX
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import weights_hash
 from dina_lrm.rewards.names import is_reward, load_reward
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.latent import LatentServed
-from dina_lrm.serving.prompts import PREFIX
 from dina_lrm.serving.reward import PictureServed
 from dina_lrm.serving.served import Served
 from dina_lrm.serving.settings import ServerSettings

@@ -15,10 +15,10 @@ from typing import Any, Final
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.serving.items import LatentItem, ModelScores, Request
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
-from dina_lrm.serving.prompts import rows_of
 from dina_lrm.serving.tensors import FLOATS, expect, read_blob
 
 VERSION: Final = "1"

@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import prompt_blob, rows_of
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.items import LatentItem, ModelScores, Request, ScoreKind, State
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
-from dina_lrm.serving.prompts import rows_of
 from dina_lrm.serving.protocols.latents_v1 import fresh_seeds, read_levels, warnings_of
 from dina_lrm.serving.served import Served
 from dina_lrm.serving.tensors import FLOATS, expect, read_blob
@@ -214,13 +214,3 @@ def _read_seeds(tensors: dict[str, Tensor], header: Header, count: int) -> list[
 def prompt_body(conditioning: Conditioning) -> bytes:
     """One prompt as the body that `read_prompt` reads."""
     return save(prompt_blob(conditioning))
-
-
-def prompt_blob(conditioning: Conditioning) -> dict[str, Tensor]:
-    """The tensors of one prompt as `read_prompt` reads them."""
-    found = {"prompt_embeds": conditioning.prompt_embeds[0]}
-    if conditioning.pooled_prompt_embeds is not None:
-        found["pooled_prompt_embeds"] = conditioning.pooled_prompt_embeds[0]
-    if conditioning.prompt_mask is not None:
-        found["prompt_mask"] = conditioning.prompt_mask[0]
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
