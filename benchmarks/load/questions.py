@@ -17,9 +17,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import prompt_blob, prompt_hash, rows_of
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.serving.prompts import prompt_hash, rows_of
-from dina_lrm.serving.protocols.latents_v2 import prompt_blob
 from dina_lrm.synthetic.prompts import prompts_of
 
 LEVEL = 0.4

@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import save
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.serving.prompts import prompt_hash
-from dina_lrm.serving.protocols.latents_v2 import prompt_blob
+from dina_lrm.backbones.prompt_rows import prompt_blob, prompt_hash
 
 
 class Relay:

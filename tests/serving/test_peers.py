@@ -9,12 +9,12 @@ from safetensors.torch import save
 
 from dina_lrm import LatentRewardModel
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import prompt_hash
 from dina_lrm.serving.app import make_app
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.latent import LatentServed
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.peers import Alone, Common, Peers, together
-from dina_lrm.serving.prompts import prompt_hash
 from dina_lrm.serving.protocols.latents_v2 import prompt_body
 
 
