@@ -455,6 +455,11 @@ class Backbone(nn.Module, ABC):
             refuse_merged(ModuleState.of(self.transformer))
             raise
 
+    def expect_frozen(self) -> None:
+        """ValueError where a weight that is shared with a generator takes a gradient, whether it trains now or not."""
+        if self._shared is not None:
+            self._shared.expect_frozen()
+
     def _checked_arguments(
         self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning
     ) -> dict[str, Any]:

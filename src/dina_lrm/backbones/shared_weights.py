@@ -52,13 +52,7 @@ class SharedWeights:
     def check(self) -> None:
         """ValueError when a weight is not what it was but for rounding, or is being trained."""
         places = self._places
-        learning = next((name for name, place in places.items() if place.learns), None)
-        if learning is not None:
-            raise DinaError(
-                f"reward model: it shares the weights of a generator (pipeline=), and {learning} is being trained, so "
-                "that it would soon score by other weights; accepted: train a LoRA on the generator (freeze its "
-                "weights with requires_grad_(False)), or load the reward model without pipeline="
-            )
+        self._refuse("is being trained", (name for name, place in places.items() if place.learns))
         if all(place.untouched for place in places.values()) and not self._changed(self._watched, places):
             return
         found = self._found()
@@ -70,6 +64,18 @@ class SharedWeights:
                 "the reward model without pipeline="
             )
         self._places = found
+
+    def expect_frozen(self) -> None:
+        """ValueError where a weight takes a gradient."""
+        self._refuse("takes a gradient", (name for name, place in self._places.items() if place.tensor.requires_grad))
+
+    def _refuse(self, what: str, names: Iterator[str]) -> None:
+        if learning := next(names, None):
+            raise DinaError(
+                f"reward model: it shares the weights of a generator (pipeline=), and {learning} {what}, so that it "
+                "would soon score by other weights; accepted: train a LoRA on the generator (freeze its weights with "
+                "requires_grad_(False)), or load the reward model without pipeline="
+            )
 
     def _found(self) -> dict[str, "_Place"]:
         return {

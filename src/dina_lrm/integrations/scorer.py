@@ -23,7 +23,9 @@ import torch
 
 from dina_lrm.integrations.gathered import Gathered
 from dina_lrm.integrations.once import Once
+from dina_lrm.integrations.policy import shared, sharing
 from dina_lrm.integrations.remote import RemoteServed
+from dina_lrm.integrations.worded import WordedItem
 from dina_lrm.locate import absolute
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.names import is_reward, load_reward
@@ -37,6 +39,7 @@ from dina_lrm.serving.served import Served
 from dina_lrm.typed import DinaError
 
 Turn = AbstractContextManager[object]
+Asked = Item | WordedItem
 _DTYPES: Final = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -85,7 +88,7 @@ class Scorer:
     ) -> None:
         self.served = served
         self._turn: Turn = Lock() if turn is None else turn
-        self._gathered = Gathered[Item, ItemScore](self._work, max_batch, max_wait_ms / 1000)
+        self._gathered = Gathered[Asked, ItemScore](self._work, max_batch, max_wait_ms / 1000)
         self._warned: set[str] = set()
 
     @property
@@ -103,7 +106,7 @@ class Scorer:
         """How many batches were begun."""
         return self._gathered.batches
 
-    def scores(self, items: Sequence[Item]) -> list[float]:
+    def scores(self, items: Sequence[Asked]) -> list[float]:
         """The raw scores of items, in order; the thread waits, and its items share batches with those of others.
 
         Raises:
@@ -119,16 +122,16 @@ class Scorer:
             for each in waiting:
                 each.cancel()
 
-    async def ask(self, item: Item) -> float:
+    async def ask(self, item: Asked) -> float:
         """The raw score of one item; other coroutines go on meanwhile. Raises as `scores` does."""
         return await asyncio.wrap_future(self.put(item))
 
-    def put(self, item: Item, place: str = "") -> Future[float]:
+    def put(self, item: Asked, place: str = "") -> Future[float]:
         """The future of an item's raw score; `place` says in an error which item it was."""
         answer: Future[float] = Future()
         try:
             asked = self._placed(item)
-            self.served.check(asked)
+            self._check(asked)
         except Exception as error:
             answer.set_exception(self._told(error, place))
             return answer
@@ -162,15 +165,37 @@ class Scorer:
             return DinaError(told)
         return NoScoreError(told) if isinstance(error, NoScoreError) else error
 
-    def _placed(self, item: Item) -> Item:
+    def _check(self, item: Asked) -> None:
+        """Raise for what the model cannot read; the words of a prompt are seen when it is encoded, in its batch."""
+        if isinstance(self.served, RemoteServed):
+            self.served.check(item)
+        elif not isinstance(item, WordedItem):
+            self.served.check(item)
+
+    def _placed(self, item: Asked) -> Asked:
         """The item where the model computes: tensors of one batch lie together."""
+        if isinstance(item, WordedItem):
+            return replace(item, latents=item.latents.to(self.device))
         if not isinstance(item, LatentItem):
             return item
         return replace(item, latents=item.latents.to(self.device), conditioning=item.conditioning.to(self.device))
 
-    def _work(self, items: Sequence[Item]) -> Sequence[ItemScore]:
+    def _work(self, items: Sequence[Asked]) -> Sequence[ItemScore]:
         with self._turn:
-            return self.served.score(items)
+            if isinstance(self.served, RemoteServed):
+                return self.served.score(items)
+            worded = [item for item in items if isinstance(item, WordedItem)]
+            if worded:  # a batch is of one kind
+                return self._worded(worded)
+            return self.served.score([item for item in items if not isinstance(item, WordedItem)])
+
+    def _worded(self, items: Sequence[WordedItem]) -> Sequence[ItemScore]:
+        told = self.served.encode([item.prompt for item in items])
+        asked = [item.told(told[row]) for row, item in enumerate(items)]
+        for item in asked:
+            self.served.check(item)
+        cut = told.truncated or (None,) * len(items)
+        return [_warned(score, text) for score, text in zip(self.served.score(asked), cut, strict=True)]
 
 
 def shared_scorer(settings: ScorerSettings) -> Scorer:
@@ -182,26 +207,37 @@ def shared_scorer(settings: ScorerSettings) -> Scorer:
         ValueError: for what is no reward, or one that neither reads latents nor pictures.
         RemoteRewardError: for a server that is not ready.
     """
-    settings = replace(settings, model=absolute(settings.model))
-    return _SCORERS.get(settings, lambda: _scorer(settings))
+    settings, host = _key(settings)
+    return _SCORERS.get((settings, host), lambda: _scorer(settings, host))
 
 
 async def shared_scorer_soon(settings: ScorerSettings) -> Scorer:
     """`shared_scorer` for a coroutine: others go on while a model is loaded."""
-    found = _SCORERS.known(replace(settings, model=absolute(settings.model)))
+    found = _SCORERS.known(_key(settings))
     return found if found is not None else await asyncio.to_thread(shared_scorer, settings)
 
 
-def _scorer(settings: ScorerSettings) -> Scorer:
+def _key(settings: ScorerSettings) -> tuple[ScorerSettings, int]:
+    """With the pipeline whose weights are shared, which has scorers of its own."""
+    return replace(settings, model=absolute(settings.model)), id(shared())
+
+
+def _scorer(settings: ScorerSettings, host: int) -> Scorer:
     key = (settings.model, settings.device, settings.dtype)
-    served, turn = _MODELS.get(key, lambda: (_load(*key), Lock()))
+    served, turn = _MODELS.get((*key, host), lambda: (_load(*key), Lock()))
     return Scorer(served, settings.max_batch, settings.max_wait_ms, turn)
+
+
+def _warned(score: ItemScore, cut: str | None) -> ItemScore:
+    return score if cut is None else replace(score, warnings=(*score.warnings, ("prompt_truncated", cut)))
 
 
 def _load(model: str, device: str, dtype: str) -> Served:
     if not is_reward(model):
-        loaded = LatentRewardModel.from_pretrained(model.removeprefix("latent:"), device=device, dtype=_DTYPES[dtype])
-        return LatentServed(model, loaded)
+        name, pipeline = model.removeprefix("latent:"), shared()
+        if pipeline is not None:
+            return LatentServed(model, sharing(name, pipeline))
+        return LatentServed(model, LatentRewardModel.from_pretrained(name, device=device, dtype=_DTYPES[dtype]))
     reward = load_reward(model)
     if isinstance(reward, RemoteReward):
         return RemoteServed(reward)
@@ -210,5 +246,5 @@ def _load(model: str, device: str, dtype: str) -> Served:
     return PictureServed(model, reward)
 
 
-_MODELS: Final[Once[tuple[str, str, str], tuple[Served, Turn]]] = Once()
-_SCORERS: Final[Once[ScorerSettings, Scorer]] = Once()
+_MODELS: Final[Once[tuple[str, str, str, int], tuple[Served, Turn]]] = Once()
+_SCORERS: Final[Once[tuple[ScorerSettings, int], Scorer]] = Once()
