@@ -16,6 +16,11 @@ from dina_lrm.serving.settings import ServerSettings
         (["--model"], "no models"),
         (["--max-batch-size", "0"], "--max-batch-size 0"),
         (["--max-wait-ms", "nan"], "max-wait-ms"),
+        (["--model-limits", "other.batch=2"], "--model-limits 'other.batch=2'"),
+        (["--model-limits", "dina.pixels=2"], "max_batch_size"),
+        (["--model-limits", "dina.batch=2.5"], "a whole number"),
+        (["--model-limits", "dina.deadline=0"], "deadline"),
+        (["--model-limits", "dina.max_batch_size=0"], "at least 1"),
         (["--tls-cert", "x.pem"], "go together"),
         (["--token-file", "none"], "--token-file none"),
         (["--limits.batch", "0"], "batch"),
@@ -53,3 +58,12 @@ def test_settings_stand_in_a_file_and_options_win(capsys, tmp_path):
     file.write_text("prt: 3\n")
     assert main(["serve", "--config", str(file)]) == 2
     assert "did you mean 'port'" in capsys.readouterr().err
+
+
+def test_the_flags_of_the_released_server_mean_the_same(capsys):
+    words = "--model-path runs/mine --base-model-path sd3.5 --dtype float32 --max-batch-size 8 --max-wait-ms 10"
+    assert main(["serve", *words.split(), "--port", "8000", "--print-config"]) == 0
+    aliased = capsys.readouterr().out
+    assert main(["serve", "--model", "runs/mine", "--backbone", "sd3.5", "--dtype", "float32", "--print-config"]) == 0
+    assert capsys.readouterr().out == aliased
+    assert "model: [runs/mine]" in aliased

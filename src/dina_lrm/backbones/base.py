@@ -28,7 +28,7 @@ from dina_lrm.backbones.adapter_files import CONFIG_FILE, WEIGHTS_FILE, naming, 
 from dina_lrm.backbones.adapter_state import AdapterScope, ModuleState, refuse_merged
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
-from dina_lrm.backbones.conditioning import Conditioning, Features
+from dina_lrm.backbones.conditioning import Conditioning, Features, PromptShape
 from dina_lrm.backbones.input_checks import check_batch, check_size
 from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale
 from dina_lrm.backbones.parts import ExchangeableParts, Parts
@@ -70,6 +70,12 @@ class Backbone(nn.Module, ABC):
     """Modules that run behind the last block only, and are not loaded."""
     watched: ClassVar[tuple[str, ...]] = ()
     """Modules whose outputs are wanted beside the taps."""
+    prompt_width: ClassVar[str]
+    """Key of the model's configuration that holds the width of a prompt's states."""
+    short_states: ClassVar[bool] = False
+    """Whether a prompt's states begin with those of a CLIP encoder, or are nothing else."""
+    long_states: ClassVar[bool] = True
+    """Whether a prompt's states hold those of the encoder that `prompt_length` counts the tokens of."""
     lora_targets: ClassVar[tuple[str, ...]]
     """Query, key, value and output of every stream."""
     readings: ClassVar[tuple[str, ...]] = ("own",)
@@ -202,6 +208,22 @@ class Backbone(nn.Module, ABC):
     def block_names(cls, transformer: ModelMixin) -> list[str]:
         """Names of the blocks that `depth` counts, in the order they run."""
         return block_names(transformer, (cls.blocks, *cls.more_blocks))
+
+    @property
+    def prompt_shape(self) -> PromptShape:
+        """Shape of a prompt as `encode_prompts` gives it, known without a text encoder."""
+        tokens = self._parts.short_tokens() if self.short_states else 0
+        tokens += self.config.prompt_length if self.long_states else 0
+        return PromptShape(tokens, self.transformer.config[self.prompt_width], self.pooled_width)
+
+    def load_encoders(self) -> None:
+        """Load autoencoder and text encoders now, which else happens when they are first used."""
+        self._parts.vae(self.device, self.dtype)
+        self._parts.prompt_pipeline(self.device, self.dtype)
+
+    def held(self) -> dict[str, nn.Module]:
+        """The pretrained modules that are in memory now, by name; others are loaded when they are first used."""
+        return {**self._parts.loaded(), type(self.transformer).__name__: self.transformer}
 
     @property
     def used_blocks(self) -> list[str]:

@@ -13,6 +13,17 @@ from torch import Tensor
 from dina_lrm.typed import DinaError
 
 
+@dataclass(frozen=True)
+class PromptShape:
+    """How many `tokens` a prompt has that a backbone encodes itself, how wide their states are, and how wide the pooled
+    vector is beside them (0: there is none).
+    """
+
+    tokens: int
+    width: int
+    pooled: int
+
+
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """Encoded prompts: `batch` rows of `tokens` text tokens, and a pooled vector where the family has one.
@@ -54,6 +65,13 @@ class Conditioning:
 
     def __len__(self) -> int:
         return self.prompt_embeds.shape[0]
+
+    @property
+    def shape(self) -> PromptShape:
+        """Shape of each prompt."""
+        pooled = self.pooled_prompt_embeds
+        _, tokens, width = self.prompt_embeds.shape
+        return PromptShape(tokens, width, 0 if pooled is None else pooled.shape[1])
 
     def __getitem__(self, index: "int | slice | Sequence[int] | Tensor") -> "Conditioning":
         """The chosen rows, in the order asked; an int keeps the batch axis (a batch of one)."""

@@ -40,6 +40,7 @@ class FluxBackbone(PipelineBackbone):
     more_blocks: ClassVar[tuple[str, ...]] = ("single_transformer_blocks",)
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     readings: ClassVar[tuple[str, ...]] = ("own", "released")
+    prompt_width: ClassVar[str] = "joint_attention_dim"
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),

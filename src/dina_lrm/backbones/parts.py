@@ -40,6 +40,14 @@ class Parts(ABC):
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
         """A pipeline that can encode prompts, on `device`."""
 
+    @abstractmethod
+    def short_tokens(self) -> int:
+        """Tokens that the first tokenizer, CLIP's, pads prompts to."""
+
+    @abstractmethod
+    def loaded(self) -> dict[str, nn.Module]:
+        """The modules that are in memory, by name."""
+
 
 class ExchangeableParts(Parts):
     """Parts whose text encoders may lie in another folder."""
@@ -84,6 +92,15 @@ class PipelineParts(Parts):
         changed = {name: part for name, part in {**inner, **self._absent}.items() if components[name] is not part}
         return self._pipeline_class(**{**components, **changed}) if changed else self._pipeline
 
+    def short_tokens(self) -> int:
+        """As the pipeline's own; that of all released ones where it was taken out."""
+        tokenizer = self._pipeline.tokenizer
+        return 77 if tokenizer is None else int(tokenizer.model_max_length)
+
+    def loaded(self) -> dict[str, nn.Module]:
+        """All of the pipeline."""
+        return _modules(self._pipeline)
+
 
 class FolderParts(Parts):
     """Parts of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read."""
@@ -119,6 +136,19 @@ class FolderParts(Parts):
             self._pipeline = self.load_prompt_pipeline(dtype)
         return self._pipeline.to(device)
 
+    def short_tokens(self) -> int:
+        """As the folder's tokenizer says."""
+        path = self._folder / "tokenizer" / "tokenizer_config.json"
+        length = read_json_object(path).get("model_max_length")
+        if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+            raise DinaError(f"{path}: model_max_length is {length!r}; accepted: the tokens of CLIP's text encoder")
+        return length
+
+    def loaded(self) -> dict[str, nn.Module]:
+        """What was asked for so far."""
+        found = {} if self._pipeline is None else _modules(self._pipeline)
+        return found if self._vae is None else {**found, "vae": self._vae}
+
     @abstractmethod
     def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
         """A pipeline that can encode prompts, its text encoders loaded in `dtype`."""
@@ -143,6 +173,21 @@ class TransformerFolderParts(FolderParts):
         """One of our transformer, which some ask for its configuration, and the text encoders."""
         given = {"transformer": self._model, "vae": None, **self._absent}
         return load_pipeline(self._folder, dtype, given, self._pipeline_class)
+
+    def whole_pipeline(self, device: torch.device, dtype: torch.dtype, *, text_encoders: bool) -> DiffusionPipeline:
+        """One with the autoencoder too, frozen; without `text_encoders` it has none of them."""
+        names = [name for name in read_json_object(self._folder / INDEX) if name.startswith("text_encoder")]
+        absent = {**self._absent, **({} if text_encoders else dict.fromkeys(names))}
+        vae = frozen_vae(self._vae_class, self._folder, dtype)
+        given = {"transformer": self._model, "vae": vae, **absent}
+        pipeline = load_pipeline(self._folder, dtype, given, self._pipeline_class)
+        for part in _modules(pipeline).values():
+            part.requires_grad_(False).eval()
+        return pipeline.to(device)
+
+
+def _modules(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
 
 
 def frozen_vae(vae_class: type[ModelMixin], folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a `vae_class`

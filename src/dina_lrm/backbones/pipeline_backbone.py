@@ -68,6 +68,11 @@ class PipelineBackbone(Backbone):
         more = {name: used.count(name) for name in cls.more_blocks}
         return Kept(cls.blocks, used.count(cls.blocks), cls.behind, more)
 
+    def as_pipeline(self, *, text_encoders: bool = True) -> DiffusionPipeline:
+        """A pipeline of this backbone's weights and what lies beside them, for others to read (standalone mode)."""
+        assert isinstance(self._parts, TransformerFolderParts)
+        return self._parts.whole_pipeline(self.device, self.dtype, text_encoders=text_encoders)
+
     def check_widths(self, conditioning: Conditioning, width: int) -> None:
         """ValueError for prompts encoded for another model: states not `width` wide, or another pooled vector."""
         pooled = conditioning.pooled_prompt_embeds

@@ -77,6 +77,7 @@ class QwenImageBackbone(PipelineBackbone):
     sampling: ClassVar[PipelineSampling] = PipelineSampling(even_sigmas=True, packs=True, guide=_guided_at_length)
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
+    prompt_width: ClassVar[str] = "joint_attention_dim"
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),

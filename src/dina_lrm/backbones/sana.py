@@ -61,6 +61,7 @@ class SanaBackbone(PipelineBackbone):
     blocks: ClassVar[str] = "transformer_blocks"
     behind: ClassVar[tuple[str, ...]] = ("norm_out", "proj_out")
     watched: ClassVar[tuple[str, ...]] = ("time_embed",)
+    prompt_width: ClassVar[str] = "caption_channels"
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
     def __init__(

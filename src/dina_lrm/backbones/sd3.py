@@ -35,6 +35,8 @@ class SD3Backbone(PipelineBackbone):
     least_prompt_length: ClassVar[int] = 0
     long_encoder: ClassVar[tuple[str, ...]] = T5
     sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=1.16)
+    prompt_width: ClassVar[str] = "joint_attention_dim"
+    short_states: ClassVar[bool] = True
     lora_targets: ClassVar[tuple[str, ...]] = (
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),

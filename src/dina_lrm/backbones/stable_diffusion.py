@@ -53,6 +53,9 @@ class StableDiffusionBackbone(Backbone):
     # These pipelines scale latents and never shift them, whatever their VAE's configuration holds
     autoencoder: ClassVar[Autoencoder] = KLAutoencoder(shifted=False)
     sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=None)
+    prompt_width: ClassVar[str] = "cross_attention_dim"
+    short_states: ClassVar[bool] = True
+    long_states: ClassVar[bool] = False
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
     def __init__(

@@ -44,6 +44,7 @@ class ZImageBackbone(PipelineBackbone):
     leading_blocks: ClassVar[tuple[str, ...]] = ("noise_refiner", "context_refiner")
     behind: ClassVar[tuple[str, ...]] = (f"all_final_layer.{_PATCH}",)
     readings: ClassVar[tuple[str, ...]] = ("own", "released")
+    prompt_width: ClassVar[str] = "cap_feat_dim"
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import torch
 
@@ -45,7 +45,7 @@ class RemoteServed:
             found.update(zip(rows, scores, strict=True))
         return [ItemScore(found[row]) for row in range(len(items))]
 
-    def encode(self, texts: Sequence[str]) -> Conditioning:
+    def encode(self, texts: Sequence[str]) -> NoReturn:
         """Refuse: a server encodes prompts with the latents that they belong to."""
         raise unprocessable("no_texts", f"{self.name} is sent the words of {len(texts)} prompts beside their latents")
 

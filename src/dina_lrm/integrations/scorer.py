@@ -31,7 +31,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.names import is_reward, load_reward
 from dina_lrm.rewards.remote import RemoteReward
 from dina_lrm.serving.batcher import Scored
-from dina_lrm.serving.items import Item, ItemScore, LatentItem
+from dina_lrm.serving.items import Item, ItemScore, LatentItem, unread
 from dina_lrm.serving.latent import LatentServed
 from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.reward import PictureServed
@@ -191,11 +191,12 @@ class Scorer:
 
     def _worded(self, items: Sequence[WordedItem]) -> Sequence[ItemScore]:
         told = self.served.encode([item.prompt for item in items])
-        asked = [item.told(told[row]) for row, item in enumerate(items)]
+        asked = [
+            replace(item.told(row.conditioning), noticed=unread(row)) for item, row in zip(items, told, strict=True)
+        ]
         for item in asked:
             self.served.check(item)
-        cut = told.truncated or (None,) * len(items)
-        return [_warned(score, text) for score, text in zip(self.served.score(asked), cut, strict=True)]
+        return self.served.score(asked)
 
 
 def shared_scorer(settings: ScorerSettings) -> Scorer:
@@ -226,10 +227,6 @@ def _scorer(settings: ScorerSettings, host: int) -> Scorer:
     key = (settings.model, settings.device, settings.dtype)
     served, turn = _MODELS.get((*key, host), lambda: (_load(*key), Lock()))
     return Scorer(served, settings.max_batch, settings.max_wait_ms, turn)
-
-
-def _warned(score: ItemScore, cut: str | None) -> ItemScore:
-    return score if cut is None else replace(score, warnings=(*score.warnings, ("prompt_truncated", cut)))
 
 
 def _load(model: str, device: str, dtype: str) -> Served:

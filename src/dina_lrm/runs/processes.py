@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Final, final
 
 import torch
@@ -72,6 +73,14 @@ def _on_cpu() -> bool:
     if parse_flag_from_env("ACCELERATE_USE_CPU"):
         return True
     return "RANK" in os.environ and not torch.accelerator.is_available()
+
+
+def resident_bytes() -> int:
+    """Main memory that this process holds now; the most it ever held where the system tells no more."""
+    status = Path("/proc/self/statm")
+    if status.is_file():
+        return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_memory_bytes(torch.device("cpu"))
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -19,10 +19,11 @@ from starlette.responses import JSONResponse
 from dina_lrm import __version__
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import PREFIX
+from dina_lrm.runs.processes import resident_bytes
 from dina_lrm.serving.bodies import read_bytes
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.guard import Guard
-from dina_lrm.serving.items import ModelScores
+from dina_lrm.serving.items import ModelScores, ScoreKind, unread
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
 from dina_lrm.serving.packing import ENCODINGS
@@ -119,12 +120,15 @@ class Desk:
         took(request.scope, found)
         return found
 
-    async def of_all(self, request: Request, asked: Asked) -> list[tuple[Served, ModelScores]]:
-        """Scores by each model that a request names; one that cannot score gives its reason for every item."""
+    async def of_all(self, request: Request, asked: Mapping[str, Asked | Problem]) -> list[tuple[Served, ModelScores]]:
+        """Scores by each model of what it is asked; one that cannot score gives its reason for every item."""
         found = []
-        for name in asked.models:
+        for name, own in asked.items():
             served = self.engine.model(name)
-            found.append((served, await self.scored(request, name, asked.items)))
+            scores = (
+                ModelScores(name, (own,)) if isinstance(own, Problem) else await self.scored(request, name, own.items)
+            )
+            found.append((served, scores))
         return found
 
 
@@ -186,26 +190,43 @@ async def _second(request: Request, body: bytes, desk: Desk) -> dict[str, Any]:
     if asked.header.prompts:
         await desk.recall(asked.header.prompts)
         with engine.shelf.holding(asked.header.prompts) as rows:
-            return await _answer_second(request, desk, asked.request(rows, models), {})
+            return await _answer_second(request, desk, asked.request(rows, models))
     if asked.header.texts:
-        rows = await engine.encode(models[0], asked.header.texts)
-        hashes = await desk.keep_rows(rows)
-        cut = [
-            {"prompt": number, "code": "prompt_truncated", "message": row.truncated[0]}
-            for number, row in enumerate(rows)
-            if row.truncated and row.truncated[0]
-        ]
-        return await _answer_second(request, desk, asked.request(rows, models), {"prompts": hashes}, cut)
+        of_model, hashes = await _encoded(asked, models, desk)
+        return _said_second(await desk.of_all(request, of_model), tuple(asked.header.score), asked.told | hashes)
     assert asked.inline is not None
-    return await _answer_second(request, desk, asked.request(asked.inline, models), {})
+    return await _answer_second(request, desk, asked.request(asked.inline, models))
 
 
-async def _answer_second(
-    request: Request, desk: Desk, asked: Asked, told: dict[str, Any], warned: Sequence[dict[str, Any]] = ()
+async def _encoded(
+    asked: latents_v2.Asked, models: Sequence[str], desk: Desk
+) -> tuple[dict[str, Asked | Problem], dict[str, list[str]]]:
+    """What each model is asked, its texts encoded as that model reads them, and the hashes of the first one's."""
+    texts, found = asked.header.texts or [], dict[str, Asked | Problem]()
+    hashes: dict[str, list[str]] = {}
+    for name in models:
+        try:
+            rows = await desk.engine.encode(name, texts)
+        except Problem as problem:
+            found[name] = problem
+            continue
+        told = [row.conditioning for row in rows]
+        found[name] = asked.request(told, (name,), [unread(row) for row in rows])
+        if not hashes:
+            hashes = {"prompts": await desk.keep_rows(told)}
+    return found, hashes
+
+
+async def _answer_second(request: Request, desk: Desk, asked: Asked) -> dict[str, Any]:
+    found = await desk.of_all(request, dict.fromkeys(asked.models, asked))
+    return _said_second(found, asked.kinds, asked.told)
+
+
+def _said_second(
+    found: list[tuple[Served, ModelScores]], kinds: tuple[ScoreKind, ...], told: dict[str, Any]
 ) -> dict[str, Any]:
-    answer = latents_v2.answer(await desk.of_all(request, asked), asked.kinds, asked.told | told)
-    answer["warnings"] += warned
-    if len(asked.models) == 1 and "error" in (only := answer["results"][asked.models[0]]):
+    answer = latents_v2.answer(found, kinds, told)
+    if len(found) == 1 and "error" in (only := answer["results"][found[0][0].name]):
         raise Problem(only["status"], only["error"]["code"], only["error"]["message"])
     return answer
 
@@ -250,7 +271,7 @@ def _add_pictures(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/v1/score/images", summary="Score pictures", openapi_extra=_json_body(images.ImagesBody, True))
     async def score(request: Request) -> JSONResponse:
-        return JSONResponse(await _answer_second(request, desk, await read(request, images.ImagesBody), {}))
+        return JSONResponse(await _answer_second(request, desk, await read(request, images.ImagesBody)))
 
     @app.post("/v1/compare", summary="Compare pictures", openapi_extra=_json_body(images.CompareBody, True))
     async def compare(request: Request) -> JSONResponse:
@@ -339,8 +360,16 @@ def _add_health(app: FastAPI, desk: Desk) -> None:
             "encodings": [*ENCODINGS],
             "limits": asdict(engine.limits),
             "max_batch_size": engine.most,
+            "max_wait_ms": 1000 * engine.wait,
+            "default_model": engine.default,
+            "own_limits": {name: asdict(own) for name, own in engine.own.items()},
+            "memory": {"weight_bytes": engine.weight_bytes(), "resident_bytes": resident_bytes()},
             "absent_seeds": "noise of its own for each item, told in the answer",
-            "prompt_store": {"bytes": engine.shelf.bytes, "prompts": len(engine.shelf)},
+            "prompt_store": {
+                "bytes": engine.shelf.bytes,
+                "most_bytes": engine.shelf.most_bytes,
+                "prompts": len(engine.shelf),
+            },
             "versions": {"dina_lrm": __version__, "python": platform.python_version(), **versions},
         }
 

@@ -12,10 +12,16 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import conditioning_bytes
+from dina_lrm.reward_model.kept_prompts import KeptPrompt
 from dina_lrm.serving.problems import Problem
 
 ScoreKind = Literal["raw", "z"]
 State = Literal["clean", "noisy"]
+
+
+def unread(prompt: KeptPrompt) -> tuple[tuple[str, str], ...]:
+    """What is noticed of an item whose prompt could not all be read."""
+    return () if prompt.unread is None else (("prompt_not_read", prompt.unread),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,8 @@ class LatentItem:
     levels: tuple[float, ...] = ()
     seed: int = 0
     state: State = "clean"
+    noticed: tuple[tuple[str, str], ...] = ()
+    """Sentences by code that were known before it was scored."""
 
     @property
     def size(self) -> int:

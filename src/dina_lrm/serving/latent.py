@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.data.buckets import nearest_bucket
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.images import fit, image_pixels
 from dina_lrm.reward_model.checks import check_latents, check_scale
+from dina_lrm.reward_model.kept_prompts import KeptPrompt, KeptPrompts
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.serving.items import Item, ItemScore, LatentItem, PictureItem
+from dina_lrm.serving.items import Item, ItemScore, LatentItem, PictureItem, unread
 from dina_lrm.serving.problems import unprocessable
 
-KEPT_TEXTS: Final = 256
-"""Prompts of pictures whose conditioning is kept by their text."""
+TEXT_BYTES: Final = 256 << 20
+"""Bytes of prompts whose conditioning is kept by their text."""
 
 
 @final
@@ -29,19 +28,37 @@ class LatentServed:
     """A latent reward model: scores latents as they are, and pictures through the generator's encoder.
 
     `revision` says which weights these are. With `strict`, conditioning of another prompt length than the model was
-    trained with is refused; else it is said in a warning.
+    trained with is refused; else it is said in a warning. Without `text_encoders` none is ever loaded: what needs one,
+    pictures and texts, is refused. Models that read prompts alike may share their `texts`.
     """
 
-    def __init__(self, name: str, model: LatentRewardModel, revision: str = "", strict: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: LatentRewardModel,
+        revision: str = "",
+        strict: bool = False,
+        text_encoders: bool = True,
+        texts: KeptPrompts | None = None,
+    ) -> None:
         self.name, self.model, self.revision, self.strict = name, model, revision, strict
-        self._texts: OrderedDict[str, Conditioning] = OrderedDict()
-        self._own: Conditioning | None = None
-        with contextlib.suppress(ValueError):  # without text encoders nothing is known but what comes
-            self._own = model.backbone.empty_conditioning()
+        self.text_encoders = text_encoders
+        self._texts = texts or KeptPrompts(model, TEXT_BYTES)
+        self._own = model.backbone.prompt_shape
+
+    def warm(self) -> None:
+        """Load what the first request would wait for."""
+        if self.text_encoders:
+            self.model.backbone.load_encoders()
+
+    def held(self) -> list[nn.Module]:
+        """The modules that are in memory for it."""
+        return [*self.model.backbone.held().values(), self.model]
 
     def check(self, item: Item) -> None:
         """Raise Problem for latents or conditioning that the backbone cannot read."""
         if isinstance(item, PictureItem):
+            self._expect_text_encoders("pictures and their prompts")
             return
         try:
             check_latents("latents", item.latents[None], self.model.backbone)
@@ -51,8 +68,7 @@ class LatentServed:
             raise unprocessable("bad_latents", str(error)) from error
         if item.state == "noisy" and len(item.levels) != 1:
             raise unprocessable("bad_levels", f"{len(item.levels)} levels for a noisy state; accepted: its own one")
-        if self._own is not None:
-            self._check_conditioning(item.conditioning, self._own)
+        self._check_conditioning(item.conditioning)
 
     def score(self, items: Sequence[Item]) -> list[ItemScore]:
         """Score items of one key."""
@@ -60,15 +76,10 @@ class LatentServed:
         pictures = [item for item in items if isinstance(item, PictureItem)]
         return [*self._of_latents(latents), *self._of_pictures(pictures)]
 
-    def encode(self, texts: Sequence[str]) -> Conditioning:
-        """The conditioning of prompts, one row each; those of late are kept."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        if new:
-            self._texts.update(zip(new, rows_of(self.model.backbone.encode_prompts(new)), strict=True))
-        found = Conditioning.cat([self._texts[text] for text in texts])
-        while len(self._texts) > KEPT_TEXTS:
-            self._texts.popitem(last=False)
-        return found
+    def encode(self, texts: Sequence[str]) -> list[KeptPrompt]:
+        """Prompts encoded, in main memory; those of late are kept."""
+        self._expect_text_encoders("texts")
+        return [replace(row, conditioning=row.conditioning.to("cpu")) for row in self._texts.take(texts)]
 
     def z(self, raw: float) -> float:
         """The score less the mean stored with the model, over its standard deviation."""
@@ -91,52 +102,67 @@ class LatentServed:
             "latent_channels": backbone.latent_channels,
             "latent_multiple": backbone.latent_multiple,
             "prompt_length": config.backbone.prompt_length,
-            "tokens": None if self._own is None else self._own.prompt_embeds.shape[1],
+            "tokens": self._own.tokens,
+            "prompt_width": self._own.width,
+            "pooled_width": self._own.pooled or None,
+            "text_encoders": self.text_encoders,
             "noise_level": config.noise_level,
             "ensemble_levels": list(config.ensemble_levels),
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+            "device": str(backbone.device),
+            "text_bytes": self._texts.bytes,
             "score_mean": config.score_mean,
             "score_std": config.score_std,
         }
 
-    def _check_conditioning(self, told: Conditioning, own: Conditioning) -> None:
+    def _expect_text_encoders(self, what: str) -> None:
+        if not self.text_encoders:
+            told = f"{what} need text encoders, and this server holds none (--no-text-encoders)"
+            raise unprocessable("no_text_encoders", f"{told}; accepted: latents with prompt_embeds, or hashes")
+
+    def _check_conditioning(self, told: Conditioning) -> None:
+        given, own = told.shape, self._own
+        if told.pooled_prompt_embeds is None and own.pooled:
+            raise unprocessable("pooled_required", f"no pooled_prompt_embeds; {self.name} needs it")
+        if told.pooled_prompt_embeds is not None and not own.pooled:
+            raise unprocessable("pooled_refused", f"pooled_prompt_embeds was sent; {self.name} reads none")
         # Where there is a pooled vector the generator attends to padding too: there the mask serves the head alone
-        required = {"pooled_prompt_embeds": True, "prompt_mask": own.pooled_prompt_embeds is None}
-        for name, code in (("pooled_prompt_embeds", "pooled"), ("prompt_mask", "mask")):
-            given, wanted = getattr(told, name), getattr(own, name)
-            if given is None and wanted is not None and required[name]:
-                raise unprocessable(f"{code}_required", f"no {name}; {self.name} needs it")
-            if given is not None and wanted is None:
-                raise unprocessable(f"{code}_refused", f"{name} was sent; {self.name} reads none")
-        for name in ("prompt_embeds", "pooled_prompt_embeds"):
-            given, wanted = getattr(told, name), getattr(own, name)
-            if wanted is not None and given.shape[-1] != wanted.shape[-1]:
-                width = f"{name} is {given.shape[-1]} wide; accepted by {self.name}: {wanted.shape[-1]}"
-                raise unprocessable("bad_width", width)
-        if self.strict and self._other_length(told):
-            raise unprocessable("prompt_length", self._other_length(told))
+        if told.prompt_mask is None and not own.pooled:
+            raise unprocessable("mask_required", f"no prompt_mask; {self.name} needs it")
+        if told.prompt_mask is not None and not bool(told.prompt_mask.any()):
+            raise unprocessable("bad_mask", "prompt_mask has no token that is not masked; accepted: at least one")
+        for name, found, wanted in (
+            ("prompt_embeds", given.width, own.width),
+            ("pooled_prompt_embeds", given.pooled, own.pooled),
+        ):
+            if found != wanted:
+                told_of = f"{name} is {found} wide; accepted by {self.name}: {wanted}"
+                raise unprocessable("bad_width", told_of)
+        if self.strict and given.tokens != own.tokens:
+            raise unprocessable("prompt_length", self._other_length(given.tokens))
 
-    def _other_length(self, told: Conditioning) -> str:
-        """A sentence about a number of tokens that the model was not trained with, or ""."""
-        if self._own is None or told.prompt_embeds.shape[1] == self._own.prompt_embeds.shape[1]:
-            return ""
-        trained = self._own.prompt_embeds.shape[1]
-        return f"{told.prompt_embeds.shape[1]} text tokens; {self.name} was trained with {trained}"
+    def _other_length(self, tokens: int) -> str:
+        return f"{tokens} text tokens; {self.name} was trained with {self._own.tokens}"
 
-    def _noticed(self, told: Conditioning) -> list[tuple[str, str]]:
-        """What is another way than the model's own, by code; "" where nothing is."""
-        unmasked = told.prompt_mask is None and self._own is not None and self._own.prompt_mask is not None
-        without = "no prompt_mask: padding counts as text" if unmasked else ""
-        return [("prompt_length", self._other_length(told)), ("mask_absent", without)]
+    def _noticed(self, told: Conditioning) -> Iterator[tuple[str, str]]:
+        """What is another way than the model's own, by code."""
+        if told.shape.tokens != self._own.tokens:
+            yield "prompt_length", self._other_length(told.shape.tokens)
+        if told.prompt_mask is None:
+            yield "mask_absent", "no prompt_mask: padding counts as text"
+        for sentence in told.truncated or ():
+            if sentence is not None:
+                yield "prompt_truncated", sentence
 
     def _of_latents(self, items: Sequence[LatentItem]) -> list[ItemScore]:
         if not items:
             return []
-        told = Conditioning.cat([item.conditioning for item in items]).to(self.model.device)
+        told = Conditioning.cat([item.conditioning.to(self.model.device) for item in items])
         latents = torch.stack([item.latents for item in items]).float().to(self.model.device)
         with torch.no_grad():
-            found = self._raw(latents, told, items)
-        warned = [(code, text) for code, text in self._noticed(told) if text]
-        return [ItemScore(raw, tuple(warned)) for raw in found.tolist()]
+            found = self._raw(latents, told, items).tolist()
+        rows = zip(items, found, strict=True)
+        return [ItemScore(raw, (*self._noticed(item.conditioning), *item.noticed)) for item, raw in rows]
 
     def _raw(self, latents: Tensor, told: Conditioning, items: Sequence[LatentItem]) -> Tensor:
         levels = [item.levels or (self.model.config.noise_level,) for item in items]
@@ -154,16 +180,11 @@ class LatentServed:
         bucket = nearest_bucket(items[0].picture.size, self.model.buckets)
         pixels = torch.stack([fit(image_pixels(item.picture), bucket) for item in items])
         latents = self.model.encode_images(pixels, batch_size=len(items))
-        told = self.encode([item.prompt for item in items])
-        rows = zip(items, latents, rows_of(told), strict=True)
-        found = self._of_latents([LatentItem(each, row, item.levels, item.seed) for item, each, row in rows])
-        cut = told.truncated or (None,) * len(items)
-        unread = self.model.backbone.unread_prompts([item.prompt for item in items])
-        return [
-            ItemScore(score.raw, (*score.warnings, *_said("prompt_truncated", a), *_said("prompt_not_read", b)))
-            for score, a, b in zip(found, cut, unread, strict=True)
-        ]
-
-
-def _said(code: str, sentence: str | None) -> list[tuple[str, str]]:
-    return [] if sentence is None else [(code, sentence)]
+        prompts = self._texts.take([item.prompt for item in items])
+        rows = zip(items, latents, prompts, strict=True)
+        return self._of_latents(
+            [
+                LatentItem(each, row.conditioning, item.levels, item.seed, noticed=unread(row))
+                for item, each, row in rows
+            ]
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, final
 
 import torch
+from torch import nn
 
-from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.images import image_pixels
+from dina_lrm.reward_model.kept_prompts import KeptPrompt
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.judged import as_scores
 from dina_lrm.serving.items import Item, ItemScore, LatentItem, PictureItem
@@ -41,7 +43,14 @@ class PictureServed:
         scores = as_scores(self.name, found, len(pictures))
         return [ItemScore(float(score) if math.isfinite(score) else math.nan) for score in scores]
 
-    def encode(self, texts: Sequence[str]) -> Conditioning:
+    def warm(self) -> None:
+        """Nothing is left to load."""
+
+    def held(self) -> list[nn.Module]:
+        """The networks of the reward, and of those that it is made of."""
+        return [*_modules(self.reward)]
+
+    def encode(self, texts: Sequence[str]) -> list[KeptPrompt]:
         """Refuse: there is no conditioning here."""
         raise unprocessable("no_latents", f"{self.name} reads pictures and has no conditioning of {len(texts)} prompts")
 
@@ -56,3 +65,15 @@ class PictureServed:
     def info(self) -> dict[str, Any]:
         """What it is called, and that it reads pictures."""
         return {"kind": "pictures", "revision": self.revision, "reward": self.reward.name}
+
+
+def _modules(value: object) -> Iterator[nn.Module]:
+    """Networks among the fields of a reward, however deep."""
+    if isinstance(value, nn.Module):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _modules(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _modules(getattr(value, field.name))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from dina_lrm.backbones.conditioning import Conditioning
+from torch import nn
+
+from dina_lrm.reward_model.kept_prompts import KeptPrompt
 from dina_lrm.serving.items import Item, ItemScore
 
 
@@ -22,8 +24,8 @@ class Served(Protocol):
     def score(self, items: Sequence[Item]) -> list[ItemScore]:
         """Score items of one key; in the thread that computes."""
 
-    def encode(self, texts: Sequence[str]) -> Conditioning:
-        """The conditioning of prompts, one row each; in the thread that computes."""
+    def encode(self, texts: Sequence[str]) -> Sequence[KeptPrompt]:
+        """Prompts encoded, in main memory; in the thread that computes."""
 
     def z(self, raw: float) -> float:
         """The normalised score. Problem 422 without statistics."""
@@ -33,3 +35,14 @@ class Served(Protocol):
 
     def info(self) -> dict[str, Any]:
         """What the model is, as plain values."""
+
+
+@runtime_checkable
+class Loaded(Served, Protocol):
+    """A model whose weights lie in this process."""
+
+    def warm(self) -> None:
+        """Load what the first request would wait for."""
+
+    def held(self) -> Sequence[nn.Module]:
+        """The modules that are in memory for it; several models may hold the same."""

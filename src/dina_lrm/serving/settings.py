@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from dina_lrm.serving.limits import Limits
+import tyro
+
+from dina_lrm.serving.limits import MIB, Limits
 from dina_lrm.typed import DinaError, to_plain
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -15,12 +18,55 @@ _SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
+class ModelLimits:
+    """How one model gathers its batches, and what it takes at most."""
+
+    max_batch_size: int = 8
+    """Items that it scores at once."""
+    max_wait_ms: float = 10.0
+    """Milliseconds that an item waits for others."""
+    batch: int = 256
+    """Items of a request."""
+    waiting_bytes: int = 2048 * MIB
+    """Bytes of all items that wait for it."""
+    deadline: float = 100.0
+    """Seconds from the first byte of a request to its answer."""
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that let nothing through."""
+        if self.max_batch_size < 1 or not 0 <= self.max_wait_ms <= 10_000:
+            told = f"--max-batch-size {self.max_batch_size}, --max-wait-ms {self.max_wait_ms:g}"
+            raise DinaError(f"{told}; accepted: at least 1, 0 to 10000")
+        for name in ("batch", "waiting_bytes", "deadline"):
+            if not 0 < getattr(self, name) < inf:
+                raise DinaError(f"limits.{name}: {getattr(self, name)}; accepted: a finite number above 0")
+
+
+_WHOLE = ("max_batch_size", "batch", "waiting_bytes")
+
+
+def _number(given: str, number: str, whole: bool) -> int | float:
+    try:
+        return int(number) if whole else float(number)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise DinaError(f"--model-limits {given!r}; accepted: {kind} behind =") from None
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """Settings of a server."""
 
-    model: tuple[str, ...] = ("synthetic",)
+    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--model-path"])] = ("synthetic",)
     """Models, NAME=WHERE: a reward model ("synthetic", a folder, a hub id), or a reward of pictures such as clip. The
     first is called dina where it has no name."""
+    backbone: Annotated[str | None, tyro.conf.arg(aliases=["--base-model-path"])] = None
+    """Where the generator of the latent reward models is, a folder or hub id, when it is not where they say."""
+    text_encoders: bool = True
+    """Hold the text encoders, for pictures and texts; without them latents are scored, of prompts that come encoded."""
+    model_limits: tuple[str, ...] = ()
+    """Limits of single models, NAME.LIMIT=NUMBER: max_batch_size, max_wait_ms, batch (items of a request),
+    waiting_bytes or deadline; others are those of all."""
     host: str = "127.0.0.1"
     """Address to listen at; another than this machine's own needs a token."""
     port: int = 8000
@@ -53,17 +99,32 @@ class ServerSettings:
 
     def check(self) -> None:
         """Refuse what could not run, and an open door. Raises ValueError."""
-        self.named()
+        self.own_limits()
         if not 0 <= self.port <= 65_535:
             raise DinaError(f"--port {self.port}; accepted: 0 to 65535")
-        if self.max_batch_size < 1 or not 0 <= self.max_wait_ms <= 10_000:
-            told = f"--max-batch-size {self.max_batch_size}, --max-wait-ms {self.max_wait_ms:g}"
-            raise DinaError(f"{told}; accepted: at least 1, 0 to 10000")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise DinaError("--tls-cert, --tls-key: a certificate and its key go together; accepted: both, or neither")
         if self.token() is None and self.host not in _LOOPBACK:
             told = f"--host {self.host} without a token: anybody could ask"
             raise DinaError(f"{told}; accepted: 127.0.0.1, or with --token-file")
+
+    def own_limits(self) -> dict[str, ModelLimits]:
+        """The limits of each model, by its name. Raises ValueError for what is none, and for names of no model."""
+        limits, names = self.limits, self.named()
+        all_have = ModelLimits(
+            self.max_batch_size, self.max_wait_ms, limits.batch, limits.waiting_bytes, limits.deadline
+        )
+        found = dict.fromkeys(names, all_have)
+        accepted = [field.name for field in fields(ModelLimits)]
+        for given in self.model_limits:
+            place, _, number = given.partition("=")
+            name, _, limit = place.rpartition(".")
+            if name not in names or limit not in accepted:
+                told = f"NAME.LIMIT=NUMBER, a name of {', '.join(names)}, a limit of {', '.join(accepted)}"
+                raise DinaError(f"--model-limits {given!r}; accepted: {told}")
+            changed: dict[str, Any] = {limit: _number(given, number, whole=limit in _WHOLE)}
+            found[name] = replace(found[name], **changed)
+        return found
 
     def token(self) -> str | None:
         """The token, read from its file; None without one. Raises ValueError for a file that holds none."""

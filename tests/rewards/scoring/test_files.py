@@ -145,7 +145,7 @@ def test_a_prompt_is_encoded_once_for_all_batches(model, rows, tmp_path, monkeyp
 
 
 def test_many_prompts_are_let_go_of_and_change_no_score(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("dina_lrm.rewards.scoring.batches.KEPT_PROMPTS", 1)
+    monkeypatch.setattr("dina_lrm.rewards.scoring.batches.KEPT_BYTES", 1)
     texts = [f"a {size} {colour} ball" for size in ("small", "large") for colour in ("red", "blue")]
     given = [ScoreRow(f"{n}", text, png_bytes(picture(n))) for n, text in enumerate(texts)]
     score_files(model, given, tmp_path / "scores.csv", batch_size=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import final
 
@@ -13,11 +12,12 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket, nearest_bucket
-from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning, ResizeWarning
+from dina_lrm.reward_model.inputs import ResizeWarning
+from dina_lrm.reward_model.kept_prompts import KeptPrompts
 from dina_lrm.reward_model.model import LatentRewardModel
 
-KEPT_PROMPTS = 32
-"""Prompts whose conditioning is kept between batches: Stable Diffusion 3.5's takes 3 MiB each."""
+KEPT_BYTES = 96 << 20
+"""Bytes of prompts whose conditioning is kept between batches: Stable Diffusion 3.5's takes 3 MiB each."""
 
 
 @final
@@ -32,7 +32,7 @@ class BatchScorer:
         self.model, self.levels, self.seed = model, tuple(levels), seed
         self.truncated: dict[str, str] = {}
         self.unread: dict[str, str] = {}
-        self._kept: OrderedDict[str, Conditioning] = OrderedDict()
+        self._kept = KeptPrompts(model, KEPT_BYTES)
 
     @property
     def buckets(self) -> Sequence[Bucket]:
@@ -69,21 +69,10 @@ class BatchScorer:
         return scores
 
     def _conditioning(self, prompts: Sequence[str]) -> Conditioning:
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._kept]
-        if new:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PromptTruncatedWarning)
-                warnings.simplefilter("ignore", PromptUnreadWarning)
-                encoded = self.model.encode_prompts(new)
-            self._kept.update({prompt: encoded[row] for row, prompt in enumerate(new)})
-            told = zip(new, encoded.truncated or (), strict=False)
-            self.truncated.update({prompt: cut for prompt, cut in told if cut is not None})
-            unread = zip(new, self.model.backbone.unread_prompts(new), strict=True)
-            self.unread.update({prompt: fault for prompt, fault in unread if fault is not None})
-        conditioning = Conditioning.cat([self._kept[prompt] for prompt in prompts])
-        while len(self._kept) > KEPT_PROMPTS:
-            self._kept.popitem(last=False)
-        return conditioning
+        rows = self._kept.take(prompts)
+        self.truncated.update({prompt: row.cut for prompt, row in zip(prompts, rows, strict=True) if row.cut})
+        self.unread.update({prompt: row.unread for prompt, row in zip(prompts, rows, strict=True) if row.unread})
+        return Conditioning.cat([row.conditioning for row in rows])
 
 
 def _size(image: Image.Image | Tensor) -> tuple[int, int]:

@@ -5,6 +5,7 @@ The blob's metadata has one key `drm`, a JSON text; tensors carry numbers only. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +23,7 @@ from dina_lrm.serving.protocols.latents_v1 import fresh_seeds, read_levels, warn
 from dina_lrm.serving.served import Served
 from dina_lrm.serving.tensors import FLOATS, expect, read_blob
 
+Noticed = tuple[tuple[str, str], ...]
 VERSION: Final = "2"
 _TENSORS: Final = {
     "latents": FLOATS,
@@ -62,13 +64,22 @@ class Asked:
     seeds: list[int]
     inline: list[Conditioning] | None
 
-    def request(self, rows: list[Conditioning], models: tuple[str, ...]) -> Request:
-        """The items, with the conditioning of each of the prompts."""
+    @property
+    def told(self) -> dict[str, Any]:
+        """Facts for the answer."""
+        return {"seeds": self.seeds}
+
+    def request(
+        self, rows: Sequence[Conditioning], models: tuple[str, ...], noticed: Sequence[Noticed] = ()
+    ) -> Request:
+        """The items, with the conditioning of each of the prompts, and what was `noticed` of each prompt."""
+        of_prompt = noticed or [()] * len(rows)
         items = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True)
         told = tuple(
-            LatentItem(latents, rows[row], levels, seed, self.header.state) for latents, row, levels, seed in items
+            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row])
+            for latents, row, levels, seed in items
         )
-        return Request(told, models, tuple(self.header.score), {"seeds": self.seeds})
+        return Request(told, models, tuple(self.header.score), self.told)
 
 
 def read_request(body: bytes, limits: Limits) -> Asked:
