@@ -22,7 +22,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 BATCH = 8
 LOOPS = (1, 4)
 PROMPTS = 14
+MANY = ("--max-batch-size", str(BATCH))
 SHELF = ("--limits.prompt-store-bytes", str(1 << 19))
 """So small that prompts have gone, and are sent anew, long before the memory is compared."""
 
@@ -60,10 +62,17 @@ QUICK = Sizes(requests=24, rounds=1, batching_requests=16, batch_seconds=0.05, m
 
 
 class Asker:
-    """The sizes, and the model beside the server, which is loaded once and where it is needed."""
+    """The sizes, the model beside the servers, and the servers: each is there once, from where it is first needed."""
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
+    def __init__(self, sizes: Sizes, servers: ExitStack) -> None:
+        self.sizes, self._servers = sizes, servers
+        self._running: dict[tuple[str, ...], Server] = {}
+
+    def server(self, *words: str, **environment: str) -> Server:
+        """The server with these options: that which runs already, or a new one, until all is done."""
+        if words not in self._running:
+            self._running[words] = self._servers.enter_context(serving(*words, environment=environment))
+        return self._running[words]
 
     @cached_property
     def model(self) -> LatentRewardModel:
@@ -78,10 +87,10 @@ class Asker:
 def load(asker: Asker) -> dict[str, Any]:
     """A step at once, from one event loop and from several."""
     step, found = asker.step(asker.sizes.requests), {}
-    with serving("--max-batch-size", str(BATCH)) as server:
-        ask_all(server.address, step[:BATCH])
-        for loops in LOOPS:
-            found[f"{loops} loops"] = _counted(server, partial(ask_all, server.address, step, loops=loops))
+    server = asker.server(*MANY)
+    ask_all(server.address, step[:BATCH])
+    for loops in LOOPS:
+        found[f"{loops} loops"] = _counted(server, partial(ask_all, server.address, step, loops=loops))
     return found
 
 
@@ -89,29 +98,28 @@ def slow(asker: Asker) -> dict[str, Any]:
     """A step at once to a reward that sleeps: what is measured is the waiting alone."""
     pictures = Questioner(asker.model).grey_pictures(asker.sizes.requests)
     environment = {"SLOW_REWARD_SECONDS": str(asker.sizes.batch_seconds), "PYTHONPATH": _with_here()}
-    with serving("--model", "dina=python:benchmarks.load.slow.slow", environment=environment) as server:
-        return {
-            f"{loops} loops": _counted(server, partial(ask_all, server.address, pictures, loops=loops))
-            for loops in LOOPS
-        }
+    server = asker.server("--model", "dina=python:benchmarks.load.slow.slow", **environment)
+    return {
+        f"{loops} loops": _counted(server, partial(ask_all, server.address, pictures, loops=loops)) for loops in LOOPS
+    }
 
 
 def batching(asker: Asker) -> dict[str, Any]:
     """Requests a second, and processor time of the server a request, of three ways that take turns."""
     step, sizes = asker.step(asker.sizes.batching_requests), asker.sizes
-    with serving("--max-batch-size", str(BATCH)) as many, serving("--max-batch-size", "1") as single:
-        ways = {
-            "batches of 8": partial(_timed, many),
-            "batches of 1": partial(_timed, single),
-            "one by one": partial(_timed, single, at_once=1),
-        }
-        for way in ways.values():
-            way(step[:BATCH])
-        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-        for number in range(sizes.rounds):
-            for name, way in ways.items():
-                rows[name].append(way(step))
-            _progress("batching", number + 1, sizes.rounds)
+    many, single = asker.server(*MANY), asker.server("--max-batch-size", "1")
+    ways = {
+        "batches of 8": partial(_timed, many),
+        "batches of 1": partial(_timed, single),
+        "one by one": partial(_timed, single, at_once=1),
+    }
+    for way in ways.values():
+        way(step[:BATCH])
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for number in range(sizes.rounds):
+        for name, way in ways.items():
+            rows[name].append(way(step))
+        _progress("batching", number + 1, sizes.rounds)
     fast = rows["batches of 8"]
     found: dict[str, Any] = {name: _spread([rate for rate, _ in each]) for name, each in rows.items()}
     for name in [*ways][1:]:
@@ -122,16 +130,16 @@ def batching(asker: Asker) -> dict[str, Any]:
 
 
 def bytes_sent(asker: Asker) -> dict[str, Any]:
-    """Bytes of a step, by prompts in each request and by hash."""
+    """Bytes of a step, by prompts in each request and by hash; `again` is a second step of the same prompts."""
     sizes, questioner = asker.sizes, Questioner(asker.model)
     first = questioner.step(sizes.requests, PROMPTS)
     second = Questioner(asker.model).step_by_hash(sizes.requests, PROMPTS)
     found: dict[str, Any] = {}
-    with serving() as server:
-        for name, step in (("protocol_1", first), ("protocol_2", second), ("again", second)):
-            with wire.relaying(server.address) as relay:
-                ran = ask_all(relay.address, step, at_once=1)
-                found[name], found[f"{name}_wrong"] = relay.sent, len(ran.wrong)
+    server = asker.server(*MANY)
+    for name, step in (("protocol_1", first), ("protocol_2", second), ("again", second)):
+        with wire.relaying(server.address) as relay:
+            ran = ask_all(relay.address, step, at_once=1)  # at once, several would send the same new prompt
+            found[name], found[f"{name}_wrong"] = relay.sent, len(ran.wrong)
     full = {str(dtype).removeprefix("torch."): wire.full_size(dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
     return {name: _with_saving(step) for name, step in {"bundled, on the wire": found, **full}.items()}
 
@@ -145,16 +153,15 @@ def memory(asker: Asker) -> dict[str, Any]:
     order = np.random.default_rng(2).integers(len(questions), size=sizes.mixed)
     series: list[tuple[int, float]] = []
     every = max(1, sizes.mixed // 500)
-    with serving("--max-batch-size", str(BATCH), *SHELF) as server:
+    server = asker.server(*MANY, *(SHELF if sizes.mixed >= 1000 else ()))
 
-        def told(done: int) -> None:
-            if done % every == 0:
-                series.append((done, server.resident()))
-                _progress("memory", done, sizes.mixed)
+    def told(done: int) -> None:
+        if done % every == 0:
+            series.append((done, server.resident()))
+            _progress("memory", done, sizes.mixed)
 
-        asked = [questions[number] for number in order]
-        ran = ask_all(server.address, asked, loops=2, at_once=8, told=told)
-        idle = server.resident()
+    asked = [questions[number] for number in order]
+    ran = ask_all(server.address, asked, loops=2, at_once=8, told=told)
     thousand = sizes.mixed // 10
     second = _mean([mib for done, mib in series if thousand < done <= 2 * thousand])
     last = _mean([mib for done, mib in series if done > sizes.mixed - thousand])
@@ -165,7 +172,6 @@ def memory(asker: Asker) -> dict[str, Any]:
         "second_tenth_mib": second,
         "last_tenth_mib": last,
         "growth": last / second - 1,
-        "after_mib": idle,
         "series_mib": series[:: max(1, len(series) // 50)],
         "failures": [f"{asked[answer.number].kind}: {answer.told or answer.off}" for answer in ran.wrong[:10]],
     }
@@ -209,13 +215,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     given = parser.parse_args(arguments)
     own = {"rounds": given.rounds, "mixed": given.mixed}
     base = QUICK if given.quick else Sizes()
-    asker = Asker(Sizes(**{**vars(base), **{name: value for name, value in own.items() if value is not None}}))
+    sizes = replace(base, **{name: value for name, value in own.items() if value is not None})
     found: dict[str, Any] = {"machine": _machine()}
-    for name in given.parts:
-        before, begun = os.getloadavg()[0], time.perf_counter()
-        found[name] = PARTS[name](asker)
-        print(f"{name} ({time.perf_counter() - begun:.0f} s, load average before: {before:.1f})", flush=True)
-        print("\n".join(f"  {line}" for line in _lines(found[name])), flush=True)
+    with ExitStack() as servers:
+        asker = Asker(sizes, servers)
+        for name in given.parts:
+            before, begun = os.getloadavg()[0], time.perf_counter()
+            found[name] = {**PARTS[name](asker), "load_average_before": before}
+            print(f"{name} ({time.perf_counter() - begun:.0f} s, load average before: {before:.1f})", flush=True)
+            print("\n".join(f"  {line}" for line in _lines(found[name])), flush=True)
     if given.json:
         given.json.write_text(json.dumps(found, indent=2) + "\n")
     return found

@@ -18,6 +18,7 @@ from benchmarks.load.questions import Question
 SECONDS = 120.0
 """A request that takes longer has hung: the time-out of verl-omni's client."""
 TOLERANCE = 1e-4
+_NO_TIMES = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Answer:
     status: int
     seconds: float
     queue_seconds: float
+    compute_seconds: float
     off: float
     """The largest difference from the right scores; infinite where there are none."""
     told: str = ""
@@ -57,10 +59,10 @@ class Load:
         return sorted(answer.number for answer in self.answers) == [*range(self.asked)]
 
     def percentiles(self, name: str) -> dict[str, float]:
-        """The p50, p95 and p99 of a field of the answers, and its largest, in milliseconds."""
+        """The p50, p95 and p99 of a field of the answers, and its largest, in milliseconds; of those that have it."""
         values = 1000 * np.array([getattr(answer, name) for answer in self.answers])
-        found = {f"p{part}": float(np.percentile(values, part)) for part in (50, 95, 99)}
-        return {**found, "max": float(values.max())}
+        found = {f"p{part}": float(np.nanpercentile(values, part)) for part in (50, 95, 99)}
+        return {**found, "max": float(np.nanmax(values))}
 
     def summary(self) -> dict[str, Any]:
         """The facts of a run, as plain values."""
@@ -72,6 +74,7 @@ class Load:
             "requests_per_second": self.rate,
             "latency_ms": self.percentiles("seconds"),
             "queue_ms": self.percentiles("queue_seconds"),
+            "compute_ms": self.percentiles("compute_seconds"),
         }
 
 
@@ -138,14 +141,16 @@ async def _asked(session: aiohttp.ClientSession, number: int, question: Question
                     await put.read()
             status, headers, body = await _post(session, question)
     except (aiohttp.ClientError, TimeoutError) as error:
-        return Answer(number, 0, time.perf_counter() - begun, 0.0, float("inf"), f"{type(error).__name__}: {error}")
+        return Answer(
+            number, 0, time.perf_counter() - begun, *_NO_TIMES, float("inf"), f"{type(error).__name__}: {error}"
+        )
     seconds = time.perf_counter() - begun
     if status != 200:
-        return Answer(number, status, seconds, 0.0, float("inf"), str(body)[:300])
+        return Answer(number, status, seconds, *_NO_TIMES, float("inf"), str(body)[:300])
     found, wanted = question.scores(body), question.wanted
     same = len(found) == len(wanted)
     off = max(abs(a - b) for a, b in zip(found, wanted, strict=True)) if same else float("inf")
-    return Answer(number, status, seconds, _queue_seconds(headers), off)
+    return Answer(number, status, seconds, *_times(headers), off)
 
 
 async def _post(session: aiohttp.ClientSession, question: Question) -> tuple[int, str, dict[str, Any]]:
@@ -153,7 +158,7 @@ async def _post(session: aiohttp.ClientSession, question: Question) -> tuple[int
         return response.status, response.headers.get("server-timing", ""), await response.json()
 
 
-def _queue_seconds(timing: str) -> float:
+def _times(timing: str) -> tuple[float, float]:
     """The milliseconds of "queue;dur=12.3, compute;dur=40" in seconds."""
     named = dict(part.strip().split(";dur=") for part in timing.split(",") if ";dur=" in part)
-    return float(named.get("queue", "nan")) / 1000
+    return float(named.get("queue", "nan")) / 1000, float(named.get("compute", "nan")) / 1000
