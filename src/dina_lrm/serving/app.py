@@ -23,6 +23,7 @@ from dina_lrm.runs.processes import resident_bytes
 from dina_lrm.serving.bodies import read_bytes
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.guard import Guard
+from dina_lrm.serving.http.examples import with_examples
 from dina_lrm.serving.items import ModelScores, ScoreKind, unread
 from dina_lrm.serving.items import Request as Asked
 from dina_lrm.serving.metrics import Metrics
@@ -158,6 +159,8 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
     _add_health(app, desk)
     if pickles:
         _add_pickles(app, desk)
+    plain = app.openapi
+    app.openapi = lambda: app.openapi_schema or with_examples(plain(), engine)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _failed)

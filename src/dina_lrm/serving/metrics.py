@@ -59,7 +59,7 @@ class Metrics:
             self._items[model] += items
             self._queue.setdefault(model, Histogram()).add(queue_seconds)
 
-    def text(self, now: Mapping[str, float]) -> str:
+    def text(self, now: Mapping[str, float | int]) -> str:
         """All of it; `now` has the values of the moment by name."""
         with self._lock:
             lines = [f'dina_lrm_requests_total{{route="{r}",status="{s}"}} {n}' for (r, s), n in self._requests.items()]

@@ -1,0 +1,1 @@
+"""HTTP without models: who may ask, and what the documents of the routes show."""
