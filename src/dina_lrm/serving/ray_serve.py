@@ -30,6 +30,8 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from dina_lrm.locate import locate_reward_model
+from dina_lrm.rewards.names import is_reward
 from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.serving.app import make_app
 from dina_lrm.serving.limits import MIB
@@ -197,6 +199,9 @@ def deploy(
     """
     settings = settings if replicas is None else replace(settings, replicas=replicas)
     application = build(settings, device=device, dtype=dtype)
+    for where in settings.named().values():
+        if not is_reward(where):
+            locate_reward_model(where.removeprefix("latent:"))  # one that is none is said at once, and loaded once
     with closing(listening_socket(settings)) as free:
         settings = replace(settings, port=free.getsockname()[1])
     if not ray.is_initialized():
@@ -224,7 +229,7 @@ def run_replicas(
     with _ray_of_its_own():
         address = deploy(settings, device=device, dtype=dtype)
         with stop_on_signals() as asked:
-            told(f"ready at {address}, {max(1, settings.replicas)} replicas")
+            told(f"ready at {address} ({settings.replicas} replicas)")
             while not asked:
                 time.sleep(0.1)
         _drain(settings.limits.deadline)
