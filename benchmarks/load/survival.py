@@ -1,4 +1,4 @@
-"""Clients that go on asking while a server's process is killed: what is lost, what was asked again, how long it took."""
+"""Clients that go on asking while a process is killed: what is lost, what was asked again, how long it took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,14 +22,14 @@ from torch import Tensor
 
 from benchmarks.load.server import PROGRAM
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.remote import RemoteReward
-from dina_lrm.serving.prompts import rows_of
 
 LEVEL = 0.4
 REPLICA = "ray::ServeReplica:dina-lrm:Replica"
-"""How Ray calls the process of a replica."""
+"""How Ray calls the process of a replica, and behind it what it is doing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +119,11 @@ class Survival:
     seconds: float = 0.0
     longest_silence: float = 0.0
     """Seconds between two answers to anybody."""
-    lost: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, int] = field(default_factory=dict)
 
     def line(self) -> str:
         """For people."""
-        lost = ", ".join(f"{count} {what}" for what, count in self.lost.most_common()) or "none"
+        lost = ", ".join(f"{count} {what}" for what, count in self.lost.items()) or "none"
         return (
             f"{self.answered} of {self.asked} answered, {self.wrong} wrong (largest difference "
             f"{self.largest_difference:.1e}), {self.asked_again} asked again, lost: {lost}; "
@@ -140,13 +139,14 @@ def ask_through(
     for question in asked:
         waiting.put(question)
     begun = last = time.perf_counter()
+    failed: list[Exception] = []
 
     def note(question: Question, score: float | str, again: bool) -> None:
         nonlocal last
         now = time.perf_counter()
         with lock:
             if isinstance(score, str):
-                found.lost[score] += 1
+                found.lost[score] = found.lost.get(score, 0) + 1
                 return
             found.longest_silence, last = max(found.longest_silence, now - last), now
             found.answered, found.asked_again = found.answered + 1, found.asked_again + again
@@ -155,7 +155,13 @@ def ask_through(
             found.wrong += not difference <= 1e-4
             shall_kill = found.answered == at
         if shall_kill:
+            kill_once()
+
+    def kill_once() -> None:
+        try:
             kill()
+        except Exception as error:
+            failed.append(error)
 
     def work() -> None:
         client = make()
@@ -174,6 +180,8 @@ def ask_through(
         worker.start()
     for worker in workers:
         worker.join()
+    if failed:
+        raise failed[0]
     found.seconds = time.perf_counter() - begun
     return found
 
@@ -183,7 +191,7 @@ def replicas_of(process: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in process.children(recursive=True):
         try:
-            if child.cmdline()[:1] == [REPLICA]:
+            if "".join(child.cmdline()[:1]).startswith(REPLICA):
                 found.append(child)
         except psutil.Error:
             continue
