@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
@@ -299,8 +300,6 @@ async def _parts(request: Request, desk: Desk) -> tuple[bytes, list[bytes] | Non
 
 
 async def _read_multipart(body: bytes, headers: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401 - starlette's Headers
-    from starlette.formparsers import MultiPartException, MultiPartParser
-
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 

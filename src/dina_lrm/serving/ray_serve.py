@@ -140,7 +140,7 @@ def build(
         ValueError: settings that could not run.
     """
     settings.check()
-    beyond = settings.limits.deadline + _BEYOND
+    beyond = settings.longest_deadline + _BEYOND
     common = serve.deployment(
         Common, num_replicas=1, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=_HELD, health_check_period_s=2
     )
@@ -232,7 +232,7 @@ def run_replicas(
             told(f"ready at {address} ({settings.replicas} replicas)")
             while not asked:
                 time.sleep(0.1)
-        _drain(settings.limits.deadline)
+        _drain(settings.longest_deadline)
         serve.delete(NAME)
     told("ended; all that waited was answered")
 
@@ -277,7 +277,7 @@ def _http_options(settings: ServerSettings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "request_timeout_s": settings.limits.deadline + _BEYOND,
+        "request_timeout_s": settings.longest_deadline + _BEYOND,
         "keep_alive_timeout_s": 75,
         "ssl_certfile": None if settings.tls_cert is None else str(settings.tls_cert),
         "ssl_keyfile": None if settings.tls_key is None else str(settings.tls_key),

@@ -90,7 +90,7 @@ def _config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.limits.deadline) + 5,
+        timeout_graceful_shutdown=round(settings.longest_deadline) + 5,
         h11_max_incomplete_event_size=1 << 16,
         server_header=False,
     )

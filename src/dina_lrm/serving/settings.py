@@ -136,6 +136,11 @@ class ServerSettings:
             found[name] = replace(found[name], **changed)
         return found
 
+    @property
+    def longest_deadline(self) -> float:
+        """Seconds after which the last request is answered, whichever model it asked."""
+        return max(limits.deadline for limits in self.own_limits().values())
+
     def token(self) -> str | None:
         """The token, read from its file; None without one. Raises ValueError for a file that holds none."""
         if self.token_file is None:
