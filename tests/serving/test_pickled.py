@@ -117,6 +117,19 @@ def test_a_value_that_stands_often_is_looked_at_once_and_one_within_itself_is_re
         pickled.read_pickle(pickle.dumps([[[[[[[[[1]]]]]]]]], 4))
 
 
+def test_keys_that_all_have_one_hash_cannot_be_sent():
+    circle = (1 << 61) - 1
+    assert hash(circle) == hash(2 * circle)
+    with pytest.raises(Problem, match="a key that is no text"):
+        pickled.read_pickle(pickle.dumps({circle: None, 2 * circle: None}, 4))
+
+
+@pytest.mark.parametrize("opcodes", [b"\x85", b"N\x86", b"NN\x87"])
+def test_a_tuple_of_more_values_than_there_are_is_refused(opcodes):
+    with pytest.raises(Problem, match="than there are"):
+        pickled.read_pickle(b"\x80\x04" + opcodes + b".")
+
+
 @given(st.binary(max_size=40), st.integers(0, 60), st.integers(0, 255))
 def test_broken_bytes_never_fail_otherwise(tail, place, value):
     body = bytearray(pickle.dumps({"images": [b"abc"], "prompts": ["a"], "metadata": {}}, 4) + tail)

@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem
-from dina_lrm.serving.tensors import FLOATS, expect, read_blob
+from dina_lrm.serving.tensors import FLOATS, expect, expect_embeds, expect_latents, read_blob
 
 ACCEPTED = {"latents": FLOATS, "latents.": FLOATS, "seeds": ("I64",), "prompt_mask": ("BOOL",)}
 LIMITS = Limits(header_bytes=1 << 16)
@@ -68,6 +68,9 @@ ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         (blob({"latents": ENTRY}), "bad_blob"),
         (blob({"latents": ENTRY}, b"\0\0\xc0\x7f"), "bad_tensor"),
         (blob({"latents": ENTRY}, b"\0\0\x80\x7f"), "bad_tensor"),
+        (blob({"latents": {**ENTRY, "data_offsets": [-(10**4290), 10**4290]}}, b"0000"), "bad_blob"),
+        (blob({"latents": {**ENTRY, "data_offsets": [True, 5]}}, b"0000"), "bad_blob"),
+        (blob({"prompt_mask": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}, b"\1\2"), "bad_tensor"),
     ],
 )
 def test_what_is_no_blob_is_refused(body, code):
@@ -85,6 +88,27 @@ def test_broken_bytes_never_fail_otherwise(tail, place, value):
         assert problem.status in (400, 413)
     else:
         assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in found.values())
+
+
+def test_values_that_are_none_are_told_by_item():
+    broken = torch.zeros(40, 2, 2)
+    broken[7, 1, 0], broken[12:] = float("nan"), float("inf")
+    assert f"in items {[7, *range(12, 21)]}" in refused(save({"latents": broken})).message
+
+
+def test_rows_positions_and_tokens_are_counted_before_anything_is_made_of_them():
+    small = Limits(batch=2, latent_positions=16, prompt_tokens=3)
+    tensors = {"latents": torch.zeros(2, 1, 4, 4), "prompt_embeds": torch.zeros(2, 3, 5)}
+    assert expect_latents(tensors, "latents", small) is tensors["latents"]
+    assert expect_embeds(tensors, (2, None, None), small) is tensors["prompt_embeds"]
+    for latents in (torch.zeros(3, 1, 4, 4), torch.zeros(2, 1, 1, 17)):
+        with pytest.raises(Problem) as found:
+            expect_latents({"latents": latents}, "latents", small)
+        assert (found.value.status, found.value.code) == (413, "too_large")
+    for embeds in (torch.zeros(2, 4, 5), torch.zeros(4, 5)):
+        with pytest.raises(Problem) as found:
+            expect_embeds({"prompt_embeds": embeds}, (None,) * embeds.ndim, small)
+        assert found.value.status == 413
 
 
 def test_a_missing_tensor_and_another_shape_say_what_is_accepted():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
@@ -32,13 +31,14 @@ from dina_lrm.serving.packing import ENCODINGS
 from dina_lrm.serving.peers import Alone, Peers
 from dina_lrm.serving.problems import Problem, bad_request, problem_of
 from dina_lrm.serving.protocols import flow_factory, images, latents_v1, latents_v2, pickled, unirl
+from dina_lrm.serving.protocols.parts import is_multipart, read_parts
+from dina_lrm.serving.refusals import refusal
 from dina_lrm.serving.served import Served
 from dina_lrm.serving.watching import Watch, gone, took
 
 Found = TypeVar("Found")
 VERSION_HEADER: Final = "x-drm-protocol-version"
 VERSIONS: Final = "1, 2"
-_MULTIPART_FILES: Final = 1024
 _WORTH_PACKING: Final = 2048
 """Bytes of an answer from which it is packed where the client reads gzip: those of a few scores are smaller."""
 _BYTES: Final = {"type": "string", "format": "binary"}
@@ -67,11 +67,6 @@ class Desk:
     async def prepared(self, read: Callable[[], Found]) -> Found:
         """What a protocol makes of a body, made outside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.engine.prepare, read)
-
-    async def read(self, request: Request, read: Callable[[bytes], Found]) -> Found:
-        """What a protocol makes of a request's body, which is let go before anything waits for a model."""
-        body = await self.body(request)
-        return await self.prepared(partial(read, body))
 
     async def keep(self, name: str, body: bytes) -> tuple[str, bool]:
         """Keep a prompt by its hash, here and for the other replicas; its hash, and whether it is new here."""
@@ -178,21 +173,21 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
 
 def _add_latents(app: FastAPI, desk: Desk) -> None:
     @app.post("/v1/score", summary="Score latents (protocols 1 and 2)", openapi_extra=_BLOB)
-    async def score(request: Request) -> JSONResponse:
+    async def score(request: Request) -> Response:
         protocol = request.headers.get(VERSION_HEADER, latents_v1.VERSION)
         if protocol not in (latents_v1.VERSION, latents_v2.VERSION):
             told = Problem(400, "unknown_protocol", f"{VERSION_HEADER} {protocol[:20]!r}; accepted: {VERSIONS}")
-            return _answered(told, {f"{VERSION_HEADER}s": VERSIONS})
+            return refusal(told, request.scope["path"], {f"{VERSION_HEADER}s": VERSIONS})
+        body = await desk.body(request)
         if protocol == latents_v2.VERSION:
-            return JSONResponse(await _second(request, desk))
-        limits, model = desk.engine.limits, desk.engine.default
-        read = await desk.read(request, lambda body: latents_v1.read_request(body, limits, model))
+            return JSONResponse(await _second(request, body, desk))
+        read = await desk.prepared(lambda: latents_v1.read_request(body, desk.engine.limits, desk.engine.default))
         return JSONResponse(latents_v1.answer(read, await desk.scored(request, read.models[0], read.items)))
 
 
-async def _second(request: Request, desk: Desk) -> dict[str, Any]:
+async def _second(request: Request, body: bytes, desk: Desk) -> dict[str, Any]:
     engine = desk.engine
-    asked = await desk.read(request, lambda body: latents_v2.read_request(body, engine.limits))
+    asked = await desk.prepared(lambda: latents_v2.read_request(body, engine.limits))
     models = images.chosen_models(asked.header.model) or (engine.default,)
     for name in models:
         engine.model(name)
@@ -294,28 +289,10 @@ def _add_pictures(app: FastAPI, desk: Desk) -> None:
 async def _parts(request: Request, desk: Desk) -> tuple[bytes, list[bytes] | None]:
     """The JSON of a request, and the files beside it where it is multipart."""
     body = await desk.body(request)
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    kind = request.headers.get("content-type", "")
+    if not is_multipart(kind):
         return body, None
-    return await _read_multipart(body, request.headers)
-
-
-async def _read_multipart(body: bytes, headers: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401 - starlette's Headers
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    parser = MultiPartParser(headers, stream(), max_files=_MULTIPART_FILES, max_fields=4, max_part_size=1 << 22)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        raise bad_request("bad_request", f"not multipart ({error!s:.120})") from error
-    unknown = sorted({name for name in form if name not in ("request", "image")})
-    if unknown or len(form.getlist("request")) != 1:
-        raise bad_request("bad_request", f"parts {[*form][:8]}; accepted: one request (JSON), and image, in order")
-    return await _bytes_of(form["request"]), [await _bytes_of(part) for part in form.getlist("image")]
-
-
-async def _bytes_of(part: Any) -> bytes:  # noqa: ANN401 - a file of starlette's, or a text
-    return part.encode() if isinstance(part, str) else await part.read()
+    return await desk.prepared(lambda: read_parts(body, kind, desk.engine.limits))
 
 
 def _add_trainers(app: FastAPI, desk: Desk) -> None:
@@ -386,9 +363,6 @@ def _add_health(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_pickles(app: FastAPI, desk: Desk) -> None:
-    def pickled_response(content: bytes, status: int = 200) -> Response:
-        return Response(content, status, media_type="application/octet-stream")
-
     @app.post("/v1/pickle/{name}", summary="Pictures in a pickle of plain values, never unpickled", openapi_extra=_BLOB)
     @app.post("/v1/pickle/{name}/", include_in_schema=False)
     async def score(name: str, request: Request) -> Response:
@@ -396,28 +370,22 @@ def _add_pickles(app: FastAPI, desk: Desk) -> None:
             desk.engine.model(name)
             body = await desk.body(request)
             asked = await desk.prepared(lambda: pickled.read_request(body, desk.engine.limits, name))
-            return pickled_response(pickled.answer(await desk.scored(request, name, asked.items)))
+            scored = pickled.answer(await desk.scored(request, name, asked.items))
+            return Response(scored, media_type="application/octet-stream")
         except Exception as error:
-            problem = problem_of(error)
-            return pickled_response(pickled.error_body(problem), problem.status)
+            return refusal(problem_of(error), request.scope["path"])
 
 
-def _answered(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    again = {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
-    body = {"protocol_version": latents_v1.VERSION, "error": problem.told()}
-    return JSONResponse(body, problem.status, {**again, **(headers or {})})
-
-
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return _answered(error)
+    return refusal(error, request.scope["path"])
 
 
-async def _http_problem(_: Request, error: Exception) -> Response:
+async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "unknown_route", 405: "unknown_method"}.get(error.status_code, "bad_request")
-    return _answered(Problem(error.status_code, code, str(error.detail)))
+    return refusal(Problem(error.status_code, code, str(error.detail)), request.scope["path"])
 
 
-async def _failed(_: Request, error: Exception) -> Response:
-    return _answered(Problem(500, "failed", f"{type(error).__name__}"))
+async def _failed(request: Request, error: Exception) -> Response:
+    return refusal(Problem(500, "failed", f"{type(error).__name__}"), request.scope["path"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from starlette.requests import ClientDisconnect
+
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.packing import unpacker
 from dina_lrm.serving.problems import Problem
@@ -17,7 +19,7 @@ async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int 
 
     Raises:
         Problem: 413 beyond the limit of bytes, packed or not, 408 where it takes too long, 415 for another encoding,
-            400 for broken packing.
+            400 for broken packing, 499 where the client goes away.
     """
     if declared is not None and declared > limits.body_bytes:
         raise _too_large(limits)
@@ -32,6 +34,8 @@ async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int 
     except TimeoutError as error:
         told = f"{len(body):,} bytes in {limits.body_seconds:g} s; accepted: the whole body"
         raise Problem(408, "too_slow", told) from error
+    except ClientDisconnect as error:
+        raise Problem(499, "client_left", "the client went away before its body was here") from error
     unpack.finish()
     return bytes(body)
 

@@ -12,7 +12,7 @@ from dina_lrm.reward_model.kept_prompts import KeptPrompt
 from dina_lrm.serving.batcher import Batcher, Scored
 from dina_lrm.serving.items import Item, ItemScore, ModelScores
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.problems import Problem, problem_of
+from dina_lrm.serving.problems import Problem, problem_of, unprocessable
 from dina_lrm.serving.prompts import PromptShelf
 from dina_lrm.serving.served import Loaded, Served
 from dina_lrm.serving.settings import ModelLimits
@@ -124,5 +124,6 @@ class Engine:
         except Exception as error:
             return problem_of(error)
         if not math.isfinite(scored.value.raw):
-            return Problem(500, "not_finite", f"the score is {scored.value.raw}")
+            told = f"{served.name} gives {scored.value.raw}; accepted: values that a score can be made of"
+            return unprocessable("not_finite", told)
         return scored

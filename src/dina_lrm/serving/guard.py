@@ -6,7 +6,8 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, final
 
-from starlette.responses import JSONResponse
+from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.refusals import refusal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,31 +33,41 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        refused = (
-            self._refused(dict(scope["headers"])) if scope["type"] == "http" else (403, "only HTTP is spoken here")
-        )
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = dict(scope["headers"])
+        refused = _unsound(scope["http_version"], headers) or self._refused(headers)
         if refused is None:
             await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            status, message = refused
-            headers = {"www-authenticate": "Bearer"} if status == 401 else {}
-            error = {"code": "unauthorized" if status == 401 else "forbidden", "message": message}
-            await JSONResponse({"error": error}, status, headers)(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            more = {400: {"connection": "close"}, 401: {"www-authenticate": "Bearer"}}.get(refused.status, {})
+            await refusal(refused, scope["path"], more)(scope, receive, send)
 
-    def _refused(self, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+    def _refused(self, headers: dict[bytes, bytes]) -> Problem | None:
         if self._token is not None:
             given = headers.get(b"authorization", b"")
             kind, _, token = given.partition(b" ")
             right = kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
-            return None if right else (401, "no right token; accepted: authorization: Bearer TOKEN")
+            told = "no right token; accepted: authorization: Bearer TOKEN"
+            return None if right else Problem(401, "unauthorized", told)
         if b"origin" in headers:
-            return 403, "a page of a browser; accepted with a token"
+            return Problem(403, "forbidden", "a page of a browser; accepted with a token")
         host = _host_name(headers.get(b"host", b"").decode("latin-1"))
         if host in self._hosts:
             return None
-        return 403, f"host {host[:80]!r}; accepted without a token: {', '.join(sorted(self._hosts))}"
+        told = f"host {host[:80]!r}; accepted without a token: {', '.join(sorted(self._hosts))}"
+        return Problem(403, "forbidden", told)
+
+
+def _unsound(version: str, headers: dict[bytes, bytes]) -> Problem | None:
+    """What makes it unclear where a request ends."""
+    if version not in ("1.0", "1.1"):
+        return bad_request("bad_http", f"HTTP/{version}; accepted: HTTP/1.1")
+    if b"content-length" in headers and b"transfer-encoding" in headers:
+        # Whoever stands between may go by the other one, and see another request behind it
+        return bad_request("bad_http", "content-length and transfer-encoding; accepted: one of them")
+    return None
 
 
 def _host_name(host: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,13 +39,11 @@ class LatentItem:
     state: State = "clean"
     noticed: tuple[tuple[str, str], ...] = ()
     """Sentences by code that were known before it was scored."""
-    sharers: int = 1
-    """Items of the request that hold this very conditioning; its bytes are divided among them."""
 
     @property
     def size(self) -> int:
         """Bytes that it holds while it waits."""
-        return self.latents.nbytes + math.ceil(conditioning_bytes(self.conditioning) / self.sharers)
+        return self.latents.nbytes + conditioning_bytes(self.conditioning)
 
     @property
     def key(self) -> Hashable:

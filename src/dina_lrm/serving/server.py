@@ -7,7 +7,8 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, final
+from functools import partial
+from typing import Any, cast, final
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from dina_lrm.serving.app import make_app
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.settings import ServerSettings
+from dina_lrm.serving.wire import MOST_HEAD_BYTES, Wire
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -53,23 +55,17 @@ class _Server(uvicorn.Server):
 def run_server(engine: Engine, settings: ServerSettings, told: Callable[[str], None]) -> None:
     """Listen and answer with the models of an engine until SIGINT or SIGTERM. OSError where nothing can be heard."""
     app = make_app(engine, token=settings.token(), pickles=settings.pickles)
-    listening = listening_socket(settings)
-    address = address_of(settings, *listening.getsockname()[:2])
+    listening = _listening(settings)
+    scheme = "http" if settings.tls_cert is None else "https"
+    host, port = listening.getsockname()[:2]
     server = _Server(_config(app, settings))
-    server.ready = lambda: told(f"ready at {address}")
+    server.ready = lambda: told(f"ready at {scheme}://{f'[{host}]' if ':' in host else host}:{port}")
     with listening:
         asyncio.run(server.serve(sockets=[listening]))
     told("ended; all that waited was answered")
 
 
-def address_of(settings: ServerSettings, host: str, port: int) -> str:
-    """The address that clients are told."""
-    scheme = "http" if settings.tls_cert is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def listening_socket(settings: ServerSettings) -> socket.socket:
-    """A socket at the address of the settings, at a free port where they say 0. OSError where it cannot be had."""
+def _listening(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -90,7 +86,9 @@ def _config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.longest_deadline) + 5,
-        h11_max_incomplete_event_size=1 << 16,
+        timeout_graceful_shutdown=round(settings.limits.deadline) + 5,
+        http=cast(type[asyncio.Protocol], partial(Wire, settings.limits)),
+        ws="none",
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         server_header=False,
     )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeGuard
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, isfinite
@@ -42,9 +43,7 @@ def read_blob(body: bytes, limits: Limits, accepted: Mapping[str, Collection[str
     except SafetensorError as error:
         raise bad_request("bad_blob", f"not a safetensors blob: {error!s:.200}") from error
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(isfinite(tensor).all()):
-            rows = sorted({int(row[0]) for row in (~isfinite(tensor)).nonzero()})[:10] if tensor.ndim else []
-            raise bad_request("bad_tensor", f"{name} holds NaN or infinity in items {rows}; accepted: finite values")
+        _check_values(name, tensor)
     return tensors, metadata.get("drm", "")
 
 
@@ -79,15 +78,57 @@ def _check_entry(name: str, entry: object, accepted: Mapping[str, Collection[str
     if not _is_shape(shape):
         raise bad_request("bad_tensor", f"{name} has shape {str(shape)[:60]}; accepted: up to {_LONGEST_SHAPE} sides")
     offsets = entry.get("data_offsets")
-    if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(place) is int for place in offsets)):
+    if not (_is_shape(offsets) and len(offsets) == 2):
         raise bad_request("bad_blob", f"{name} has no data_offsets")
     if offsets[1] - offsets[0] != math.prod(shape) * _BYTES[dtype]:
         raise bad_request("bad_blob", f"{name} of shape {shape} does not fill its {offsets[1] - offsets[0]} bytes")
 
 
+def _check_values(name: str, tensor: Tensor) -> None:
+    if tensor.dtype == torch.bool and bool((tensor.view(torch.uint8) > 1).any()):
+        raise bad_request("bad_tensor", f"{name} holds bytes that are no truth values; accepted: 0 and 1")
+    if tensor.is_floating_point() and not bool(isfinite(tensor).all()):
+        rows = (
+            (~isfinite(tensor).reshape(len(tensor), -1).all(1)).nonzero()[:10].flatten().tolist() if tensor.ndim else []
+        )
+        raise bad_request("bad_tensor", f"{name} holds NaN or infinity in items {rows}; accepted: finite values")
+
+
 def _is_shape(shape: object) -> TypeGuard[list[int]]:
-    whole = isinstance(shape, list) and all(type(side) is int and 0 <= side < 1 << 40 for side in shape)
-    return whole and isinstance(shape, list) and len(shape) <= _LONGEST_SHAPE
+    """Whether it is a short list of numbers that bytes could be counted by."""
+    short = isinstance(shape, list) and len(shape) <= _LONGEST_SHAPE
+    return short and isinstance(shape, list) and all(type(side) is int and 0 <= side < 1 << 40 for side in shape)
+
+
+def expect_rows(tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...], limits: Limits) -> Tensor:
+    """As `expect`, and no more rows than a request may have items (413): what follows is made row by row."""
+    found = expect(tensors, name, shape)
+    if len(found) > limits.batch:
+        raise Problem(413, "too_large", f"{name} has {len(found)} rows; accepted: at most {limits.batch}")
+    return found
+
+
+def expect_latents(tensors: Mapping[str, Tensor], name: str, limits: Limits) -> Tensor:
+    """Latents (items, channels, height, width), at most as large and as many as a request may have (413)."""
+    found = expect_rows(tensors, name, (None, None, None, None), limits)
+    height, width = found.shape[2:]
+    if height * width > limits.latent_positions:
+        told = f"{name} has {height}x{width} positions; accepted: at most {limits.latent_positions}"
+        raise Problem(413, "too_large", told)
+    return found
+
+
+def expect_embeds(tensors: Mapping[str, Tensor], shape: tuple[int | None, ...], limits: Limits) -> Tensor:
+    """`prompt_embeds`, whose last axes are tokens and width, of at most as many tokens as a prompt may have (413)."""
+    found = (
+        expect(tensors, "prompt_embeds", shape)
+        if len(shape) < 3
+        else expect_rows(tensors, "prompt_embeds", shape, limits)
+    )
+    if found.shape[-2] > limits.prompt_tokens:
+        told = f"prompt_embeds has {found.shape[-2]} tokens; accepted: at most {limits.prompt_tokens}"
+        raise Problem(413, "too_large", told)
+    return found
 
 
 def expect(tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import reprlib
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,18 +12,31 @@ from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
 
 Body = TypeVar("Body", bound=BaseModel)
+_STRUCTURE: Final = (b",", b":", b"[", b"{")
 
 
 def read_body(kind: type[Body], body: bytes, limits: Limits) -> Body:
-    """The body as a `kind`. Problem 400 for anything else."""
+    """The body as a `kind`. Problem 400 for anything else, 413 for more values than anybody needs."""
+    return read_object(kind, body, limits, "the body", "bad_request")
+
+
+def read_object(kind: type[Body], text: bytes, limits: Limits, where: str, code: str) -> Body:
+    """A JSON text as a `kind`; errors name the place in `where` and have this `code`.
+
+    Values are counted before they are made: each takes much more memory than its comma.
+    """
+    values = sum(map(text.count, _STRUCTURE))
+    if values > limits.json_values:
+        raise Problem(413, "too_large", f"{where}: {values} values; accepted: at most {limits.json_values}")
     try:
-        return kind.model_validate(parse_json(body, "the body"))
+        return kind.model_validate(parse_json(text, where))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the body"
-        raise bad_request("bad_request", f"{place}: {first['msg']}, given {str(first['input'])[:60]!r}") from error
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))[:120] or "all of it"
+        given = reprlib.repr(first["input"])[:80]
+        raise bad_request(code, f"{where}, {place}: {first['msg'][:200]}, given {given}") from error
     except ValueError as error:
-        raise bad_request("bad_request", f"{error!s:.300}") from error
+        raise bad_request(code, f"{error!s:.300}") from error
 
 
 def check_count(count: int, limits: Limits) -> None:

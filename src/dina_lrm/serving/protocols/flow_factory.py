@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import picture_of_base64
+from dina_lrm.serving.pictures import Gallery
 from dina_lrm.serving.problems import bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 
@@ -42,11 +42,10 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
         count = "no images" if asked.image is None else f"{len(asked.image)} images"
         raise bad_request("bad_request", f"{count} for {len(asked.prompt)} prompts; accepted: one each")
     check_count(len(asked.prompt), limits)
-    items = tuple(
-        PictureItem(picture_of_base64(image, f"image[{row}]", limits), checked_prompt(prompt, f"prompt[{row}]", limits))
-        for row, (prompt, image) in enumerate(zip(asked.prompt, asked.image, strict=True))
-    )
-    return Request(items, (model,))
+    told = [checked_prompt(prompt, f"prompt[{row}]", limits) for row, prompt in enumerate(asked.prompt)]
+    gallery = Gallery(limits)
+    found = [gallery.of_base64(image, f"image[{row}]") for row, image in enumerate(asked.image)]
+    return Request(tuple(map(PictureItem, found, told)), (model,))
 
 
 def answer(found: ModelScores) -> dict[str, Any]:

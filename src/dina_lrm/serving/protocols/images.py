@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request, ScoreKind
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import picture_of, picture_of_base64
+from dina_lrm.serving.pictures import Gallery
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 from dina_lrm.serving.served import Served
@@ -68,8 +68,9 @@ def read_request(
     again = range(count // pairs)
     rows = [(prompt, seed) for _ in again for prompt, seed in zip(prompts, seeds, strict=True)]
     sources: Sequence[Picture | bytes] = given if files is None else files
+    gallery = Gallery(limits)
     items = [
-        PictureItem(_decoded(source, f"images[{number}]", limits), prompt, levels, seed)
+        PictureItem(_decoded(source, f"images[{number}]", gallery), prompt, levels, seed)
         for number, (source, (prompt, seed)) in enumerate(zip(sources, rows, strict=True))
     ]
     return Request(tuple(items), chosen_models(asked.model) or models, tuple(asked.score), {"seeds": seeds})
@@ -88,15 +89,15 @@ def chosen_models(asked: str | list[str] | None) -> tuple[str, ...]:
     return () if asked is None else (asked,) if isinstance(asked, str) else tuple(dict.fromkeys(asked))
 
 
-def _decoded(picture: Picture | bytes, name: str, limits: Limits) -> Image.Image:
+def _decoded(picture: Picture | bytes, name: str, gallery: Gallery) -> Image.Image:
     if isinstance(picture, bytes):
-        return picture_of(picture, name, limits)
+        return gallery.picture(picture, name)
     extra = sorted(picture.model_extra or {})
     if extra:
         raise bad_request("reference_refused", f"{name}: {extra[0]}; accepted: b64, the bytes of the file")
     if picture.b64 is None:
         raise bad_request("bad_image", f"{name}: no b64; accepted: the bytes of the file as base64")
-    return picture_of_base64(picture.b64, name, limits)
+    return gallery.of_base64(picture.b64, name)
 
 
 def _one_each(given: list[Any], count: int, name: str) -> list[Any]:
@@ -108,7 +109,7 @@ def _one_each(given: list[Any], count: int, name: str) -> list[Any]:
 def _levels(levels: list[float], limits: Limits) -> tuple[float, ...]:
     bad = next((level for level in levels if not 0 <= level <= 1), None)
     if bad is not None:
-        raise bad_request("bad_levels", f"levels: {bad:g}; accepted: numbers in [0, 1]")
+        raise bad_request("bad_levels", f"levels: {bad!r:.40}; accepted: numbers in [0, 1]")
     if len(levels) > limits.levels:
         raise Problem(413, "too_large", f"{len(levels)} levels; accepted: at most {limits.levels}")
     return tuple(map(float, levels))

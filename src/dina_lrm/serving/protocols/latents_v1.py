@@ -19,7 +19,7 @@ from dina_lrm.backbones.prompt_rows import rows_of
 from dina_lrm.serving.items import LatentItem, ModelScores, Request
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
-from dina_lrm.serving.tensors import FLOATS, expect, read_blob
+from dina_lrm.serving.tensors import FLOATS, expect, expect_embeds, expect_latents, read_blob
 
 VERSION: Final = "1"
 _TENSORS: Final = {
@@ -34,11 +34,9 @@ _TENSORS: Final = {
 def read_request(body: bytes, limits: Limits, model: str) -> Request:
     """The items of a blob. Problem 400 or 413 for what is none."""
     tensors, _ = read_blob(body, limits, _TENSORS)
-    latents = expect(tensors, "latents", (None, None, None, None))
+    latents = expect_latents(tensors, "latents", limits)
     count = len(latents)
-    if count > limits.batch:
-        raise Problem(413, "too_large", f"{count} items; accepted: at most {limits.batch}")
-    embeds = expect(tensors, "prompt_embeds", (count, None, None))
+    embeds = expect_embeds(tensors, (count, None, None), limits)
     pooled = expect(tensors, "pooled_prompt_embeds", (count, None))
     levels = read_levels(expect(tensors, "u", (count,)))
     seeds = expect(tensors, "seeds", (count,)).tolist() if "seeds" in tensors else fresh_seeds(count)

@@ -5,24 +5,23 @@ The blob's metadata has one key `drm`, a JSON text; tensors carry numbers only. 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import prompt_blob, rows_of
-from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.items import LatentItem, ModelScores, Request, ScoreKind, State
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
+from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_object
 from dina_lrm.serving.protocols.latents_v1 import fresh_seeds, read_levels, warnings_of
 from dina_lrm.serving.served import Served
-from dina_lrm.serving.tensors import FLOATS, expect, read_blob
+from dina_lrm.serving.tensors import FLOATS, expect, expect_embeds, expect_latents, read_blob
 
 Noticed = tuple[tuple[str, str], ...]
 VERSION: Final = "2"
@@ -75,9 +74,9 @@ class Asked:
     ) -> Request:
         """The items, with the conditioning of each of the prompts, and what was `noticed` of each prompt."""
         of_prompt = noticed or [()] * len(rows)
-        items, sharers = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True), Counter(self.prompt)
+        items = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True)
         told = tuple(
-            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row], sharers[row])
+            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row])
             for latents, row, levels, seed in items
         )
         return Request(told, models, tuple(self.header.score), self.told)
@@ -86,10 +85,10 @@ class Asked:
 def read_request(body: bytes, limits: Limits) -> Asked:
     """What a blob asks for. Problem 400 or 413 for what is none."""
     tensors, text = read_blob(body, limits, _TENSORS)
-    header = _read_header(text)
+    header = _read_header(text, limits)
     latents = _read_latents(tensors, header, limits)
     count = len(latents)
-    inline = _inline(tensors)
+    inline = _inline(tensors, limits)
     given = {"prompts": header.prompts, "texts": header.texts, "prompt_embeds": inline}
     sources = [name for name, rows in given.items() if rows]
     if len(sources) != 1:
@@ -132,23 +131,21 @@ def _result(served: Served, found: ModelScores, kinds: tuple[ScoreKind, ...]) ->
 def read_prompt(body: bytes, limits: Limits) -> Conditioning:
     """One prompt, sent to be kept: `prompt_embeds` (N, D), `pooled_prompt_embeds` (P,), `prompt_mask` (N,)."""
     tensors, _ = read_blob(body, limits, PROMPT_TENSORS)
-    embeds = expect(tensors, "prompt_embeds", (None, None))
+    embeds = expect_embeds(tensors, (None, None), limits)
     pooled = expect(tensors, "pooled_prompt_embeds", (None,)) if "pooled_prompt_embeds" in tensors else None
     mask = expect(tensors, "prompt_mask", (len(embeds),)) if "prompt_mask" in tensors else None
     return Conditioning(embeds[None], None if pooled is None else pooled[None], None if mask is None else mask[None])
 
 
-def _read_header(text: str) -> Header:
+def _read_header(text: str, limits: Limits) -> Header:
     if not text:
         return Header()
-    try:
-        return Header.model_validate(parse_json(text, "drm"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise bad_request("bad_header", f"drm.{place}: {first['msg']}, given {str(first['input'])[:60]!r}") from error
-    except ValueError as error:
-        raise bad_request("bad_header", f"{error!s:.300}") from error
+    header = read_object(Header, text.encode("utf-8", "surrogatepass"), limits, "drm", "bad_header")
+    if header.texts:
+        check_count(len(header.texts), limits)
+        for row, words in enumerate(header.texts):
+            checked_prompt(words, f"drm.texts[{row}]", limits)
+    return header
 
 
 def _read_latents(tensors: dict[str, Tensor], header: Header, limits: Limits) -> list[Tensor]:
@@ -157,17 +154,18 @@ def _read_latents(tensors: dict[str, Tensor], header: Header, limits: Limits) ->
     if ("latents" in tensors) == bool(parts):
         raise bad_request("missing_tensor", "accepted: one tensor latents, or latents.0, latents.1, .. with order")
     if "latents" in tensors:
-        found = [*expect(tensors, "latents", (None, None, None, None))]
-    else:
-        found = _ordered(parts, tensors, header.order or [])
-    if len(found) > limits.batch:
-        raise Problem(413, "too_large", f"{len(found)} items; accepted: at most {limits.batch}")
-    return found
+        return [*expect_latents(tensors, "latents", limits)]
+    count = sum(len(value) for value in parts.values() if value.ndim)
+    if count > limits.batch:
+        raise Problem(413, "too_large", f"{count} items; accepted: at most {limits.batch}")
+    return _ordered(parts, tensors, header.order or [], limits)
 
 
-def _ordered(parts: dict[int, Tensor], tensors: dict[str, Tensor], order: list[list[int]]) -> list[Tensor]:
+def _ordered(
+    parts: dict[int, Tensor], tensors: dict[str, Tensor], order: list[list[int]], limits: Limits
+) -> list[Tensor]:
     for number in parts:
-        expect(tensors, f"latents.{number}", (None, None, None, None))
+        expect_latents(tensors, f"latents.{number}", limits)
     places = [(part, row) for part in sorted(parts) for row in range(len(parts[part]))]
     given = [tuple(place) for place in order]
     if sorted(given) != places:
@@ -175,13 +173,13 @@ def _ordered(parts: dict[int, Tensor], tensors: dict[str, Tensor], order: list[l
     return [parts[part][row] for part, row in given]
 
 
-def _inline(tensors: dict[str, Tensor]) -> list[Conditioning] | None:
+def _inline(tensors: dict[str, Tensor], limits: Limits) -> list[Conditioning] | None:
     if "prompt_embeds" not in tensors:
         left = [name for name in ("pooled_prompt_embeds", "prompt_mask") if name in tensors]
         if left:
             raise bad_request("missing_tensor", f"{left[0]} without prompt_embeds")
         return None
-    embeds = expect(tensors, "prompt_embeds", (None, None, None))
+    embeds = expect_embeds(tensors, (None, None, None), limits)
     pooled = expect(tensors, "pooled_prompt_embeds", (len(embeds), None)) if "pooled_prompt_embeds" in tensors else None
     mask = expect(tensors, "prompt_mask", (len(embeds), embeds.shape[1])) if "prompt_mask" in tensors else None
     return rows_of(Conditioning(embeds, pooled, mask))

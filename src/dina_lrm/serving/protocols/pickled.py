@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import picture_of
+from dina_lrm.serving.pictures import Gallery
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt
 
@@ -91,6 +91,8 @@ class _Reader:
     def _gather(self, name: str) -> None:
         if name in _TUPLES:
             count = _TUPLES[name]
+            if len(self._stack) < count:
+                raise bad_request("bad_pickle", "a tuple of more values than there are")
             self._stack[-count:] = [tuple(self._stack[-count:])]
         elif name == "TUPLE":
             self._stack.append(tuple(self._since_mark()))
@@ -100,7 +102,8 @@ class _Reader:
         elif name in ("SETITEM", "SETITEMS"):
             items = [self._stack.pop() for _ in "kv"][::-1] if name == "SETITEM" else self._since_mark()
             keys, values = items[::2], items[1::2]
-            if not all(isinstance(key, str | int | bytes) for key in keys):
+            # Numbers can be chosen so that all have one hash, and a dictionary of them takes for ever to fill
+            if not all(isinstance(key, str | bytes) for key in keys):
                 raise bad_request("bad_pickle", "a key that is no text")
             self._target(dict).update(zip(keys, values, strict=True))
         else:
@@ -157,11 +160,10 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
     if len(images) != len(prompts):
         raise bad_request("bad_request", f"{len(prompts)} prompts for {len(images)} images; accepted: one each")
     check_count(len(images), limits)
-    items = tuple(
-        PictureItem(picture_of(image, f"images[{row}]", limits), checked_prompt(prompt, f"prompts[{row}]", limits))
-        for row, (image, prompt) in enumerate(zip(images, prompts, strict=True))
-    )
-    return Request(items, (model,))
+    told = [checked_prompt(prompt, f"prompts[{row}]", limits) for row, prompt in enumerate(prompts)]
+    gallery = Gallery(limits)
+    found = [gallery.picture(image, f"images[{row}]") for row, image in enumerate(images)]
+    return Request(tuple(map(PictureItem, found, told)), (model,))
 
 
 def answer(found: ModelScores) -> bytes:

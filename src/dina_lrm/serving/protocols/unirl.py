@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import picture_of_base64
+from dina_lrm.serving.pictures import Gallery
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 from dina_lrm.serving.served import Served
@@ -59,10 +59,11 @@ def read_request(
     unknown = sorted({name for entry in asked.requests for name in entry.required_rewards if name not in known})
     if unknown:
         raise bad_request("unknown_reward", f"no reward {unknown[0][:80]!r}; accepted: {', '.join(known)}")
-    return [(_item(entry, row, limits), entry.required_rewards) for row, entry in enumerate(asked.requests)]
+    gallery = Gallery(limits)
+    return [(_item(entry, row, limits, gallery), entry.required_rewards) for row, entry in enumerate(asked.requests)]
 
 
-def _item(entry: Entry, row: int, limits: Limits) -> PictureItem | Problem:
+def _item(entry: Entry, row: int, limits: Limits, gallery: Gallery) -> PictureItem | Problem:
     turn, place = entry.history[-1], f"requests[{row}].history[{len(entry.history) - 1}]"
     refused = [name for name in turn.model_extra or {} if (turn.model_extra or {})[name] is not None]
     try:
@@ -71,7 +72,7 @@ def _item(entry: Entry, row: int, limits: Limits) -> PictureItem | Problem:
         if turn.image_b64 is None:
             raise bad_request("bad_image", f"{place}: no image_b64")
         prompt = checked_prompt(turn.text, f"{place}.text", limits)
-        return PictureItem(picture_of_base64(turn.image_b64, place, limits), prompt)
+        return PictureItem(gallery.of_base64(turn.image_b64, place), prompt)
     except Problem as problem:
         return problem
 

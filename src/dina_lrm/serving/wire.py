@@ -1,0 +1,82 @@
+"""HTTP as the server speaks it: heads arrive in bounded time and size, and what is no HTTP has a typed answer too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final, final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dina_lrm.serving.limits import Limits
+from dina_lrm.serving.problems import Problem, bad_request
+
+MOST_HEAD_BYTES: Final = 1 << 16
+"""Bytes of the lines before a body."""
+
+
+@final
+class Wire(H11Protocol):
+    """A connection, which is hung up on where nobody is answered and a request does not come within `head_seconds`.
+
+    uvicorn itself waits for ever for the first request, for one that was begun, and for the rest of a body that was
+    refused.
+    """
+
+    def __init__(self, limits: Limits, **given: Any) -> None:  # noqa: ANN401 - what uvicorn gives its protocols
+        super().__init__(**given)
+        self._limits = limits
+        self._impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and wait on where they were no whole head."""
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._calm()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and hang up."""
+        self._refuse(bad_request("bad_http", f"{msg} accepted: HTTP/1.1, at most {MOST_HEAD_BYTES} bytes of headers"))
+
+    def _wait(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._calm()
+        elif self._impatience is None and not self.transport.is_closing():
+            self._impatience = self.loop.call_later(self._limits.head_seconds, self._hang_up)
+
+    def _calm(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+    def _hang_up(self) -> None:
+        self._impatience = None
+        if self.conn.trailing_data[0]:  # a head that was begun
+            seconds = f"{self._limits.head_seconds:g} s"
+            self._refuse(Problem(408, "too_slow", f"no request within {seconds}; accepted: a whole head"))
+        self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        body = json.dumps({"error": problem.told()}).encode()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
+            length = str(len(body)).encode()
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", length),
+                (b"connection", b"close"),
+            ]
+            answer = h11.Response(status_code=problem.status, headers=headers)
+            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -1,0 +1,71 @@
+"""JSON bodies: read strictly, counted before they are made, and told by place."""
+
+import json
+import time
+
+import pytest
+
+from dina_lrm.serving.limits import Limits
+from dina_lrm.serving.problems import Problem
+from dina_lrm.serving.protocols import latents_v2
+from dina_lrm.serving.protocols.bodies import checked_prompt, read_body
+from dina_lrm.serving.protocols.images import ImagesBody
+
+
+def refused(body, limits=None):
+    with pytest.raises(Problem) as found:
+        read_body(ImagesBody, body, limits or Limits())
+    return found.value
+
+
+def test_a_body_is_read():
+    found = read_body(ImagesBody, b'\xef\xbb\xbf{"prompts": ["a"], "images": [{"b64": "AAAA"}]}', Limits())
+    assert (found.prompts, found.images[0].b64) == (["a"], "AAAA")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"[]," * 1_000_000 + b"[]]",
+        b'{"prompts": [' + b"1," * 1_000_000 + b"1]}",
+        b"{" + b",".join(b'"k%d":1' % number for number in range(300_000)) + b"}",
+    ],
+)
+def test_more_values_than_anybody_needs_are_never_made(body):
+    begun = time.perf_counter()
+    assert (refused(body).status, refused(body).code) == (413, "too_large")
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"prompts": ["a", 3]}, "prompts.1"),
+        ({"prompts": "a"}, "prompts"),
+        ({"prompts": ["a"], "other": 1}, "other"),
+        ({"prompts": ["a"], "levels": [10**400]}, "levels.0"),
+        ({"prompts": ["a"] * 9_000, "seeds": ["x" * 100_000]}, "seeds.0"),
+        ([], "all of it"),
+    ],
+)
+def test_errors_name_the_place_and_stay_short(value, place):
+    problem = refused(json.dumps(value).encode())
+    assert (problem.status, problem.code) == (400, "bad_request")
+    assert f"the body, {place}: " in problem.message
+    assert len(problem.message) < 500
+
+
+@pytest.mark.parametrize(("prompt", "status"), [("", 400), (" \n", 400), ("\ud800", 400), ("a" * 20_000, 413)])
+def test_prompts_that_cannot_be_scored(prompt, status):
+    with pytest.raises(Problem) as found:
+        checked_prompt(prompt, "prompts[0]", Limits())
+    assert found.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("texts", "status"), [(["a"] * 257, 413), ([""], 400), (["a" * 20_000], 413), ([3], 400), ("a", 400)]
+)
+def test_texts_of_protocol_2_are_checked_as_prompts_are(texts, status):
+    with pytest.raises(Problem) as found:
+        latents_v2._read_header(json.dumps({"texts": texts}), Limits())
+    assert found.value.status == status
