@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 HELPERS = ("__main__", "fuzzing", "load", "measuring")
-LONG = ("fuzz",)
+LONG = ("fuzz", "serving_fuzz")
 
 
 def main(chosen: list[str]) -> None:
