@@ -224,6 +224,55 @@ def test_nobody_there_is_said_at_once():
         RemoteReward("http://nowhere.invalid", retries=0).check_ready()
 
 
+class Restarting:
+    """Answers every request with 200, at one port, once it is there, and once it is there again."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+
+    def answer(self, requests, after=0.0):
+        """Listen from `after` seconds on, for so many requests."""
+        time.sleep(after)
+        with socket.create_server(("127.0.0.1", self.port)) as server:
+            for _ in range(requests):
+                with server.accept()[0] as connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(response(b"", "200 OK", "Connection: close"))
+
+    def later(self, requests, after=0.0):
+        thread = threading.Thread(target=self.answer, args=(requests, after), daemon=True)
+        thread.start()
+        return thread
+
+
+def test_a_server_that_answered_before_is_waited_for_while_it_starts_again():
+    server = Restarting()
+    first = server.later(2)  # its /info, which is none, and its health
+    reward = RemoteReward(f"http://127.0.0.1:{server.port}", retries=2, backoff=0.01)
+    reward.check_ready()
+    first.join()
+    server.later(1, after=0.7)
+    with pytest.warns(UserWarning, match=r"no longer listens; it is waited for, up to 600 s"):
+        reward.check_ready()
+    assert reward.traffic.retries > 2
+
+
+def test_a_server_that_does_not_come_back_is_waited_for_until_the_deadline():
+    server = Restarting()
+    first = server.later(2)
+    reward = RemoteReward(f"http://127.0.0.1:{server.port}", retries=1, backoff=0.01, deadline=0.5)
+    reward.check_ready()
+    first.join()
+    began = time.monotonic()
+    with (
+        pytest.warns(UserWarning, match=r"no longer listens"),
+        pytest.raises(RemoteRewardError, match=r"refused the connection"),
+    ):
+        reward.check_ready()
+    assert 0.2 < time.monotonic() - began < 5
+
+
 def test_a_server_without_encryption_is_not_asked_twice_over_https():
     def plain(server):
         with server.accept()[0] as connection:

@@ -68,6 +68,11 @@ class Desk:
         """What a protocol makes of a body, made outside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.engine.prepare, read)
 
+    async def read(self, request: Request, read: Callable[[bytes], Found]) -> Found:
+        """What a protocol makes of a request's body, which is let go before anything waits for a model."""
+        body = await self.body(request)
+        return await self.prepared(partial(read, body))
+
     async def keep(self, name: str, body: bytes) -> tuple[str, bool]:
         """Keep a prompt by its hash, here and for the other replicas; its hash, and whether it is new here."""
         found = await self.prepared(lambda: self._shelve(name, body))
@@ -178,16 +183,16 @@ def _add_latents(app: FastAPI, desk: Desk) -> None:
         if protocol not in (latents_v1.VERSION, latents_v2.VERSION):
             told = Problem(400, "unknown_protocol", f"{VERSION_HEADER} {protocol[:20]!r}; accepted: {VERSIONS}")
             return refusal(told, request.scope["path"], {f"{VERSION_HEADER}s": VERSIONS})
-        body = await desk.body(request)
         if protocol == latents_v2.VERSION:
-            return JSONResponse(await _second(request, body, desk))
-        read = await desk.prepared(lambda: latents_v1.read_request(body, desk.engine.limits, desk.engine.default))
+            return JSONResponse(await _second(request, desk))
+        limits, model = desk.engine.limits, desk.engine.default
+        read = await desk.read(request, lambda body: latents_v1.read_request(body, limits, model))
         return JSONResponse(latents_v1.answer(read, await desk.scored(request, read.models[0], read.items)))
 
 
-async def _second(request: Request, body: bytes, desk: Desk) -> dict[str, Any]:
+async def _second(request: Request, desk: Desk) -> dict[str, Any]:
     engine = desk.engine
-    asked = await desk.prepared(lambda: latents_v2.read_request(body, engine.limits))
+    asked = await desk.read(request, lambda body: latents_v2.read_request(body, engine.limits))
     models = images.chosen_models(asked.header.model) or (engine.default,)
     for name in models:
         engine.model(name)

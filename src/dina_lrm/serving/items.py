@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -39,11 +40,13 @@ class LatentItem:
     state: State = "clean"
     noticed: tuple[tuple[str, str], ...] = ()
     """Sentences by code that were known before it was scored."""
+    sharers: int = 1
+    """Items of the request that hold this very conditioning; its bytes are divided among them."""
 
     @property
     def size(self) -> int:
         """Bytes that it holds while it waits."""
-        return self.latents.nbytes + conditioning_bytes(self.conditioning)
+        return self.latents.nbytes + math.ceil(conditioning_bytes(self.conditioning) / self.sharers)
 
     @property
     def key(self) -> Hashable:

@@ -31,15 +31,20 @@ def serve(
         OSError: an address that cannot be listened at.
     """
     settings.check()
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    extra, needed = ("ray", (*NEEDED, "ray")) if settings.replicas else ("serve", NEEDED)
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        raise DinaError(f"serve: {', '.join(missing)} not installed; accepted: pip install 'dina-lrm[serve]'")
+        raise DinaError(f"serve: {', '.join(missing)} not installed; accepted: pip install 'dina-lrm[{extra}]'")
+    if settings.replicas:
+        from dina_lrm.serving.ray_serve import run_replicas
+
+        return run_replicas(settings, told, device=device, dtype=dtype)
     with _collector_at_rest():
         from dina_lrm.serving.load import load_engine
         from dina_lrm.serving.server import run_server
 
         engine = load_engine(settings, told, device, dtype)
-    run_server(engine, settings, told)
+    return run_server(engine, settings, told)
 
 
 @contextmanager

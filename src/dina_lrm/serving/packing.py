@@ -76,21 +76,20 @@ class Zstd(Unpacker):
     """One frame of zstd."""
 
     def __init__(self) -> None:
-        from zstandard import ZstdDecompressor
+        from zstandard import ZstdDecompressor, ZstdError
 
+        self._failure = ZstdError
         self._machine = ZstdDecompressor(max_window_size=_WINDOW).decompressobj(write_size=1 << 17)
 
     def take(self, chunk: bytes, most: int) -> bytes:
         """Unpack a chunk, and stop soon behind `most` bytes."""
-        from zstandard import ZstdError
-
         found = bytearray()
         for start in range(0, len(chunk), _PIECE):
             if self._machine.eof:
                 raise _broken("zstd", "bytes behind its end")
             try:
                 found += self._machine.decompress(chunk[start : start + _PIECE])
-            except ZstdError as error:
+            except self._failure as error:
                 raise _broken("zstd", str(error)) from error
             if self._machine.unused_data:
                 raise _broken("zstd", "bytes behind its end")

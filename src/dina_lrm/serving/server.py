@@ -55,17 +55,23 @@ class _Server(uvicorn.Server):
 def run_server(engine: Engine, settings: ServerSettings, told: Callable[[str], None]) -> None:
     """Listen and answer with the models of an engine until SIGINT or SIGTERM. OSError where nothing can be heard."""
     app = make_app(engine, token=settings.token(), pickles=settings.pickles)
-    listening = _listening(settings)
-    scheme = "http" if settings.tls_cert is None else "https"
-    host, port = listening.getsockname()[:2]
+    listening = listening_socket(settings)
+    address = address_of(settings, *listening.getsockname()[:2])
     server = _Server(_config(app, settings))
-    server.ready = lambda: told(f"ready at {scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    server.ready = lambda: told(f"ready at {address}")
     with listening:
         asyncio.run(server.serve(sockets=[listening]))
     told("ended; all that waited was answered")
 
 
-def _listening(settings: ServerSettings) -> socket.socket:
+def address_of(settings: ServerSettings, host: str, port: int) -> str:
+    """The address that clients are told."""
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def listening_socket(settings: ServerSettings) -> socket.socket:
+    """A socket at the address of the settings, at a free port where they say 0. OSError where it cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -86,7 +92,7 @@ def _config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.limits.deadline) + 5,
+        timeout_graceful_shutdown=round(settings.longest_deadline) + 5,
         http=cast(type[asyncio.Protocol], partial(Wire, settings.limits)),
         ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,

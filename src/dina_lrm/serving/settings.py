@@ -85,6 +85,13 @@ class ServerSettings:
     """Refuse prompts of another length than the model was trained with, instead of a warning."""
     pickles: bool = False
     """Open /v1/pickle/MODEL too, for clients that send pickles; they are read and never unpickled."""
+    replicas: int = 0
+    """Copies of the models behind one address, each in a process of its own, by Ray Serve (extra ray); 0: this process
+    alone, without Ray."""
+    replica_cpus: float = 1.0
+    """Processor cores of each replica."""
+    replica_gpus: float = 0.0
+    """GPUs of each replica; it sees no others."""
     limits: Limits = field(default_factory=Limits)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +109,9 @@ class ServerSettings:
         self.own_limits()
         if not 0 <= self.port <= 65_535:
             raise DinaError(f"--port {self.port}; accepted: 0 to 65535")
+        if not 0 <= self.replicas <= 1000 or not 0 < self.replica_cpus < inf or not 0 <= self.replica_gpus < inf:
+            told = f"--replicas {self.replicas}, --replica-cpus {self.replica_cpus}, --replica-gpus {self.replica_gpus}"
+            raise DinaError(f"{told}; accepted: 0 to 1000, above 0, 0 up")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise DinaError("--tls-cert, --tls-key: a certificate and its key go together; accepted: both, or neither")
         if self.token() is None and self.host not in _LOOPBACK:
@@ -125,6 +135,11 @@ class ServerSettings:
             changed: dict[str, Any] = {limit: _number(given, number, whole=limit in _WHOLE)}
             found[name] = replace(found[name], **changed)
         return found
+
+    @property
+    def longest_deadline(self) -> float:
+        """Seconds after which the last request is answered, whichever model it asked."""
+        return max(limits.deadline for limits in self.own_limits().values())
 
     def token(self) -> str | None:
         """The token, read from its file; None without one. Raises ValueError for a file that holds none."""

@@ -11,6 +11,7 @@ import math
 import os
 import ssl
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from urllib3.exceptions import NewConnectionError
 from dina_lrm import __version__
 from dina_lrm.rewards.addresses import Address, printable
 from dina_lrm.rewards.remote.connections import Answer, Connections, Failure
-from dina_lrm.rewards.remote.errors import RemoteRewardError
+from dina_lrm.rewards.remote.errors import RemoteRewardError, RemoteRewardWarning
 from dina_lrm.rewards.remote.known_prompts import KnownPrompts
 from dina_lrm.rewards.remote.refusals import refusal, said
 from dina_lrm.rewards.remote.traffic import Counts, Traffic
@@ -34,6 +35,7 @@ BYTES: Final = 1 << 16
 _AGENT: Final = f"dina-lrm/{__version__}"
 _AGAIN: Final = (408, 425, 429, 500, 502, 503, 504, 507)
 _LONGEST_PAUSE: Final = 60.0
+_LONGEST_PAUSE_OF_A_RESTART: Final = 2.0
 _TRIES_WHERE_NOBODY_IS: Final = 3
 _DICE: Final = SystemRandom()  # pauses of many clients must differ, also those of forked ones
 
@@ -44,7 +46,8 @@ class Patience:
 
     timeout: float = 120.0
     retries: int = 4
-    """Attempts after the first, fewer where nobody listens."""
+    """Attempts after the first, fewer where nobody listens; a server that answered before is waited for while nobody
+    does, up to the deadline."""
     backoff: float = 0.5
     """A pause is drawn from 0 to this before the first retry, to twice as much before each that follows."""
     deadline: float = 600.0
@@ -96,6 +99,7 @@ class RemoteClient:
         self._authorization = f"Bearer {token}" if token else address.authorization
         self._most, self._ca_file = connections, ca_file
         self._traffic = Traffic()
+        self._reached = False
         self._kept: dict[int, _Kept] = {}
 
     @property
@@ -131,19 +135,31 @@ class RemoteClient:
             RemoteRewardError: when no attempt was answered, the server refused, or the answer is no plain body of at
                 most `most_bytes`.
         """
-        end, attempt = time.monotonic() + self.patience.deadline, 0
+        end, attempt, spent = time.monotonic() + self.patience.deadline, 0, 0
         while True:
             attempt += 1
             self._traffic.add(attempts=1, retries=int(attempt > 1))
             found = self._once(method, path, body, headers or {}, most_bytes, end - time.monotonic())
             pause = self.patience.pause(attempt, found.wait() if isinstance(found, Answer) else None)
-            last = attempt > self.patience.retries or time.monotonic() + pause >= end
-            if last or not _may_help(found, attempt, accepted):
+            if returns := self._may_return(found):
+                pause = min(pause, _LONGEST_PAUSE_OF_A_RESTART)
+            else:
+                spent += 1
+            last = spent > self.patience.retries or time.monotonic() + pause >= end
+            if last or not (returns or _may_help(found, attempt, accepted)):
                 break
             time.sleep(pause)
         if isinstance(found, Answer):
             return self._checked(found, attempt, most_bytes, accepted)
         self._give_up(found, attempt)
+
+    def _may_return(self, found: Answer | Exception) -> bool:
+        """Whether the server, which answered before, is no longer there: it may be starting again."""
+        if not (self._reached and self.patience.retries and isinstance(found, NewConnectionError)):
+            return False
+        told = f"{self.address} no longer listens; it is waited for, up to {self.patience.deadline:g} s a request"
+        warnings.warn(f"{self.name}: {told}", RemoteRewardWarning, stacklevel=4)
+        return True
 
     def _once(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], most_bytes: int, left: float
@@ -152,11 +168,13 @@ class RemoteClient:
         left = max(left, 0.0)
         timeout = min(self.patience.timeout, left)
         try:
-            return self._of_process().connections.ask(
+            found = self._of_process().connections.ask(
                 method, path, body, {"user-agent": _AGENT, **headers, **told}, timeout, most_bytes, left
             )
         except Failure as error:
             return error
+        self._reached = True
+        return found
 
     def _of_process(self) -> _Kept:
         found = self._kept.get(os.getpid())

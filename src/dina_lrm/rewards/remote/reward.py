@@ -42,6 +42,7 @@ class RemoteReward:
     has it; without it the server encodes them, where it speaks protocol 2. `timeout` is that of each attempt, in
     seconds, for connecting, sending and reading together; `retries` attempts follow the first, fewer where nobody
     listens, with pauses drawn at random below `backoff`, doubled each time; `deadline` is for all of them together.
+    A server that answered before and no longer listens is waited for, up to that deadline: it may be starting again.
 
     A name and password in `url`, and the `token` (None: that of the environment, see `tokens.py`), are sent to the
     server and shown nowhere. Proxies of the environment are not used.

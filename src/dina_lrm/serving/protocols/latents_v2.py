@@ -5,6 +5,7 @@ The blob's metadata has one key `drm`, a JSON text; tensors carry numbers only. 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -74,9 +75,9 @@ class Asked:
     ) -> Request:
         """The items, with the conditioning of each of the prompts, and what was `noticed` of each prompt."""
         of_prompt = noticed or [()] * len(rows)
-        items = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True)
+        items, sharers = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True), Counter(self.prompt)
         told = tuple(
-            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row])
+            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row], sharers[row])
             for latents, row, levels, seed in items
         )
         return Request(told, models, tuple(self.header.score), self.told)
