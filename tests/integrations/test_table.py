@@ -15,7 +15,7 @@ each_trainer = pytest.mark.parametrize("name", INTEGRATIONS)
 
 
 @each_trainer
-def test_what_the_configuration_names_is_there(name):
+def test_what_the_configuration_names_is_there(name, trainers):
     module, _, attribute = INTEGRATIONS[name].plugin.partition(":")
     found = import_module(module)
     assert found.__doc__

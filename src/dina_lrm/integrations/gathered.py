@@ -12,9 +12,11 @@ import atexit
 import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from threading import Lock, Thread
 from typing import Final, Generic, TypeVar, final
+from weakref import finalize
 
 from dina_lrm.serving.batcher import Batcher, Scored
 
@@ -31,18 +33,19 @@ _guard = Lock()
 class Gathered(Generic[Item, Result]):
     """Hands items of equal keys to `work` together: at most `most`, none waiting longer than `wait` seconds for others.
 
-    `work` returns one result for each item, in order. It runs in a thread of its own, one batch at a time.
+    `work` returns one result for each item, in order, and must not hold this object. It runs in a thread of its own,
+    one batch at a time.
     """
 
     def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]], most: int = 16, wait: float = 0.01) -> None:
-        self._work, self._most, self._wait = work, most, wait
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dina-lrm work")
-        self._batcher: Batcher[Item, Result] | None = None
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dina-lrm work")
+        self._batcher = Batcher[Item, Result](work, executor, most=most, wait=wait, most_bytes=_NO_LIMIT)
+        finalize(self, _close, self._batcher, executor).atexit = False
 
     @property
     def batches(self) -> int:
         """How many batches were begun."""
-        return 0 if self._batcher is None else self._batcher.batches
+        return self._batcher.batches
 
     def put(self, key: Hashable, item: Item) -> Future[Scored[Result]]:
         """The future of an item's result; cancelled before its batch begins, the item is left out.
@@ -52,12 +55,14 @@ class Gathered(Generic[Item, Result]):
         """
         with _guard:
             loop = _loop()
-        return asyncio.run_coroutine_threadsafe(self._submit(key, item), loop)
+        return asyncio.run_coroutine_threadsafe(self._batcher.submit(key, item, 1), loop)
 
-    async def _submit(self, key: Hashable, item: Item) -> Scored[Result]:
-        if self._batcher is None:
-            self._batcher = Batcher(self._work, self._executor, most=self._most, wait=self._wait, most_bytes=_NO_LIMIT)
-        return await self._batcher.submit(key, item, 1)
+
+def _close(batcher: Batcher[Item, Result], executor: ThreadPoolExecutor) -> None:
+    """End what made batches for somebody who is gone."""
+    executor.shutdown(wait=False)
+    with suppress(RuntimeError):  # the loop may have ended
+        asyncio.run_coroutine_threadsafe(batcher.close(), _loop())
 
 
 @cache

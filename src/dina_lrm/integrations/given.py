@@ -6,6 +6,7 @@ ends here; what cannot be read is refused with its name, what came, and what is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,9 +35,7 @@ def latent_of(name: str, value: object) -> Float[Tensor, "channels height width"
     return found.float()
 
 
-def unpacked_latent(
-    name: str, value: object, height: int, width: int, pixels_per_latent: int = 8
-) -> Float[Tensor, "channels height width"]:
+def unpacked_latent(name: str, value: object, height: int, width: int) -> Float[Tensor, "channels height width"]:
     """One latent of FLUX, Qwen-Image and the like, (tokens, 4 C), for a picture of height x width pixels, as float32.
 
     A latent that is not packed is taken as it is. ValueError where the tokens are not those of that size.
@@ -45,11 +44,12 @@ def unpacked_latent(
     found = found[0] if found.ndim == 3 and found.shape[0] == 1 else found
     if found.ndim != 2:
         return latent_of(name, found)
-    rows, columns = height // (2 * pixels_per_latent), width // (2 * pixels_per_latent)
-    if found.shape[0] != rows * columns or found.shape[1] % 4:
-        given = f"packed latents of shape {tuple(found.shape)} for {height}x{width} pixels"
-        raise DinaError(f"{name}: {given}; accepted: ({rows * columns} tokens, 4 times the channels)")
-    return rearrange(found.float(), "(h w) (c p q) -> c (h p) (w q)", h=rows, p=2, q=2)
+    tokens, channels = found.shape
+    side = math.isqrt(height * width // max(1, tokens))  # of the square of pixels that a token stands for
+    if side < 1 or height % side or width % side or (height // side) * (width // side) != tokens or channels % 4:
+        given = f"packed latents of shape ({tokens}, {channels}) for {height}x{width} pixels"
+        raise DinaError(f"{name}: {given}; accepted: (tokens, 4 times the channels), a token for each square of pixels")
+    return rearrange(found.float(), "(h w) (c p q) -> c (h p) (w q)", h=height // side, p=2, q=2)
 
 
 def conditioning_of(embeds: object, pooled: object = None, mask: object = None) -> Conditioning:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -88,7 +88,7 @@ class Scorer:
     ) -> None:
         self.served = served
         self._turn: Turn = Lock() if turn is None else turn
-        self._gathered = Gathered[Asked, ItemScore](self._work, max_batch, max_wait_ms / 1000)
+        self._gathered = Gathered[Asked, ItemScore](_in_turn(served, self._turn), max_batch, max_wait_ms / 1000)
         self._warned: set[str] = set()
 
     @property
@@ -105,6 +105,12 @@ class Scorer:
     def batches(self) -> int:
         """How many batches were begun."""
         return self._gathered.batches
+
+    def notice(self, code: str, text: str) -> None:
+        """Warn once of what is read in another way than one may expect."""
+        if code not in self._warned:
+            self._warned.add(code)
+            warnings.warn(f"{self.name}: {text}", ScoreWarning, stacklevel=3)
 
     def scores(self, items: Sequence[Asked]) -> list[float]:
         """The raw scores of items, in order; the thread waits, and its items share batches with those of others.
@@ -151,9 +157,7 @@ class Scorer:
 
     def _value(self, score: ItemScore) -> float:
         for code, text in score.warnings:
-            if code not in self._warned:
-                self._warned.add(code)
-                warnings.warn(f"{self.name}: {text}", ScoreWarning, stacklevel=2)
+            self.notice(code, text)
         if not math.isfinite(score.raw):
             raise NoScoreError(f"the score is {score.raw}; accepted: finite numbers")
         return score.raw
@@ -180,23 +184,28 @@ class Scorer:
             return item
         return replace(item, latents=item.latents.to(self.device), conditioning=item.conditioning.to(self.device))
 
-    def _work(self, items: Sequence[Asked]) -> Sequence[ItemScore]:
-        with self._turn:
-            if isinstance(self.served, RemoteServed):
-                return self.served.score(items)
+
+def _in_turn(served: Served, turn: Turn) -> Callable[[Sequence[Asked]], Sequence[ItemScore]]:
+    """Scores of batches by a model, one at a time; it holds no scorer, so that one may go that nobody asks any more."""
+
+    def score(items: Sequence[Asked]) -> Sequence[ItemScore]:
+        with turn:
+            if isinstance(served, RemoteServed):
+                return served.score(items)
             worded = [item for item in items if isinstance(item, WordedItem)]
             if worded:  # a batch is of one kind
-                return self._worded(worded)
-            return self.served.score([item for item in items if not isinstance(item, WordedItem)])
+                return _worded(served, worded)
+            return served.score([item for item in items if not isinstance(item, WordedItem)])
 
-    def _worded(self, items: Sequence[WordedItem]) -> Sequence[ItemScore]:
-        told = self.served.encode([item.prompt for item in items])
-        asked = [
-            replace(item.told(row.conditioning), noticed=unread(row)) for item, row in zip(items, told, strict=True)
-        ]
-        for item in asked:
-            self.served.check(item)
-        return self.served.score(asked)
+    return score
+
+
+def _worded(served: Served, items: Sequence[WordedItem]) -> Sequence[ItemScore]:
+    told = served.encode([item.prompt for item in items])
+    asked = [replace(item.told(row.conditioning), noticed=unread(row)) for item, row in zip(items, told, strict=True)]
+    for item in asked:
+        served.check(item)
+    return served.score(asked)
 
 
 def shared_scorer(settings: ScorerSettings) -> Scorer:

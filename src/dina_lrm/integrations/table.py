@@ -46,6 +46,22 @@ INTEGRATIONS: Final[Mapping[str, Integration]] = {
         threads="an event loop in each Ray worker",
         failure="0.0 is learned from; with required: true the run stops",
     ),
+    "flow-factory": Integration(
+        "trainer of diffusion models by GRPO, DiffusionNFT and more",
+        f"{_HERE}.flow_factory:Dina",
+        latents="where the last one that is stored is the clean one; else pictures",
+        embeddings="yes",
+        threads="one, or num_workers with async_reward",
+        failure="the run stops",
+    ),
+    "unirl": Integration(
+        "trainer of unified and diffusion models on Ray",
+        f"{_HERE}.unirl:DinaService",
+        latents="yes",
+        embeddings="yes",
+        threads="one in each reward actor",
+        failure="the step raises",
+    ),
 }
 
 
