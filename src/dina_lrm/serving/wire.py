@@ -40,6 +40,12 @@ class Wire(H11Protocol):
         super().data_received(data)
         self._wait()
 
+    def on_response_complete(self) -> None:
+        """Wait for the rest of a body that was refused, or of a head; uvicorn itself waits for other requests."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]:
+            self._wait()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._calm()
