@@ -54,7 +54,7 @@ class Sizes:
     batching_requests: int = 126
     batch_seconds: float = 0.3
     mixed: int = 10_000
-    distinct: int = 360
+    distinct: int = 300
     starts: int = 5
 
 
@@ -158,10 +158,10 @@ def memory(asker: Asker) -> dict[str, Any]:
     def told(done: int) -> None:
         if done % every == 0:
             series.append((done, server.resident()))
-            _progress("memory", done, sizes.mixed)
+            _progress(f"memory, {series[-1][1]:.0f} MiB", done, sizes.mixed)
 
     asked = [questions[number] for number in order]
-    ran = ask_all(server.address, asked, loops=2, at_once=8, told=told)
+    ran = ask_all(server.address, asked, loops=2, at_once=24, told=told)
     thousand = sizes.mixed // 10
     second = _mean([mib for done, mib in series if thousand < done <= 2 * thousand])
     last = _mean([mib for done, mib in series if done > sizes.mixed - thousand])

@@ -22,6 +22,8 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.prompts import prompts_of
 
 LEVEL = 0.4
+SIDES = ((4, 4), (8, 8), (8, 8), (6, 10), (10, 6), (12, 8), (16, 16))
+"""Height and width of latents in mixed questions."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Questioner:
     def pictures(self) -> Question:
         """Pictures in JSON, PNG or JPEG, each with its prompt."""
         count = self._count()
-        size = [int(side) for side in self.random.integers(24, 65, 2)]
+        size = [int(side) for side in self.random.choice([24, 32, 48, 50], 2)]
         data = [_picture(self.random, size, "JPEG" if self.random.random() < 0.5 else "PNG") for _ in range(count)]
         rows = [int(row) for row in self.random.integers(len(self.texts), size=count)]
         texts = [self.texts[row] for row in rows]
@@ -191,11 +193,10 @@ class Questioner:
         return self.told[int(self.random.integers(len(self.told)))]
 
     def _count(self) -> int:
-        return int(self.random.integers(1, 5))
+        return int(self.random.choice([1, 2, 3, 4], p=[0.6, 0.2, 0.1, 0.1]))
 
     def _sides(self) -> tuple[int, int]:
-        height, width = self.random.choice([4, 6, 8, 8, 10, 12], 2)
-        return int(height), int(width)
+        return SIDES[int(self.random.integers(len(SIDES)))]
 
     def _levels(self, count: int) -> list[float]:
         return [float(level) for level in np.float32(self.random.uniform(0.05, 0.95, count))]
