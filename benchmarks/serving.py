@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -230,10 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def _counted(server: Server, ask: Callable[[], Load]) -> dict[str, Any]:
-    before = server.cpu_seconds()
+    before, items = server.cpu_seconds(), server.items()
     ran = ask()
     spent = server.cpu_seconds() - before
-    return {**ran.summary(), "server_cpu_ms_a_request": 1000 * spent / ran.asked}
+    return {**ran.summary(), "scored": server.items() - items, "server_cpu_ms_a_request": 1000 * spent / ran.asked}
 
 
 def _timed(server: Server, step: Sequence[Question], at_once: int = 1 << 20) -> tuple[float, float]:
@@ -300,4 +301,5 @@ def _number(value: object) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     main()

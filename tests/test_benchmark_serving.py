@@ -20,6 +20,7 @@ def test_a_small_load_is_answered_once_and_rightly(tmp_path: Path) -> None:
         assert (run["answered_once"], run["wrong"]) == (True, 0)
         assert run["largest_difference"] < 1e-4
         assert 0 < run["queue_ms"]["p50"] <= run["latency_ms"]["p50"] <= run["latency_ms"]["p99"]
+        assert run.get("scored", run["requests"]) == run["requests"]
     assert sum(found["memory"]["kinds"].values()) == found["memory"]["requests"] == 40
     assert found["memory"]["second_tenth_mib"] > 100
     wire = found["bytes"]["bundled, on the wire"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Server:
     def resident(self) -> float:
         """Resident memory in MiB."""
         return float(self.process.memory_info().rss) / 2**20
+
+    def items(self) -> int:
+        """Items that it has scored so far, by its own count."""
+        with urllib.request.urlopen(f"{self.address}/metrics", timeout=30) as answer:
+            return sum(map(int, re.findall(r"^dina_lrm_items_total\S* (\d+)$", answer.read().decode(), re.MULTILINE)))
 
     def cpu_seconds(self) -> float:
         """Processor time so far, of all its threads together."""
