@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from dina_lrm.pictures.measures import GREY
 from dina_lrm.rewards.base import PixelReward, check_images
+from dina_lrm.typed import DinaError
 
 _HIGH: Final = 0.25
 """Cycles a pixel."""
@@ -49,6 +50,9 @@ class Sharpness(PixelReward):
     ) -> Float32[Tensor, " batch"]:
         """Scores of images in [0, 1]; the prompts do not matter."""
         check_images(self.name, inputs, prompts)
+        if min(inputs.shape[2:]) < 3:
+            size = f"{inputs.shape[3]}x{inputs.shape[2]}"
+            raise DinaError(f"{self.name}: a picture of {size} pixels has no edges; accepted: at least 3x3")
         grey = torch.einsum("bchw,c->bhw", inputs, inputs.new_tensor(GREY))[:, None]
         edges = F.conv2d(grey, inputs.new_tensor(_LAPLACIAN)[None, None])
         return edges.square().mean(dim=(1, 2, 3))
