@@ -80,7 +80,7 @@ ONE = {
     "pooled width": ({"pooled_prompt_embeds": torch.ones(2, 7)}, 422, "bad_width", "7 wide"),
     "rows": ({"prompt_embeds": torch.ones(3, 4, 192)}, 400, "bad_tensor", "accepted: (2, *, *)"),
     "dtype": ({"u": torch.tensor([0.2, 0.6]).double()}, 400, "bad_tensor", "F64; accepted: F32"),
-    "batch": ({"latents": torch.ones(5, 16, 2, 2)}, 413, "too_large", "5 items; accepted: at most 4"),
+    "batch": ({"latents": torch.ones(5, 16, 2, 2)}, 413, "too_large", "accepted: at most 4"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 from dina_lrm.collecting.page import vote_page
 from dina_lrm.collecting.session import NotAskedError, State, VoteSession
 from dina_lrm.runs.json_files import parse_json
+from dina_lrm.serving.http.browsers import stranger
 from dina_lrm.typed import DinaError
 
 _LARGEST: Final = 4096
@@ -93,11 +94,12 @@ class VoteHandler(BaseHTTPRequestHandler):
 
     def _refused(self) -> _Answer | None:
         """The answer to a request that is not of our own page: another host's name for us, another page's script."""
-        host = self.headers.get("Host", "")
-        origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site", "none")
-        if host not in self.hosts or (origin is not None and origin not in {f"http://{name}" for name in self.hosts}):
+        given = self.headers
+        host = given.get("Host", "")
+        if host not in self.hosts:
             return _error(403, "this page is for this machine alone")
-        return None if site in ("none", "same-origin") else _error(403, "this page is for itself alone")
+        told = stranger(host, given.get("Origin"), given.get("Sec-Fetch-Site", ""))
+        return None if told is None else _error(403, told)
 
     def _without_token(self) -> _Answer | None:
         given = self.headers.get("X-Vote-Token", "")

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from dina_lrm.serving.app import make_app
 from dina_lrm.serving.engine import Engine
+from dina_lrm.serving.http.wire import MOST_HEAD_BYTES, Wire
 from dina_lrm.serving.settings import ServerSettings
-from dina_lrm.serving.wire import MOST_HEAD_BYTES, Wire
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

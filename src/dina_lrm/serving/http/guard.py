@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, final
+from typing import Any, final
 
+from dina_lrm.serving.http.browsers import LOOPBACK, stranger
+from dina_lrm.serving.http.refusals import refusal
 from dina_lrm.serving.problems import Problem, bad_request
-from dina_lrm.serving.refusals import refusal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @final
@@ -21,7 +21,7 @@ class Guard:
     """Lets through what has the token, on every route; compared in constant time.
 
     Without a token the server is for programs of this machine: a page in a browser, which may reach it by a name of its
-    own (DNS rebinding), has another Host or an Origin, and is refused.
+    own (DNS rebinding), is refused (`browsers.stranger`), but for our own pages.
     """
 
     def __init__(self, app: App, token: str | None, hosts: frozenset[str] = LOOPBACK) -> None:
@@ -51,13 +51,13 @@ class Guard:
             right = kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
             told = "no right token; accepted: authorization: Bearer TOKEN"
             return None if right else Problem(401, "unauthorized", told)
-        if b"origin" in headers:
-            return Problem(403, "forbidden", "a page of a browser; accepted with a token")
-        host = _host_name(headers.get(b"host", b"").decode("latin-1"))
-        if host in self._hosts:
-            return None
-        told = f"host {host[:80]!r}; accepted without a token: {', '.join(sorted(self._hosts))}"
-        return Problem(403, "forbidden", told)
+        strange = stranger(
+            headers.get(b"host", b"").decode("latin-1"),
+            headers[b"origin"].decode("latin-1") if b"origin" in headers else None,
+            headers.get(b"sec-fetch-site", b"").decode("latin-1"),
+            self._hosts,
+        )
+        return None if strange is None else Problem(403, "forbidden", f"{strange}; others need a token")
 
 
 def _unsound(version: str, headers: dict[bytes, bytes]) -> Problem | None:
@@ -68,10 +68,3 @@ def _unsound(version: str, headers: dict[bytes, bytes]) -> Problem | None:
         # Whoever stands between may go by the other one, and see another request behind it
         return bad_request("bad_http", "content-length and transfer-encoding; accepted: one of them")
     return None
-
-
-def _host_name(host: str) -> str:
-    """Without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()

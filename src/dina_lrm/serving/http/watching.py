@@ -13,6 +13,7 @@ from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.metrics import Metrics
 
 _TIMES: Final = "dina_lrm.times"
+_BEGUN: Final = "dina_lrm.begun"
 
 
 @runtime_checkable
@@ -40,6 +41,7 @@ class Watch:
             await self._app(scope, receive, send)
             return
         begun, status = perf_counter(), 500
+        scope[_BEGUN] = begun
 
         async def answered(message: Message) -> None:
             nonlocal status
@@ -61,6 +63,11 @@ def took(scope: MutableMapping[str, Any], found: ModelScores) -> None:
     """Note how long the scores of a request took; models follow each other."""
     queue, compute = scope.get(_TIMES, (0.0, 0.0))
     scope[_TIMES] = (max(queue, found.queue_ms), compute + found.compute_ms)
+
+
+def seconds_since(scope: MutableMapping[str, Any]) -> float:
+    """Seconds since the first byte of a request; 0 where nobody watched."""
+    return perf_counter() - scope[_BEGUN] if _BEGUN in scope else 0.0
 
 
 async def gone(request: Request) -> None:

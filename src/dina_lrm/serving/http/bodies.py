@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect
 
+from dina_lrm.serving.http.packing import unpacker
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.packing import unpacker
 from dina_lrm.serving.problems import Problem
 
 

@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.serving.bodies import read_bytes
+from dina_lrm.serving.http.bodies import read_bytes
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem
 

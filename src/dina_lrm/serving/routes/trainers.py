@@ -1,0 +1,35 @@
+"""The routes of trainers that send pictures in formats of their own."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse
+
+from dina_lrm.serving.items import ModelScores
+from dina_lrm.serving.protocols import flow_factory, unirl
+from dina_lrm.serving.routes.desk import Desk
+from dina_lrm.serving.routes.documents import json_body
+
+
+def add_trainers(app: FastAPI, desk: Desk) -> None:
+    """Add the routes of Flow-Factory and UniRL."""
+
+    @app.post("/compute", summary="Rewards for Flow-Factory", openapi_extra=json_body(flow_factory.ComputeBody))
+    async def compute(request: Request) -> JSONResponse:
+        body = await desk.body(request)
+        asked = await desk.prepared(lambda: flow_factory.read_request(body, desk.engine.limits, desk.engine.default))
+        return JSONResponse(flow_factory.answer(await desk.scored(request, asked.models[0], asked.items)))
+
+    @app.post("/score", summary="Rewards for UniRL", openapi_extra=json_body(unirl.ScoreBody))
+    async def score(request: Request) -> JSONResponse:
+        body = await desk.body(request)
+        asked = await desk.prepared(lambda: unirl.read_request(body, desk.engine.limits, desk.engine.models))
+        found = {}
+        for name, rows in unirl.by_reward(asked).items():
+            scores = await desk.scored(request, name, [item for _, item in rows]) if rows else ModelScores(name, ())
+            found[name] = (desk.engine.model(name), unirl.kept(scores, [row for row, _ in rows]))
+        return JSONResponse(unirl.answer(asked, found))
+
+    @app.get("/rewards", summary="The rewards, for UniRL")
+    async def rewards() -> dict[str, list[str]]:
+        return {"rewards": [*desk.engine.models]}
