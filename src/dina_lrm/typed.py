@@ -33,14 +33,14 @@ def require(condition: bool, where: str, given: object, accepted: str) -> None:
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
-    """`value` with dataclasses as dictionaries and tuples as lists, ready for `json.dumps`."""
+    """`value` with dataclasses as dictionaries, tuples as lists and paths as text, ready for `json.dumps`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _field_to_plain(field, getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def _field_to_plain(field: dataclasses.Field[Any], value: Any) -> Any:  # noqa: ANN401

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,8 @@ import torch
 
 from benchmarks.load.survival import OwnClient, ask_through, questions, replicas_of
 from dina_lrm import LatentRewardModel
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.rewards.remote import RemoteReward
 from dina_lrm.serving.job import serve
 from dina_lrm.serving.settings import ServerSettings
 from tests.serving.servers import running
@@ -48,19 +51,16 @@ def test_two_replicas_one_killed_all_answered_and_a_signal_ends_them(tmp_path, m
         assert (found.answered, found.wrong, found.lost) == (120, 0, {})
         told = replicas_told(address, headers)
         assert 1 <= len(told) <= 3 and sum(told.values()) >= 100
-        late: list[int] = []
-
-        def ask_late():
-            late.append(httpx.get(f"{address}/info", headers=headers, timeout=60).status_code)
-
-        threads = [threading.Thread(target=ask_late) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        reward, latents = RemoteReward(address), torch.cat([each.latents for each in asked])
+        told_them = Conditioning.cat([each.prompt for each in asked])
+        wanted, late = reward.score(latents, told_them), []
+        thread = threading.Thread(target=lambda: late.append(reward.score(latents, told_them)))
+        thread.start()
+        time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
+        thread.join()
         assert process.wait(60) == 0
-        assert late == [200] * 8
+    torch.testing.assert_close(late[0], wanted, rtol=0, atol=1e-4)
 
 
 def test_an_application_is_built_of_settings_by_name():

@@ -142,7 +142,12 @@ def build(
     settings.check()
     beyond = settings.longest_deadline + _BEYOND
     common = serve.deployment(
-        Common, num_replicas=1, ray_actor_options={"num_cpus": 0}, max_ongoing_requests=_HELD, health_check_period_s=2
+        Common,
+        num_replicas=1,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=_HELD,
+        health_check_period_s=2,
+        logging_config=_QUIET,
     )
     replica = serve.deployment(
         serve.ingress()(Replica),
