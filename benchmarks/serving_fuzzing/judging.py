@@ -49,9 +49,11 @@ def faults_of(case: Case, answer: Answer, codes: Mapping[int, frozenset[str]], s
     faults = []
     if answer.status >= 500 and answer.status not in _OWN_FAULTS:
         faults.append(f"status {answer.status}")
-    if case.refused and answer.status < 400:
-        faults.append(f"status {answer.status} for what cannot be right")
     try:
+        if case.path == "/compute" and answer.status == 200 and "error" in (found := json.loads(answer.body)):
+            return [*_of_text(found["error"], codes)]
+        if case.refused and answer.status < 400:
+            faults.append(f"status {answer.status} for what cannot be right")
         faults += _of_success(case, answer) if answer.status < 400 else _of_error(case, answer, codes)
     except (ValueError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
         faults.append(f"the body of {answer.status} is not typed ({error!s:.80}): {answer.body[:120]!r}")
@@ -66,6 +68,18 @@ def _of_error(case: Case, answer: Answer, codes: Mapping[int, frozenset[str]]) -
     known = codes.get(answer.status, frozenset())
     if code not in known:
         yield f"{answer.status} {code!r} is not documented"
+    yield from _of_message(message)
+
+
+def _of_text(text: str, codes: Mapping[int, frozenset[str]]) -> Iterator[str]:
+    """What is wrong with "code: message", told with status 200 to a client that reads nothing of another."""
+    code, _, message = text.partition(": ")
+    if not any(code in known for known in codes.values()):
+        yield f"{code!r} is not documented"
+    yield from _of_message(message)
+
+
+def _of_message(message: str) -> Iterator[str]:
     if leak := _LEAK.search(message):
         yield f"it tells {leak[0]!r}: {message[:160]!r}"
     if len(message) > _LONGEST_MESSAGE:

@@ -204,8 +204,9 @@ def test_without_text_encoders_what_needs_one_says_so(told):
             post(client, {"latents": torch.full((1, 16, 8, 8), 0.5)}, texts=["a"]),
             client.post("/v1/score/images", json=picture),
             client.post("/v1/compare", json={**picture, "images_b": picture["images"]}),
-            client.post("/compute", json={"prompt": ["a"], "image": [PICTURE]}),
         ]
+        rewards = client.post("/compute", json={"prompt": ["a"], "image": [PICTURE]})
+        assert rewards.status_code == 200 and rewards.json()["error"].startswith("no_text_encoders: ")
         for answer in answers:
             assert (answer.status_code, answer.json()["error"]["code"]) == (422, "no_text_encoders")
             assert "--no-text-encoders" in answer.json()["error"]["message"]

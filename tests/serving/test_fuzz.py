@@ -70,6 +70,10 @@ def test_the_judge_reads_pickles_where_clients_do_and_numbers_that_are_none():
         assert "not typed" in faults_of(case, Answer(400, OCTETS, wrong, 0.1), CODES, 30.0)[0]
     case = Case("", (), path="/compute", refused=False)
     assert faults_of(case, Answer(200, JSON, b'{"rewards": [0.5]}', 0.1), CODES, 30.0) == []
+    told = Answer(200, JSON, b'{"error": "bad_blob: no"}', 0.1)
+    assert faults_of(Case("", (), path="/compute"), told, CODES, 30.0) == []
+    told = Answer(200, JSON, b'{"error": "KeyError: no"}', 0.1)
+    assert faults_of(Case("", (), path="/compute"), told, CODES, 30.0) == ["'KeyError' is not documented"]
     assert faults_of(case, Answer(200, JSON, b'{"rewards": [[NaN]]}', 0.1), CODES, 30.0) == [
         "a number that is not finite"
     ]

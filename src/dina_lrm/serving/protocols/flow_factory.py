@@ -1,23 +1,25 @@
 """`POST /compute` as Flow-Factory's remote reward sends it: prompts, and PNG pictures as base64.
 
     {"prompt": [...], "image": [...] | null, "video": null, "condition_images": null, "condition_videos": null}
-    200  {"rewards": [...]}
+    200  {"rewards": [...]}, or {"error": ".."}
 
-Its client does not check the number of rewards, and asks three times whatever the error: there is exactly one reward a
-prompt, or an error that says why.
+Its client does not check the number of rewards: there is exactly one a prompt, or an error. Of another status than 200
+it reads nothing, asks three times and says that it failed to connect; an error in a 200 it raises at once, as it is.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.pictures import Gallery
-from dina_lrm.serving.problems import bad_request
+from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
+
+_TOLD: Final = frozenset({400, 404, 413, 422})
 
 
 class ComputeBody(BaseModel):
@@ -46,6 +48,13 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
     gallery = Gallery(limits)
     found = [gallery.of_base64(image, f"image[{row}]") for row, image in enumerate(asked.image)]
     return Request(tuple(map(PictureItem, found, told)), (model,))
+
+
+def answer_error(problem: Problem) -> dict[str, Any]:
+    """The body of a 200 that says why there are no rewards. Raises a problem that is worth asking again for."""
+    if problem.status not in _TOLD:
+        raise problem
+    return {"error": f"{problem.code}: {problem.message}"}
 
 
 def answer(found: ModelScores) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse
 
 from dina_lrm.serving.items import ModelScores
+from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.protocols import flow_factory, unirl
 from dina_lrm.serving.routes.desk import Desk
 from dina_lrm.serving.routes.documents import json_body
@@ -16,9 +17,13 @@ def add_trainers(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/compute", summary="Rewards for Flow-Factory", openapi_extra=json_body(flow_factory.ComputeBody))
     async def compute(request: Request) -> JSONResponse:
-        body = await desk.body(request)
-        asked = await desk.prepared(lambda: flow_factory.read_request(body, desk.engine.limits, desk.engine.default))
-        return JSONResponse(flow_factory.answer(await desk.scored(request, asked.models[0], asked.items)))
+        limits, model = desk.engine.limits, desk.engine.default
+        try:
+            body = await desk.body(request)
+            asked = await desk.prepared(lambda: flow_factory.read_request(body, limits, model))
+            return JSONResponse(flow_factory.answer(await desk.scored(request, model, asked.items)))
+        except Problem as problem:
+            return JSONResponse(flow_factory.answer_error(problem))
 
     @app.post("/score", summary="Rewards for UniRL", openapi_extra=json_body(unirl.ScoreBody))
     async def score(request: Request) -> JSONResponse:
