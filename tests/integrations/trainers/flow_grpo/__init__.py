@@ -1,0 +1,1 @@
+"""flow_grpo, as far as a reward sees it."""
