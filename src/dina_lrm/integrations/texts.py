@@ -91,7 +91,8 @@ class TextScores:
 
     def _column(self, name: str, columns: Mapping[str, object], count: int) -> list[Any]:
         if name not in columns:
-            raise DinaError(f"text reward: no column {name!r}; the data set has {', '.join(sorted(columns)) or 'none'}")
+            known = ", ".join(sorted(key for key, value in columns.items() if isinstance(value, list | tuple)))
+            raise DinaError(f"text reward: no column {name!r}; the data set has {known or 'none'}")
         return rows_of(name, columns[name], count)
 
     def _named(self, text: str) -> Image.Image | None:

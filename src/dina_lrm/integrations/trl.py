@@ -49,7 +49,9 @@ def text_reward(
     settings = TextSettings(model, draw, caption_of, folder, prompt_column, **more)
     scores = TextScores(settings)
 
-    def reward(prompts: Sequence[object], completions: Sequence[object], **columns: object) -> list[Score]:
+    def reward(
+        prompts: Sequence[object], completions: Sequence[object], completion_ids: object = None, **columns: object
+    ) -> list[Score]:
         return scores(prompts, completions, columns)
 
     reward.__name__ = name
