@@ -131,7 +131,7 @@ def test_failures_are_raised_and_say_which_sample(trainer, images):
     reward_fn, _ = built(trainer, {"dina": 1.0})
     bad = images.clone()
     bad[2, 0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"images: floats outside \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"images\[2\]: floats outside \[0, 1\]"):
         trainer.train_step(reward_fn, [(bad, PROMPTS, METADATA)])
     with pytest.raises(ValueError, match="images: 3 entries for 4 items"):
         reward_fn(images[:3], PROMPTS, METADATA)

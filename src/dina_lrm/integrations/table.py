@@ -62,6 +62,46 @@ INTEGRATIONS: Final[Mapping[str, Integration]] = {
         threads="one in each reward actor",
         failure="the step raises",
     ),
+    "flow-grpo": Integration(
+        "the scripts of Flow-GRPO's authors",
+        f"{_HERE}.flow_grpo:install",
+        latents="with one changed line of the script; else pictures",
+        embeddings="with the same line",
+        threads="eight threads",
+        failure="the step raises",
+    ),
+    "miles-diffusion": Integration(
+        "miles' trainer of diffusion models, on SGLang",
+        f"{_HERE}.miles:reward",
+        latents="yes; pictures in an evaluation",
+        embeddings="no: prompts are encoded here",
+        threads="one event loop",
+        failure="the rollout raises",
+    ),
+    "ms-swift": Integration(
+        "ms-swift's GRPO of language models",
+        f"{_HERE}.swift:register",
+        latents="no: texts, which are drawn, or pictures of the data set",
+        embeddings="no",
+        threads="one",
+        failure="the step raises; None is left out",
+    ),
+    "trl": Integration(
+        "TRL's GRPO of language models, and scripts for its former diffusion trainers",
+        f"{_HERE}.trl:text_reward",
+        latents="no: texts, which are drawn, or pictures of the data set",
+        embeddings="no",
+        threads="one",
+        failure="the step raises; None is left out",
+    ),
+    "diffusers": Integration(
+        "a callback of any pipeline while it samples",
+        "dina_lrm:RewardTrace",
+        latents="yes, behind every step",
+        embeddings="no: prompts are encoded here",
+        threads="one",
+        failure="the call of the pipeline raises",
+    ),
 }
 
 
