@@ -34,9 +34,11 @@ import torch
 
 from benchmarks.load import wire
 from benchmarks.load.clients import Load, ask_all
-from benchmarks.load.questions import Question, Questioner
+from benchmarks.load.questions import LEVEL, Question, Questioner
 from benchmarks.load.server import Server, serving
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.remote.reward import RemoteReward
 
 BATCH = 8
 LOOPS = (1, 4)
@@ -141,8 +143,26 @@ def bytes_sent(asker: Asker) -> dict[str, Any]:
         with wire.relaying(server.address) as relay:
             ran = ask_all(relay.address, step, at_once=1)  # at once, several would send the same new prompt
             found[name], found[f"{name}_wrong"] = relay.sent, len(ran.wrong)
+    found |= _sent_by_our_client(asker, server)
     full = {str(dtype).removeprefix("torch."): wire.full_size(dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
     return {name: _with_saving(step) for name, step in {"bundled, on the wire": found, **full}.items()}
+
+
+def _sent_by_our_client(asker: Asker, server: Server) -> dict[str, Any]:
+    """Bytes of two steps as the reward `remote:` sends them, in one call each, and its largest difference."""
+    items = asker.sizes.requests
+    questioner = Questioner(asker.model, seed=3)
+    told = Conditioning.cat([questioner.told[number * PROMPTS // items] for number in range(items)])
+    found: dict[str, Any] = {"our_client_difference": 0.0}
+    with wire.relaying(server.address) as relay:
+        reward = RemoteReward(relay.address, noise_level=LEVEL)
+        for name in ("our_client", "our_client_again"):
+            before, x = relay.sent, questioner.latents(count=items)
+            scores, wanted = reward.score(x, told), asker.model.score_latents(x, told, LEVEL).detach()
+            found[name] = relay.sent - before
+            off = float((scores - wanted).abs().max())
+            found["our_client_difference"] = max(found["our_client_difference"], off)
+    return found
 
 
 def memory(asker: Asker) -> dict[str, Any]:

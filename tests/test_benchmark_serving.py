@@ -25,6 +25,8 @@ def test_a_small_load_is_answered_once_and_rightly(tmp_path: Path) -> None:
     assert found["memory"]["second_tenth_mib"] > 100
     wire = found["bytes"]["bundled, on the wire"]
     assert wire["again"] < wire["protocol_2"] < wire["protocol_1"]
+    assert wire["our_client_again"] < wire["our_client"] < wire["protocol_1"]
+    assert wire["our_client_difference"] < 1e-4
     assert wire["protocol_1_wrong"] == wire["protocol_2_wrong"] == wire["again_wrong"] == 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import torch
@@ -22,25 +22,27 @@ class Relay:
     def __init__(self, target: str) -> None:
         self._target, self.address, self.sent = urlsplit(target), "", 0
 
-    async def run(self, ready: threading.Event, ended: asyncio.Event) -> None:
-        """Listen until the end."""
+    async def run(self, ready: threading.Event) -> None:
+        """Listen until `end`."""
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
-        async with server:
-            await ended.wait()
+        await self._ended.wait()
+        server.close()
+
+    def end(self) -> None:
+        """End it, and connections that clients still keep."""
+        self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection(self._target.hostname, self._target.port)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._copy(reader, there[1], counted=True))
-                both.create_task(self._copy(there[0], writer, counted=False))
-        except* (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-            there[1].close()
+        # Cancelled at the end, where clients still keep connections: streams would report it as an error
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError), contextlib.closing(there[1]):
+            await asyncio.gather(
+                self._copy(reader, there[1], counted=True), self._copy(there[0], writer, counted=False)
+            )
+        writer.close()
 
     async def _copy(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, counted: bool) -> None:
         while data := await source.read(1 << 16):
@@ -50,21 +52,19 @@ class Relay:
         to.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def relaying(target: str) -> Iterator[Relay]:
     """A relay before a server, in a thread of its own."""
-    relay, ready, ended = Relay(target), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(relay.run(ready, ended)), daemon=True)
+    relay, ready = Relay(target), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(relay.run(ready)), daemon=True)
     thread.start()
+    if not ready.wait(30):
+        raise RuntimeError("the relay does not listen")
     try:
-        if not ready.wait(10):
-            raise RuntimeError("the relay does not listen")
         yield relay
     finally:
-        loop.call_soon_threadsafe(ended.set)
+        relay.end()
         thread.join(10)
-        loop.close()
 
 
 def full_size(items: int = 252, prompts: int = 14, dtype: torch.dtype = torch.float32) -> dict[str, int]:
