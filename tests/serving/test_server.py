@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import pickle
-import signal
 import sys
 from pathlib import Path
 
@@ -331,32 +330,3 @@ def test_it_says_what_it_is_and_what_it_did(client):
     assert 'dina_lrm_requests_total{route="/v1/score",status="200"}' in text
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/v1/score", "/v1/score/images", "/compute", "/score", "/v1/pickle/{name}"} <= paths.keys()
-
-
-@pytest.mark.slow
-def test_a_token_is_asked_for_on_every_route_and_a_signal_answers_what_waits(tmp_path, told):
-    (tmp_path / "token").write_text(f"{TOKEN}\n")
-    words = ("--token-file", str(tmp_path / "token"), "--max-wait-ms", "1500")
-    with running(PROGRAM, *words) as (address, process):
-        right = {"authorization": f"Bearer {TOKEN}"}
-        with httpx.Client(base_url=address, timeout=60) as client:
-            paths = client.get("/openapi.json", headers=right).json()["paths"]
-            for path, methods in {**paths, "/docs": ["get"], "/openapi.json": ["get"], "/no": ["get"]}.items():
-                for method in methods:
-                    for wrong in (
-                        {},
-                        {"authorization": "Bearer a"},
-                        {"authorization": "Basic a-token-of-many-letters"},
-                    ):
-                        assert client.request(method, path, headers=wrong).status_code == 401, (method, path)
-
-        async def ask():
-            async with httpx.AsyncClient(base_url=address, timeout=60, headers=right) as client:
-                part = {name: tensor[:1].contiguous() for name, tensor in blob(told).items()}
-                waiting = asyncio.ensure_future(client.post("/v1/score", content=save(part)))
-                await asyncio.sleep(0.5)
-                process.send_signal(signal.SIGTERM)
-                return await waiting
-
-        assert asyncio.run(ask()).status_code == 200
-        assert process.wait(30) == 0

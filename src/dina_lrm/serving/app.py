@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from dina_lrm import __version__
 from dina_lrm.serving.engine import Engine
@@ -20,7 +21,7 @@ from dina_lrm.serving.peers import Alone, Peers
 from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.routes.desk import Desk
 from dina_lrm.serving.routes.latents import add_latents, add_prompts
-from dina_lrm.serving.routes.pickles import add_pickles
+from dina_lrm.serving.routes.pickles import UnderPickles, add_pickles
 from dina_lrm.serving.routes.pictures import add_pictures
 from dina_lrm.serving.routes.standing import add_health
 from dina_lrm.serving.routes.trainers import add_trainers
@@ -57,6 +58,17 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
         add_pickles(app, desk)
     plain = app.openapi
     app.openapi = lambda: app.openapi_schema or with_examples(plain(), engine)  # type: ignore[method-assign]
+    return _surrounded(app, desk, token)
+
+
+def make_pickle_app(desk: Desk, token: str | None = None) -> ASGIApp:
+    """The application of a port for pickles alone: at / the first model, at /MODEL another; all answers are pickles."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    add_pickles(app, desk)
+    return UnderPickles(_surrounded(app, desk, token), desk.engine.default)
+
+
+def _surrounded(app: FastAPI, desk: Desk, token: str | None) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _failed)

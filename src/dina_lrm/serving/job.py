@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from dina_lrm.serving.http.listening import listening_socket
 from dina_lrm.serving.settings import ServerSettings
 from dina_lrm.typed import DinaError
 
@@ -39,12 +40,16 @@ def serve(
         from dina_lrm.serving.ray_serve import run_replicas
 
         return run_replicas(settings, told, device=device, dtype=dtype)
-    with _collector_at_rest():
-        from dina_lrm.serving.load import load_engine
-        from dina_lrm.serving.server import run_server
+    ports = [settings.port, *([] if settings.pickle_port is None else [settings.pickle_port])]
+    with ExitStack() as stack:
+        # Taken before models are loaded, so that a port which is not free is told at once
+        listening = [stack.enter_context(listening_socket(settings, port)) for port in ports]
+        with _collector_at_rest():
+            from dina_lrm.serving.load import load_engine
+            from dina_lrm.serving.server import run_server
 
-        engine = load_engine(settings, told, device, dtype)
-    return run_server(engine, settings, told)
+            engine = load_engine(settings, told, device, dtype)
+        return run_server(engine, settings, told, listening)
 
 
 @contextmanager

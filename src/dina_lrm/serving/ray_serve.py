@@ -34,11 +34,11 @@ from dina_lrm.locate import locate_reward_model
 from dina_lrm.rewards.names import is_reward
 from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.serving.app import make_app
+from dina_lrm.serving.http.listening import address_of, listening_socket
 from dina_lrm.serving.limits import MIB
 from dina_lrm.serving.load import load_engine
 from dina_lrm.serving.peers import Common, together
 from dina_lrm.serving.problems import Problem
-from dina_lrm.serving.server import address_of, listening_socket
 from dina_lrm.serving.settings import ServerSettings
 from dina_lrm.typed import DinaError, from_plain
 

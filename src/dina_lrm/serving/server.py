@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast, final
 
 import uvicorn
-from fastapi import FastAPI
 
-from dina_lrm.serving.app import make_app
+from dina_lrm.runs.processes import resident_bytes
+from dina_lrm.serving.app import make_app, make_pickle_app
 from dina_lrm.serving.engine import Engine
+from dina_lrm.serving.http.listening import address_of
+from dina_lrm.serving.http.refusals import PICKLES
 from dina_lrm.serving.http.wire import MOST_HEAD_BYTES, Wire
+from dina_lrm.serving.routes.desk import Desk
 from dina_lrm.serving.settings import ServerSettings
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -23,77 +26,80 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @final
 class _Server(uvicorn.Server):
-    """Ends at a signal: first nothing more is taken, then what waits is answered, and the process ends with 0."""
+    """Listens at one port; signals are for all ports together."""
 
-    ready: Callable[[], None] | None = None
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take signals in the event loop, and do not raise them again when all is done."""
-        loop = asyncio.get_running_loop()
-        app: Any = self.config.app
-
-        def end() -> None:
-            app.state.desk.draining = True
-            self.should_exit = True
-
-        for number in SIGNALS:
-            loop.add_signal_handler(number, end)
-        try:
-            yield
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
+        """Leave signals to whoever runs the servers."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that requests are taken."""
         await super().startup(sockets=sockets)
-        if self.ready is not None:
-            self.ready()
+        if self.started:
+            self._ready()
 
 
-def run_server(engine: Engine, settings: ServerSettings, told: Callable[[str], None]) -> None:
-    """Listen and answer with the models of an engine until SIGINT or SIGTERM. OSError where nothing can be heard."""
+def run_server(
+    engine: Engine, settings: ServerSettings, told: Callable[[str], None], listening: Sequence[socket.socket]
+) -> None:
+    """Answer with the models of an engine until SIGINT or SIGTERM.
+
+    `listening` has the socket of the routes, and behind it that of pickles where the settings have a port for them.
+    """
     app = make_app(engine, token=settings.token(), pickles=settings.pickles)
-    listening = listening_socket(settings)
-    address = address_of(settings, *listening.getsockname()[:2])
-    server = _Server(_config(app, settings))
-    server.ready = lambda: told(f"ready at {address}")
-    with listening:
-        asyncio.run(server.serve(sockets=[listening]))
+    desk: Desk = app.state.desk
+    place = address_of(settings, *listening[0].getsockname()[:2])
+    servers = [_Server(_config(app, settings), lambda: told(f"ready at {place} ({_memory(engine)})"))]
+    for each in listening[1:]:
+        pickles, door = address_of(settings, *each.getsockname()[:2]), make_pickle_app(desk, settings.token())
+        config = _config(door, settings, PICKLES)
+        servers.insert(0, _Server(config, partial(told, f"pickles at {pickles}")))
+    asyncio.run(_answer(servers, [*reversed(listening)], desk))
     told("ended; all that waited was answered")
 
 
-def address_of(settings: ServerSettings, host: str, port: int) -> str:
-    """The address that clients are told."""
-    scheme = "http" if settings.tls_cert is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+async def _answer(servers: Sequence[_Server], listening: Sequence[socket.socket], desk: Desk) -> None:
+    """Ends at a signal: first nothing more is taken, then what waits is answered."""
+    loop = asyncio.get_running_loop()
 
+    def end() -> None:
+        desk.draining = True
+        for server in servers:
+            server.should_exit = True
 
-def listening_socket(settings: ServerSettings) -> socket.socket:
-    """A socket at the address of the settings, at a free port where they say 0. OSError where it cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        listening.close()
-        told = f"{settings.host}:{settings.port} cannot be listened at: {error.strerror}"
-        raise OSError(error.errno, told) from error
-    return listening
+        pairs = zip(servers, listening, strict=True)
+        await asyncio.gather(*(server.serve(sockets=[each]) for server, each in pairs))
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+        await desk.engine.close()
 
 
-def _config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
+def _memory(engine: Engine) -> str:
+    weights, whole = (f"{count / 2**20:,.0f} MiB" for count in (engine.weight_bytes(), resident_bytes()))
+    return f"{weights} of weights, {whole} of main memory in all"
+
+
+def _config(app: Any, settings: ServerSettings, path: str = "/") -> uvicorn.Config:  # noqa: ANN401 - an ASGI app
+    """What is no HTTP is refused as requests of this path are."""
     return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
+        lifespan="off",
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.longest_deadline) + 5,
-        http=cast(type[asyncio.Protocol], partial(Wire, settings.limits)),
+        http=cast(type[asyncio.Protocol], partial(Wire, settings.limits, path)),
         ws="none",
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         server_header=False,

@@ -85,6 +85,8 @@ class ServerSettings:
     """Refuse prompts of another length than the model was trained with, instead of a warning."""
     pickles: bool = False
     """Open /v1/pickle/MODEL too, for clients that send pickles; they are read and never unpickled."""
+    pickle_port: int | None = None
+    """A port of their own for such clients, at / or /MODEL, where every answer is a pickle; 0 takes a free one."""
     replicas: int = 0
     """Copies of the models behind one address, each in a process of its own, by Ray Serve (extra ray); 0: this process
     alone, without Ray."""
@@ -107,8 +109,12 @@ class ServerSettings:
     def check(self) -> None:
         """Refuse what could not run, and an open door. Raises ValueError."""
         self.own_limits()
-        if not 0 <= self.port <= 65_535:
-            raise DinaError(f"--port {self.port}; accepted: 0 to 65535")
+        for option, port in (("--port", self.port), ("--pickle-port", self.pickle_port)):
+            if port is not None and not 0 <= port <= 65_535:
+                raise DinaError(f"{option} {port}; accepted: 0 to 65535")
+        if self.pickle_port is not None and (self.replicas or 0 < self.port == self.pickle_port):
+            told = f"--replicas {self.replicas}" if self.replicas else f"--port {self.port}"
+            raise DinaError(f"--pickle-port {self.pickle_port} with {told}; accepted: another port, without replicas")
         if not 0 <= self.replicas <= 1000 or not 0 < self.replica_cpus < inf or not 0 <= self.replica_gpus < inf:
             told = f"--replicas {self.replicas}, --replica-cpus {self.replica_cpus}, --replica-gpus {self.replica_gpus}"
             raise DinaError(f"{told}; accepted: 0 to 1000, above 0, 0 up")

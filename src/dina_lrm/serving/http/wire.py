@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Final, final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dina_lrm.serving.http.refusals import refusal
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem, bad_request
 
@@ -20,13 +20,13 @@ MOST_HEAD_BYTES: Final = 1 << 16
 class Wire(H11Protocol):
     """A connection, which is hung up on where nobody is answered and a request does not come within `head_seconds`.
 
-    uvicorn itself waits for ever for the first request, for one that was begun, and for the rest of a body that was
-    refused.
+    What is no HTTP is refused as requests of `path` are. uvicorn itself waits for ever for the first request, for one
+    that was begun, and for the rest of a body that was refused.
     """
 
-    def __init__(self, limits: Limits, **given: Any) -> None:  # noqa: ANN401 - what uvicorn gives its protocols
+    def __init__(self, limits: Limits, path: str = "/", **given: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(**given)
-        self._limits = limits
+        self._limits, self._path = limits, path
         self._impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,15 +74,9 @@ class Wire(H11Protocol):
         self.transport.close()
 
     def _refuse(self, problem: Problem) -> None:
-        body = json.dumps({"error": problem.told()}).encode()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
-            length = str(len(body)).encode()
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", length),
-                (b"connection", b"close"),
-            ]
-            answer = h11.Response(status_code=problem.status, headers=headers)
-            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+            told = refusal(problem, self._path, {"connection": "close"})
+            answer = h11.Response(status_code=problem.status, headers=told.raw_headers)
+            for event in (answer, h11.Data(data=bytes(told.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

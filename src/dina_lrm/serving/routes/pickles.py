@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from typing import final
+from urllib.parse import quote
 
-from dina_lrm.serving.http.refusals import refusal
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dina_lrm.serving.http.refusals import PICKLES, refusal
 from dina_lrm.serving.problems import problem_of
 from dina_lrm.serving.protocols import pickled
 from dina_lrm.serving.routes.desk import Desk
@@ -25,3 +29,18 @@ def add_pickles(app: FastAPI, desk: Desk) -> None:
             return Response(scored, media_type="application/octet-stream")
         except Exception as error:
             return refusal(problem_of(error), request.scope["path"])
+
+
+@final
+class UnderPickles:
+    """An application whose every path means one below /v1/pickle/, so that whatever answers, answers in pickles."""
+
+    def __init__(self, app: ASGIApp, default: str) -> None:
+        self._app, self._default = app, default
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with the path that is meant."""
+        if scope["type"] == "http" and not scope["path"].startswith(PICKLES):
+            name = scope["path"].strip("/") or self._default
+            scope = {**scope, "path": f"{PICKLES}{name}", "raw_path": f"{PICKLES}{quote(name)}".encode()}
+        await self._app(scope, receive, send)

@@ -1,0 +1,31 @@
+"""Where a server listens."""
+
+from __future__ import annotations
+
+import socket
+
+from dina_lrm.serving.settings import ServerSettings
+
+
+def listening_socket(settings: ServerSettings, port: int | None = None) -> socket.socket:
+    """A socket at the address of the settings, or at another `port` of it; at a free one where that is 0.
+
+    Nobody is heard before a server listens at it: until then connections are refused. OSError where it cannot be had.
+    """
+    port = settings.port if port is None else port
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((settings.host, port))
+    except OSError as error:
+        taken.close()
+        told = f"{settings.host}:{port} cannot be listened at: {error.strerror}"
+        raise OSError(error.errno, told) from error
+    return taken
+
+
+def address_of(settings: ServerSettings, host: str, port: int) -> str:
+    """The address that clients are told."""
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
