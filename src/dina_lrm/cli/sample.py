@@ -22,7 +22,7 @@ from dina_lrm.synthetic.prompts import prompts_or_texts
 def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""
     check_replaceable(arguments.out, KIND)
-    check_rewards((arguments.reward,))
+    check_rewards((arguments.reward,), gradient=arguments.method == "guided")
     columns = parse_columns(arguments.columns, ("prompt",))
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count, columns)
     settings = as_asked(  # the smallest LoRA: none is trained here, and a stored one takes its place

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from dina_lrm.rewards.addresses import without_passwords_in
+
 _PACKAGES = ("dina-lrm", "torch", "diffusers", "transformers", "peft", "numpy", "scipy")
 
 
@@ -35,7 +37,7 @@ def environment() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """The command of this process as it can be typed again."""
+    """The command of this process as it can be typed again, without passwords of `remote:` addresses."""
     program = Path(sys.argv[0]).name
     called = ["dina-lrm"] if program == "__main__.py" else [program]
-    return shlex.join([*called, *sys.argv[1:]])
+    return without_passwords_in(shlex.join([*called, *sys.argv[1:]]))

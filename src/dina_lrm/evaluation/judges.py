@@ -28,6 +28,7 @@ from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
 from dina_lrm.images import load_pixels
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.addresses import without_password
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.typed import DinaError
@@ -236,4 +237,4 @@ def picture_judge(name: str, batch_size: int = 16) -> PictureJudge:
 
     Raises ValueError when its weights are not there, or it reads latents.
     """
-    return PictureJudge(load_reward(name), name, batch_size)
+    return PictureJudge(load_reward(name), without_password(name), batch_size)

@@ -54,6 +54,11 @@ def without_password(reward: str) -> str:
     return re.sub(r"^(remote:[a-z]+://)[^/?#]*@", r"\1", reward, flags=re.IGNORECASE)
 
 
+def without_passwords_in(text: str) -> str:
+    """A text, such as a command line, without those of all `remote:` addresses that stand in it."""
+    return re.sub(r"(remote:[a-z]+://)[^/?#\s,'\"]*@", r"\1", text, flags=re.IGNORECASE)
+
+
 def without_passwords(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Plain values as they may be kept: `without_password` of every text, at any depth."""
     if isinstance(value, str):

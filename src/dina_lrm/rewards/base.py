@@ -73,6 +73,21 @@ class BoundReward(ABC):
         """Score as `__call__` does, without normalising: what a mixture standardises itself."""
 
 
+class StateReward(BoundReward):
+    """Scores also states of a trajectory that is not finished, and says how sure a preference is."""
+
+    @abstractmethod
+    def noisy(self, x: Tensor, level: float, prompts: Sequence[str], conditioning: Conditioning | None) -> Scores:
+        """Score states at their own noise level, normalised."""
+
+    @abstractmethod
+    def preferred(self, margin: Tensor, level: float | None) -> Tensor:
+        """P(first preferred) from the margin of two normalised scores, read at `level`; None: where clean ones are."""
+
+    def check_states(self, use: str) -> None:
+        """Raise ValueError, naming the `use`, where it cannot after all."""
+
+
 @runtime_checkable
 class Reward(Protocol):
     """Scores one image or latent for each prompt: higher is better, on a scale of its own.

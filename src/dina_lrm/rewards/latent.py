@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.rewards.base import BoundReward, HostGenerator, NoiseLevels, PixelReward, RewardKind, Scores
+from dina_lrm.rewards.base import HostGenerator, NoiseLevels, PixelReward, RewardKind, Scores, StateReward
 
 
 @final
@@ -53,7 +53,7 @@ class LatentReward:
 
 
 @final
-class BoundLatent(BoundReward):
+class BoundLatent(StateReward):
     """A latent reward of one generator; its scores are normalised by the mean and deviation stored with the model."""
 
     def __init__(self, reward: LatentReward, generator: HostGenerator) -> None:

@@ -13,6 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from dina_lrm.rewards.base import BindableReward, HostGenerator, NoiseLevels, ReadsNoise
+from dina_lrm.rewards.gradients import check_gradient
 from dina_lrm.typed import DinaError
 
 
@@ -98,10 +99,14 @@ def is_reward(name: str) -> bool:
     return family in REWARDS and family not in ("latent", "image") and not Path(name).exists()
 
 
-def check_rewards(names: Iterable[str]) -> None:
-    """Raise ValueError for a name that is no reward's, before anything is loaded or drawn."""
+def check_rewards(names: Iterable[str], gradient: bool = False) -> None:
+    """Raise ValueError for a name that is no reward's, before anything is loaded or drawn.
+
+    With `gradient` also for one that can have none.
+    """
     for name in names:
         reward_family(name)
+        check_gradient((name,) if gradient else ())
 
 
 def load_reward(name: str, generator: HostGenerator | None = None, noise_level: NoiseLevels = None) -> BindableReward:

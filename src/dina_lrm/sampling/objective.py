@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
+from dina_lrm.rewards.base import StateReward
 from dina_lrm.rewards.latent import BoundLatent
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -77,6 +78,15 @@ class Objective:
         if len(self._bound) > 1 or not isinstance(bound, BoundLatent):
             names = ", ".join(each.name for each in self.rewards)
             raise DinaError(f"{use} scores of unfinished samples: got {names}; accepted: one reward latent:MODEL")
+        return bound
+
+    def state_reward(self, use: str) -> StateReward:
+        """The one reward that also scores noisy states; ValueError, naming the `use`, for any other objective."""
+        bound = self._bound[0]
+        if len(self._bound) > 1 or not isinstance(bound, StateReward):
+            names = ", ".join(each.name for each in self.rewards)
+            raise DinaError(f"{use} scores of unfinished samples: got {names}; accepted: one reward latent:MODEL")
+        bound.check_states(use)
         return bound
 
     def __call__(

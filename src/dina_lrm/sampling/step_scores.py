@@ -30,11 +30,11 @@ class StepScorer:
         self._generator, self._objective = generator, objective
         self._in_pass = InPass(generator, objective.latent_model(reading).model) if reading == "in-pass" else None
         if reading == "noisy":
-            objective.latent_model(reading)
+            objective.state_reward(reading)
 
     def noisy(self, x: Latents, level: Tensor, prompts: Sequence[str], conditioning: Conditioning) -> Scores:
         """Score the states at their own noise level."""
-        bound = self._objective.latent_model("noisy")
+        bound = self._objective.state_reward("noisy")
         return finite("noisy", prompts, bound.noisy(x, level.item(), prompts, conditioning))
 
     def clean(
@@ -52,7 +52,7 @@ class StepScorer:
 
     def preferred(self, margin: Tensor, level: Tensor, reading: StepReading) -> Tensor:
         """P(first preferred) from the margin of two scores, by the likelihood of the one latent reward."""
-        bound = self._objective.latent_model(reading)
+        bound = self._objective.state_reward(reading)
         return bound.preferred(margin, None if reading == "clean" else level.item())
 
     def in_pass(

@@ -113,6 +113,8 @@ class LatentServed:
             "text_bytes": self._texts.bytes,
             "score_mean": config.score_mean,
             "score_std": config.score_std,
+            "preference": config.preference.to_dict(),
+            "temperature": config.temperature,
         }
 
     def _expect_text_encoders(self, what: str) -> None:

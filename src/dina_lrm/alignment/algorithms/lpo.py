@@ -69,7 +69,7 @@ class Lpo(Algorithm[LpoConfig]):
         super().__init__(config, generator, objective, prompts, processes)
         settings = config.lpo
         self._kernel = stochastic_kernel(settings.kernel, settings.eta)
-        objective.latent_model(settings.scored)
+        objective.state_reward(settings.scored)
         self._scorer = StepScorer(generator, objective, settings.scored)
         self._ends = self.levels[1:].clone()
         if settings.last_step:

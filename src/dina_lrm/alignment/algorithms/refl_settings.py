@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.rewards.gradients import check_gradient
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, FINITE, NOT_NEGATIVE, check_ranges, ranged
 from dina_lrm.typed import require
 
@@ -48,6 +49,7 @@ class ReflConfig(AlignConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_gradient(term.name for term in self.rewards)
         last = self.generator.sampling_steps - 1
         inside = 0 <= self.refl.first <= self.refl.last <= last
         used = self.refl.pretraining_data is None or self.refl.pretraining_weight > 0

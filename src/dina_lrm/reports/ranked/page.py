@@ -12,6 +12,7 @@ from dina_lrm.pictures.names import shown
 from dina_lrm.reports.pages import template_environment, write_page
 from dina_lrm.reports.ranked.thumbnails import Thumbnail, address_of, thumbnails
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+from dina_lrm.rewards.addresses import without_password
 from dina_lrm.rewards.scoring.formats import FORMATS
 from dina_lrm.rewards.scoring.ranking import RankedPicture, Ranking, ranking_of
 from dina_lrm.rewards.scoring.rows import ScoreRow
@@ -56,7 +57,7 @@ def write_ranking(
     page = template_environment().get_template("ranking.html.jinja").render(
         title=title or "From best to worst",
         verdict=verdict(ranking),
-        model=model,
+        model=without_password(model),
         prompts=prompts,
         proposed=prompts[:_PROPOSED],
         cards=cards,

@@ -169,7 +169,7 @@ class RemoteReward:
                 protocol, or answered with another number of scores or one that is not finite.
         """
         table = PromptTable.of_conditioning(conditioning, len(latents))
-        return self._asked(latents, table, self._levels, seed, "clean", kind)
+        return self.asked(latents, table, self.levels, seed, "clean", kind)
 
     async def score_async(
         self, latents: Float32[Tensor, "batch channels height width"], conditioning: Conditioning, seed: int = 0,
@@ -183,7 +183,7 @@ class RemoteReward:
         *, kind: Kind = "raw",
     ) -> Float32[Tensor, " batch"]:  # fmt: skip
         """`score` with prompts that the server encodes, which needs protocol 2 and a server with text encoders."""
-        return self._asked(latents, PromptTable.of_texts(prompts), self._levels, seed, "clean", kind)
+        return self.asked(latents, PromptTable.of_texts(prompts), self.levels, seed, "clean", kind)
 
     def score_noisy(
         self, states: Float32[Tensor, "batch channels height width"], noise_level: float, conditioning: Conditioning,
@@ -191,7 +191,7 @@ class RemoteReward:
     ) -> Float32[Tensor, " batch"]:  # fmt: skip
         """`score` of states x_t at their own noise level in [0, 1]: no noise is added. It needs protocol 2."""
         table = PromptTable.of_conditioning(conditioning, len(states))
-        return self._asked(states, table, (noise_level,), 0, "noisy", kind)
+        return self.asked(states, table, (noise_level,), 0, "noisy", kind)
 
     def score_pictures(
         self, images: Float32[Tensor, "batch 3 height width"], prompts: Sequence[str], seed: int = 0
@@ -205,7 +205,7 @@ class RemoteReward:
         check_images(self.name, images, prompts)
         if self.service.protocol == "1":
             raise DinaError(f"{self.name}: speaks protocol 1 alone, which has no pictures; accepted: latents")
-        client, levels = self._asker.client, self._levels
+        client, levels = self._asker.client, self.levels
         found = score_pictures(client, self.service, images, list(prompts), levels, seed)
         return torch.tensor(found, dtype=torch.float32, device=images.device)
 
@@ -216,13 +216,15 @@ class RemoteReward:
         return await self._asker.client.in_thread(partial(self.score_pictures, images, prompts, seed))
 
     @property
-    def _levels(self) -> tuple[float, ...]:
+    def levels(self) -> tuple[float, ...]:
+        """The noise levels at which it reads clean latents; none are the model's own."""
         level = self.noise_level
         return level if isinstance(level, tuple) else () if level is None else (level,)
 
-    def _asked(
+    def asked(
         self, latents: Tensor, prompts: PromptTable, levels: tuple[float, ...], seed: int, state: State, kind: Kind
     ) -> Tensor:
+        """Scores of latents with a table of prompts, which all the other ways to ask make. Raises as `score`."""
         if len(prompts.of_item) != len(latents):
             raise DinaError(
                 f"{self.name}: {len(prompts.of_item)} prompts for {len(latents)} latents; accepted: one, or one each"

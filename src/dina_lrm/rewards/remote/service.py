@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.rewards.addresses import printable
 from dina_lrm.rewards.remote.client import RemoteClient
 from dina_lrm.runs.json_files import parse_json
@@ -51,6 +52,25 @@ class Service:
         """Whether a mean and deviation are stored with the model, so that it gives z-scores."""
         found = (self.facts.get("score_mean"), self.facts.get("score_std"))
         return self.protocol == "2" and None not in found and found != (0.0, 1.0)
+
+    @property
+    def noise_level(self) -> float | None:
+        """Where the model reads clean latents; None where it is not told."""
+        found = self.facts.get("noise_level")
+        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+    @property
+    def temperature(self) -> float:
+        """What margins of raw scores are divided by before the preference model; those of z-scores are first raw."""
+        found = [self.facts.get("temperature"), self.facts.get("score_std")]
+        temperature, std = (each if isinstance(each, int | float) and each > 0 else 1.0 for each in found)
+        return temperature / (std if self.has_statistics else 1.0)
+
+    @property
+    def preference(self) -> PreferenceModel | None:
+        """The model's own likelihood of a preference; None where it is not told, as for what reads no noise."""
+        found = self.facts.get("preference")
+        return None if found is None else PreferenceModel.from_dict(found, "its /info: preference")
 
     @property
     def revision(self) -> str | None:

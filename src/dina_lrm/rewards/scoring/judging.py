@@ -17,6 +17,7 @@ from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.checks import NoiseLevels, checked_levels
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.addresses import without_password
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.contents import content_of_reward, weights_hash
 from dina_lrm.rewards.names import is_reward, load_reward, parsed_name
@@ -115,7 +116,8 @@ def scorer_named(
                 raise DinaError(f"{name}: {what} {value!r}; accepted with a latent reward model, which reads noise")
         levels_read = tuple(noise_level) if isinstance(noise_level, Sequence) else noise_level
         reward = load_reward(name, noise_level=levels_read)
-        made_by = {"model": name, "weights": content_of_reward(reward), "generator": None, "noise_level": noise_level}
+        shown = without_password(name)
+        made_by = {"model": shown, "weights": content_of_reward(reward), "generator": None, "noise_level": noise_level}
         return RewardScorer(reward), {**made_by, "seed": seed}
     family, _, rest = name.partition(":")
     bare = rest if family in ("latent", "image") and rest else name
