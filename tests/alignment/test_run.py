@@ -299,7 +299,7 @@ def test_bad_input_is_refused_before_anything_is_computed(tmp_path):
         Objective(generator, (RewardTerm("jpeg-size"),))
     with pytest.raises(ValueError, match="names one twice"):
         Objective(generator, (RewardTerm("sharpness"), RewardTerm("sharpness")))
-    with pytest.raises(ValueError, match=r"noise_level 0.4; accepted for latent:, image:, remote: \(one\)"):
+    with pytest.raises(ValueError, match=r"noise_level 0.4; accepted for latent:, image:, remote:, and None"):
         Objective(generator, (RewardTerm("sharpness", noise_level=0.4),))
     with pytest.raises(ValueError, match="accepted: multiples of"):
         Generator(bundled_pipeline(), 33)
