@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -53,7 +53,9 @@ class Sizes:
     """How much is asked."""
 
     requests: int = 252
+    runs: int = 3
     rounds: int = 5
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     batching_requests: int = 126
     batch_seconds: float = 0.3
     mixed: int = 10_000
@@ -61,7 +63,7 @@ class Sizes:
     starts: int = 5
 
 
-QUICK = Sizes(requests=24, rounds=1, batching_requests=16, batch_seconds=0.05, mixed=40, distinct=6, starts=1)
+QUICK = Sizes(24, 1, 1, (1, 8), batching_requests=16, batch_seconds=0.05, mixed=40, distinct=6, starts=1)
 
 
 class Asker:
@@ -93,7 +95,8 @@ def load(asker: Asker) -> dict[str, Any]:
     server = asker.server(*MANY)
     ask_all(server.address, step[:BATCH])
     for loops in LOOPS:
-        found[f"{loops} loops"] = _counted(server, partial(ask_all, server.address, step, loops=loops))
+        ask = partial(ask_all, server.address, step, loops=loops)
+        found[f"{loops} loops"] = _counted(server, ask, asker.sizes.runs)
     return found
 
 
@@ -103,19 +106,19 @@ def slow(asker: Asker) -> dict[str, Any]:
     environment = {"SLOW_REWARD_SECONDS": str(asker.sizes.batch_seconds), "PYTHONPATH": _with_here()}
     server = asker.server("--model", "dina=python:benchmarks.load.slow.slow", **environment)
     return {
-        f"{loops} loops": _counted(server, partial(ask_all, server.address, pictures, loops=loops)) for loops in LOOPS
+        f"{loops} loops": _counted(server, partial(ask_all, server.address, pictures, loops=loops), 1)
+        for loops in LOOPS
     }
 
 
 def batching(asker: Asker) -> dict[str, Any]:
-    """Requests a second, and processor time of the server a request, of three ways that take turns."""
+    """Requests a second, and processor time of the server a request, of several ways that take turns."""
     step, sizes = asker.step(asker.sizes.batching_requests), asker.sizes
-    many, single = asker.server(*MANY), asker.server("--max-batch-size", "1")
-    ways = {
-        "batches of 8": partial(_timed, many),
-        "batches of 1": partial(_timed, single),
-        "one by one": partial(_timed, single, at_once=1),
+    servers = {size: asker.server("--max-batch-size", str(size)) for size in sizes.batches}
+    ways: dict[str, Callable[..., tuple[float, float]]] = {
+        f"batches of {size}": partial(_timed, server) for size, server in servers.items()
     }
+    ways["one by one"] = partial(_timed, servers[1], at_once=1)
     for way in ways.values():
         way(step[:BATCH])
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -123,13 +126,20 @@ def batching(asker: Asker) -> dict[str, Any]:
         for name, way in ways.items():
             rows[name].append(way(step))
         _progress("batching", number + 1, sizes.rounds)
-    fast = rows["batches of 8"]
-    found: dict[str, Any] = {name: _spread([rate for rate, _ in each]) for name, each in rows.items()}
-    for name in [*ways][1:]:
-        pairs = [*zip(fast, rows[name], strict=True)]
-        found[f"ratio to {name}"] = _spread([quick / slow for (quick, _), (slow, _) in pairs])
-        found[f"ratio to {name}, processor time"] = _spread([slow / quick for (_, quick), (_, slow) in pairs])
-    return found
+    return {"requests a second": _rates(rows), **_ratios(rows, "batches of 1"), **_ratios(rows, "one by one")}
+
+
+def _rates(rows: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
+    return {name: _spread([rate for rate, _ in each]) for name, each in rows.items()}
+
+
+def _ratios(rows: Mapping[str, list[tuple[float, float]]], plain: str) -> dict[str, Any]:
+    """Of batches to another way, round by round: in requests a second, and in processor time of the server."""
+    pairs = [*zip(rows[f"batches of {BATCH}"], rows[plain], strict=True)]
+    return {
+        f"times {plain}": _spread([fast / slow for (fast, _), (slow, _) in pairs]),
+        f"times {plain}, in processor time": _spread([slow / fast for (_, fast), (_, slow) in pairs]),
+    }
 
 
 def bytes_sent(asker: Asker) -> dict[str, Any]:
@@ -250,11 +260,23 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     return found
 
 
-def _counted(server: Server, ask: Callable[[], Load]) -> dict[str, Any]:
+def _counted(server: Server, ask: Callable[[], Load], runs: int) -> dict[str, Any]:
+    """What came of some runs, their answers together."""
     before, items = server.cpu_seconds(), server.items()
-    ran = ask()
+    ran = [ask() for _ in range(runs)]
     spent = server.cpu_seconds() - before
-    return {**ran.summary(), "scored": server.items() - items, "server_cpu_ms_a_request": 1000 * spent / ran.asked}
+    together = Load(
+        tuple(answer for run in ran for answer in run.answers),
+        sum(run.seconds for run in ran),
+        sum(run.asked for run in ran),
+    )
+    return {
+        **together.summary(),
+        "answered_once": all(run.once for run in ran),
+        "scored": server.items() - items,
+        "requests_per_second": _spread([run.rate for run in ran]),
+        "server_cpu_ms_a_request": 1000 * spent / together.asked,
+    }
 
 
 def _timed(server: Server, step: Sequence[Question], at_once: int = 1 << 20) -> tuple[float, float]:
