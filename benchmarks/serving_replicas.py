@@ -4,7 +4,7 @@ ray         two replicas of Ray Serve, one killed; the client of this project, w
 trainers    the same, by a client as trainers bring it: three tries
 once        the same, by a client that asks once
 supervised  one server without Ray, killed and started again a second later; the client of this project
-table       milliseconds of a batch of 8 here, and the replicas that steps need
+table       milliseconds of a core for a batch of 8, and the replicas that steps need
 
 python -m benchmarks serving_replicas
 python -m benchmarks.serving_replicas --parts ray supervised --requests 200 --json replicas.json
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import time
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.load.server import Server, serving
+from benchmarks.load.server import serving
 from benchmarks.load.survival import (
     OwnClient,
     Question,
@@ -47,23 +47,12 @@ SECONDS = (1.0, 5.0, 20.0)
 
 
 def ray_replica_killed(asked: Sequence[Question], make: Callable[[str], Any]) -> dict[str, Any]:
-    """Two replicas, one killed after a third of the answers; and the seconds until there are two again."""
+    """Two replicas, one killed after a third of the answers."""
     with serving(*REPLICAS) as server:
-        killed: list[float] = []
-
-        def kill() -> None:
-            replicas_of(server.process)[0].kill()
-            killed.append(time.perf_counter())
-
+        kill = lambda: replicas_of(server.process)[0].kill()  # noqa: E731 - one line
         found = ask_through(lambda: make(server.address), asked, kill, len(asked) // 3)
         print(f"  {found.line()}", flush=True)
-        return {**asdict(found), "two_again_seconds": _two_again(server, killed[0]), "ready_seconds": server.seconds}
-
-
-def _two_again(server: Server, since: float) -> float:
-    while len(replicas_of(server.process)) < 2:
-        time.sleep(0.1)
-    return time.perf_counter() - since
+        return {**asdict(found), "ready_seconds": server.seconds}
 
 
 def supervised_killed(asked: Sequence[Question]) -> dict[str, Any]:
@@ -75,8 +64,11 @@ def supervised_killed(asked: Sequence[Question]) -> dict[str, Any]:
         return {**asdict(found), "starts": server.starts}
 
 
-def batch_milliseconds(model: LatentRewardModel, rounds: int = 9) -> float:
-    """Milliseconds in which the model scores a batch of `BATCH` latents at one level, median of `rounds`."""
+def batch_milliseconds(model: LatentRewardModel, rounds: int = 21) -> float:
+    """Milliseconds of one core for a batch of `BATCH` latents at one level, median of `rounds`.
+
+    Processor time, which on one thread is what it takes where nothing else runs.
+    """
     told = model.encode_prompts(["a large red ring on white"] * BATCH)
     latents, level = torch.randn(BATCH, 16, 8, 8), torch.full((BATCH,), 0.4)
 
@@ -84,11 +76,35 @@ def batch_milliseconds(model: LatentRewardModel, rounds: int = 9) -> float:
         with torch.no_grad():
             return model.score_noisy(latents, level, told)
 
-    return 1000 * timed_in_turn({"batch": job}, rounds)["batch"].median
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return 1000 * statistics.median(timed_in_turn({"batch": job}, rounds)["batch"].cpu_seconds)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def server_milliseconds(asked: Sequence[Question]) -> float:
+    """Milliseconds of a core that a server takes for `BATCH` requests of one item: HTTP, reading, model and answer."""
+    with serving("--max-batch-size", str(BATCH)) as server:
+        make = lambda: OwnClient(server.address)  # noqa: E731 - one line
+        ask_through(make, asked[:BATCH], lambda: None, 0)
+        before = server.cpu_seconds()
+        ask_through(make, asked, lambda: None, 0)
+        return 1000 * BATCH * (server.cpu_seconds() - before) / len(asked)
+
+
+def sizing(model: LatentRewardModel, asked: Sequence[Question]) -> dict[str, Any]:
+    """What eight requests take, by the model alone and by the server, and the table of replicas by the latter."""
+    took = server_milliseconds(asked)
+    return {"model_ms": batch_milliseconds(model), "server_ms": took, "replicas": table(took)}
 
 
 def replicas_needed(requests: int, batch_ms: float, seconds: float, batch: int = BATCH) -> int:
-    """Replicas that answer a step's requests within so many seconds, each scoring full batches one after another."""
+    """Replicas that answer a step's requests within so many seconds, each scoring full batches one after another.
+
+    `batch_ms` is what a replica takes for `batch` requests.
+    """
     return math.ceil(math.ceil(requests / batch) * batch_ms / (1000 * seconds))
 
 
@@ -115,7 +131,7 @@ def main(words: list[str]) -> None:
         "trainers": lambda: ray_replica_killed(asked, ThreeTries),
         "once": lambda: ray_replica_killed(asked, lambda address: OwnClient(address, retries=0)),
         "supervised": lambda: supervised_killed(asked),
-        "table": lambda: (lambda ms: {"batch_ms": ms, "replicas": table(ms)})(batch_milliseconds(model)),
+        "table": lambda: sizing(model, asked),
     }
     found = {}
     for part in chosen.parts:
