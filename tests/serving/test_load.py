@@ -1,18 +1,27 @@
 """Models of one generator share it in memory and score as each does alone; without text encoders none is held."""
 
+import base64
+import io
+import json
 import shutil
+import socket
 from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import rows_of
+from dina_lrm.diffusion.noise import seeded_noise
+from dina_lrm.images import image_pixels
+from dina_lrm.serving.http.listening import listening_socket
 from dina_lrm.serving.items import LatentItem, PictureItem
 from dina_lrm.serving.load import load_engine
 from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.settings import ServerSettings
 from tests.models import some_latents, tiny_config, tiny_reward_model
+from tests.serving.apps import asked
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
 
@@ -134,3 +143,67 @@ def test_each_model_may_have_limits_of_its_own(places):
     assert (engine.own["plain"].max_batch_size, engine.own["first"].max_batch_size) == (2, 4)
     assert (engine.own["plain"].deadline, engine.own["first"].deadline) == (5, 100)
     assert (engine.own["first"].batch, engine.own["copied"].batch) == (3, 256)
+
+
+def bright(images, prompts):
+    """A reward of one's own; it has no score for a prompt of no colour."""
+    return [None if "grey" in prompt else float(image.mean()) for image, prompt in zip(images, prompts, strict=True)]
+
+
+def test_any_reward_of_pictures_stands_beside_latent_ones(tmp_path):
+    mixed = [
+        {"reward": "sharpness", "weight": 2.0},
+        {"reward": "python:tests.serving.test_load.bright", "weight": -1.0},
+    ]
+    (tmp_path / "mixture.json").write_text(json.dumps(mixed))
+    function = "python:tests.serving.test_load.bright"
+    where = {"own": function, "sharp": "sharpness", "mixed": f"mixture:{tmp_path / 'mixture.json'}+{function}"}
+    models = tuple(f"{name}={place}" for name, place in where.items())
+    settings = ServerSettings(model=("dina=image:synthetic", *models), text_encoders=False)
+    picture = Image.linear_gradient("L").resize((32, 32)).convert("RGB")
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    coded = {"b64": base64.b64encode(data.getvalue()).decode()}
+    with asked(settings) as client:
+
+        def scores(name, prompt):
+            body = {"model": name, "prompts": [prompt], "images": [coded]}
+            return client.post("/v1/score/images", json=body)
+
+        found = {name: scores(name, "a ring").json()["results"][name]["scores"]["raw"][0] for name in where}
+        assert found["own"] == pytest.approx(float(image_pixels(picture).mean()), abs=1e-6)
+        assert found["mixed"] == pytest.approx(2 * found["sharp"] - found["own"], abs=1e-5)
+        for name in ("own", "mixed"):  # never NaN, never a zero
+            refused = scores(name, "a grey ring")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (422, "not_finite")
+        assert scores("dina", "a ring").json()["error"]["code"] == "no_text_encoders"
+        kinds = {name: told["kind"] for name, told in client.get("/info").json()["models"].items()}
+        assert kinds == {"dina": "latent", "own": "pictures", "sharp": "pictures", "mixed": "pictures"}
+
+
+def test_in_bfloat16_scores_stay_near_those_in_float32():
+    settings = ServerSettings(text_encoders=False)
+    plain, rough = (
+        load_engine(settings, device="cpu", dtype=dtype).models["dina"] for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert rough.info()["dtype"] == "bfloat16"
+    shape = plain.model.backbone.prompt_shape
+    told = Conditioning(
+        seeded_noise((shape.tokens, shape.width, 1), 0)[None, ..., 0],
+        seeded_noise((shape.pooled, 1, 1), 0)[None, :, 0, 0],
+    )
+    given = [LatentItem(0.8 * seeded_noise((16, 4, 4), n), told, (0.4,), n) for n in range(16)]
+    found, wanted = ([each.raw for each in served.score(given)] for served in (rough, plain))
+    spread = plain.model.config.score_std
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=0, atol=0.2 * spread)
+    assert torch.corrcoef(torch.tensor([found, wanted]))[0, 1] > 0.99
+
+
+def test_connections_are_refused_until_a_server_listens():
+    with listening_socket(ServerSettings(port=0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            pass
+        taken.listen()
+        with pytest.raises(OSError, match=rf"127.0.0.1:{port} cannot be listened at"):
+            listening_socket(ServerSettings(port=port))

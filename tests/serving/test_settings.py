@@ -70,3 +70,15 @@ def test_the_flags_of_the_released_server_mean_the_same(capsys):
     assert main(["serve", "--model", "runs/mine", "--backbone", "sd3.5", "--dtype", "float32", "--print-config"]) == 0
     assert capsys.readouterr().out == aliased
     assert "model: [runs/mine]" in aliased
+
+
+def test_a_file_holds_every_option(capsys, tmp_path):
+    file = tmp_path / "serve.yaml"
+    words = "--model a=synthetic b=clip --no-text-encoders --device cpu --dtype bfloat16 --pickle-port 0 --backbone sd"
+    words += " --model-limits b.max_batch_size=2 --limits.deadline 20 --strict --max-wait-ms 5"
+    assert main(["serve", *words.split(), "--print-config"]) == 0
+    file.write_text(capsys.readouterr().out)
+    assert main(["serve", "--config", str(file), "--print-config"]) == 0
+    assert capsys.readouterr().out == file.read_text()
+    for line in ("device: cpu", "dtype: bfloat16", "text_encoders: false", "pickle_port: 0", "strict: true"):
+        assert f"{line}\n" in file.read_text()
