@@ -210,6 +210,8 @@ def test_without_text_encoders_what_needs_one_says_so(told):
         for answer in answers:
             assert (answer.status_code, answer.json()["error"]["code"]) == (422, "no_text_encoders")
             assert "--no-text-encoders" in answer.json()["error"]["message"]
+        compute = client.post("/compute", json={"prompt": ["a"], "image": [PICTURE]}).json()
+        assert "--no-text-encoders" in compute["error"] and "rewards" not in compute
         entry = {"history": [{"text": "a", "image_b64": PICTURE}], "required_rewards": ["dina"]}
         unirl = client.post("/score", json={"requests": [entry]})
         assert unirl.status_code == 200 and "--no-text-encoders" in unirl.json()["errors"][0]["dina"]
