@@ -1,1 +1,11 @@
-"""HTTP without models: who may ask, and what the documents of the routes show."""
+"""HTTP without models.
+
+| noun | place |
+|---|---|
+| connections, and what is no HTTP | `wire.py`, `listening.py` |
+| who may ask | `guard.py`, `browsers.py` |
+| bodies in bounded time and size, unpacked | `bodies.py`, `packing.py` |
+| answers to what is refused | `refusals.py` |
+| counts of answers, clients that left | `watching.py` |
+| what the documents of the routes show | `examples.py` |
+"""
