@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -37,7 +38,9 @@ ROUND = 100
 SLOWEST = 30.0
 """Seconds of an answer beyond which the server hangs; bodies have two seconds to arrive here."""
 GROWTH = 1.1
-"""The largest ratio of the memory behind the last hundred to that behind the third."""
+"""The largest ratio of the median memory of the last tenth of the rounds to that of the tenth behind the first two.
+
+Pictures of sixteen million pixels come and go, and a single round tells little."""
 SETTINGS: dict[str, Any] = {
     "model": ["dina=synthetic", "sharp=sharpness"],
     "port": 0,
@@ -188,9 +191,12 @@ def _standing(server: Server, right: Known, done: int) -> Standing:
 def faults_at_end(standings: Sequence[Standing], log: str) -> list[str]:
     """What is wrong with the server behind the rounds: good requests, memory, files, and what it wrote."""
     faults = [f"behind {one.done}: {wrong}" for one in standings for wrong in one.wrong]
-    first, last = standings[min(2, len(standings) - 1)], standings[-1]
-    if last.memory > GROWTH * first.memory:
-        faults.append(f"memory {first.memory:.0f} MiB, at the end {last.memory:.0f} MiB")
+    tenth = max(1, len(standings) // 10)
+    begun, ended = standings[2 : 2 + tenth] or standings[-1:], standings[-tenth:]
+    before, after = (median(one.memory for one in some) for some in (begun, ended))
+    if after > GROWTH * before:
+        faults.append(f"memory {before:.0f} MiB, at the end {after:.0f} MiB")
+    first, last = begun[0], ended[-1]
     if last.files > first.files + 8:
         faults.append(f"{first.files} open files, at the end {last.files}")
     if "Traceback" in log:

@@ -1,10 +1,13 @@
 """JSON bodies: read strictly, counted before they are made, and told by place."""
 
+import asyncio
+import gzip
 import json
 import time
 
 import pytest
 
+from dina_lrm.serving.http.bodies import Intake, read_bytes
 from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.protocols import latents_v2
@@ -69,3 +72,31 @@ def test_texts_of_protocol_2_are_checked_as_prompts_are(texts, status):
     with pytest.raises(Problem) as found:
         latents_v2._read_header(json.dumps({"texts": texts}), Limits())
     assert found.value.status == status
+
+
+async def chunks(*given):
+    for each in given:
+        yield each
+
+
+def taken(intake, *given, encoding=""):
+    async def take():
+        with intake.taking() as more:
+            return await read_bytes(chunks(*given), encoding, None, Limits(), more)
+
+    return asyncio.run(take())
+
+
+def test_bodies_that_are_read_at_once_have_room_for_so_many_bytes_in_all():
+    intake = Intake(10)
+    assert taken(intake, b"a" * 8, b"b" * 8) == b"a" * 8 + b"b" * 8  # alone it may be larger
+    with intake.taking() as more:
+        more(7)
+        assert taken(intake, b"abc") == b"abc"
+        with pytest.raises(Problem) as refused:
+            taken(intake, b"ab", b"cd")
+        assert (refused.value.status, refused.value.code, refused.value.retry_after) == (429, "too_much_waits", 1)
+        with pytest.raises(Problem):
+            taken(intake, gzip.compress(b"abcd"), encoding="gzip")
+        assert intake.bytes == 7
+    assert intake.bytes == 0

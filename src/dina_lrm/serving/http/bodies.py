@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import final
 
 from starlette.requests import ClientDisconnect
 
@@ -12,10 +14,45 @@ from dina_lrm.serving.limits import Limits
 from dina_lrm.serving.problems import Problem
 
 
-async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int | None, limits: Limits) -> bytes:
+@final
+class Intake:
+    """The bytes of all bodies that are here and were not read by their protocols yet."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes, self.bytes = most_bytes, 0
+
+    @contextmanager
+    def taking(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes of one body until this is left.
+
+        What is given is called with each number of bytes that come; it raises Problem 429 where other bodies leave no
+        room for them.
+        """
+        mine = 0
+
+        def more(count: int) -> None:
+            nonlocal mine
+            if self.bytes > mine and self.bytes + count > self.most_bytes:
+                told = f"{self.bytes:,} bytes are being read; accepted: {self.most_bytes:,}"
+                raise Problem(429, "too_much_waits", told, retry_after=1)
+            mine, self.bytes = mine + count, self.bytes + count
+
+        try:
+            yield more
+        finally:
+            self.bytes -= mine
+
+
+async def read_bytes(
+    stream: AsyncIterator[bytes],
+    encoding: str,
+    declared: int | None,
+    limits: Limits,
+    more: Callable[[int], None] = lambda _: None,
+) -> bytes:
     """The whole body of a request.
 
-    `encoding` is its content-encoding, `declared` its content-length.
+    `encoding` is its content-encoding, `declared` its content-length; `more` hears of the bytes that come.
 
     Raises:
         Problem: 413 beyond the limit of bytes, packed or not, 408 where it takes too long, 415 for another encoding,
@@ -28,7 +65,9 @@ async def read_bytes(stream: AsyncIterator[bytes], encoding: str, declared: int 
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in stream:
                 packed += len(chunk)
-                body += unpack.take(chunk, limits.body_bytes - len(body))
+                unpacked = unpack.take(chunk, limits.body_bytes - len(body))
+                more(len(unpacked))
+                body += unpacked
                 if max(packed, len(body)) > limits.body_bytes:
                     raise _too_large(limits)
     except TimeoutError as error:

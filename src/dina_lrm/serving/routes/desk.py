@@ -11,7 +11,7 @@ from fastapi import Request
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.serving.engine import Engine
-from dina_lrm.serving.http.bodies import read_bytes
+from dina_lrm.serving.http.bodies import Intake, read_bytes
 from dina_lrm.serving.http.watching import gone, seconds_since, took
 from dina_lrm.serving.items import ModelScores
 from dina_lrm.serving.items import Request as Asked
@@ -33,19 +33,20 @@ class Desk:
 
     def __init__(self, engine: Engine, peers: Peers) -> None:
         self.engine, self.metrics, self.peers = engine, Metrics(), peers
+        self.intake = Intake(engine.limits.waiting_bytes)
         self.draining = False
         self.busy = 0
         """Requests that are being answered."""
         self._recalling = asyncio.Lock()
 
-    async def body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, more: Callable[[int], None]) -> bytes:
         """The bytes of a request, within the limits."""
         if self.draining:
             raise Problem(503, "draining", "the server is ending; ask another", retry_after=1)
         length = request.headers.get("content-length", "")
         declared = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
         encoding = request.headers.get("content-encoding", "")
-        return await read_bytes(request.stream(), encoding, declared, self.engine.limits)
+        return await read_bytes(request.stream(), encoding, declared, self.engine.limits, more)
 
     async def prepared(self, read: Callable[[], Found]) -> Found:
         """What a protocol makes of a body, made outside the event loop."""
@@ -53,13 +54,15 @@ class Desk:
 
     async def read(self, request: Request, read: Callable[[bytes], Found]) -> Found:
         """What a protocol makes of a request's body, which is let go before anything waits for a model."""
-        body = await self.body(request)
-        return await self.prepared(partial(read, body))
+        with self.intake.taking() as more:
+            return await self.prepared(partial(read, await self._body(request, more)))
 
-    async def keep(self, name: str, body: bytes) -> tuple[str, bool]:
-        """Keep a prompt by its hash, here and for the other replicas; its hash, and whether it is new here."""
-        found = await self.prepared(lambda: self._shelve(name, body))
-        await self.peers.keep(name, body)
+    async def keep(self, request: Request, name: str) -> tuple[str, bool]:
+        """Keep the prompt of a request by its hash, here and for other replicas; its hash, and whether it is new."""
+        with self.intake.taking() as more:
+            body = await self._body(request, more)
+            found = await self.prepared(lambda: self._shelve(name, body))
+            await self.peers.keep(name, body)
         return found
 
     async def keep_rows(self, rows: Sequence[Conditioning]) -> list[str]:

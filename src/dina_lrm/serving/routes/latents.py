@@ -80,8 +80,7 @@ def add_prompts(app: FastAPI, desk: Desk) -> None:
     @app.put("/v1/prompts/{name}", summary="Keep a prompt's conditioning by its hash", openapi_extra=BLOB)
     async def put(name: str, request: Request) -> JSONResponse:
         _check_hash(name)
-        body = await desk.body(request)
-        found, new = await desk.keep(name, body)
+        found, new = await desk.keep(request, name)
         return JSONResponse({"hash": found, "new": new}, 201 if new else 200)
 
     @app.head("/v1/prompts/{name}", summary="Whether a prompt is kept")

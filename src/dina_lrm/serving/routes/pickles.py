@@ -23,8 +23,7 @@ def add_pickles(app: FastAPI, desk: Desk) -> None:
     async def score(name: str, request: Request) -> Response:
         try:
             desk.engine.model(name)
-            body = await desk.body(request)
-            asked = await desk.prepared(lambda: pickled.read_request(body, desk.engine.limits, name))
+            asked = await desk.read(request, lambda body: pickled.read_request(body, desk.engine.limits, name))
             scored = pickled.answer(await desk.scored(request, name, asked.items))
             return Response(scored, media_type="application/octet-stream")
         except Exception as error:

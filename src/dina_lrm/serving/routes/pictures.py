@@ -18,9 +18,14 @@ def add_pictures(app: FastAPI, desk: Desk) -> None:
     """Add the routes that score and compare pictures."""
 
     async def read(request: Request, kind: type[images.ImagesBody]) -> Asked:
-        body, files = await _parts(request, desk)
-        models = (desk.engine.default,)
-        return await desk.prepared(lambda: images.read_request(kind, body, files, desk.engine.limits, models))
+        limits, models = desk.engine.limits, (desk.engine.default,)
+        content = request.headers.get("content-type", "")
+
+        def asked(body: bytes) -> Asked:
+            text, files = read_parts(body, content, limits) if is_multipart(content) else (body, None)
+            return images.read_request(kind, text, files, limits, models)
+
+        return await desk.read(request, asked)
 
     @app.post("/v1/score/images", summary="Score pictures", openapi_extra=json_body(images.ImagesBody, True))
     async def score(request: Request) -> JSONResponse:
@@ -33,12 +38,3 @@ def add_pictures(app: FastAPI, desk: Desk) -> None:
             raise bad_request("bad_request", f"{len(asked.models)} models; accepted: one")
         served = desk.engine.model(asked.models[0])
         return JSONResponse(images.compared(served, asked, await desk.scored(request, served.name, asked.items)))
-
-
-async def _parts(request: Request, desk: Desk) -> tuple[bytes, list[bytes] | None]:
-    """The JSON of a request, and the files beside it where it is multipart."""
-    body = await desk.body(request)
-    kind = request.headers.get("content-type", "")
-    if not is_multipart(kind):
-        return body, None
-    return await desk.prepared(lambda: read_parts(body, kind, desk.engine.limits))

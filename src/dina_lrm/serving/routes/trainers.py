@@ -19,16 +19,15 @@ def add_trainers(app: FastAPI, desk: Desk) -> None:
     async def compute(request: Request) -> JSONResponse:
         limits, model = desk.engine.limits, desk.engine.default
         try:
-            body = await desk.body(request)
-            asked = await desk.prepared(lambda: flow_factory.read_request(body, limits, model))
+            asked = await desk.read(request, lambda body: flow_factory.read_request(body, limits, model))
             return JSONResponse(flow_factory.answer(await desk.scored(request, model, asked.items)))
         except Problem as problem:
             return JSONResponse(flow_factory.answer_error(problem))
 
     @app.post("/score", summary="Rewards for UniRL", openapi_extra=json_body(unirl.ScoreBody))
     async def score(request: Request) -> JSONResponse:
-        body = await desk.body(request)
-        asked = await desk.prepared(lambda: unirl.read_request(body, desk.engine.limits, desk.engine.models))
+        limits, models = desk.engine.limits, desk.engine.models
+        asked = await desk.read(request, lambda body: unirl.read_request(body, limits, models))
         found = {}
         for name, rows in unirl.by_reward(asked).items():
             scores = await desk.scored(request, name, [item for _, item in rows]) if rows else ModelScores(name, ())
