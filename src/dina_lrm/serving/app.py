@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from dina_lrm import __version__
 from dina_lrm.serving.engine import Engine
-from dina_lrm.serving.http.examples import with_examples
 from dina_lrm.serving.http.guard import Guard
 from dina_lrm.serving.http.refusals import refusal
 from dina_lrm.serving.http.watching import Watch
 from dina_lrm.serving.peers import Alone, Peers
 from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.routes.desk import Desk
+from dina_lrm.serving.routes.documents import completed, page
 from dina_lrm.serving.routes.latents import add_latents, add_prompts
 from dina_lrm.serving.routes.pickles import UnderPickles, add_pickles
 from dina_lrm.serving.routes.pictures import add_pictures
@@ -47,6 +48,8 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
         version=__version__,
         description="Scores of latents and pictures by reward models that live in a generator's latent space.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.desk = desk
     add_latents(app, desk)
@@ -57,7 +60,8 @@ def make_app(engine: Engine, *, token: str | None = None, pickles: bool = False,
     if pickles:
         add_pickles(app, desk)
     plain = app.openapi
-    app.openapi = lambda: app.openapi_schema or with_examples(plain(), engine)  # type: ignore[method-assign]
+    app.openapi = lambda: app.openapi_schema or completed(plain(), engine)  # type: ignore[method-assign]
+    app.add_route("/docs", _docs(app, token is not None), include_in_schema=False)
     return _surrounded(app, desk, token)
 
 
@@ -76,6 +80,14 @@ def _surrounded(app: FastAPI, desk: Desk, token: str | None) -> FastAPI:
     app.add_middleware(Watch, counts=desk)
     app.add_middleware(Guard, token=token)
     return app
+
+
+def _docs(app: FastAPI, token: bool) -> Callable[[Request], Awaitable[Response]]:
+    async def docs(request: Request) -> Response:
+        policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+        return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/"), token), headers=policy)
+
+    return docs
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -44,3 +44,26 @@ def test_examples_run(settings, bodies):
                 answer = client.request(method, path, content=base64.b64decode(body or ""), headers=headers)
             assert answer.status_code in (200, 201), (method, path, answer.text)
         assert client.get("/openapi.json").json() == document
+
+
+def test_the_document_holds_together_and_the_page_asks_nobody_else():
+    def refs(value):
+        if isinstance(value, dict):
+            yield from ([value["$ref"]] if "$ref" in value else [])
+            for part in value.values():
+                yield from refs(part)
+        elif isinstance(value, list):
+            for part in value:
+                yield from refs(part)
+
+    with asked(ServerSettings(model=("sharp=sharpness",)), pickles=True) as client:
+        document = client.get("/openapi.json").json()
+        schemas = document["components"]["schemas"]
+        assert {"Error", "Picture", "Turn", "Entry"} <= schemas.keys()
+        assert {ref.removeprefix("#/components/schemas/") for ref in refs(document)} <= schemas.keys()
+        assert all("default" in told["responses"] for paths in document["paths"].values() for told in paths.values())
+        answer = client.get("/docs")
+    assert "script" not in answer.text and "src=" not in answer.text and "//cdn" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert all(path in answer.text for path in document["paths"])
+    assert answer.text.count("curl -s") >= 10

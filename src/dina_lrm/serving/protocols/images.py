@@ -27,24 +27,20 @@ class Picture(BaseModel):
 class ImagesBody(BaseModel):
     """Pictures to score."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [{"prompts": ["a large red ring on white"], "images": [{"b64": "iVBOR.."}]}]},
-    )
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    model: str | list[str] | None = None
+    model: str | list[str] | None = Field(default=None, description="A name, or several; else the first model.")
     prompts: list[str] = Field(description="One for all pictures, or one each.")
-    images: list[Picture] = Field(default=[])
+    images: list[Picture] = Field(default=[], description="In JSON; in multipart they are the parts image.")
     levels: list[float] | None = Field(default=None, description="Noise levels in [0, 1]; several are an ensemble.")
     seeds: list[int] | None = Field(default=None, description="One for all pictures, or one each; 0 by default.")
-    score: list[ScoreKind] = Field(default=["raw"], min_length=1)
+    score: list[ScoreKind] = Field(default=["raw"], min_length=1, description="raw, z or both.")
 
 
 class CompareBody(ImagesBody):
     """Pairs of pictures to compare."""
 
-    images_b: list[Picture] = Field(default=[])
+    images_b: list[Picture] = Field(default=[], description="The second picture of each pair.")
 
 
 def read_request(
