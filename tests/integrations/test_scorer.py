@@ -12,6 +12,7 @@ from threading import get_ident
 import pytest
 import torch
 
+from dina_lrm import LatentRewardModel
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.integrations.gathered import Gathered
 from dina_lrm.integrations.once import Once
@@ -41,6 +42,13 @@ def test_forty_calls_from_four_threads_are_equal(rollout):
         found = list(pool.map(lambda _: scorer.scores(items(rollout)), range(40)))
     for each in found:
         assert torch.allclose(torch.tensor(each), rollout.scores, atol=CLOSE, rtol=0)
+
+
+@quiet
+def test_latents_with_embeddings_load_neither_autoencoder_nor_text_encoders(rollout):
+    own = LatentRewardModel.from_pretrained("synthetic")
+    assert len(Scorer(LatentServed("own", own)).scores(items(rollout, range(2)))) == 2
+    assert list(own.backbone.held()) == ["SD3Transformer2DModel"]
 
 
 def test_who_names_the_same_shares_and_a_model_is_shared_by_all_ways_of_asking(tmp_path, monkeypatch):

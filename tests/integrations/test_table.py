@@ -1,10 +1,12 @@
 """The table, the files that are shown, and the page of the trainers say one thing."""
 
+import shutil
 from dataclasses import fields
 from importlib import import_module
 
 import pytest
 
+from dina_lrm.integrations import shown
 from dina_lrm.integrations.shown import IntegrateSettings, files_of, integrate
 from dina_lrm.integrations.table import INTEGRATIONS, Integration, name_of
 from dina_lrm.locate import ASSETS
@@ -25,7 +27,7 @@ def test_what_the_configuration_names_is_there(name, trainers):
 @each_trainer
 def test_the_page_says_what_the_table_says_and_shows_every_file(name):
     row = INTEGRATIONS[name]
-    cells = (name, f"`{row.plugin}`", row.latents, row.embeddings, row.threads, row.failure)
+    cells = (name, row.latents, row.embeddings, row.threads, row.failure)
     assert f"| {' | '.join(cells)} |" in PAGE
     assert files_of(name)
     for file, text in files_of(name).items():
@@ -61,3 +63,11 @@ def test_files_are_written_and_replaced_but_nobody_elses(tmp_path):
     with pytest.raises(ValueError, match=r"holds 'mine.txt', which this program did not make"):
         integrate(IntegrateSettings("verl-omni", out))
     assert (out / "mine.txt").exists()
+
+
+def test_what_an_installer_puts_beside_the_files_is_not_shown(tmp_path, monkeypatch):
+    shutil.copytree(ASSETS / "integrations" / "verl-omni", tmp_path / "verl-omni")
+    (tmp_path / "verl-omni" / "__pycache__").mkdir()
+    known = files_of("verl-omni")
+    monkeypatch.setattr(shown, "_FILES", tmp_path)
+    assert files_of("verl-omni") == known

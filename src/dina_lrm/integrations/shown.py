@@ -102,4 +102,5 @@ def integrate(settings: IntegrateSettings) -> Shown:
 
 def files_of(name: str) -> dict[str, str]:
     """The files of a trainer by name: configurations, and what must lie beside it where there is such."""
-    return {file.name: file.read_text(encoding="utf-8") for file in sorted((_FILES / name).iterdir())}
+    files = sorted(file for file in (_FILES / name).iterdir() if file.is_file())  # beside them pip puts __pycache__
+    return {file.name: file.read_text(encoding="utf-8") for file in files}
