@@ -15,8 +15,7 @@ from diffusers.callbacks import PipelineCallback
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.sampling.pipeline_states import NextCall, PipelineStates, Told
+from dina_lrm.sampling.pipeline_states import NextCall, PipelineStates, StateReader, Told
 from dina_lrm.typed import DinaError
 
 
@@ -29,6 +28,9 @@ class RewardTrace(PipelineCallback):
     pipeline's latents are one a picture whether it guides or not. Nothing of the generation changes, to the bit, also
     where the reward model shares the pipeline's weights. A new call begins a new trace.
 
+    `model` is a reward model, or one on a server (`RemoteReward.load("http://HOST:PORT/NAME")`), which encodes the
+    prompts itself.
+
     Pipelines that pack their latents (FLUX, Qwen-Image) say their size with the next call of their model, and the first
     step is scored then. A call of a single step needs `size`, the height and width in pixels that the pipeline is
     called with, and another layout needs `unpack`: from what the pipeline holds to (batch, channels, height, width).
@@ -36,6 +38,7 @@ class RewardTrace(PipelineCallback):
     Raises, when called:
         ValueError: for a pipeline of another forward process than the reward model's, latents of another layout without
             `unpack`, a scheduler that visits a timestep twice, and latents that are not as many to each prompt.
+        RemoteRewardError: where a server gives no scores.
     """
 
     tensor_inputs: ClassVar[list[str]] = ["latents"]
@@ -43,13 +46,13 @@ class RewardTrace(PipelineCallback):
 
     def __init__(
         self,
-        model: LatentRewardModel,
+        model: StateReader,
         prompts: Told,
         unpack: Callable[[Tensor], Tensor] | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self._model, self._unpack = model, unpack
+        self._unpack = unpack
         self._states = PipelineStates("RewardTrace", model, prompts, size)
         self._next_call: NextCall | None = None
         self._waiting: list[tuple[Tensor, float]] = []
@@ -94,7 +97,7 @@ class RewardTrace(PipelineCallback):
         call = None if self._next_call is None else self._next_call.arguments
         while self._waiting:
             held, level = self._waiting[0]
-            state = self._states.unpacked(held, call) if self._unpack is None else self._unpack(held)
+            state = self._states.unpacked(pipeline, held, call) if self._unpack is None else self._unpack(held)
             if state is None:
                 return self._wait(pipeline)
             if state.ndim != 4:
@@ -102,8 +105,7 @@ class RewardTrace(PipelineCallback):
                     f"RewardTrace: latents have shape {tuple(state.shape)}, which are packed; accepted: unpack=, a "
                     "function from them to (batch, channels, height, width)"
                 )
-            told = self._states.conditioning(len(state))
-            self._scores.append(self._model.score_noisy(state, level, told).float().cpu())
+            self._scores.append(self._states.score(state, level).float().cpu())
             self._waiting.pop(0)
 
     def _wait(self, pipeline: DiffusionPipeline) -> None:

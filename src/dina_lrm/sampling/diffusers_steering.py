@@ -20,7 +20,7 @@ from torch import Tensor
 from dina_lrm.backbones.latents import packed
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.sampling.guidance import RewardGuidance
-from dina_lrm.sampling.pipeline_states import PipelineStates, Told
+from dina_lrm.sampling.pipeline_states import PipelineStates, StateReader, Told
 from dina_lrm.typed import DinaError
 
 
@@ -33,6 +33,8 @@ class RewardSteering(PipelineCallback):
     that is too large hacks it, which another reward shows. `prompts` are as `RewardTrace` takes them; pipelines that
     pack their latents (FLUX, Qwen-Image) need `size`, the height and width in pixels that the pipeline is called with.
 
+    Raises ValueError for a reward on a server, which has no gradient.
+
     Raises, when called:
         ValueError: as `RewardTrace` does, for packed latents without `size`, for a scheduler whose latents are a
             multiple of the state (Euler's of noise-predicting models), and for a gradient that is not finite.
@@ -43,12 +45,14 @@ class RewardSteering(PipelineCallback):
 
     def __init__(
         self,
-        model: LatentRewardModel,
+        model: StateReader,
         prompts: Told,
         guidance: RewardGuidance | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(model, LatentRewardModel):
+            raise DinaError(f"RewardSteering: {model.name} has no gradient; accepted: a reward model of this process")
         self._model, self._guidance = model, RewardGuidance() if guidance is None else guidance
         self._states = PipelineStates("RewardSteering", model, prompts, size)
 
@@ -67,7 +71,7 @@ class RewardSteering(PipelineCallback):
         if state is not given:
             name = type(pipeline.scheduler).__name__
             raise DinaError(f"RewardSteering: latents of {name} are no states; accepted: schedulers of flows, and DDIM")
-        latents = self._states.unpacked(state)
+        latents = self._states.unpacked(pipeline, state)
         if latents is None:
             raise DinaError("RewardSteering: latents are packed; accepted: size=(height, width), in pixels")
         moved = self._moved(latents, level)
@@ -75,10 +79,9 @@ class RewardSteering(PipelineCallback):
 
     def _moved(self, latents: Tensor, level: float) -> Float[Tensor, "batch channels height width"]:
         """ValueError where the gradient is not finite."""
-        told = self._states.conditioning(len(latents))
         with torch.enable_grad():
             x = latents.detach().float().requires_grad_()
-            (gradient,) = torch.autograd.grad(self._model.score_noisy(x, level, told).sum(), x)
+            (gradient,) = torch.autograd.grad(self._states.score(x, level).sum(), x)
         if not bool(gradient.isfinite().all()):
             raise DinaError(f"RewardSteering at noise level {level:.4g}: the reward's gradient is not finite")
         size = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)

@@ -1,4 +1,4 @@
-"""What a pipeline of diffusers shows between its steps, as a reward model reads it: states, noise levels, prompts.
+"""What a pipeline of diffusers shows between its steps, as a reward reads it: states, noise levels, prompts.
 
 Pipelines of FLUX and Qwen-Image hand over tokens, 2 x 2 latents each. How wide the picture is, the tokens do not say,
 nor does the pipeline; its next call of the model does.
@@ -11,80 +11,117 @@ from typing import Any, final
 
 import torch
 from diffusers import DiffusionPipeline
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.families import FAMILIES
 from dina_lrm.backbones.latents import unpacked
+from dina_lrm.backbones.registry import family_of_pipeline
 from dina_lrm.backbones.unwrapped import unwrapped
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
 from dina_lrm.generators.sampler_states import state_behind
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.rewards.remote import RemoteReward
+from dina_lrm.rewards.remote.questions import PromptTable
 from dina_lrm.typed import DinaError
 
 Told = str | Sequence[str] | Conditioning
 """Prompts, or their conditioning as the reward model reads it."""
+StateReader = LatentRewardModel | RemoteReward
+"""What scores a state at its own noise level: a reward model, or one on a server."""
 
 
 @final
 class PipelineStates:
-    """States of the calls of one pipeline, for a reward model; `where` names who asks, in errors.
+    """States of the calls of one pipeline, for a reward; `where` names who asks, in errors.
 
-    A reward model reads its own conditioning of the prompts, encoded once: no pipeline tells all of it (pooled vectors
-    and masks are missing), and with guidance its rows are those of the negative prompt too.
+    A reward reads its own conditioning of the prompts, encoded once, here or by the server: no pipeline tells all of it
+    (pooled vectors and masks are missing), and with guidance its rows are those of the negative prompt too.
     """
 
-    def __init__(self, where: str, model: LatentRewardModel, prompts: Told, size: tuple[int, int] | None) -> None:
-        self._where, self._model = where, model
-        self._conditioning = prompts if isinstance(prompts, Conditioning) else model.encode_prompts(prompts)
-        self._fixed = None if size is None else self._latents_of(size)
+    def __init__(self, where: str, reward: StateReader, prompts: Told, size: tuple[int, int] | None) -> None:
+        self._where, self._reward, self._size = where, reward, size
+        self._prompts: Conditioning | list[str]
+        if isinstance(prompts, Conditioning):
+            self._prompts = prompts
+        elif isinstance(reward, LatentRewardModel):
+            self._prompts = reward.encode_prompts(prompts)
+        else:
+            self._prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if isinstance(reward, LatentRewardModel) and size is not None:
+            self._latents_of(size, reward.backbone.pixels_per_latent)
 
     def behind(
         self, pipeline: DiffusionPipeline, step: int, timestep: Tensor | float | int, given: Mapping[str, Any]
     ) -> tuple[Tensor, float]:
         """The state behind a step, from what a callback was given, and its noise level in [0, 1].
 
-        Raises ValueError where no latents were given, and for a pipeline of another forward process.
+        Raises ValueError where no latents were given, and for a pipeline of another forward process or family.
         """
         if "latents" not in given:
             named = ", ".join(given) or "nothing"
             raise DinaError(f"{self._where}: got {named}; accepted: callback_on_step_end_tensor_inputs with 'latents'")
-        scheduler, process = pipeline.scheduler, self._model.process
-        if type(process_from_scheduler(scheduler)) is not type(process):
-            name = type(scheduler).__name__
-            raise DinaError(f"{self._where}: {name} is not of the reward model's process; accepted: one of {process!r}")
+        scheduler, process = pipeline.scheduler, process_from_scheduler(pipeline.scheduler)
+        if isinstance(self._reward, LatentRewardModel):
+            own = self._reward.process
+            if type(process) is not type(own):
+                name = type(scheduler).__name__
+                raise DinaError(f"{self._where}: {name} is not of the reward model's process; accepted: one of {own!r}")
+            process = own
+        else:
+            self._check_family(pipeline, self._reward)
         return state_behind(scheduler, process, given["latents"], step, timestep)
 
-    def conditioning(self, count: int) -> Conditioning:
-        """That of `count` latents; ValueError where they are not as many to each prompt."""
-        prompts = len(self._conditioning)
+    def score(self, state: Float[Tensor, "batch channels height width"], level: float) -> Float[Tensor, " batch"]:
+        """Raw scores of states at their level; ValueError where they are not as many to each prompt."""
+        told = self.prompts(len(state))
+        if isinstance(self._reward, LatentRewardModel):
+            assert isinstance(told, Conditioning)
+            return self._reward.score_noisy(state, level, told)
+        if isinstance(told, Conditioning):
+            table = PromptTable.of_conditioning(told, len(state))
+        else:
+            table = PromptTable.of_texts(told)
+        return self._reward.asked(state.float(), table, (level,), 0, "noisy", "raw")
+
+    def prompts(self, count: int) -> Conditioning | list[str]:
+        """Those of `count` latents, side by side for each prompt."""
+        prompts = len(self._prompts)
         if count % prompts:
             raise DinaError(f"{self._where}: {count} latents for {prompts} prompts; accepted: as many to each")
-        return self._conditioning.repeat_interleave(count // prompts)
+        if isinstance(self._prompts, Conditioning):
+            return self._prompts.repeat_interleave(count // prompts)
+        return [text for text in self._prompts for _ in range(count // prompts)]
 
-    def unpacked(self, tokens: Tensor, call: Mapping[str, Any] | None = None) -> Tensor | None:
+    def unpacked(
+        self, pipeline: DiffusionPipeline, tokens: Tensor, call: Mapping[str, Any] | None = None
+    ) -> Tensor | None:
         """Tokens (batch, tokens, channels) as latents (batch, channels, height, width); others as they are.
 
         Their size is that given at the beginning, or what the `call` of the model says; None where neither does.
         """
-        if tokens.ndim != 3 or not self._model.backbone.sampling.packs:
+        if tokens.ndim != 3 or not FAMILIES[family_of_pipeline(pipeline)].load_class().sampling.packs:
             return tokens
-        size = self._fixed or (None if call is None else _size_of(call, tokens.shape[1]))
+        side = pipeline.vae_scale_factor
+        size = None if self._size is None else self._latents_of(self._size, side)
+        size = size or (None if call is None else _size_of(call, tokens.shape[1]))
         if size is None:
             return None
         if size[0] * size[1] != 4 * tokens.shape[1] or tokens.shape[2] % 4:
-            pixels = tuple(side * self._model.backbone.pixels_per_latent for side in size)
-            raise DinaError(
-                f"{self._where}: {tuple(tokens.shape[1:])} tokens and channels are no picture of {pixels} pixels; "
-                "accepted: size=(height, width) as the pipeline was called with"
-            )
+            told = f"{tuple(tokens.shape[1:])} tokens and channels are no picture of {size[0] * side}x{size[1] * side}"
+            raise DinaError(f"{self._where}: {told} pixels; accepted: size=(height, width) as the pipeline is called")
         return unpacked(tokens, *size)
 
-    def _latents_of(self, size: tuple[int, int]) -> tuple[int, int]:
-        multiple = 2 * self._model.backbone.pixels_per_latent
-        if any(side < multiple or side % multiple for side in size):
-            raise DinaError(f"{self._where}: size {size}; accepted: (height, width) in pixels, multiples of {multiple}")
-        height, width = (side // self._model.backbone.pixels_per_latent for side in size)
-        return height, width
+    def _latents_of(self, size: tuple[int, int], side: int) -> tuple[int, int]:
+        if any(each < 2 * side or each % (2 * side) for each in size):
+            raise DinaError(f"{self._where}: size {size}; accepted: (height, width) in pixels, multiples of {2 * side}")
+        return size[0] // side, size[1] // side
+
+    def _check_family(self, pipeline: DiffusionPipeline, reward: RemoteReward) -> None:
+        found, wanted = family_of_pipeline(pipeline), reward.service.facts.get("family")
+        if wanted not in (None, found):
+            raise DinaError(f"{self._where}: {reward.name} reads the family {wanted!r}; accepted: not {found!r}")
 
 
 @final
@@ -98,12 +135,8 @@ class NextCall:
         self._handle = model.register_forward_pre_hook(self._heard, with_kwargs=True)
 
     def _heard(self, module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self.stop()
-        self.arguments = {name: named[name] for name in ("img_ids", "img_shapes") if name in named}
-
-    def stop(self) -> None:
-        """Listen no more."""
         self._handle.remove()
+        self.arguments = {name: named[name] for name in ("img_ids", "img_shapes") if name in named}
 
 
 def _size_of(call: Mapping[str, Any], tokens: int) -> tuple[int, int] | None:
