@@ -1,11 +1,10 @@
 """Shapes and types are checked while the tests run, in the modules that annotate shapes (jaxtyping + beartype).
 
-Elsewhere mypy has checked what beartype would check again, at a third of the tests' time. `DINA_LRM_NO_TYPECHECK=1` turns that off, to time a test or to read a plain traceback.
+`DINA_LRM_NO_TYPECHECK=1` turns that off, to time a test or to read a plain traceback.
 """
 
 import gc
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,19 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Kernels are compiled here: processes for them would each import torch first.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
-
-
-def modules_with_shapes() -> list[str]:
-    """The modules of the package whose annotations are shapes."""
-    source = Path(__file__).parents[1] / "src"
-    files = [path for path in (source / "dina_lrm").rglob("*.py") if "from jaxtyping import" in path.read_text()]
-    return [".".join(path.relative_to(source).with_suffix("").parts) for path in files]
-
-
 if not os.environ.get("DINA_LRM_NO_TYPECHECK"):
     from jaxtyping import install_import_hook
 
-    import tests.typecheck  # noqa: F401 - jaxtyping finds it by its name
+    from tests.typecheck import modules_with_shapes
 
     install_import_hook(modules_with_shapes(), "tests.typecheck.first_calls")
 

@@ -13,8 +13,9 @@ from dina_lrm.locate import locate_generator
 from tests.backbones.families import ONE_OF_EACH
 from tests.stranger.environment import new_environment, required
 from tests.tiny import saved_tiny_pipeline
+from tests.warm.programs import programs as warm
 
-SCRIPT = Path(__file__).with_name("first_hour.sh")
+HERE = Path(__file__).parent
 MOST_BYTES = 32_000_000
 PROMPTS = ("a red ring on white", "a small blue bar on black", "a green square on gray")
 
@@ -43,18 +44,37 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
-def test_every_line_works_at_the_first_try(place, tmp_path):
-    programs = new_environment(tmp_path / "environment")
-    (wheel,) = (tmp_path / "environment" / "wheel").glob("*.whl")
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """The programs of a new environment that holds the wheel."""
+    folder = tmp_path_factory.mktemp("environment")
+    found = new_environment(folder)
+    (wheel,) = (folder / "wheel").glob("*.whl")
     assert wheel.stat().st_size <= MOST_BYTES
+    return found
+
+
+def runs(script, place, programs):
+    """Run a script with the programs first on the path; it must end well."""
     kept = {name: os.environ[name] for name in ("HOME", "OMP_NUM_THREADS", "LANG") if name in os.environ}
     environment = kept | {"PATH": f"{programs}:/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(["sh", str(SCRIPT)], cwd=place, env=environment, capture_output=True, text=True)
+    done = subprocess.run(["sh", str(HERE / script)], cwd=place, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+
+@pytest.mark.slow
+def test_every_line_works_at_the_first_try(place, programs):
+    runs("first_hour.sh", place, programs)
     for page in ("ranked.html", "captioned.html"):
         assert (place / page).stat().st_size > 10_000
     assert len((place / "own.csv").read_text().splitlines()) == 13
+
+
+@pytest.mark.slow
+def test_each_family_is_trained_on_aligned_and_used_without_this_package(place, programs):
+    with warm(programs / "python") as imported:
+        runs("own_generators.sh", place, imported)
+    assert len(list((place / "runs").glob("aligned-*/lora"))) == len(list((place / "generators").iterdir()))
 
 
 def test_what_is_required_is_without_tools_of_development():

@@ -1,4 +1,4 @@
-"""Hand a command to the server and end as it ends: `python client.py SOCKET [-m MODULE | -c CODE | FILE] WORDS...`.
+"""Hand a command to the server and end as it ends: `python client.py SOCKET [-m MODULE | -c CODE | - | FILE] WORDS...`.
 
 Imports next to nothing: this is started for each command.
 """

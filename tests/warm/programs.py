@@ -15,17 +15,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def programs() -> Iterator[Path]:
-    """A folder with the programs `python` and `dina-lrm`, which work while this is entered."""
+def programs(interpreter: Path = Path(sys.executable)) -> Iterator[Path]:
+    """A folder with the programs `python` and `dina-lrm` of an interpreter's environment, which work while entered."""
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:  # a socket's name must be short
         place = Path(folder)
-        dina_lrm = Path(sys.executable).with_name("dina-lrm")
+        dina_lrm = interpreter.with_name("dina-lrm")
         for name, words in {"python": [], "dina-lrm": [dina_lrm]}.items():
             client = [sys.executable, "-I", "-S", Path(__file__).with_name("client.py"), place / "socket", *words]
             (place / name).write_text(f'#!/bin/sh\nexec {shlex.join(map(str, client))} "$@"\n')
             (place / name).chmod(0o755)
         environment = {"OMP_NUM_THREADS": "1", **os.environ, **QUIET_LIBRARIES, "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "tests.warm.server", str(place / "socket")]
+        command = [interpreter, Path(__file__).with_name("server.py"), place / "socket"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True) as server:
             assert server.stdout is not None and server.stdin is not None

@@ -1,4 +1,4 @@
-"""One process that has imported what commands import, and forks for each: `python -m tests.warm.server SOCKET`.
+"""One process that has imported what commands import, and forks for each: `python server.py SOCKET`.
 
 It ends when the socket that it listens on is shut from outside: at the end of its standard input.
 """
@@ -91,11 +91,12 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
         sys.path.insert(0, folder)
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-    elif words[0] == "-c":
+    elif words[0] in ("-c", "-"):
+        code, rest = (words[1], words[2:]) if words[0] == "-c" else (sys.stdin.read(), words[1:])
         sys.path.insert(0, "")
-        sys.argv = ["-c", *words[2:]]
+        sys.argv = [words[0], *rest]
         main = sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(compile(words[1], "<string>", "exec"), vars(main))
+        exec(compile(code, "<string>", "exec"), vars(main))
     else:
         sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
         sys.argv = words
@@ -119,12 +120,12 @@ def warn(options: str) -> None:
 
 
 def main() -> Callable[[], None]:
-    root = os.getcwd()
+    sys.path.pop(0)  # a command sees the packages that are installed, and its own folder
     modules = [found.name for found in pkgutil.walk_packages(dina_lrm.__path__, "dina_lrm.")]
     for name in (*LIBRARIES, *modules):
         if not name.endswith("__main__"):
-            importlib.import_module(name)
-    sys.path.remove(root)  # a command sees the packages that are installed, and its own folder
+            with suppress(ModuleNotFoundError):  # an extra that is not installed; commands import what they need
+                importlib.import_module(name)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, reap)
