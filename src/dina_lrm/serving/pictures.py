@@ -20,25 +20,22 @@ _MOST_SCANS: Final = 100
 
 @final
 class Gallery:
-    """The pictures of one request, which may have so many pixels in all."""
+    """Counts the pixels of one request's pictures, all of them before the first is decoded."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._pixels = limits, 0
 
-    def picture(self, data: bytes, name: str) -> Image.Image:
-        """The picture of a file's bytes; `name` stands in errors.
+    def counted(self, data: bytes, name: str) -> bytes:
+        """The bytes of a file, whose pixels are counted now; `name` stands in errors.
 
         Raises:
             Problem: 400 for other formats, broken and animated files, 413 for too many pixels.
         """
         self._count(*_size(data, name), name)
-        try:
-            return decoded_bytes(data, name)[0]
-        except ValueError as error:
-            raise bad_request("bad_image", f"{error!s:.300}") from error
+        return data
 
-    def of_base64(self, text: str, name: str) -> Image.Image:
-        """The picture of a file's bytes as base64, with or without "data:image/...;base64," before it."""
+    def of_base64(self, text: str, name: str) -> bytes:
+        """As `counted`, of bytes that came as base64, with or without "data:image/...;base64," before it."""
         if text.startswith("data:"):
             kind, comma, text = text.partition(",")
             if not (comma and kind.startswith("data:image/") and kind.endswith(";base64")):
@@ -47,7 +44,7 @@ class Gallery:
             data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise bad_request("bad_image", f"{name}: not base64 ({error!s:.80})") from error
-        return self.picture(data, name)
+        return self.counted(data, name)
 
     def _count(self, width: int, height: int, name: str) -> None:
         pixels, limits = width * height, self._limits
@@ -57,6 +54,14 @@ class Gallery:
         if self._pixels > limits.request_pixels:
             told = f"{name}: with it {self._pixels} pixels in all; accepted: at most {limits.request_pixels}"
             raise Problem(413, "too_large", told)
+
+
+def decoded(data: bytes, name: str) -> Image.Image:
+    """The picture of a file's bytes, which were counted before. Problem 400 where they are broken."""
+    try:
+        return decoded_bytes(data, name)[0]
+    except ValueError as error:
+        raise bad_request("bad_image", f"{error!s:.300}") from error
 
 
 def _size(data: bytes, name: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import Gallery
+from dina_lrm.serving.pictures import Gallery, decoded
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 
@@ -46,7 +46,8 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
     check_count(len(asked.prompt), limits)
     told = [checked_prompt(prompt, f"prompt[{row}]", limits) for row, prompt in enumerate(asked.prompt)]
     gallery = Gallery(limits)
-    found = [gallery.of_base64(image, f"image[{row}]") for row, image in enumerate(asked.image)]
+    files = [gallery.of_base64(image, f"image[{row}]") for row, image in enumerate(asked.image)]
+    found = [decoded(image, f"image[{row}]") for row, image in enumerate(files)]
     return Request(tuple(map(PictureItem, found, told)), (model,))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request, ScoreKind
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import Gallery
+from dina_lrm.serving.pictures import Gallery, decoded
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 from dina_lrm.serving.served import Served
@@ -65,9 +64,10 @@ def read_request(
     rows = [(prompt, seed) for _ in again for prompt, seed in zip(prompts, seeds, strict=True)]
     sources: Sequence[Picture | bytes] = given if files is None else files
     gallery = Gallery(limits)
+    data = [_counted(source, f"images[{number}]", gallery) for number, source in enumerate(sources)]
     items = [
-        PictureItem(_decoded(source, f"images[{number}]", gallery), prompt, levels, seed)
-        for number, (source, (prompt, seed)) in enumerate(zip(sources, rows, strict=True))
+        PictureItem(decoded(each, f"images[{number}]"), prompt, levels, seed)
+        for number, (each, (prompt, seed)) in enumerate(zip(data, rows, strict=True))
     ]
     return Request(tuple(items), chosen_models(asked.model) or models, tuple(asked.score), {"seeds": seeds})
 
@@ -85,9 +85,9 @@ def chosen_models(asked: str | list[str] | None) -> tuple[str, ...]:
     return () if asked is None else (asked,) if isinstance(asked, str) else tuple(dict.fromkeys(asked))
 
 
-def _decoded(picture: Picture | bytes, name: str, gallery: Gallery) -> Image.Image:
+def _counted(picture: Picture | bytes, name: str, gallery: Gallery) -> bytes:
     if isinstance(picture, bytes):
-        return gallery.picture(picture, name)
+        return gallery.counted(picture, name)
     extra = sorted(picture.model_extra or {})
     if extra:
         raise bad_request("reference_refused", f"{name}: {extra[0]}; accepted: b64, the bytes of the file")

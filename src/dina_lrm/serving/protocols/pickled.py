@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dina_lrm.serving.items import ModelScores, PictureItem, Request
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import Gallery
+from dina_lrm.serving.pictures import Gallery, decoded
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt
 
@@ -162,7 +162,8 @@ def read_request(body: bytes, limits: Limits, model: str) -> Request:
     check_count(len(images), limits)
     told = [checked_prompt(prompt, f"prompts[{row}]", limits) for row, prompt in enumerate(prompts)]
     gallery = Gallery(limits)
-    found = [gallery.picture(image, f"images[{row}]") for row, image in enumerate(images)]
+    files = [gallery.counted(image, f"images[{row}]") for row, image in enumerate(images)]
+    found = [decoded(image, f"images[{row}]") for row, image in enumerate(files)]
     return Request(tuple(map(PictureItem, found, told)), (model,))
 
 

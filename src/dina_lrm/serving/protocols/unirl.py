@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dina_lrm.serving.items import ModelScores, PictureItem
 from dina_lrm.serving.limits import Limits
-from dina_lrm.serving.pictures import Gallery
+from dina_lrm.serving.pictures import Gallery, decoded
 from dina_lrm.serving.problems import Problem, bad_request
 from dina_lrm.serving.protocols.bodies import check_count, checked_prompt, read_body
 from dina_lrm.serving.served import Served
@@ -72,7 +72,7 @@ def _item(entry: Entry, row: int, limits: Limits, gallery: Gallery) -> PictureIt
         if turn.image_b64 is None:
             raise bad_request("bad_image", f"{place}: no image_b64")
         prompt = checked_prompt(turn.text, f"{place}.text", limits)
-        return PictureItem(gallery.of_base64(turn.image_b64, place), prompt)
+        return PictureItem(decoded(gallery.of_base64(turn.image_b64, place), place), prompt)
     except Problem as problem:
         return problem
 
