@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.alignment.runs import GRPO, LPO, PROMPTS, a_generator, a_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config` attribute:UserWarning")
 PROMPT = PROMPTS[0]
+PAIRS = ((0, 1), (1, 0), (1, 2), (2, 1))
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def comparisons(pictures):
-    pairs = [[str(pictures / f"{number}.png") for number in pair] for pair in ((0, 1), (1, 0), (1, 2), (2, 1))]
+    pairs = [[str(pictures / f"{number}.png") for number in pair] for pair in PAIRS]
     rows = [{"prompt": PROMPT, "image_a": a, "image_b": b, "preference": 1} for a, b in pairs]
     path = pictures.parent / "comparisons.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -72,17 +74,17 @@ def test_score_and_evaluate_and_filter_read_pictures(remote, pictures, compariso
     def evaluated(model):
         words = ["--on", str(comparisons), "--out", str(tmp_path / "e"), "--json", str(tmp_path / "e.json"), "--quiet"]
         assert main(["evaluate", model, *words]) == 0
-        return json.loads((tmp_path / "e.json").read_text())["results"][0]["sets"][0]["readings"][0]["accuracy"][
-            "accuracy"
-        ]
+        (judged,) = json.loads((tmp_path / "e.json").read_text())["results"]
+        return judged["sets"][0]["readings"][0]["accuracy"]["accuracy"]
 
     assert evaluated(remote) == 0.5
     out = tmp_path / "kept.jsonl"
     assert main(["data", "filter", str(comparisons), "--out", str(out), "--mpcf", "default", "--clip", remote]) == 0
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     scores = _scores(remote, pictures)
-    given = [(row["image_a"], row["image_b"]) for row in map(json.loads, comparisons.read_text().splitlines())]
-    assert [(row["image_a"], row["image_b"]) for row in kept] == [(a, b) for a, b in given if scores[a] > scores[b]]
+    given = [(f"{a}.png", f"{b}.png") for a, b in PAIRS]
+    found = [(Path(row["image_a"]).name, Path(row["image_b"]).name) for row in kept]
+    assert found == [(a, b) for a, b in given if scores[a] > scores[b]]
     assert "2 of 4 comparisons" in capsys.readouterr().out
 
 
@@ -90,7 +92,7 @@ def _scores(reward, pictures):
     paths = sorted(pictures.iterdir())
     images = [torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1) / 255 for path in paths]
     found = load_reward(reward)(torch.stack(images), [PROMPT] * len(images))
-    return dict(zip(map(str, paths), found.tolist(), strict=True))
+    return dict(zip([path.name for path in paths], found.tolist(), strict=True))
 
 
 def test_a_sample_is_chosen_by_it(remote, tmp_path):
@@ -135,7 +137,8 @@ def _prompts(folder):
 
 def test_what_needs_a_gradient_refuses_it_before_anything_is_loaded(tmp_path, capsys):
     nobody = ["--reward", "remote:http://me:secret@127.0.0.1:9/dina", "--out", str(tmp_path / "out"), "--quiet"]
-    for words in (["align", "refl", "--prompts", "synthetic"], ["sample", "--method", "guided", "--prompts", PROMPT]):
+    refl = ["align", "refl", "--generator.pretrained", "synthetic", "--prompts", "synthetic"]
+    for words in (refl, ["sample", "--method", "guided", "--prompts", PROMPT]):
         assert main([*words, *nobody]) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and "remote:http://127.0.0.1:9/dina' has no gradient" in said

@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -162,3 +165,22 @@ def test_pauses_are_drawn_below_a_bound_that_doubles():
 def test_times_that_are_none_are_refused(changes):
     with pytest.raises(ValueError, match="accepted: above 0, 0 up, 0 up, above 0"):
         RemoteReward("http://127.0.0.1:9", **changes)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(tmp_path, monkeypatch):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=here"]
+    words = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([*made, *words], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with desk(good, secure=context) as server:
+        reward = client(server, ca_file=str(cert))
+        for _ in range(3):
+            assert reward.score(LATENTS, TOLD).tolist() == [0.5, 0.5]
+        assert reward.traffic.connections == 1
+        with pytest.raises(RemoteRewardError, match=r"no answer in 1 attempt: .*certificate verify failed"):
+            client(server).check_ready()
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+        client(server).check_ready()

@@ -15,7 +15,7 @@ INFO = {
 class Desk:
     """Counts connections; every request is a row of `requests`, answered by `answer(method, path, body, headers)`."""
 
-    def __init__(self, answer, info=INFO):
+    def __init__(self, answer, info=INFO, secure=None):
         self.requests, self.connections, self.lock = [], 0, threading.Lock()
         desk = self
 
@@ -51,7 +51,9 @@ class Desk:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.url = f"http{'' if secure is None else 's'}://127.0.0.1:{self.http.server_port}"
+        if secure is not None:
+            self.http.socket = secure.wrap_socket(self.http.socket, server_side=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def paths(self, method):
@@ -59,8 +61,8 @@ class Desk:
 
 
 @contextmanager
-def desk(answer, info=INFO):
-    found = Desk(answer, info)
+def desk(answer, info=INFO, secure=None):
+    found = Desk(answer, info, secure)
     try:
         yield found
     finally:
