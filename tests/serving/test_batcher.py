@@ -149,7 +149,8 @@ def test_whatever_arrives_leaves_and_fails_each_item_that_stays_is_answered_once
 
     async def ask(batcher):
         first = asyncio.ensure_future(batcher.submit("first", "first", 1))
-        await asyncio.sleep(0.01)
+        while not batcher.batches:  # until it is worked on, however busy the machine is
+            await asyncio.sleep(0.001)
         tasks = [
             asyncio.ensure_future(batcher.submit(key, number, size)) for number, (key, size, *_) in enumerate(items)
         ]
