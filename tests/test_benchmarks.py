@@ -10,6 +10,7 @@ import torch
 from benchmarks import in_pass_reward, judges
 from benchmarks.measuring import Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from benchmarks.scoring_throughput import Workload, measure, our_scores, plain_scores
+from benchmarks.serving_replicas import replicas_needed
 from dina_lrm.reward_model.model import LatentRewardModel
 from tests.models import some_images, tiny_reward_model
 
@@ -74,3 +75,10 @@ def test_a_score_in_the_generators_pass_is_the_same_and_costs_less() -> None:
 def test_judges_are_as_published_on_awkward_pictures_and_prompts_and_a_plausible_reading_is_not(name: str) -> None:
     found = judges.measure(name, judges.SIZES[1:6])
     assert found["ours"] < 1e-5 and found["plausible"] > 0.1
+
+
+def test_replicas_are_as_many_as_a_step_keeps_busy_for_its_seconds() -> None:
+    assert replicas_needed(252, batch_ms=100, seconds=3.2) == 1  # 32 batches of 8, the last one half full
+    assert replicas_needed(252, batch_ms=100, seconds=3.1) == 2
+    assert replicas_needed(4096, batch_ms=100, seconds=5.0) == 11
+    assert replicas_needed(8, batch_ms=100, seconds=0.01, batch=1) == 80

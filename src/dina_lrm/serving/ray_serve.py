@@ -215,7 +215,7 @@ def deploy(
     try:
         serve.run(application, name=NAME)
     except RuntimeError as error:
-        raise _not_started(str(error)) from error
+        raise _not_started() from error
     return address_of(settings, settings.host, settings.port)
 
 
@@ -289,13 +289,13 @@ def _http_options(settings: ServerSettings) -> dict[str, Any]:
     }
 
 
-def _not_started(told: str) -> Exception:
-    """The error within what Ray tells of replicas that did not start: ours where it is one."""
-    ours = re.findall(r"^(?:[\w.]+\.)?DinaError: (.+)$", told, re.MULTILINE)
-    if ours:
-        return DinaError(ours[-1])
-    last = next((line for line in reversed(told.splitlines()) if line.strip()), "")
-    return RuntimeError(f"serve: no replica started: {last.strip()[:500]}; Ray's logs say more")
+def _not_started() -> Exception:
+    """Why no replica started, as the replica said it: our own error where it is one."""
+    deployments = serve.status().applications[NAME].deployments
+    said = "\n".join(each.message for each in deployments.values())
+    errors = re.findall(r"^\s*(?:[\w.]+\.)?(\w+(?:Error|Exception)): (.+)$", said, re.MULTILINE)
+    kind, told = errors[-1] if errors else ("", said[-500:])
+    return DinaError(told) if kind == DinaError.__name__ else RuntimeError(f"serve: no replica started: {kind}: {told}")
 
 
 def _plain(value: object) -> object:
