@@ -12,6 +12,8 @@ import yaml
 from dina_lrm.integrations.scorer import ScorerSettings, ScoreWarning, shared_scorer
 from dina_lrm.integrations.shown import files_of
 from dina_lrm.integrations.table import INTEGRATIONS
+from dina_lrm.rewards.remote import RemoteRewardError
+from dina_lrm.serving.items import LatentItem
 from tests.integrations import test_flow_factory, test_unirl, test_verl_omni
 from tests.integrations.trainers.verl_omni_like import Manager
 from tests.serving.servers import running
@@ -65,6 +67,12 @@ def test_flow_factory_sends_words_where_it_has_no_embeddings(address, rollout, m
     reward = trainer.loaded(test_flow_factory.entry("remote.yaml", model=address))
     found = trainer.computed(reward, [{**each, **bare} for each in test_flow_factory.samples(rollout, model)])
     assert torch.allclose(found, rollout.scores, atol=CLOSE, rtol=0)
+
+
+def test_an_error_of_the_server_says_which_sample(address, rollout):
+    good, bad = (LatentItem(size * rollout.latents[0], rollout.told[0], (0.4,)) for size in (1, 100))
+    with pytest.raises(RemoteRewardError, match=r"^item 1: remote:http.*: 422 .*root mean square"):
+        shared_scorer(ScorerSettings(address)).scores([good, bad, good])
 
 
 def test_unirl_sends_the_last_latents_of_a_track(address, rollout, trainers):

@@ -29,7 +29,7 @@ from dina_lrm.integrations.worded import WordedItem
 from dina_lrm.locate import absolute
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.names import is_reward, load_reward
-from dina_lrm.rewards.remote import RemoteReward
+from dina_lrm.rewards.remote import RemoteReward, RemoteRewardError
 from dina_lrm.serving.batcher import Scored
 from dina_lrm.serving.items import Item, ItemScore, LatentItem, unread
 from dina_lrm.serving.latent import LatentServed
@@ -164,10 +164,16 @@ class Scorer:
 
     def _told(self, error: Exception, place: str) -> Exception:
         """The error with the model and the item; what is neither bad input nor a bad score stays as it is."""
-        told = f"{self.name}: {place}{error}"
-        if isinstance(error, Problem | ValueError):
-            return DinaError(told)
-        return NoScoreError(told) if isinstance(error, NoScoreError) else error
+        told, found = f"{self.name}: {place}{error}", error
+        if isinstance(error, RemoteRewardError):  # which says the server's address itself
+            found = RemoteRewardError(f"{place}{error}", error.status, error.code, error.details)
+        elif isinstance(error, Problem | ValueError):
+            found = DinaError(told)
+        elif isinstance(error, NoScoreError):
+            found = NoScoreError(told)
+        if found is not error:
+            found.__cause__ = error
+        return found
 
     def _check(self, item: Asked) -> None:
         """Raise for what the model cannot read; the words of a prompt are seen when it is encoded, in its batch."""
