@@ -2,7 +2,10 @@
 
 import asyncio
 import pickle
+import shutil
 import signal
+import ssl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,12 +74,26 @@ def test_the_port_of_pickles_asks_for_it_too_and_answers_in_pickles_whatever_com
                     assert [*pickle.loads(answer.content)] == ["error"]
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    """Words for a certificate of this machine, and what a client trusts; nothing and plain HTTP without openssl."""
+    if shutil.which("openssl") is None:
+        return (), True
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+    subprocess.run(made, check=True, capture_output=True)
+    return ("--tls-cert", cert, "--tls-key", key), ssl.create_default_context(cafile=cert)
+
+
 @pytest.mark.slow
-def test_nothing_secret_is_said_and_a_signal_answers_what_waits(tmp_path):
+def test_nothing_secret_is_said_and_a_signal_answers_what_waits(tmp_path, certificate):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    words = ("-v", "--token-file", str(tmp_path / "token"), "--max-wait-ms", "1500", "--pickle-port", "0")
+    tls, trusted = certificate
+    words = (*tls, "-v", "--token-file", str(tmp_path / "token"), "--max-wait-ms", "1500", "--pickle-port", "0")
     with listening(PROGRAM, *words) as server:
-        with httpx.Client(base_url=server.address, timeout=60) as client:
+        assert server.address.startswith("https://" if tls else "http://")
+        with httpx.Client(base_url=server.address, timeout=60, verify=trusted) as client:
             for headers in (*WRONG, RIGHT):
                 client.get("/info", headers=headers)
                 client.post("/v1/score", content=b"secret-body", headers=headers)
@@ -92,7 +109,7 @@ def test_nothing_secret_is_said_and_a_signal_answers_what_waits(tmp_path):
         }
 
         async def ask():
-            async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=RIGHT) as client:
+            async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=RIGHT, verify=trusted) as client:
                 waiting = asyncio.ensure_future(client.post("/v1/score", content=save(blob)))
                 await asyncio.sleep(0.5)
                 server.process.send_signal(signal.SIGTERM)

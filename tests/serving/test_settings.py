@@ -25,6 +25,7 @@ from dina_lrm.serving.settings import ServerSettings
         (["--model-limits", "dina.deadline=0"], "deadline"),
         (["--model-limits", "dina.max_batch_size=0"], "at least 1"),
         (["--tls-cert", "x.pem"], "go together"),
+        (["--tls-cert", "x.pem", "--tls-key", "x.key"], "--tls-cert x.pem, --tls-key x.key"),
         (["--token-file", "none"], "--token-file none"),
         (["--limits.batch", "0"], "batch"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import inf
@@ -43,6 +44,10 @@ class ModelLimits:
 
 
 _WHOLE = ("max_batch_size", "batch", "waiting_bytes")
+
+
+def _unasked() -> str:
+    raise ValueError("the key has a password, which nobody is asked for")
 
 
 def _number(given: str, number: str, whole: bool) -> int | float:
@@ -120,9 +125,21 @@ class ServerSettings:
             raise DinaError(f"{told}; accepted: 0 to 1000, above 0, 0 up")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise DinaError("--tls-cert, --tls-key: a certificate and its key go together; accepted: both, or neither")
+        self._check_certificate()
         if self.token() is None and self.host not in _LOOPBACK:
             told = f"--host {self.host} without a token: anybody could ask"
             raise DinaError(f"{told}; accepted: 127.0.0.1, or with --token-file")
+
+    def _check_certificate(self) -> None:
+        if self.tls_cert is None or self.tls_key is None:
+            return
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.tls_cert, self.tls_key, _unasked)
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            told = f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}: {error!s:.200}"
+            raise DinaError(
+                f"{told}; accepted: a certificate and its key, both PEM, the key without a password"
+            ) from error
 
     def own_limits(self) -> dict[str, ModelLimits]:
         """The limits of each model, by its name. Raises ValueError for what is none, and for names of no model."""
