@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import torch
 import zstandard
@@ -203,6 +204,20 @@ def test_pictures_in_json_and_multipart_and_compared(client, model):
     close(client.post("/v1/compare", json=pair).json()["p"], model.win_probability(data[0], data[1], PROMPTS[0]))
 
 
+def test_what_verl_omni_sends(client, model, told):
+    plain = Conditioning(told.prompt_embeds, told.pooled_prompt_embeds)
+    one = {name: tensor[:1].contiguous() for name, tensor in blob(told, u=torch.tensor([0.4, 0.4])).items()}
+    headers = {"content-type": "application/octet-stream", "x-drm-protocol-version": "1", "accept": "*/*"}
+    answer = client.post("/v1/score", content=save(one), headers=headers)
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert (body["protocol_version"], len(body["raw_scores"])) == ("1", 1)
+    close(body["raw_scores"], model.score_latents(latents()[:1], plain[0], 0.4, seed=0))
+    one.pop("pooled_prompt_embeds")
+    refused = client.post("/v1/score", content=save(one), headers=headers)
+    assert "pooled_prompt_embeds" in refused.text  # its client prints the text
+
+
 def test_what_flow_factory_sends(client, model):
     data = pictures()
     asked = {"prompt": PROMPTS, "image": [*map(coded, data)], "video": None, "condition_images": None}
@@ -231,6 +246,12 @@ def test_what_unirl_sends(client, model):
     assert (answer["results"][1], [*answer["errors"][1]]) == ({}, ["dina"])
     asked[0]["history"][0]["video_path"] = "/etc/passwd"
     assert "video_path" in client.post("/score", json={"requests": asked}).json()["errors"][0]["dina"]
+    asked[0]["history"] = [
+        entry("source", coded(data[1]), [])["history"][0],
+        {"text": PROMPTS[0], "image_b64": coded(data[0])},
+    ]
+    edited = client.post("/score", json={"requests": asked[:1]}).json()["results"][0]["dina"]["raw"]
+    close(edited, first["raw"])  # of an edit the last turn is judged
     unknown = client.post("/score", json={"requests": [entry("a", coded(data[0]), ["other"])]})
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "unknown_reward")
 
@@ -240,6 +261,9 @@ def test_pickles_are_answered_in_pickles(client, model):
     for path in ("/v1/pickle/dina", "/v1/pickle/dina/"):
         answer = client.post(path, content=pickle.dumps({"images": data, "prompts": PROMPTS, "metadata": {}}))
         close(pickle.loads(answer.content)["scores"], model.score(data, PROMPTS))
+    array = pickle.dumps({"images": data, "prompts": np.array(PROMPTS)}, 4)  # as flow_grpo's unifiedreward sends them
+    answer = client.post("/v1/pickle/dina", content=array)
+    assert (answer.status_code, "send lists of str" in pickle.loads(answer.content)["error"]) == (400, True)
     for path, content in (("/v1/pickle/dina", b"no pickle"), ("/v1/pickle/other", b"")):
         answer = client.post(path, content=content)
         assert answer.status_code in (400, 404)
