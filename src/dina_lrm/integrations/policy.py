@@ -2,8 +2,8 @@
 
     policy.share(pipeline)      in the trainer's process, once its LoRA is attached and before rewards are made
 
-It is for a LoRA that learns on frozen weights. The reward reads them without that LoRA and scores to the bit what a
-copy of its own would. Weights that are trained are refused, now and at every score.
+It is for a LoRA that learns on frozen weights. The reward reads them without that LoRA: whatever that learns, a score
+stays the same to the bit. Weights that are trained are refused, now and at every score.
 """
 
 from __future__ import annotations
