@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -196,7 +197,8 @@ def deploy(
 ) -> str:
     """Run the server on the Ray that this process is connected to, else on one of its own, and return its address.
 
-    It answers when this returns, and goes on until `ray.serve.shutdown()`, or as long as that Ray is there.
+    It answers when this returns, and goes on until `ray.serve.shutdown()`, or as long as that Ray is there. Called
+    again, it takes the place of what ran; Ray Serve goes on listening where it did, which the settings must name.
 
     Raises:
         ValueError: settings that could not run, models that do not load.
@@ -207,8 +209,7 @@ def deploy(
     for where in settings.named().values():
         if not is_reward(where):
             locate_reward_model(where.removeprefix("latent:"))  # one that is none is said at once, and loaded once
-    with closing(listening_socket(settings)) as free:
-        settings = replace(settings, port=free.getsockname()[1])
+    settings = replace(settings, port=_port(settings))
     if not ray.is_initialized():
         _start_ray(settings)
     serve.start(http_options=_http_options(settings), logging_config=_QUIET)
@@ -276,6 +277,18 @@ def _start_ray(settings: ServerSettings) -> None:
         logging_level="error",
         _node_ip_address="127.0.0.1",
     )
+
+
+def _port(settings: ServerSettings) -> int:
+    """The port of the settings, which is free, or where Ray Serve listens already. OSError for any other."""
+    if not (ray.is_initialized() and serve.status().proxies):
+        with closing(listening_socket(settings)) as free:
+            return int(free.getsockname()[1])
+    try:
+        with closing(socket.create_connection((settings.host, settings.port), timeout=5)):
+            return settings.port
+    except OSError as error:
+        raise OSError(error.errno, f"{settings.host}:{settings.port}: Ray Serve runs, and listens elsewhere") from error
 
 
 def _http_options(settings: ServerSettings) -> dict[str, Any]:
