@@ -35,6 +35,7 @@ def said(port, *pieces):
 
 def error(found):
     head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 Bad Request\r\n", b"HTTP/1.1 408 Request Timeout\r\n"))
     return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, final
+from http import HTTPStatus
+from typing import Any, Final, cast, final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -31,8 +32,7 @@ class Wire(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
-        assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, transport))  # those of other loops are no subclass of it
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -76,7 +76,8 @@ class Wire(H11Protocol):
     def _refuse(self, problem: Problem) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
             told = refusal(problem, self._path, {"connection": "close"})
-            answer = h11.Response(status_code=problem.status, headers=told.raw_headers)
+            phrase = HTTPStatus(problem.status).phrase.encode()
+            answer = h11.Response(status_code=problem.status, headers=told.raw_headers, reason=phrase)
             for event in (answer, h11.Data(data=bytes(told.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
