@@ -152,6 +152,16 @@ def test_what_a_server_noticed_is_given_on_once_a_sentence():
     assert len(said) == 1
 
 
+def test_another_model_under_the_same_name_is_told():
+    info = {**INFO, "models": {"dina": {**INFO["models"]["dina"], "revision": "sha256:first"}}}
+    other = scores(5, revision="sha256:second")
+    with (
+        desk(lambda method, *_: (200, other) if method == "POST" else (200, {}), info) as server,
+        pytest.warns(RemoteRewardWarning, match="is sha256:second now, and was sha256:first"),
+    ):
+        assert len(asked(server).score(LATENTS, TOLD[OF_ITEM])) == 5
+
+
 @pytest.mark.parametrize("results", [None, [], {}, {"other": {"scores": {"raw": [0.0] * 5}}}, {"dina": {"scores": {}}}])
 def test_results_of_another_shape_are_no_scores(results):
     body = {"protocol_version": "2", "results": results}

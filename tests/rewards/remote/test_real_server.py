@@ -43,6 +43,14 @@ def test_items_of_one_seed_share_their_noise_as_in_this_process(reward, model, t
     assert one == other
 
 
+def test_items_may_have_seeds_of_their_own(reward, model, told):
+    seeds = [3, 1, 4, 1, 5, 9]
+    own = [model.score_latents(latents()[row : row + 1], told[row], seed=seed) for row, seed in enumerate(seeds)]
+    same(reward.score(latents(), told, seeds), torch.cat(own))
+    with pytest.raises(ValueError, match="2 seeds for 6 latents; accepted: one, or one each"):
+        reward.score(latents(), told, seeds[:2])
+
+
 def test_noisy_states_z_scores_and_texts(reward, model, told):
     same(reward.score_noisy(latents(), 0.3, told), model.score_noisy(latents(), 0.3, told))
     own = model.score_latents(latents(), told, seed=2)

@@ -136,6 +136,7 @@ def read_scores(client: RemoteClient, service: Service, answer: Answer, kind: st
     if not isinstance(found, dict):
         raise RemoteRewardError(f"{client.name}: results are {short(results)}; accepted: those of {service.model!r}")
     _refuse_errors(client.name, found)
+    _check_revision(client.name, service.revision, found.get("revision"))
     scores = found.get("scores")
     chosen = scores.get(kind) if isinstance(scores, dict) else None
     _warn(client.name, values.get("warnings"))
@@ -151,6 +152,12 @@ def _refuse_errors(name: str, found: dict[str, Any]) -> None:
         reason = f"{printable(str(told.get('code')), 80)}: {printable(str(told.get('message')), 500)}"
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise RemoteRewardError(f"{name}: {where}{reason}{more}", code=str(told.get("code")))
+
+
+def _check_revision(name: str, known: str | None, told: object) -> None:
+    if known is not None and isinstance(told, str) and told not in ("", known):
+        said = f"the server's model is {printable(told, 80)} now, and was {printable(known, 80)} at first"
+        warnings.warn(f"{name}: {said}: later scores are those of another model", RemoteRewardWarning, stacklevel=2)
 
 
 def _warn(name: str, noticed: object) -> None:

@@ -156,10 +156,10 @@ class RemoteReward:
         return self.score_texts(inputs, prompts, self.seed)
 
     def score(
-        self, latents: Float32[Tensor, "batch channels height width"], conditioning: Conditioning, seed: int = 0,
-        *, kind: Kind = "raw",
+        self, latents: Float32[Tensor, "batch channels height width"], conditioning: Conditioning,
+        seed: int | Sequence[int] = 0, *, kind: Kind = "raw",
     ) -> Float32[Tensor, " batch"]:  # fmt: skip
-        """Raw scores of clean latents, or z-scores. `seed` draws the noise, common to all.
+        """Raw scores of clean latents, or z-scores. A `seed` draws the noise of all, several that of one latent each.
 
         Conditioning of a single prompt serves all latents.
 
@@ -172,15 +172,15 @@ class RemoteReward:
         return self.asked(latents, table, self.levels, seed, "clean", kind)
 
     async def score_async(
-        self, latents: Float32[Tensor, "batch channels height width"], conditioning: Conditioning, seed: int = 0,
-        *, kind: Kind = "raw",
+        self, latents: Float32[Tensor, "batch channels height width"], conditioning: Conditioning,
+        seed: int | Sequence[int] = 0, *, kind: Kind = "raw",
     ) -> Float32[Tensor, " batch"]:  # fmt: skip
         """`score`, awaited; many may be under way, in several event loops."""
         return await self._asker.client.in_thread(partial(self.score, latents, conditioning, seed, kind=kind))
 
     def score_texts(
-        self, latents: Float32[Tensor, "batch channels height width"], prompts: Sequence[str], seed: int = 0,
-        *, kind: Kind = "raw",
+        self, latents: Float32[Tensor, "batch channels height width"], prompts: Sequence[str],
+        seed: int | Sequence[int] = 0, *, kind: Kind = "raw",
     ) -> Float32[Tensor, " batch"]:  # fmt: skip
         """`score` with prompts that the server encodes, which needs protocol 2 and a server with text encoders."""
         return self.asked(latents, PromptTable.of_texts(prompts), self.levels, seed, "clean", kind)
@@ -222,14 +222,18 @@ class RemoteReward:
         return level if isinstance(level, tuple) else () if level is None else (level,)
 
     def asked(
-        self, latents: Tensor, prompts: PromptTable, levels: tuple[float, ...], seed: int, state: State, kind: Kind
-    ) -> Tensor:
+        self, latents: Tensor, prompts: PromptTable, levels: tuple[float, ...], seed: int | Sequence[int],
+        state: State, kind: Kind,
+    ) -> Tensor:  # fmt: skip
         """Scores of latents with a table of prompts, which all the other ways to ask make. Raises as `score`."""
         if len(prompts.of_item) != len(latents):
             raise DinaError(
                 f"{self.name}: {len(prompts.of_item)} prompts for {len(latents)} latents; accepted: one, or one each"
             )
-        question = LatentQuestion(latents, prompts, levels, [seed] * len(latents), state, kind)
+        seeds = [seed] * len(latents) if isinstance(seed, int) else [*seed]
+        if len(seeds) != len(latents):
+            raise DinaError(f"{self.name}: {len(seeds)} seeds for {len(latents)} latents; accepted: one, or one each")
+        question = LatentQuestion(latents, prompts, levels, seeds, state, kind)
         return torch.tensor(self._asker.scores(question), dtype=torch.float32, device=latents.device)
 
     def _with(self, **changes: object) -> RemoteReward:
