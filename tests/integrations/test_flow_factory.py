@@ -12,8 +12,6 @@ from dina_lrm.integrations.scorer import ScoreWarning
 from dina_lrm.integrations.shown import files_of
 
 CLOSE = 2e-6
-UNMASKED = "ignore:.*no prompt_mask:dina_lrm.integrations.scorer.ScoreWarning"
-pytestmark = pytest.mark.filterwarnings(UNMASKED)
 
 
 @pytest.fixture

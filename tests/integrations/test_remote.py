@@ -20,10 +20,6 @@ from tests.serving.servers import running
 
 CLOSE = 1e-4
 PROGRAM = Path(sys.executable).with_name("dina-lrm")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::dina_lrm.integrations.scorer.ScoreWarning"),
-    pytest.mark.filterwarnings("ignore::dina_lrm.rewards.remote.RemoteRewardWarning"),
-]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import time
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import get_ident
 
 import pytest
@@ -28,14 +29,12 @@ from dina_lrm.serving.items import LatentItem
 from dina_lrm.serving.latent import LatentServed
 
 CLOSE = 2e-6
-quiet = pytest.mark.filterwarnings("ignore::dina_lrm.integrations.scorer.ScoreWarning")
 
 
 def items(rollout, rows=range(12)):
     return [LatentItem(rollout.latents[row], rollout.told[row], (0.4,)) for row in rows]
 
 
-@quiet
 def test_forty_calls_from_four_threads_are_equal(rollout):
     scorer = shared_scorer(ScorerSettings(device="cpu"))
     with ThreadPoolExecutor(4) as pool:
@@ -44,7 +43,6 @@ def test_forty_calls_from_four_threads_are_equal(rollout):
         assert torch.allclose(torch.tensor(each), rollout.scores, atol=CLOSE, rtol=0)
 
 
-@quiet
 def test_latents_with_embeddings_load_neither_autoencoder_nor_text_encoders(rollout):
     own = LatentRewardModel.from_pretrained("synthetic")
     assert len(Scorer(LatentServed("own", own)).scores(items(rollout, range(2)))) == 2
@@ -77,7 +75,6 @@ def test_a_load_that_fails_fails_for_all_that_wait_and_is_tried_again():
     assert made.get("a", fail) == 7
 
 
-@quiet
 def test_a_score_that_is_no_number_is_an_error_with_its_item(rollout, model):
     class Astray:
         name, revision = "astray", ""
@@ -106,6 +103,16 @@ def test_what_is_read_otherwise_is_said_once(rollout, model):
     texts = [str(each.message) for each in said if each.category is ScoreWarning]
     assert len(texts) == len(set(texts))
     assert any("5 text tokens; ours was trained with" in text for text in texts)
+
+
+def test_a_mask_is_missed_where_the_head_reads_one(rollout, model):
+    unmasked = Conditioning(rollout.told.prompt_embeds[:1], rollout.told.pooled_prompt_embeds[:1])
+    item = LatentItem(rollout.latents[0], unmasked, (0.4,))
+    assert len(Scorer(LatentServed("ours", model)).scores([item])) == 1
+    masking = replace(model.config, head=replace(model.config.head, mask_text_padding=True))
+    reads_it = LatentRewardModel(masking, model.backbone, model.head)
+    with pytest.warns(ScoreWarning, match="no prompt_mask: padding counts as text"):
+        Scorer(LatentServed("ours", reads_it)).scores([item])
 
 
 @pytest.mark.parametrize(

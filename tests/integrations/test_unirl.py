@@ -11,7 +11,6 @@ import yaml
 from dina_lrm.integrations.shown import files_of
 
 CLOSE = 2e-6
-pytestmark = pytest.mark.filterwarnings("ignore:.*no prompt_mask:dina_lrm.integrations.scorer.ScoreWarning")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from dina_lrm.integrations.shown import files_of
 from tests.integrations.trainers.verl_omni_like import Manager
 
 CLOSE = 2e-6
-pytestmark = pytest.mark.filterwarnings("ignore::dina_lrm.integrations.scorer.ScoreWarning")
 
 
 def entries(file="in_process.yaml", **changes):

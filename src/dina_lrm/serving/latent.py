@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import nearest_bucket
 from dina_lrm.diffusion.noise import seeded_noise
+from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.images import fit, image_pixels
 from dina_lrm.reward_model.checks import check_latents, check_scale
 from dina_lrm.reward_model.kept_prompts import KeptPrompt, KeptPrompts
@@ -45,6 +46,8 @@ class LatentServed:
         self.text_encoders = text_encoders
         self._texts = texts or KeptPrompts(model, TEXT_BYTES)
         self._own = model.backbone.prompt_shape
+        head = model.config.head  # a generator that reads a mask is refused without one
+        self._reads_mask = isinstance(head, QFormerConfig) and head.mask_text_padding
 
     def warm(self) -> None:
         """Load what the first request would wait for."""
@@ -150,7 +153,7 @@ class LatentServed:
         """What is another way than the model's own, by code."""
         if told.shape.tokens != self._own.tokens:
             yield "prompt_length", self._other_length(told.shape.tokens)
-        if told.prompt_mask is None:
+        if told.prompt_mask is None and self._reads_mask:
             yield "mask_absent", "no prompt_mask: padding counts as text"
         for sentence in told.truncated or ():
             if sentence is not None:
