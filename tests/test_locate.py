@@ -7,9 +7,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from dina_lrm.locate import (
     BUNDLED,
+    GENERATOR_FILES,
+    GENERATOR_FILES_OF_LATENTS,
     IGNORED_FILES,
     absolute,
     components_without_weights,
@@ -157,6 +160,15 @@ def test_components_are_bare_where_only_weights_of_a_variant_were_left_out(tmp_p
 )
 def test_half_precision_files_are_left_on_the_hub_at_first(name: str) -> None:
     assert any(fnmatch(name, pattern) for pattern in IGNORED_FILES)
+
+
+def test_without_text_encoders_everything_else_of_a_generator_is_fetched(tiny_folder: Path) -> None:
+    names = [path.relative_to(tiny_folder).as_posix() for path in tiny_folder.rglob("*") if path.is_file()]
+    found = {*filter_repo_objects(names, allow_patterns=[*GENERATOR_FILES_OF_LATENTS])}
+    left = {*filter_repo_objects(names, allow_patterns=[*GENERATOR_FILES])} - found
+    assert (
+        left == {name for name in names if name.startswith("text_encoder") and name.endswith(".safetensors")} != set()
+    )
 
 
 def test_names_are_looked_up_without_heavy_imports() -> None:

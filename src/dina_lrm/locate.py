@@ -31,6 +31,11 @@ GENERATOR_FILES: Final = (
 )
 """Components of a diffusers pipeline, and the card that states its licence; single-file copies of the same weights
 beside them stay on the hub."""
+GENERATOR_FILES_OF_LATENTS: Final = (
+    *(pattern for pattern in GENERATOR_FILES if not pattern.startswith("text_encoder")),
+    "text_encoder*/*.json",
+)
+"""The same without the weights of text encoders, for whoever is told prompts that are encoded already."""
 GENERATOR_CONFIGS: Final = (INDEX, *(f"{component}/*.json" for component in COMPONENTS if component[:3] != "tok"))
 """What says how a generator is built: a few kilobytes."""
 REWARD_MODEL_FILES: Final = ("*.json", "*.safetensors", "*.pt", "*.md")
@@ -181,7 +186,8 @@ def _download(wanted: _Wanted, name: str, revision: str | None, allow_patterns: 
             name, revision=revision, allow_patterns=list(allow_patterns), ignore_patterns=list(IGNORED_FILES)
         )
         whole = wanted is _GENERATOR and allow_patterns is not GENERATOR_CONFIGS
-        if whole and (bare := components_without_weights(Path(folder))):
+        bare = [each for each in components_without_weights(Path(folder)) if f"{each}/*" in allow_patterns]
+        if whole and bare:
             only = [f"{component}/{pattern}" for component in bare for pattern in VARIANT_FILES]
             folder = snapshot_download(
                 name, revision=revision, allow_patterns=only, ignore_patterns=list(_OTHER_FORMATS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from dina_lrm.backbones.common import can_be_common, common_pipeline, same_generator
 from dina_lrm.backbones.prompt_rows import PREFIX
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.locate import locate_reward_model
+from dina_lrm.locate import BUNDLED, GENERATOR_FILES_OF_LATENTS, locate_generator, locate_reward_model
 from dina_lrm.precision import default_device
 from dina_lrm.reward_model.formats import ours as checkpoint
 from dina_lrm.reward_model.formats.stored import StoredModel
@@ -80,7 +81,8 @@ def _latent(
 ) -> LatentServed:
     place = _place(where)
     if pipeline is None:
-        model = LatentRewardModel.from_pretrained(place, device=device, dtype=dtype, backbone=settings.backbone)
+        own = _generator(where, settings)
+        model = LatentRewardModel.from_pretrained(place, device=device, dtype=dtype, backbone=own)
     else:
         model = LatentRewardModel.from_pretrained(place, pipeline=pipeline, backbone=settings.backbone)
     # Models of one generator and prompt length read prompts alike
@@ -96,14 +98,26 @@ def _place(where: str) -> str:
     return place if family in _LATENT else where
 
 
+def _generator(where: str, settings: ServerSettings) -> str | None:
+    """Where a model's generator is, when that is not where the model says.
+
+    Without text encoders a generator of the hub is fetched without their weights.
+    """
+    if settings.text_encoders:
+        return settings.backbone
+    config = checkpoint.read(_place(where), None, settings.backbone).config.backbone
+    if config.pretrained in BUNDLED or Path(config.pretrained).expanduser().exists():
+        return settings.backbone
+    return str(locate_generator(config.pretrained, config.revision, GENERATOR_FILES_OF_LATENTS))
+
+
 def _shared(
     latent: Mapping[str, str], settings: ServerSettings, device: str, dtype: torch.dtype | None
 ) -> dict[str, DiffusionPipeline]:
     """The pipeline of each model that shares its generator with another, by name."""
     found = {}
-    for group in _groups(
-        {name: checkpoint.read(_place(where), None, settings.backbone) for name, where in latent.items()}
-    ):
+    stored = {name: checkpoint.read(_place(where), None, _generator(where, settings)) for name, where in latent.items()}
+    for group in _groups(stored):
         if len(group) > 1:
             pipeline = common_pipeline(
                 [*group.values()], device, _dtype(device, dtype), text_encoders=settings.text_encoders
