@@ -56,7 +56,7 @@ class PictureServed:
 
     def z(self, raw: float) -> float:
         """Refuse: other rewards store no statistics."""
-        raise unprocessable("no_statistics", f"{self.name} has no mean and deviation to normalise {raw:g} by")
+        raise unprocessable("no_statistics", f"{self.name} has no mean and deviation of its scores")
 
     def probability(self, margin: float, levels: tuple[float, ...]) -> float:
         """Refuse: other rewards are no likelihood."""

@@ -119,14 +119,14 @@ class Desk:
         for name, own in asked.items():
             served = self.engine.model(name)
             try:
-                scores = _none(name, own) if isinstance(own, Problem) else await self.scored(request, name, own.items)
+                if isinstance(own, Problem):
+                    raise own
+                if "z" in own.kinds:
+                    served.z(0.0)  # refused before it waits, where the model has no statistics
+                scores = await self.scored(request, name, own.items)
             except Problem as problem:
                 if len(asked) == 1 or problem.status == CLIENT_LEFT:
                     raise
-                scores = _none(name, problem)
+                scores = ModelScores(name, (problem,))
             found.append((served, scores))
         return found
-
-
-def _none(name: str, problem: Problem) -> ModelScores:
-    return ModelScores(name, (problem,))
