@@ -14,7 +14,8 @@ def listening_socket(settings: ServerSettings, port: int | None = None) -> socke
     """
     port = settings.port if port is None else port
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP: only then asyncio sends each answer at once (TCP_NODELAY), where the kernel may wait 40 ms for more
+    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((settings.host, port))
