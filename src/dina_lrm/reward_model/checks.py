@@ -4,7 +4,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import torch
 from jaxtyping import Float, Shaped
@@ -70,6 +70,17 @@ class LargeLatentsWarning(UserWarning):
     """A generator's own latents were far larger than any that a reward model learned from."""
 
 
+LARGE: Final = (
+    f"clean latents of the generator have a root mean square above {LARGEST_SCALE:g}, where those of pictures have "
+    "about 1: their scores mean little"
+)
+
+
+def root_mean_squares(latents: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
+    """The root mean square of each latent."""
+    return latents.detach().float().square().mean(dim=(1, 2, 3)).sqrt()
+
+
 def check_scale(where: str, latents: Shaped[Tensor, "..."], *, own: bool = False) -> None:
     """Refuse clean latents far larger than any in a generator's scaled space, whose root mean square is about 1.
 
@@ -77,17 +88,12 @@ def check_scale(where: str, latents: Shaped[Tensor, "..."], *, own: bool = False
     cannot be told apart by their size. Latents that are surely in the scaled space, the generator's `own`, are not
     refused: an update is not lost by one sample that went astray. They are warned of.
     """
-    sizes = latents.detach().float().square().mean(dim=(1, 2, 3)).sqrt()
+    sizes = root_mean_squares(latents)
     items = (sizes > LARGEST_SCALE).nonzero().flatten().tolist()
     if not items:
         return
     if own:
-        warnings.warn(
-            f"{where}: clean latents of the generator have a root mean square above {LARGEST_SCALE:g}, where those of "
-            "pictures have about 1: their scores mean little",
-            LargeLatentsWarning,
-            stacklevel=2,
-        )
+        warnings.warn(f"{where}: {LARGE}", LargeLatentsWarning, stacklevel=2)
         return
     raise DinaError(
         f"{where}: items {items[:10]} have a root mean square of {sizes[items[0]].item():.3g}; accepted: at most "

@@ -42,6 +42,8 @@ class LatentItem:
     """Sentences by code that were known before it was scored."""
     sharers: int = 1
     """Items of the request that hold this very conditioning; its bytes are divided among them."""
+    own: bool = False
+    """Whether it is surely a generator's own: one that is too large is scored then, with a warning."""
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ from dina_lrm.data.buckets import nearest_bucket
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.images import fit, image_pixels
-from dina_lrm.reward_model.checks import check_latents, check_scale
+from dina_lrm.reward_model.checks import LARGE, LARGEST_SCALE, check_latents, check_scale, root_mean_squares
 from dina_lrm.reward_model.kept_prompts import KeptPrompt, KeptPrompts
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.serving.items import Item, ItemScore, LatentItem, PictureItem, unread
@@ -66,7 +66,7 @@ class LatentServed:
         try:
             check_latents("latents", item.latents[None], self.model.backbone)
             if item.state == "clean":
-                check_scale("latents", item.latents[None])
+                self._check_scale(item)
         except ValueError as error:
             raise unprocessable("bad_latents", str(error)) from error
         if item.state == "noisy" and len(item.levels) != 1:
@@ -149,6 +149,11 @@ class LatentServed:
     def _other_length(self, tokens: int) -> str:
         return f"{tokens} text tokens; {self.name} was trained with {self._own.tokens}"
 
+    def _check_scale(self, item: LatentItem) -> None:
+        """Refuse latents beyond the scaled space; a generator's own are warned of when they are scored."""
+        if not item.own:
+            check_scale("latents", item.latents[None])
+
     def _noticed(self, told: Conditioning) -> Iterator[tuple[str, str]]:
         """What is another way than the model's own, by code."""
         if told.shape.tokens != self._own.tokens:
@@ -167,7 +172,7 @@ class LatentServed:
         with torch.no_grad():
             found = self._raw(latents, told, items).tolist()
         rows = zip(items, found, strict=True)
-        return [ItemScore(raw, (*self._noticed(item.conditioning), *item.noticed)) for item, raw in rows]
+        return [ItemScore(raw, (*self._noticed(item.conditioning), *_large(item), *item.noticed)) for item, raw in rows]
 
     def _raw(self, latents: Tensor, told: Conditioning, items: Sequence[LatentItem]) -> Tensor:
         levels = [item.levels or (self.model.config.noise_level,) for item in items]
@@ -175,7 +180,7 @@ class LatentServed:
             return self.model.score_noisy(latents, torch.tensor([level for (level,) in levels]), told)
         noise = torch.stack([seeded_noise(latents.shape[1:], item.seed) for item in items]).to(latents.device)
         if len(levels[0]) > 1:  # one ensemble, which is a part of the key
-            return self.model.score_latents(latents, told, levels[0], noise=noise)
+            return self.model.score_latents(latents, told, levels[0], noise=noise, own=True)
         read_at = torch.tensor([level for (level,) in levels])
         return self.model.score_noisy(self.model.process.add_noise(latents, noise, read_at), read_at, told)
 
@@ -193,3 +198,9 @@ class LatentServed:
                 for item, each, row in rows
             ]
         )
+
+
+def _large(item: LatentItem) -> tuple[tuple[str, str], ...]:
+    """The warning of a generator's own latent that is too large."""
+    too_large = item.own and item.state == "clean" and bool(root_mean_squares(item.latents[None]) > LARGEST_SCALE)
+    return (("large_latents", LARGE),) if too_large else ()

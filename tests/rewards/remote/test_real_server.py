@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from dina_lrm.reward_model.checks import LargeLatentsWarning
 from dina_lrm.rewards.base import OnPictures
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.rewards.remote import BoundRemote, RemoteReward, RemoteRewardError
@@ -114,6 +115,23 @@ def test_a_bound_reward_is_the_local_one(address, model):
         same(other.preferred(margin, level), one.preferred(margin, level))
     sharp = load_reward(f"remote:{address}/sharp", generator)
     assert isinstance(sharp.bound_to(generator), OnPictures)
+
+
+@pytest.mark.parametrize("level", [0.4, (0.2, 0.7)])
+def test_a_generators_own_latents_that_are_too_large_are_scored_with_a_warning(address, model, level):
+    generator = a_generator()
+    conditioning = generator.encode_prompts(PROMPTS[:2])
+    wild = 10 * latents(2)
+    remote, local = (
+        load_reward(name, generator).read_at(level).bound_to(generator)
+        for name in (f"remote:{address}/dina", "latent:synthetic")
+    )
+    with pytest.warns(LargeLatentsWarning, match="their scores mean little"):
+        found = remote.raw(wild, PROMPTS[:2], 3, conditioning)
+    with pytest.warns(LargeLatentsWarning, match="their scores mean little"):
+        torch.testing.assert_close(found, local.raw(wild, PROMPTS[:2], 3, conditioning), rtol=1e-5, atol=1e-4)
+    with pytest.raises(RemoteRewardError, match="bad_latents"):
+        load_reward(f"remote:{address}/dina", generator).score(wild, conditioning)
 
 
 def test_it_says_what_was_wrong_in_the_servers_words(address, reward, told):

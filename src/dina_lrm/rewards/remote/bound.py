@@ -65,7 +65,7 @@ class BoundRemote(StateReward):
         self, latents: Tensor, prompts: Sequence[str], seed: int, given: Conditioning | None, kind: Kind
     ) -> Scores:
         table = self._prompts(prompts, given, len(latents))
-        return self._reward.asked(latents.float(), table, self._reward.levels, seed, "clean", kind)
+        return self._reward.asked(latents.float(), table, self._reward.levels, seed, "clean", kind, own=True)
 
     def _prompts(self, prompts: Sequence[str], given: Conditioning | None, count: int) -> PromptTable:
         """The generator's conditioning where the model reads as many tokens, else texts for the server to encode."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import conditioning_bytes, prompt_blob, prompt_hash
+from dina_lrm.reward_model.checks import LargeLatentsWarning
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.rewards.addresses import printable
 from dina_lrm.rewards.remote.answers import checked_scores, read_answer, short
@@ -32,6 +33,11 @@ BYTES_AN_ITEM: Final = 2048
 """Of an answer: a score, a seed and what was noticed."""
 _TIMES: Final = 3
 _KEPT: Final = (200, 201)
+_KINDS: Final[Mapping[str, type[UserWarning]]] = {
+    "prompt_truncated": PromptTruncatedWarning,
+    "large_latents": LargeLatentsWarning,
+}
+"""What the server warns of as a reward of this process does."""
 
 
 def score(client: RemoteClient, service: Service, question: LatentQuestion) -> list[float]:
@@ -110,6 +116,8 @@ def _posted(
     inline: Mapping[str, Tensor],
 ) -> list[float]:
     header = {"model": service.model, "score": [question.kind], "state": question.state, **prompts}
+    if question.own:
+        header["own"] = True
     tensors = {
         "latents": question.latents,
         "prompt": torch.tensor(question.prompts.of_item, dtype=torch.int64),
@@ -164,7 +172,7 @@ def _warn(name: str, noticed: object) -> None:
     """Give on what the server noticed, each sentence once."""
     rows = [row for row in noticed if isinstance(row, dict)] if isinstance(noticed, list) else []
     for code, message in dict.fromkeys((str(row.get("code")), str(row.get("message"))) for row in rows):
-        kind = PromptTruncatedWarning if code == "prompt_truncated" else RemoteRewardWarning
+        kind = _KINDS.get(code, RemoteRewardWarning)
         warnings.warn(f"{name}: {printable(code, 80)}: {printable(message)}", kind, stacklevel=2)
 
 

@@ -69,6 +69,8 @@ class LatentQuestion:
     seeds: list[int]
     state: State = "clean"
     kind: Kind = "raw"
+    own: bool = False
+    """Whether the latents are surely a generator's own: those that are too large are scored then, with a warning."""
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -94,6 +96,7 @@ class LatentQuestion:
                 self.seeds[items.start : items.stop],
                 self.state,
                 self.kind,
+                self.own,
             )
 
 

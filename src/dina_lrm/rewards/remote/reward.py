@@ -223,9 +223,12 @@ class RemoteReward:
 
     def asked(
         self, latents: Tensor, prompts: PromptTable, levels: tuple[float, ...], seed: int | Sequence[int],
-        state: State, kind: Kind,
+        state: State, kind: Kind, own: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Scores of latents with a table of prompts, which all the other ways to ask make. Raises as `score`."""
+        """Scores of latents with a table of prompts, which all the other ways to ask make. Raises as `score`.
+
+        `own` says that they are surely a generator's: where they are too large, the server warns, and scores them.
+        """
         if len(prompts.of_item) != len(latents):
             raise DinaError(
                 f"{self.name}: {len(prompts.of_item)} prompts for {len(latents)} latents; accepted: one, or one each"
@@ -233,7 +236,7 @@ class RemoteReward:
         seeds = [seed] * len(latents) if isinstance(seed, int) else [*seed]
         if len(seeds) != len(latents):
             raise DinaError(f"{self.name}: {len(seeds)} seeds for {len(latents)} latents; accepted: one, or one each")
-        question = LatentQuestion(latents, prompts, levels, seeds, state, kind)
+        question = LatentQuestion(latents, prompts, levels, seeds, state, kind, own)
         return torch.tensor(self._asker.scores(question), dtype=torch.float32, device=latents.device)
 
     def _with(self, **changes: object) -> RemoteReward:

@@ -49,6 +49,7 @@ class Header(BaseModel):
     score: list[ScoreKind] = Field(default=["raw"], min_length=1)
     state: State = "clean"
     noise: Literal["item", "group"] = "item"
+    own: bool = False
     prompts: list[str] | None = None
     texts: list[str] | None = None
     order: list[list[int]] | None = None
@@ -74,10 +75,10 @@ class Asked:
         self, rows: Sequence[Conditioning], models: tuple[str, ...], noticed: Sequence[Noticed] = ()
     ) -> Request:
         """The items, with the conditioning of each of the prompts, and what was `noticed` of each prompt."""
-        of_prompt = noticed or [()] * len(rows)
+        header, of_prompt = self.header, noticed or [()] * len(rows)
         items, sharers = zip(self.latents, self.prompt, self.levels, self.seeds, strict=True), Counter(self.prompt)
         told = tuple(
-            LatentItem(latents, rows[row], levels, seed, self.header.state, of_prompt[row], sharers[row])
+            LatentItem(latents, rows[row], levels, seed, header.state, of_prompt[row], sharers[row], header.own)
             for latents, row, levels, seed in items
         )
         return Request(told, models, tuple(self.header.score), self.told)
