@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dina_lrm.rewards.names import load_reward
+from dina_lrm.rewards.remote import RemoteRewardError
 from tests.models import some_images
 from tests.rewards.functions import brightness
 
@@ -30,6 +31,23 @@ def test_a_file_may_not_choose_code(write):
         load_reward(f"mixture:{path}")
     with pytest.raises(ValueError, match=r"'python:os\.system' is code"):
         load_reward(f"mixture:{path}+{FUNCTION}")
+
+
+@pytest.mark.parametrize("server", ["http://10.255.255.1:8000/dina", "https://you:secret@rewards.invalid"])
+def test_a_file_may_not_send_anything_to_another_machine(write, server):
+    path = write("a.json", "sharpness", f"remote:{server}")
+    with pytest.raises(ValueError, match=r"a\.json, entry 1: .* is another machine, .*\+remote:http") as refused:
+        load_reward(f"mixture:{path}")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_of_this_machine_or_named_by_oneself_is_asked(write):
+    here = write("a.json", "sharpness", "remote:http://127.0.0.1:9/dina")
+    with pytest.raises(RemoteRewardError, match="refused the connection"):
+        load_reward(f"mixture:{here}")
+    there = write("b.json", "sharpness", "remote:http://rewards.invalid:9")
+    with pytest.raises(RemoteRewardError, match="no answer"):
+        load_reward(f"mixture:{there}+remote:http://rewards.invalid:9")
 
 
 def test_functions_that_were_named_are_summed(write):

@@ -4,6 +4,7 @@ r(x, c) = sum_i w_i (r_i(x, c) - mean_i) / std_i
 
     mixture:FILE                            a JSON list of {"reward": NAME, "weight": w, "mean": m, "std": s}
     mixture:FILE+python:MODULE.FUNCTION     the same, which may name that function: a file alone runs no code
+    mixture:FILE+remote:http://HOST:PORT    the same, which may name that server: a file alone sends nothing elsewhere
 
 A mixture within a mixture is named relative to the file that holds it, and lies in its folder or below.
 """
@@ -11,6 +12,7 @@ A mixture within a mixture is named relative to the file that holds it, and lies
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +22,14 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.rewards.addresses import Address, without_password
 from dina_lrm.rewards.base import BindableReward, BoundReward, HostGenerator, OnPictures, RewardKind, Scores
 from dina_lrm.rewards.names import load_reward, parsed_name
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import DinaError, from_plain
 
-_FUNCTION: Final = "+python:"
+_CHOSEN: Final = re.compile(r"\+(?=(?:python|remote):)")
+_HERE: Final = ("127.0.0.1", "::1", "localhost")
 _MOST_ITEMS: Final = 64
 _MOST_DEEP: Final = 8
 
@@ -60,16 +64,15 @@ class Mixture:
 
     @classmethod
     def load(cls, model: str, generator: HostGenerator | None = None) -> Mixture:
-        """Load the file "FILE", or "FILE+python:MODULE.FUNCTION" for one that names functions.
+        """Load the file "FILE"; one that names functions or servers of other machines with these: "FILE+python:M.F".
 
         Its latent rewards share the weights of a `generator`, where one is given.
 
-        Raises ValueError naming file and entry for what is no list of rewards, for a function that was not named in
-        `model`, for a mixture in another folder, in itself, or more than eight deep.
+        Raises ValueError naming file and entry for what is no list of rewards, for a function or server that was not
+        named in `model`, for a mixture in another folder, in itself, or more than eight deep.
         """
-        file, *functions = model.split(_FUNCTION)
-        allowed = {f"python:{function}" for function in functions}
-        return cls._read(Path(file), f"mixture:{model}", allowed, generator, ())
+        file, *chosen = _CHOSEN.split(model)
+        return cls._read(Path(file), f"mixture:{model}", set(chosen), generator, ())
 
     @classmethod
     def _read(
@@ -81,13 +84,10 @@ class Mixture:
         items = _items(path)
         rewards: list[BindableReward] = []
         for number, item in enumerate(items):
-            where = f"{path}, entry {number}: {item.reward!r}"
+            where = f"{path}, entry {number}: {without_password(item.reward)!r}"
             family, inner = parsed_name(item.reward)
-            if family == "python" and item.reward not in allowed:
-                raise DinaError(
-                    f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
-                    f"yourself too, as mixture:{path}+{item.reward}"
-                )
+            if item.reward not in allowed:
+                _refuse_choice(family, inner, where, f"mixture:{path}+{without_password(item.reward)}")
             if family == "mixture":
                 place = _within(path, inner, inside, where)
                 rewards.append(cls._read(place, f"mixture:{place}", allowed, generator, inside))
@@ -135,6 +135,20 @@ class _BoundMixture(BoundReward):
     def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
         """Sum the z-scores of what each part gives as it comes."""
         return self._mixture.combined([part.raw(latents, prompts, seed, conditioning) for part in self._parts])
+
+
+def _refuse_choice(family: str, inner: str, where: str, by_hand: str) -> None:
+    """Refuse what a file may not choose alone: code, and a server that would be sent prompts, samples and a token."""
+    if family == "python":
+        raise DinaError(
+            f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
+            f"yourself too, as {by_hand}"
+        )
+    if family == "remote" and Address.of(inner).host not in _HERE:
+        raise DinaError(
+            f"{where} is another machine, to which a file may not send anything; accepted: servers of this machine, or "
+            f"the server named by yourself too, as {by_hand}"
+        )
 
 
 def _items(path: Path) -> tuple[MixtureItem, ...]:
