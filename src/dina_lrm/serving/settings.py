@@ -47,7 +47,7 @@ _WHOLE = ("max_batch_size", "batch", "waiting_bytes")
 
 
 def _unasked() -> str:
-    raise ValueError("the key has a password, which nobody is asked for")
+    raise DinaError("the key has a password, which nobody is asked for")
 
 
 def _number(given: str, number: str, whole: bool) -> int | float:
