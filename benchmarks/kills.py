@@ -108,7 +108,7 @@ class Killer:
             with open(self._log, "a") as log:
                 log.write(f"{event} {path}\n")
         elif self._count == self._at:
-            self._end(event, path)
+            self._end(event, path, _appends(event, arguments))
 
     def _path(self, event: str, arguments: tuple[Any, ...]) -> str:
         """The path below the place that is about to change, or "" for another operation."""
@@ -122,11 +122,11 @@ class Killer:
         path = os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(arguments[0])))) + os.sep
         return path + os.path.basename(os.fsdecode(arguments[0])) if path.startswith(self._place) else ""
 
-    def _end(self, event: str, path: str) -> None:
+    def _end(self, event: str, path: str, appends: bool) -> None:
         if self._mode == "before" or event != "open":
             os.kill(os.getpid(), signal.SIGKILL)
         if self._mode == "emptied":
-            with open(path, "wb"):
+            with open(path, "ab" if appends else "wb"):  # what was there before is not lost by appending
                 pass
             os.kill(os.getpid(), signal.SIGKILL)
         self._half = path
@@ -137,6 +137,14 @@ class Killer:
             with open(self._half, "r+b") as file:
                 file.truncate(os.path.getsize(self._half) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _appends(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a file is opened to be written behind what it holds."""
+    if event != "open":
+        return False
+    mode, flags = arguments[1], arguments[2]
+    return "a" in mode if mode else bool(flags & os.O_APPEND)
 
 
 def _is_open(path: str) -> bool:

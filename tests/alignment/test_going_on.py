@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dina_lrm.alignment.contents import contents
+from dina_lrm.alignment.monitor.looks import LostLooksWarning
 from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.locate import BUNDLED
@@ -60,6 +61,20 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_bytes(at, number, whole,
         assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes(), file
     assert [record.step for record in read_records(tmp_path / "run")] == [0, 2, 4]
     assert [*(tmp_path / "run").rglob(".dina-lrm*")] == [tmp_path / "run" / "lora" / MARKER]
+
+
+def test_looks_whose_records_are_gone_are_told(tmp_path):
+    def ask(step, *_):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "run"
+    AlignmentRun(REFL, a_generator(REFL), PROMPTS, PROMPTS[:2], folder).run(lambda look: None, ask)
+    assert read_records(folder)
+    (folder / "monitor.jsonl").write_text("")
+    again = AlignmentRun(REFL, a_generator(REFL), PROMPTS, PROMPTS[:2], folder, resume=True)
+    with pytest.warns(LostLooksWarning, match="no records of the looks at steps 0, whose samples are in samples"):
+        again.run(lambda look: None, lambda *_: None)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said(whole, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
 from dina_lrm.alignment.monitor.monitor import Monitor
-from dina_lrm.alignment.monitor.records import Record, best_record
+from dina_lrm.alignment.monitor.records import MONITOR_FILE, Record, best_record
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.pictures.measures import Images
@@ -57,6 +59,10 @@ class _Sampled:
     prompts: tuple[str, ...]
 
 
+class LostLooksWarning(UserWarning):
+    """Lines of a run's `monitor.jsonl` are gone."""
+
+
 class Looks:
     """Samples, judges and records; a file `samples/step-N.npz` and a line of `monitor.jsonl` for each look.
 
@@ -77,6 +83,7 @@ class Looks:
         if not prompts:
             raise DinaError("looks: got no prompts; accepted: at least one")
         self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
+        self._resumed_step = resumed_step
         self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
         judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
@@ -88,6 +95,21 @@ class Looks:
         """Make the folder of samples; only once the run's config.json says whose folder this is."""
         (self._folder / SAMPLES).mkdir(exist_ok=True)
         clear_litter(self._folder / SAMPLES)
+        self._miss_records()
+
+    def _miss_records(self) -> None:
+        """Say of which looks before the step of the resumption the samples are there and the records are not."""
+        known = {record.step for record in self._monitor.records}
+        stored = (re.fullmatch(r"step-(\d+)\.npz", file.name) for file in (self._folder / SAMPLES).iterdir())
+        steps = sorted(int(name[1]) for name in stored if name)
+        lost = [step for step in steps if step < (self._resumed_step or 0) and step not in known]
+        if lost:
+            told = f"no records of the looks at steps {', '.join(map(str, lost))}, whose samples are in {SAMPLES}"
+            warnings.warn(
+                f"{self._folder / MONITOR_FILE}: {told}: report and card go without them",
+                LostLooksWarning,
+                stacklevel=2,
+            )
 
     def last_good(self) -> Record:
         """What the golden reward liked best of all looks before what the newest one gave the alarm for."""

@@ -12,6 +12,7 @@ import tyro
 
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
+from dina_lrm.console.former_options import with_sampler
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
 from dina_lrm.console.tables import ReadsTables
@@ -68,7 +69,7 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     @classmethod
     def meant(cls, words: Sequence[str]) -> tuple[type[Arguments], list[str]]:
         """Without a recipe, `--model.pretrained` asks for the recipe own of that generator."""
-        return with_own(cls, words, "--model.pretrained", _choices, own_of)
+        return with_own(cls, with_sampler(words), "--model.pretrained", _choices, own_of)
 
     def __post_init__(self) -> None:
         check_ranges(self)
