@@ -13,7 +13,7 @@ from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.runs.ownership import MARKER
 from dina_lrm.sampling.reward_term import RewardTerm
-from tests.alignment.runs import REFL
+from tests.alignment.runs import GRPO, REFL
 
 BEFORE, AFTER = Summary(1.0, 1.0, 0.3, 40), Summary(2.0, 1.0, 0.4, 40)
 
@@ -48,7 +48,7 @@ def test_nothing_says_where_things_lie_on_this_machine(tmp_path):
         RewardTerm("remote:http://me:secret@host:1/x"),
         RewardTerm("clip:owner/name"),
     )
-    text = lora_card(replace(REFL, generator=settings, rewards=rewards), [], 4, "flux")
+    text = lora_card(replace(GRPO, generator=settings, rewards=rewards), [], 4, "flux")
     assert not any(private in text for private in (str(tmp_path), "secret", "host"))
     assert "`latent:rm`, weight 0.5 (licence mit); a reward on a server, weight 1; `clip:owner/name`" in text
     assert "| LoRA beneath | `style` |" in text and ModelCard(text).data.base_model is None

@@ -114,6 +114,12 @@ class WithoutEncoders(Parts):
 
     prompt_pipeline = vae
 
+    def short_tokens(self) -> int:
+        return 77
+
+    def loaded(self) -> dict[str, nn.Module]:
+        return {}
+
 
 def parameters(module: nn.Module) -> float:
     """Billions of them."""

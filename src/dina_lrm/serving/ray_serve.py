@@ -52,6 +52,8 @@ _EVERY: Final = 1.0
 _BEYOND: Final = 10.0
 """Seconds beyond the deadline of a request, after which Ray may end what a replica still does."""
 _OBJECTS: Final = 256 * MIB
+_PATIENT: Final = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
+"""Ray kills a proxy that has not begun within 5 s, which a busy machine takes."""
 _QUIET: Final = {"enable_access_log": False, "log_level": "WARNING"}
 
 
@@ -264,6 +266,8 @@ def _ray_of_its_own() -> Iterator[None]:
 def _start_ray(settings: ServerSettings) -> None:
     """Start a Ray that reports to nobody, shows no dashboard, and asks for a token that no file holds."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    for name, value in _PATIENT.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
