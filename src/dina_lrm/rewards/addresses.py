@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dina_lrm.typed import DinaError
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Names of this machine, which no other machine and no page of one can take."""
 
 
 @dataclass(frozen=True)

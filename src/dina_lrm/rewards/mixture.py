@@ -22,14 +22,13 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.rewards.addresses import Address, without_password
+from dina_lrm.rewards.addresses import LOOPBACK, Address, without_password
 from dina_lrm.rewards.base import BindableReward, BoundReward, HostGenerator, OnPictures, RewardKind, Scores
 from dina_lrm.rewards.names import load_reward, parsed_name
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import DinaError, from_plain
 
 _CHOSEN: Final = re.compile(r"\+(?=(?:python|remote):)")
-_HERE: Final = ("127.0.0.1", "::1", "localhost")
 _MOST_ITEMS: Final = 64
 _MOST_DEEP: Final = 8
 
@@ -144,7 +143,7 @@ def _refuse_choice(family: str, inner: str, where: str, by_hand: str) -> None:
             f"{where} is code, which a file may not choose; accepted: other rewards, or the function named by "
             f"yourself too, as {by_hand}"
         )
-    if family == "remote" and Address.of(inner).host not in _HERE:
+    if family == "remote" and Address.of(inner).host not in LOOPBACK:
         raise DinaError(
             f"{where} is another machine, to which a file may not send anything; accepted: servers of this machine, or "
             f"the server named by yourself too, as {by_hand}"

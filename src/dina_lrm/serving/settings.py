@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import tyro
 
+from dina_lrm.rewards.addresses import LOOPBACK
 from dina_lrm.serving.limits import MIB, Limits
 from dina_lrm.typed import DinaError, to_plain
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHORTEST_TOKEN = 16
 
 
@@ -126,7 +126,7 @@ class ServerSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise DinaError("--tls-cert, --tls-key: a certificate and its key go together; accepted: both, or neither")
         self._check_certificate()
-        if self.token() is None and self.host not in _LOOPBACK:
+        if self.token() is None and self.host not in LOOPBACK:
             told = f"--host {self.host} without a token: anybody could ask"
             raise DinaError(f"{told}; accepted: 127.0.0.1, or with --token-file")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-"""Names of this machine that no page can take."""
+from dina_lrm.rewards.addresses import LOOPBACK
+
 _OWN: Final = ("", "none", "same-origin")
 
 

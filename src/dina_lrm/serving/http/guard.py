@@ -6,7 +6,8 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, final
 
-from dina_lrm.serving.http.browsers import LOOPBACK, stranger
+from dina_lrm.rewards.addresses import LOOPBACK
+from dina_lrm.serving.http.browsers import stranger
 from dina_lrm.serving.http.refusals import refusal
 from dina_lrm.serving.problems import Problem, bad_request
 
