@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import cpu_saving, speed_up, timed_in_turn
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.locate import BUNDLED
 from dina_lrm.preference.loss import fidelity_loss
 from dina_lrm.recipes import recipe

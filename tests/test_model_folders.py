@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dina_lrm.backbones.pipeline_folder import load_pipeline
-from dina_lrm.data.encoders import encoding_backbone
+from dina_lrm.data.encoding.encoders import encoding_backbone
 from dina_lrm.locate import BUNDLED, locate_generator, locate_judge
 from dina_lrm.model_folders import check_pipeline_folder, check_shard_names, expect_safetensors, loading
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from dina_lrm.backbones.conditioning import Conditioning, Features
     from dina_lrm.backbones.registry import load_backbone
     from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-    from dina_lrm.data.cache import EncodedComparisons
+    from dina_lrm.data.cache.encoded import EncodedComparisons
     from dina_lrm.data.comparison import Comparison
-    from dina_lrm.data.encoding import encode_comparisons
+    from dina_lrm.data.encoding.comparisons import encode_comparisons
     from dina_lrm.data.sources import read_comparisons, write_comparisons
     from dina_lrm.diffusion import (
         ForwardProcess,
@@ -56,9 +56,9 @@ _NAMES = {
     "dina_lrm.backbones.conditioning": ("Conditioning", "Features"),
     "dina_lrm.backbones.registry": ("load_backbone",),
     "dina_lrm.backbones.settings": ("BackboneConfig", "LoraSettings"),
-    "dina_lrm.data.cache": ("EncodedComparisons",),
+    "dina_lrm.data.cache.encoded": ("EncodedComparisons",),
     "dina_lrm.data.comparison": ("Comparison",),
-    "dina_lrm.data.encoding": ("encode_comparisons",),
+    "dina_lrm.data.encoding.comparisons": ("encode_comparisons",),
     "dina_lrm.data.sources": ("read_comparisons", "write_comparisons"),
     "dina_lrm.diffusion": (
         "ForwardProcess",

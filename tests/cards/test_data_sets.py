@@ -8,13 +8,13 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from dina_lrm.cards.data_sets import DataSet, cache_card, comparisons_card, filters_table
+from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.encoding.prepared import prepare
 from dina_lrm.data.filtering import FilterPlan
 from dina_lrm.data.named_source import NamedSource
-from dina_lrm.data.prepared import prepare
 from dina_lrm.data.sources.carded import card_beside, licence_beside, write_carded
 from dina_lrm.data.sources.counting import Counted
-from dina_lrm.data.verification import verify_cache
 from dina_lrm.runs.ownership import changed_files, made_by
 from dina_lrm.synthetic.writing import SyntheticSet
 

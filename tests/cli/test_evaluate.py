@@ -79,7 +79,7 @@ def test_the_report_and_the_plots_are_there(written: Path) -> None:
 def test_a_table_is_printed_and_a_cache_gives_the_same(
     written: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dina_lrm.data.encoding import encode_comparisons
+    from dina_lrm.data.encoding.comparisons import encode_comparisons
     from dina_lrm.data.sources import read_comparisons
 
     model = LatentRewardModel.from_pretrained(folder / "model")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dina_lrm.cli.main import main
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
 from dina_lrm.reward_model.model import LatentRewardModel

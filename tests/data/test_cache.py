@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.cli.main import main
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.shards import ShardedRows, StoredShard, write_shard
-from dina_lrm.data.verification import verify_cache
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.shards import ShardedRows, StoredShard, write_shard
+from dina_lrm.data.cache.verification import verify_cache
 
 CONFIG = BackboneConfig("sd3", "tiny", depth=2, visual_taps=(1, 2), prompt_length=0)
 

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from dina_lrm.data.encoders import encoding_backbone, native_resolution
+from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
 from tests.tiny import saved_tiny_pipeline
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.data import encoding
 from dina_lrm.data.buckets import Bucket, buckets_for
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.comparison import Comparison, image_key
-from dina_lrm.data.encoding import encode_comparisons
+from dina_lrm.data.encoding import comparisons as encoding
+from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.images import png_bytes, to_pixels
 
 RESOLUTION = 32

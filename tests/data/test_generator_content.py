@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.generator_content import encoders_content
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.generator_content import encoders_content
 from tests.data.test_cache import older, world
 
 

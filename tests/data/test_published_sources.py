@@ -376,8 +376,8 @@ def test_a_published_set_is_prepared(tmp_path, monkeypatch):
 def test_released_latents_are_taken_as_they_are(tmp_path, tiny_folder):
     import torch
 
-    from dina_lrm.data.encoders import encoding_backbone
-    from dina_lrm.data.encoding import encode_comparisons
+    from dina_lrm.data.encoding.comparisons import encode_comparisons
+    from dina_lrm.data.encoding.encoders import encoding_backbone
 
     LAYOUTS["released-latents"](tmp_path)
     pairs = list(read_comparisons(tmp_path, "released-latents"))

@@ -9,8 +9,8 @@ from huggingface_hub import DatasetCard, ModelCard, constants
 
 from dina_lrm.alignment.card import keep_card
 from dina_lrm.cli.main import main
+from dina_lrm.data.encoding.prepared import prepare
 from dina_lrm.data.named_source import NamedSource
-from dina_lrm.data.prepared import prepare
 from dina_lrm.publishing.contents import upload_of
 from dina_lrm.publishing.push import Publication, push
 from dina_lrm.reward_model.model import LatentRewardModel

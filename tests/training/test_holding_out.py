@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dina_lrm.data.pairs import PairTable
+from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.training.batching import split_by_prompt
 from dina_lrm.training.holding_out import ENOUGH, _by_pair, _by_picture, hold_out, usual_fraction
 from tests.training.tiny_runs import tiny_comparisons

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache import ComparisonBatch
+from dina_lrm.data.cache.encoded import ComparisonBatch
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.preference.presets import PRESETS
 from dina_lrm.training.config import HeterogeneousSettings

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from dina_lrm.backbones.settings import LoraSettings
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.assemble import reward_model_config

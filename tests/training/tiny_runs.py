@@ -9,7 +9,7 @@ import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.config import (

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from dina_lrm.cli.arguments.cache import Info, Verify
 from dina_lrm.console.common import CommandFailed, console, progress
-from dina_lrm.data.prepared import opened_cache
-from dina_lrm.data.verification import verify_cache
+from dina_lrm.data.cache.verification import verify_cache
+from dina_lrm.data.encoding.prepared import opened_cache
 from dina_lrm.screen import table_of
 
 SHOWN = 5

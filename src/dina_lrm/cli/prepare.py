@@ -7,9 +7,9 @@ import torch
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import console, progress
+from dina_lrm.data.encoding.prepared import prepare
+from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
-from dina_lrm.data.prepared import prepare
-from dina_lrm.data.unfinished import check_free
 
 
 def run(arguments: Arguments) -> dict[str, object]:

@@ -23,7 +23,7 @@ from dina_lrm.data.comparison import (
     image_name,
     oriented,
 )
-from dina_lrm.data.loading import Task, load_ahead, ready_or_fault
+from dina_lrm.data.encoding.loading import Task, load_ahead, ready_or_fault
 from dina_lrm.data.sources import ReadOptions, Row, layout_told, source_named
 
 Fault = Literal[

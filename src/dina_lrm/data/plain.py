@@ -9,9 +9,9 @@ from functools import cached_property
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.data.cache_format import Missing
+from dina_lrm.data.cache.format import Missing
+from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.comparison import Comparison, ImageSource, image_key
-from dina_lrm.data.pairs import PairTable
 
 
 class PlainComparisons:

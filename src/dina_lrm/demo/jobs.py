@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import torch
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.demo.align import AlignJob, BeforeAndAfter, align
 from dina_lrm.demo.settings import ENSEMBLES, MODELS, DemoSettings
 from dina_lrm.evaluation.evaluate import evaluate

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.judges import Judge, LatentJudge

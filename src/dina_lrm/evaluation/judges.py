@@ -17,9 +17,9 @@ from jaxtyping import Float
 from scipy.special import expit
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.encoding import encode_comparisons
-from dina_lrm.data.loading import load_or_fault
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.encoding.comparisons import encode_comparisons
+from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.evaluation.rendered import RenderedComparisons

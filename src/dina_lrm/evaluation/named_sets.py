@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.loading import load_or_fault
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.data.sources import SOURCES, chosen_split, is_hub, read_comparisons, takes_columns
 from dina_lrm.data.sources.hub import hub_dataset

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dina_lrm.data.encoders import encoding_backbone
+from dina_lrm.data.encoding.encoders import encoding_backbone
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
 from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_judge

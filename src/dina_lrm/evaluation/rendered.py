@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import Missing
-from dina_lrm.data.pairs import PairTable
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import Missing
+from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
 from dina_lrm.synthetic.encoding import encode, pair_names, prompt_rows
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
+from dina_lrm.data.cache.encoded import ComparisonBatch, EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.reward_model.level_scores import common_noise
 from dina_lrm.reward_model.model import LatentRewardModel

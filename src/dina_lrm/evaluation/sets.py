@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.rendered import RenderedComparisons

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.sets import EvaluationSet
 

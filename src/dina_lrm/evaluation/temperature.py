@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import score_comparisons
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons, shifted
 from dina_lrm.reward_model.model import LatentRewardModel

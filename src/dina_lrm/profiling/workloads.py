@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from dina_lrm.alignment.algorithms.refl_loss import refl_loss
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket
-from dina_lrm.data.cache import ComparisonBatch
+from dina_lrm.data.cache.encoded import ComparisonBatch
 from dina_lrm.generators.generator import Generator
 from dina_lrm.profiling.pixel_judges import clip_vision, pixel_judge
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dina_lrm.cards.bases import hub_id
-from dina_lrm.data import cache_format as cache
+from dina_lrm.data.cache import format as cache
 from dina_lrm.locate import BUNDLED
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.ownership import CHANGED, FOREIGN, MARKER, changed_files, made_by

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dina_lrm.backbones.base import Backbone
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import HEADER
-from dina_lrm.data.encoding import encode_comparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import HEADER
+from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.data.sources import is_hub, read_comparisons
 from dina_lrm.data.sources.folders import own_tables
 from dina_lrm.reward_model.assembly import backbone_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 
 from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.filtering import Filtered, FilterPlan, Scores
-from dina_lrm.data.loading import load_or_fault
 from dina_lrm.images import load_pixels
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import load_reward

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.synthetic.comparisons import SyntheticComparisons
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.data.batches import BatchPlan
-from dina_lrm.data.cache import ComparisonBatch, EncodedComparisons
+from dina_lrm.data.cache.encoded import ComparisonBatch, EncodedComparisons
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 from dina_lrm.training.validation import pair_name

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import BackboneIdentity
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import BackboneIdentity
 from dina_lrm.live.line import LiveLine
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes

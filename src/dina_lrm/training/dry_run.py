@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.runs.processes import Processes, peak_memory_bytes
 from dina_lrm.training.config import TeacherSettings, TrainConfig
 from dina_lrm.training.plan import TrainingPlan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.reward_model.formats.ours import backbone_weights
 from dina_lrm.reward_model.formats.stored import copy_strictly
 from dina_lrm.reward_model.model import LatentRewardModel

@@ -12,8 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.pairs import PairTable
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.training.batching import split_by_prompt
 from dina_lrm.training.config import HeldOutBy
 from dina_lrm.training.randomness import mixed_seed

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache import ComparisonBatch
+from dina_lrm.data.cache.encoded import ComparisonBatch
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.training.config import HeterogeneousSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.training.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.reward_model.model import LatentRewardModel

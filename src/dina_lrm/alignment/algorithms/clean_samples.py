@@ -12,7 +12,7 @@ import torch
 
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.comparison import ImageSource, image_key
-from dina_lrm.data.loading import load_or_fault
+from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.sources import read_comparisons
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.images import to_pixels

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dina_lrm.data.generator_content import encoders_content
+from dina_lrm.data.cache.generator_content import encoders_content
 from dina_lrm.evaluation.evaluate import JudgedSet
 from dina_lrm.evaluation.results import SetResult
 from dina_lrm.reward_model.model import LatentRewardModel

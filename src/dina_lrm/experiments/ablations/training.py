@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.data.cache import EncodedComparisons
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.stored_sets import StoredSet

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dina_lrm.data.buckets import Bucket
-from dina_lrm.data.generator_content import generator_content
+from dina_lrm.data.cache.generator_content import generator_content
 from dina_lrm.images import image_pixels
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.reward_model.checks import NoiseLevels, checked_levels

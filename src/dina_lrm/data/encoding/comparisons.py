@@ -27,15 +27,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dina_lrm.data import cache_format as layout
 from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
-from dina_lrm.data.cache import EncodedComparisons, conditioning_tensors
-from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
-from dina_lrm.data.encoding_index import EncodingIndex, PicturesChangedError
-from dina_lrm.data.loading import LoadingImages, Task, load_ahead, ready_or_fault
-from dina_lrm.data.pairs import PairTable
-from dina_lrm.data.shards import (
+from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache.encoded import EncodedComparisons, conditioning_tensors
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
+from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
     Tensors,
@@ -45,8 +42,11 @@ from dina_lrm.data.shards import (
     tensors_hash,
     write_shard,
 )
-from dina_lrm.data.shelf import Item, Shelf
-from dina_lrm.data.unfinished import INDEX, begun
+from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
+from dina_lrm.data.encoding.index import EncodingIndex, PicturesChangedError
+from dina_lrm.data.encoding.loading import LoadingImages, Task, load_ahead, ready_or_fault
+from dina_lrm.data.encoding.shelf import Item, Shelf
+from dina_lrm.data.encoding.unfinished import INDEX, begun
 from dina_lrm.images import to_pixels
 from dina_lrm.runs.files import flush, flush_tree, write_text
 from dina_lrm.typed import DinaError

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dina_lrm.data import pairs
-from dina_lrm.data.cache_format import PROMPTS_PREFIX
+from dina_lrm.data.cache import pairs
+from dina_lrm.data.cache.format import PROMPTS_PREFIX
+from dina_lrm.data.cache.shards import ShardInfo
 from dina_lrm.data.comparison import Comparison
-from dina_lrm.data.shards import ShardInfo
 from dina_lrm.typed import DinaError
 
 TABLES = f"""

@@ -1,7 +1,7 @@
 """The cache folder: what lies in it, and how its tables are written and read.
 
 cache.json             what made it: format version, backbone, sizes, counts, hash of the content
-pairs.parquet          one row for each comparison (data/pairs.py)
+pairs.parquet          one row for each comparison (data/cache/pairs.py)
 prompts.parquet        for each row of the conditioning its text, and what was cut off it
 images.parquet         bucket, row and name of each image
 missing.parquet        the comparisons that could not be encoded, and why
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 import dina_lrm
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.data import pairs
-from dina_lrm.data.generator_content import encoders_content
-from dina_lrm.data.shards import ShardInfo, shard_name
+from dina_lrm.data.cache import pairs
+from dina_lrm.data.cache.generator_content import encoders_content
+from dina_lrm.data.cache.shards import ShardInfo, shard_name
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import replaced_when_complete, write_json
 from dina_lrm.runs.json_files import read_json_object

@@ -9,10 +9,10 @@ from typing import Final
 
 import torch
 
-from dina_lrm.data import cache_format as layout
-from dina_lrm.data.cache_format import CacheHeader, Tables, Tally
-from dina_lrm.data.pairs import PairTable
-from dina_lrm.data.shards import ShardInfo, StoredShard, Tensors, bad_rows
+from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache.format import CacheHeader, Tables, Tally
+from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.shards import ShardInfo, StoredShard, Tensors, bad_rows
 
 _SANE: Final = (1e-4, 1e4)
 """Standard deviations that the latents of a picture may have: of any VAE they are near 1, of zeros 0."""

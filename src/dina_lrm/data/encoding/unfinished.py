@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from dina_lrm.data import cache_format as layout
+from dina_lrm.data.cache import format as layout
 from dina_lrm.runs.files import clear_litter
 from dina_lrm.runs.lock import one_writer
 
 INDEX: Final = "index.sqlite"
-"""What an unfinished encoding knows (data/encoding_index.py)."""
+"""What an unfinished encoding knows (data/encoding/index.py)."""
 
 
 def begun(out: Path, held: ExitStack) -> Path:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from dina_lrm.data.shards import Tensors
+from dina_lrm.data.cache.shards import Tensors
 
 Item = TypeVar("Item")
 

@@ -11,11 +11,11 @@ import torch
 
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
-from dina_lrm.data.cache import EncodedComparisons
-from dina_lrm.data.cache_format import CacheHeader
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.comparison import shuffle_sides
-from dina_lrm.data.encoders import encoding_backbone, native_resolution
-from dina_lrm.data.encoding import OnBad, encode_comparisons
+from dina_lrm.data.encoding.comparisons import OnBad, encode_comparisons
+from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
 from dina_lrm.typed import DinaError

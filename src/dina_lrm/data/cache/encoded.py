@@ -26,10 +26,10 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.data import cache_format as layout
-from dina_lrm.data.cache_format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.pairs import PairTable
-from dina_lrm.data.shards import (
+from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
+from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
     check_finite,

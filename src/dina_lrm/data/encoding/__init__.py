@@ -1,0 +1,1 @@
+"""From comparisons to a cache: pictures and prompts go through the encoders of a generator, once each."""
