@@ -1,4 +1,5 @@
-"""All benchmarks, or those named: `python -m benchmarks [NAME ...]`. A module with `main` in this folder is one.
+"""All benchmarks, or those named: `python -m benchmarks [NAME [OPTION ...] ...]`. A module with `main` in this folder
+is one, and what follows its name, up to the next name, is its own.
 
 Those that take an hour and more run only where they are named.
 """
@@ -11,19 +12,25 @@ from importlib import import_module
 from pathlib import Path
 
 HELPERS = ("__main__", "fuzzing", "load", "measuring")
-LONG = ("fuzz", "serving_fuzz")
+LONG = ("full_size", "fuzz", "serving_fuzz")
 
 
 def main(chosen: list[str]) -> None:
-    """Run each in turn, with its default sizes."""
+    """Run each in turn, with its default sizes where nothing else is said."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
     names = [name for name in names if name not in HELPERS]
-    unknown = [name for name in chosen if name not in names]
-    if unknown:
-        sys.exit(f"benchmark {unknown[0]!r}; accepted: {', '.join(names)}")
-    for name in chosen or [name for name in names if name not in LONG]:
+    if chosen and chosen[0] not in names:
+        sys.exit(f"benchmark {chosen[0]!r}; accepted: {', '.join(names)}")
+    asked: list[list[str]] = []
+    for word in chosen:
+        # Of one that takes options, these may be called as another benchmark is
+        if word in names and (not asked or asked[-1][0] != "full_size"):
+            asked.append([word])
+        else:
+            asked[-1].append(word)
+    for name, *options in asked or [[name] for name in names if name not in LONG]:
         print(f"== {name}", flush=True)
-        import_module(f"benchmarks.{name}").main([])
+        import_module(f"benchmarks.{name}").main(options)
 
 
 if __name__ == "__main__":
