@@ -9,7 +9,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dina_lrm.backbones.truncated import Kept, tensor_files
+from dina_lrm.backbones.truncated import Kept
+from dina_lrm.backbones.weight_files import tensor_files
 from dina_lrm.runs import tensor_files as reading
 from tests.backbones.families import FAMILY_CASES, levels_of
 from tests.tiny import saved_tiny_pipeline

@@ -31,13 +31,14 @@ from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.conditioning import Conditioning, Features, PromptShape
 from dina_lrm.backbones.input_checks import check_batch, check_size
 from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale
-from dina_lrm.backbones.parts import ExchangeableParts, Parts
+from dina_lrm.backbones.parts import ExchangeableParts, Parts, has_component
 from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.placement import weights_dtype
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.backbones.shared_weights import SharedWeights
 from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapped
 from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, unread_prompts
+from dina_lrm.backbones.truncated import Kept
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
@@ -60,6 +61,8 @@ class Backbone(nn.Module, ABC):
     A family sets data, implements what is abstract, and overrides nothing else.
     """
 
+    component: ClassVar[str] = "transformer"
+    """What its pipelines call the model that is read."""
     blocks: ClassVar[str]
     """Name of the list of blocks that `depth` counts."""
     more_blocks: ClassVar[tuple[str, ...]] = ()
@@ -82,6 +85,8 @@ class Backbone(nn.Module, ABC):
     """Which of `BackboneConfig.reading` the family knows."""
     least_prompt_length: ClassVar[int] = 1
     """0 where a pipeline can do without its long text encoder, or has none."""
+    long_encoder: ClassVar[tuple[str, ...]] = ()
+    """Components that are left out at prompt length 0: a text encoder that the pipeline can do without, first."""
     encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components, where the pipeline has them, that a generator's LoRA may cover beside the model."""
     autoencoder: ClassVar[Autoencoder] = KLAutoencoder()
@@ -156,6 +161,17 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def from_folder(cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype) -> "Backbone":
         """Load what is used of a pipeline folder (standalone mode)."""
+
+    @classmethod
+    @abstractmethod
+    def stored_part(cls, config: BackboneConfig, folder: Path) -> tuple[dict[str, Any], Kept]:
+        """The configuration of the model in a pipeline folder, and which part of it a standalone backbone holds."""
+
+    @classmethod
+    def components_left_out(cls, config: BackboneConfig, folder: Path) -> tuple[str, ...]:
+        """The long text encoder where no tokens of it are read, or where the folder has none."""
+        present = config.prompt_length and all(has_component(folder, name) for name in cls.long_encoder[:1])
+        return () if present else cls.long_encoder
 
     @abstractmethod
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:

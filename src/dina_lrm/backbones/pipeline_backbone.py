@@ -14,7 +14,7 @@ from diffusers.models.modeling_utils import ModelMixin
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.backbones.parts import PipelineParts, TransformerFolderParts, has_component, stored_scheduler
+from dina_lrm.backbones.parts import PipelineParts, TransformerFolderParts, stored_scheduler
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unwrapped import unwrapped_model
@@ -28,8 +28,6 @@ class PipelineBackbone(Backbone):
 
     transformer_class: ClassVar[type[ModelMixin]]
     pipeline_class: ClassVar[type[DiffusionPipeline]]
-    long_encoder: ClassVar[tuple[str, ...]] = ()
-    """Components that are left out at prompt length 0: a text encoder that the pipeline can do without, first."""
 
     @classmethod
     def from_pipeline(cls, config: BackboneConfig, pipeline: DiffusionPipeline) -> "PipelineBackbone":
@@ -45,20 +43,19 @@ class PipelineBackbone(Backbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "PipelineBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
-        with loading(folder / "transformer"):
-            stored = cls.transformer_class.load_config(folder / "transformer")
-        kept = cls.kept(config, stored)
+        stored, kept = cls.stored_part(config, folder)
         transformer = load_truncated(cls.transformer_class, stored, folder / "transformer", kept, device, dtype)
         process = process_from_scheduler(stored_scheduler(folder))
-        present = config.prompt_length and all(has_component(folder, name) for name in cls.long_encoder[:1])
-        absent = () if present else cls.long_encoder
+        absent = cls.components_left_out(config, folder)
         vae_class = cls.autoencoder.model_class
         parts = TransformerFolderParts(folder, transformer, cls.pipeline_class, vae_class, absent)
         return cls(config, process, transformer, parts, shared=False)
 
     @classmethod
-    def kept(cls, config: BackboneConfig, stored: dict[str, Any]) -> Kept:
-        """Say what is loaded of a transformer of the configuration `stored`; ValueError when it has fewer blocks."""
+    def stored_part(cls, config: BackboneConfig, folder: Path) -> tuple[dict[str, Any], Kept]:
+        """The transformer's configuration and what is loaded of it; ValueError when it has fewer blocks."""
+        with loading(folder / "transformer"):
+            stored = cls.transformer_class.load_config(folder / "transformer")
         with torch.device("meta"), loading(Path(config.pretrained)):
             whole = cls.transformer_class.from_config(stored)
         available = cls.block_names(whole)
@@ -66,7 +63,7 @@ class PipelineBackbone(Backbone):
             raise DinaError(f"depth: got {config.depth}, but {config.pretrained} has {len(available)} blocks")
         used = [name.partition(".")[0] for name in available[: config.depth]]
         more = {name: used.count(name) for name in cls.more_blocks}
-        return Kept(cls.blocks, used.count(cls.blocks), cls.behind, more)
+        return stored, Kept(cls.blocks, used.count(cls.blocks), cls.behind, more)
 
     def as_pipeline(self, *, text_encoders: bool = True) -> DiffusionPipeline:
         """A pipeline of this backbone's weights and what lies beside them, for others to read (standalone mode)."""

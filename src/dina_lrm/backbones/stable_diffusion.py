@@ -45,6 +45,7 @@ from dina_lrm.typed import DinaError
 class StableDiffusionBackbone(Backbone):
     """SD1.5 and SD2.1, and SDXL with its added conditions (image size and pooled prompt)."""
 
+    component: ClassVar[str] = "unet"
     blocks: ClassVar[str] = "down_blocks"
     more_blocks: ClassVar[tuple[str, ...]] = ("mid_block",)
     behind: ClassVar[tuple[str, ...]] = ("up_blocks", "conv_norm_out", "conv_out")
@@ -96,6 +97,15 @@ class StableDiffusionBackbone(Backbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "StableDiffusionBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
+        stored, kept = cls.stored_part(config, folder)
+        unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
+        scheduler = stored_scheduler(folder)
+        parts = UnetFolderParts(folder, unet, scheduler)
+        return cls(config, scheduler, unet, parts, stored_pooled_width(folder), shared=False)
+
+    @classmethod
+    def stored_part(cls, config: BackboneConfig, folder: Path) -> tuple[dict[str, Any], Kept]:
+        """The U-Net's configuration and what is loaded of it; ValueError when it has fewer blocks."""
         with loading(folder / "unet"):
             stored = UNet2DConditionModel.load_config(folder / "unet")
         down = len(stored["down_block_types"])
@@ -104,11 +114,7 @@ class StableDiffusionBackbone(Backbone):
                 f"depth: got {config.depth}, but {config.pretrained} has {down} down blocks and a mid block"
             )
         dropped = (*cls.behind, *(() if config.depth > down else ("mid_block",)))
-        kept = Kept(cls.blocks, min(config.depth, down), dropped)
-        unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
-        scheduler = stored_scheduler(folder)
-        parts = UnetFolderParts(folder, unet, scheduler)
-        return cls(config, scheduler, unet, parts, stored_pooled_width(folder), shared=False)
+        return stored, Kept(cls.blocks, min(config.depth, down), dropped)
 
     def arguments(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> dict[str, Any]:
         """Return the arguments that the pipelines of Stable Diffusion and SDXL give the U-Net."""

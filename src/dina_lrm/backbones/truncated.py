@@ -10,12 +10,10 @@ from accelerate import init_empty_weights
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from dina_lrm.backbones.weight_files import VARIANTS, stored_variant
-from dina_lrm.model_folders import check_shard_names, loading
+from dina_lrm.backbones.weight_files import tensor_files
+from dina_lrm.model_folders import loading
 from dina_lrm.runs.tensor_files import opened_tensors
 from dina_lrm.typed import DinaError
-
-_STEM = "diffusion_pytorch_model"
 
 
 @dataclass(frozen=True)
@@ -75,26 +73,6 @@ def load_truncated(
     model.load_state_dict(_read(files, sorted(wanted), device, dtype), assign=True)
     # nn.Module's own: diffusers' warns of layers kept in float32, of which a fresh model has none
     return nn.Module.to(model, device)
-
-
-def tensor_files(folder: Path) -> dict[str, Path]:
-    """The safetensors file of each tensor of a diffusers model folder: one file or shards, full or of a variant.
-
-    Raises FileNotFoundError when there is none.
-    """
-    variant = stored_variant(folder)
-    middle = "" if variant is None else f".{variant}"
-    single = folder / f"{_STEM}{middle}.safetensors"
-    if single.is_file():
-        with opened_tensors(single) as tensors:
-            return dict.fromkeys(tensors.keys(), single)
-    for index in (f"{_STEM}.safetensors.index{middle}.json", f"{_STEM}{middle}.safetensors.index.json"):
-        if (folder / index).is_file():
-            return {name: folder / shard for name, shard in check_shard_names(folder / index).items()}
-    raise FileNotFoundError(
-        f"{folder}: no weights; expected {_STEM}.safetensors or its shards with an index, plain or of a variant "
-        f"({', '.join(VARIANTS)})"
-    )
 
 
 def _read(

@@ -12,8 +12,12 @@ import re
 from pathlib import Path
 from typing import Final
 
+from dina_lrm.model_folders import check_shard_names
+from dina_lrm.runs.tensor_files import opened_tensors
 from dina_lrm.typed import DinaError
 
+DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
+"""How the two libraries begin the names of their weights' files."""
 VARIANTS: Final = ("fp32", "fp16", "bf16")
 """In the order in which they are taken where no plain files are."""
 _NAME: Final = re.compile(
@@ -42,6 +46,26 @@ def stored_variant(folder: Path) -> str | None:
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds weights in the safetensors format, plain or of a variant."""
     return bool(_variants(folder))
+
+
+def tensor_files(folder: Path, stem: str = DIFFUSERS) -> dict[str, Path]:
+    """The safetensors file of each tensor of a model folder: one file or shards, full or of a variant.
+
+    Raises FileNotFoundError when there is none.
+    """
+    variant = stored_variant(folder)
+    middle = "" if variant is None else f".{variant}"
+    single = folder / f"{stem}{middle}.safetensors"
+    if single.is_file():
+        with opened_tensors(single) as tensors:
+            return dict.fromkeys(tensors.keys(), single)
+    for index in (f"{stem}.safetensors.index{middle}.json", f"{stem}{middle}.safetensors.index.json"):
+        if (folder / index).is_file():
+            return {name: folder / shard for name, shard in check_shard_names(folder / index).items()}
+    raise FileNotFoundError(
+        f"{folder}: no weights; expected {stem}.safetensors or its shards with an index, plain or of a variant "
+        f"({', '.join(VARIANTS)})"
+    )
 
 
 def _variants(folder: Path) -> set[str | None]:

@@ -48,7 +48,7 @@ def read_published_lrm(folder: Path) -> StoredModel:
     Raises FileNotFoundError naming a missing file, ValueError naming missing, unexpected or misshapen tensors.
     """
     # Brings in diffusers, which a model that is merely named does not need
-    from dina_lrm.backbones.truncated import tensor_files
+    from dina_lrm.backbones.weight_files import tensor_files
 
     for name in ("unet", "text_encoder", "text_encoder_2"):
         check_model_folder(folder / name)
