@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from dina_lrm.backbones.registry import family_of_folder, family_of_pipeline
+from dina_lrm.data.cache.prompt_layout import PromptLayout, packed, unpacked
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
-from tests.backbones.families import ONE_OF_EACH, SETTINGS
+from tests.backbones.families import LONG, ONE_OF_EACH, PROMPTS, SETTINGS
 from tests.models import randomised
 
 pytestmark = pytest.mark.parametrize("case", ONE_OF_EACH, indirect=True, ids=lambda case: case.config.family)
@@ -48,6 +49,14 @@ def test_a_score_depends_on_prompt_latents_and_level_and_on_nothing_else(case, m
     torch.testing.assert_close(alone, score[1:2], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(model.score_latents(latents, conditioning[order], 0.4), score, rtol=1e-4)
     assert not torch.allclose(model.score_latents(latents, conditioning, 0.6), score, rtol=1e-4)
+
+
+def test_a_score_is_the_same_to_the_bit_for_prompts_that_lay_in_a_shard(case, model):
+    told = model.backbone.encode_prompts([*PROMPTS[:2], LONG])
+    layout = PromptLayout.of(case.config.family, case.config.prompt_length, told.shape)
+    again = unpacked(packed(told, layout))
+    expected = model.score_latents(case.latents(), told, (0.2, 0.7))
+    assert torch.equal(model.score_latents(case.latents(), again, (0.2, 0.7)), expected)
 
 
 def test_one_step_of_training_changes_lora_and_head(case, model, conditioning):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from dina_lrm.backbones.families import family_of_folder
+from dina_lrm.backbones.families import FAMILIES, family_of_folder
 from dina_lrm.backbones.generator_folder import generator_configs
 from dina_lrm.backbones.settings import PROMPT_LENGTH, BackboneConfig
 from dina_lrm.model_folders import INDEX
@@ -77,7 +77,6 @@ class _FamilyAnatomy:
     taps: int | None = 3
     """How many; None is one behind each block."""
     text: Literal["taps", "first"] = "taps"
-    masks_text: bool = False
     component: str = "transformer"
     long_encoder: str | None = "text_encoder"
     """The component without which there is no long text encoder; None where a family has none."""
@@ -111,11 +110,8 @@ _FAMILIES: Final[dict[str, _FamilyAnatomy]] = {
         steps=50,
         guidance=5.0,
         taps=4,
-        masks_text=True,
     ),
-    "sana": _FamilyAnatomy(
-        lambda c: c["num_layers"], _half, _heads, steps=20, guidance=4.5, text="first", masks_text=True
-    ),
+    "sana": _FamilyAnatomy(lambda c: c["num_layers"], _half, _heads, steps=20, guidance=4.5, text="first"),
     "qwen-image": _FamilyAnatomy(
         lambda c: c["num_layers"],
         lambda blocks, c: max(1, blocks // 3),
@@ -123,7 +119,6 @@ _FAMILIES: Final[dict[str, _FamilyAnatomy]] = {
         steps=50,
         guidance=4.0,
         taps=4,
-        masks_text=True,
     ),
     "stable-diffusion": _FamilyAnatomy(
         lambda c: len(c["down_block_types"]) + 1,
@@ -163,7 +158,7 @@ def anatomy_of(pretrained: str | Path, revision: str | None = None) -> Anatomy:
         width,
         _resolution(folder, name, config),
         _prompt_length(folder, family),
-        family.masks_text,
+        FAMILIES[name].masks_text,
         name != "stable-diffusion" or _has_flow_scheduler(folder),
         *_sampling(name, family, config),
     )

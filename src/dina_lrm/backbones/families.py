@@ -22,6 +22,11 @@ class Family:
     module: str
     class_name: str
     pipelines: tuple[str, ...]
+    masks_text: bool = False
+    """Whether padding of prompts is masked everywhere: it means nothing to the model, and a head has to be told to pass
+    over it."""
+    widens_short: bool = False
+    """Whether states of its short text encoders stand before those of a long one, filled with zeros to their width."""
 
     def load_class(self) -> type[Backbone]:
         """Import the class, and with it diffusers."""
@@ -34,6 +39,7 @@ FAMILIES: dict[str, Family] = {
         "dina_lrm.backbones.sd3",
         "SD3Backbone",
         ("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"),
+        widens_short=True,
     ),
     "stable-diffusion": Family(
         "dina_lrm.backbones.stable_diffusion",
@@ -50,12 +56,14 @@ FAMILIES: dict[str, Family] = {
         "dina_lrm.backbones.z_image",
         "ZImageBackbone",
         ("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
+        masks_text=True,
     ),
-    "sana": Family("dina_lrm.backbones.sana", "SanaBackbone", ("SanaPipeline",)),
+    "sana": Family("dina_lrm.backbones.sana", "SanaBackbone", ("SanaPipeline",), masks_text=True),
     "qwen-image": Family(
         "dina_lrm.backbones.qwen_image",
         "QwenImageBackbone",
         ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline"),
+        masks_text=True,
     ),
 }
 

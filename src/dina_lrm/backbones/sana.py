@@ -99,12 +99,15 @@ class SanaBackbone(PipelineBackbone):
         visual = run.outputs | {0: run.inputs["hidden_states"]}
         # The module returns what the blocks get, six vectors in one, and the embedding that those are made of.
         _, time_embedding = run.watched["time_embed"]
-        mask = conditioning.prompt_mask
+        caption = run.inputs["encoder_hidden_states"]
+        mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(self.device)
+        if mask is not None:  # of padding there is nothing to tell, whatever the text encoder made of it
+            caption = caption * mask[..., None]
         return Features(
             tuple(visual[tap] for tap in self.config.visual_taps),
-            (run.inputs["encoder_hidden_states"],) * len(self.config.text_taps),
+            (caption,) * len(self.config.text_taps),
             time_embedding,
-            None if mask is None else mask.to(self.device),
+            mask,
         )
 
     def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:

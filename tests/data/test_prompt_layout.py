@@ -1,0 +1,126 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dina_lrm.backbones.conditioning import Conditioning, PromptShape
+from dina_lrm.data.cache.prompt_layout import (
+    PADDED,
+    PromptLayout,
+    layout_of,
+    packed,
+    prompt_rows,
+    row_hashes,
+    unpacked,
+)
+
+LAYOUTS = {
+    "padded": PADDED,
+    "ragged": PromptLayout(ragged=True),
+    "split": PromptLayout(short_tokens=3, short_width=4),
+    "split, ragged": PromptLayout(ragged=True, short_tokens=3, short_width=4),
+}
+
+
+def prompts(rows, length, seed, dtype=torch.float32, pooled=True):
+    """Three tokens of a short encoder, 4 of 6 numbers wide, then `length` of a long one; padding is zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    embeds = torch.randn(rows, 3 + length, 6, generator=generator)
+    embeds[:, :3, 4:] = 0
+    real = [torch.randint(0, n + 1, (rows,), generator=generator) for n in (3, length)]
+    mask = torch.cat([torch.arange(n) < count[:, None] for n, count in zip((3, length), real, strict=True)], dim=1)
+    embeds[:, 3:] *= mask[:, 3:, None]
+    vectors = torch.randn(rows, 4, generator=generator).to(dtype) if pooled else None
+    return Conditioning(embeds.to(dtype), vectors, mask)
+
+
+def alone(conditioning):
+    """The long encoder's part of it."""
+    return Conditioning(
+        conditioning.prompt_embeds[:, 3:], conditioning.pooled_prompt_embeds, conditioning.prompt_mask[:, 3:]
+    )
+
+
+def same(one, other):
+    pairs = [
+        (getattr(one, name), getattr(other, name)) for name in ("prompt_embeds", "pooled_prompt_embeds", "prompt_mask")
+    ]
+    return all(a is b or (a.dtype == b.dtype and torch.equal(a, b)) for a, b in pairs)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.integers(1, 5),
+    length=st.integers(0, 7),
+    seed=st.integers(0, 999),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    pooled=st.booleans(),
+    name=st.sampled_from([*LAYOUTS]),
+)
+def test_what_is_packed_comes_back_to_the_bit(rows, length, seed, dtype, pooled, name):
+    layout = LAYOUTS[name]
+    given = prompts(rows, length, seed, dtype, pooled)
+    if name == "ragged":
+        given = alone(given)
+    columns = packed(given, layout)
+    assert layout_of(columns) == layout
+    assert str(layout) == name
+    assert prompt_rows(columns) == rows
+    assert same(unpacked(columns), given)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_row_has_one_hash_in_any_shard(name):
+    layout, given = LAYOUTS[name], prompts(6, 5, seed=0)
+    given = alone(given) if name == "ragged" else given
+    whole = row_hashes(packed(given, layout))
+    assert len({*whole}) == 6
+    assert whole == [hashed for row in range(6) for hashed in row_hashes(packed(given[row], layout))]
+    assert whole[::-1] == row_hashes(packed(given[list(range(5, -1, -1))], layout))
+    changed = given[:]
+    changed.prompt_embeds[2, 0, 0] += 1
+    changed.pooled_prompt_embeds[4, 0] += 1
+    differ = [a != b for a, b in zip(whole, row_hashes(packed(changed, layout)), strict=True)]
+    assert differ == [False, False, not (layout.ragged and not given.prompt_mask[2, 0]), False, True, False]
+
+
+def test_split_prompts_have_the_hashes_of_padded_ones_and_ragged_ones_do_not_hash_their_padding():
+    given = prompts(6, 5, seed=1)
+    assert row_hashes(packed(given, LAYOUTS["split"])) == row_hashes(packed(given, PADDED))
+    other = Conditioning(
+        torch.where(given.prompt_mask[..., None], given.prompt_embeds, 7.0),
+        given.pooled_prompt_embeds,
+        given.prompt_mask,
+    )
+    one, two = (row_hashes(packed(alone(each), LAYOUTS["ragged"])) for each in (given, other))
+    assert one == two
+    longer = Conditioning(
+        torch.nn.functional.pad(alone(given).prompt_embeds, (0, 0, 0, 1)),
+        given.pooled_prompt_embeds,
+        torch.nn.functional.pad(alone(given).prompt_mask, (0, 1)),
+    )
+    assert not {*one} & {*row_hashes(packed(longer, LAYOUTS["ragged"]))}
+
+
+def test_what_a_layout_cannot_hold_is_kept_padded():
+    given = prompts(3, 4, seed=2)
+    wide = Conditioning(given.prompt_embeds.clone(), given.pooled_prompt_embeds, given.prompt_mask)
+    wide.prompt_embeds[1, 2, 5] = 1e-30
+    gap = Conditioning(given.prompt_embeds, given.pooled_prompt_embeds, given.prompt_mask.clone())
+    gap.prompt_mask[0, 3:] = torch.tensor([False, True, False, False])
+    unmasked = Conditioning(given.prompt_embeds, given.pooled_prompt_embeds)
+    for odd in (wide, gap, unmasked):
+        columns = packed(odd, LAYOUTS["split"])
+        assert layout_of(columns) == PADDED
+        assert same(unpacked(columns), odd)
+    assert layout_of(packed(gap, LAYOUTS["ragged"])) == PADDED
+
+
+def test_the_layout_of_a_family_loses_nothing_of_it():
+    assert PromptLayout.of("sd3", 128, PromptShape(205, 4096, 2048)) == PromptLayout(False, 77, 2048)
+    assert PromptLayout.of("sd3", 0, PromptShape(77, 4096, 2048)) == PADDED
+    assert PromptLayout.of("sd3", 5, PromptShape(21, 192, 192)) == PADDED
+    assert PromptLayout.of("flux", 512, PromptShape(512, 4096, 768)) == PADDED
+    assert PromptLayout.of("stable-diffusion", 0, PromptShape(77, 2048, 1280)) == PADDED
+    for family in ("sana", "qwen-image", "z-image"):
+        assert PromptLayout.of(family, 300, PromptShape(300, 2304, 0)) == PromptLayout(ragged=True)
