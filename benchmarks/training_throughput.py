@@ -65,7 +65,7 @@ class PlainTraining:
         (micro,) = inputs.micro_batches
         batch = micro.batch
         group = batch.group[batch.first]
-        level, noise = micro.noise_level[group], micro.noise[group]
+        level, noise = micro.noise_level[group], micro.noise[0][group]
         prompts = [self.data.prompts[row] for row in self._prompt_rows(micro.pair_names)]
         margin = self._scores(batch.latents[batch.first], noise, level, prompts)
         margin = margin - self._scores(batch.latents[batch.second], noise, level, prompts)

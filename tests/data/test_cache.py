@@ -11,6 +11,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.cli.main import main
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.pairs import buckets_of_kind
 from dina_lrm.data.cache.shards import ShardedRows, StoredShard, write_shard
 from dina_lrm.data.cache.verification import verify_cache
 
@@ -72,10 +73,67 @@ def test_a_shared_image_is_there_once_for_each_prompt():
     assert torch.equal(batch.group.unique(), torch.arange(2))
 
 
-def test_a_batch_of_two_buckets_or_of_nothing_is_refused():
-    for chosen in ([3, 4], []):
-        with pytest.raises(ValueError, match="comparisons of one bucket"):
-            world().batch(torch.tensor(chosen, dtype=torch.long))
+def test_a_batch_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="a batch of no comparisons"):
+        world().batch(torch.tensor([], dtype=torch.long))
+
+
+def mixed(swapped=False):
+    """`world`, its last three pairs between its two buckets."""
+    generator = torch.Generator().manual_seed(0)
+    bucket = torch.tensor([[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 0]])
+    images, preference = (
+        torch.tensor([[0, 1], [0, 2], [1, 2], [3, 5], [0, 1], [1, 0]]),
+        torch.tensor([1, 0.5, 0, 0.7, 1, 0]),
+    )
+    if swapped:
+        bucket, images, preference = bucket.flip(1), images.flip(1), 1 - preference
+    return EncodedComparisons.from_tensors(
+        [torch.randn(6, 2, 4, 4, generator=generator), torch.randn(4, 2, 2, 8, generator=generator)],
+        conditioning(3),
+        *images.unbind(1),
+        prompt=torch.tensor([0, 0, 0, 1, 2, 2]),
+        preference=preference,
+        bucket=bucket,
+    )
+
+
+def test_a_batch_of_several_sizes_holds_what_each_comparison_points_at():
+    data = mixed()
+    batch = data.batch(torch.arange(6))
+    rows = [latents for part in batch.images for latents in part.latents]
+    prompts = [prompt for part in batch.images for prompt in part.conditioning.prompt_embeds]
+    pairs = data.pairs
+    for pair in range(6):
+        for side, bucket, image in (
+            (batch.first, pairs.bucket_a, pairs.image_a),
+            (batch.second, pairs.bucket_b, pairs.image_b),
+        ):
+            expected = data.latents[int(bucket[pair])].rows(image[pair : pair + 1])["latents"][0]
+            assert torch.equal(rows[int(side[pair])], expected)
+            expected = conditioning(3)[int(pairs.prompt[pair])].prompt_embeds[0]
+            assert torch.equal(prompts[int(side[pair])], expected)
+    assert torch.equal(batch.group[batch.first], batch.group[batch.second])
+    assert batch.groups == 3
+    # Image 0 of bucket 0 is in both pairs of prompt 2, image 1 of bucket 1 too: each is there once
+    assert [len(part) for part in batch.images] == [5, 2]
+    assert [part.groups.tolist() for part in batch.images] == [[0, 1, 2], [1, 2]]
+    with pytest.raises(ValueError, match=r"latents of 2 sizes \(4x4, 2x8\); read each of batch\.images"):
+        _ = batch.latents
+
+
+def test_sizes_of_a_pair_have_a_number_whichever_side_has_which():
+    kinds = mixed().pairs.kind
+    assert torch.equal(kinds, mixed(swapped=True).pairs.kind)
+    assert [buckets_of_kind(kind) for kind in kinds.tolist()] == [(0,)] * 3 + [(0, 1)] * 3
+    assert not mixed().pairs.common and world().pairs.common
+    assert torch.equal(world().pairs.kind, torch.tensor([0, 0, 0, 0, 1, 1]))
+
+
+def test_the_first_format_holds_pairs_of_one_bucket_only(tmp_path):
+    with pytest.raises(ValueError, match="3 of 6 comparisons have images of two buckets"):
+        mixed().save(tmp_path / "cache", CONFIG)
+    assert not list(tmp_path.iterdir())
 
 
 def test_moving_a_batch_casts_its_inputs_only():
@@ -194,7 +252,7 @@ def test_saving_needs_a_free_folder_and_a_known_backbone(tmp_path):
     [
         ("image_b", 6, "1 comparisons have image_b outside.*number 2"),
         ("prompt", 3, r"prompt outside 0\.\.2"),
-        ("bucket", 2, r"bucket outside 0\.\.1"),
+        ("bucket_a", 2, r"bucket_a outside 0\.\.1"),
         ("preference", 1.5, r"preference outside \[0, 1\]"),
         ("preference", float("nan"), r"preference outside \[0, 1\]"),
         ("weight", -1.0, "weight negative"),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dina_lrm.data.cache.encoded import ComparisonBatch, EncodedComparisons
+from dina_lrm.data.cache.batch import ComparisonBatch
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.evaluate import evaluate, prompt_ids
 from dina_lrm.evaluation.readings import Reading

@@ -16,7 +16,7 @@ def rows(source, step):
     for micro in source(step).micro_batches:
         group = micro.batch.group[micro.batch.first]
         for n, name in enumerate(micro.pair_names):
-            found[name] = (micro.noise_level[group[n]], micro.noise[group[n]])
+            found[name] = (micro.noise_level[group[n]], micro.noise[0][group[n]])
     return found
 
 
@@ -27,10 +27,10 @@ def test_a_step_is_a_function_of_seed_and_step():
         straight(step)
     late, direct = straight(9), again(9)
     assert late.micro_batches[0].pair_names == direct.micro_batches[0].pair_names
-    assert torch.equal(late.micro_batches[0].noise, direct.micro_batches[0].noise)
+    assert torch.equal(late.micro_batches[0].noise[0], direct.micro_batches[0].noise[0])
     assert torch.equal(late.micro_batches[0].noise_level, direct.micro_batches[0].noise_level)
     other = StepSource(data, UNIFORM, 5, seed=8)(9)
-    assert not torch.equal(other.micro_batches[0].noise, direct.micro_batches[0].noise)
+    assert not torch.equal(other.micro_batches[0].noise[0], direct.micro_batches[0].noise[0])
 
 
 @pytest.mark.parametrize(("world", "accumulation"), [(1, 3), (2, 1), (2, 2), (3, 2)])

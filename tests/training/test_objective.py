@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache.encoded import ComparisonBatch
+from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.preference.presets import PRESETS
 from dina_lrm.training.config import HeterogeneousSettings
@@ -30,7 +30,7 @@ class MeanScorer(nn.Module):
 def a_batch(preference=(1.0, 0.0, 0.5), weight=(1.0, 1.0, 1.0)):
     """Images 0, 1, 2 of group 0 and 3, 4 of group 1; pairs (0, 1), (2, 1), (3, 4)."""
     latents = torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    return ComparisonBatch(
+    return ComparisonBatch.of_one_size(
         latents=latents,
         conditioning=Conditioning(torch.zeros(5, 3, 2)),
         first=torch.tensor([0, 2, 3]),
@@ -46,7 +46,7 @@ NOISE = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(1))
 
 
 def loss_of(batch, model=None, level=LEVEL, noise=NOISE, **options):
-    return comparison_loss(model or MeanScorer(), RectifiedFlow(), PAPER, batch, level, noise, **options)
+    return comparison_loss(model or MeanScorer(), RectifiedFlow(), PAPER, batch, level, [noise], **options)
 
 
 def test_one_forward_with_common_noise_and_level_in_a_group():

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.data.cache.format import Missing
-from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.pairs import COMMON_COLUMNS, PairTable
 from dina_lrm.data.comparison import Comparison, ImageSource, image_key
 
 
@@ -37,7 +37,7 @@ class PlainComparisons:
             prompt = prompts.setdefault(comparison.prompt, len(prompts))
             text = (comparison.pair_id, comparison.prompt_id, comparison.source)
             rows.append((number, prompt, 0, *sides, comparison.preference, comparison.weight, *text))
-        self.pairs = PairTable.of_rows(rows)
+        self.pairs = PairTable.of_rows(rows, COMMON_COLUMNS)
         self.prompts = tuple(prompts)
         self.missing: tuple[Missing, ...] = ()
         self._keys = tuple(images)
@@ -62,7 +62,7 @@ class PlainComparisons:
     def content_hash(self) -> str:
         """One hash of prompts, labels and the names of the images (the content of those in memory)."""
         digest = hashlib.sha256()
-        for row in self.pairs.rows():
+        for row in self.pairs.common_rows():
             digest.update(repr(row).encode())
         for name in (*self.prompts, *self._keys):
             digest.update(name.encode())

@@ -144,6 +144,10 @@ class LatentJudge:
         return self.encoded[key]
 
 
+_Looked = tuple[int, int, int]
+"""Bucket and row of an image, and the row of the prompt that it is judged for."""
+
+
 def _spread(scores: PairScores, rows: np.ndarray, pairs: int) -> PairScores:
     """Scores of some rows as scores of all pairs, NaN elsewhere."""
 
@@ -193,23 +197,26 @@ class PictureJudge:
     def _batch(self, item: EvaluationSet, rows: np.ndarray, pool: ThreadPoolExecutor) -> Float[np.ndarray, "2 pairs"]:
         pairs = item.data.pairs
         prompts = pairs.prompt[rows].tolist()
-        wanted: dict[tuple[int, int], Callable[[], Tensor | str]] = {}
-        for number, (row, prompt) in enumerate(zip(rows.tolist(), prompts, strict=True)):
-            for side, image in enumerate((int(pairs.image_a[rows[number]]), int(pairs.image_b[rows[number]]))):
-                wanted.setdefault((image, prompt), partial(_pixels, item, row, side, image))
+        a, b = (
+            list(zip(bucket[rows].tolist(), image[rows].tolist(), prompts, strict=True))
+            for bucket, image in ((pairs.bucket_a, pairs.image_a), (pairs.bucket_b, pairs.image_b))
+        )
+        wanted: dict[_Looked, Callable[[], Tensor | str]] = {}
+        for row, *sides in zip(rows.tolist(), a, b, strict=True):
+            for side, key in enumerate(sides):
+                wanted.setdefault(key, partial(_pixels, item, row, side, key[1]))
         loaded = dict(zip(wanted, pool.map(lambda load: load(), wanted.values()), strict=True))
         scores = self._scores({key: pixels for key, pixels in loaded.items() if isinstance(pixels, Tensor)}, item)
-        keys = zip(pairs.image_a[rows].tolist(), pairs.image_b[rows].tolist(), prompts, strict=True)
-        return np.array([[scores.get((a, p), np.nan), scores.get((b, p), np.nan)] for a, b, p in keys]).T
+        return np.array([[scores.get(key, np.nan) for key in side] for side in (a, b)])
 
     @torch.no_grad()
-    def _scores(self, loaded: dict[tuple[int, int], Tensor], item: EvaluationSet) -> dict[tuple[int, int], float]:
-        by_size: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    def _scores(self, loaded: dict[_Looked, Tensor], item: EvaluationSet) -> dict[_Looked, float]:
+        by_size: dict[tuple[int, ...], list[_Looked]] = {}
         for key, pixels in loaded.items():
             by_size.setdefault(tuple(pixels.shape), []).append(key)
-        scores: dict[tuple[int, int], float] = {}
+        scores: dict[_Looked, float] = {}
         for keys in by_size.values():
-            prompts = [item.data.prompts[prompt] for _, prompt in keys]
+            prompts = [item.data.prompts[prompt] for _, _, prompt in keys]
             found = self.reward(torch.stack([loaded[key] for key in keys]), prompts)
             scores.update(zip(keys, found.tolist(), strict=True))
         return scores

@@ -37,8 +37,9 @@ class RenderedComparisons:
         self.pairs = PairTable(
             number=torch.arange(count),
             prompt=prompt,
-            bucket=torch.zeros(count, dtype=torch.long),
+            bucket_a=torch.zeros(count, dtype=torch.long),
             image_a=pairs[:, 0],
+            bucket_b=torch.zeros(count, dtype=torch.long),
             image_b=pairs[:, 1],
             preference=torch.from_numpy(drawn.preference).float(),
             weight=torch.ones(count),

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from dina_lrm.data.cache.encoded import ComparisonBatch, EncodedComparisons
+from dina_lrm.data.cache.batch import SizedImages
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.reward_model.level_scores import common_noise
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -47,9 +48,9 @@ def score_comparisons(
     """Raw scores and win probabilities of every pair, in the order of `data`.
 
     Each image is noised and read once for each distinct level, whatever the number of readings; the head runs once for
-    each reading. Both images of a pair, like all of a shape, see the noise of `seed`, with its sign changed where it is
-    `mirrored`. `batch_size` pairs are in memory at a time and change no score; pairs of a prompt
-    share a batch, so that images they share are read once.
+    each reading. All images of a shape, so both of a pair that has one, see the noise of `seed`, its sign changed
+    where it is `mirrored`. `batch_size` pairs are in memory at a time and change no score; pairs of a prompt share a
+    batch, so that images they share are read once.
     """
     single = [reading for reading in readings if not reading.is_ensemble]
     ensembles = [reading for reading in readings if reading.is_ensemble]
@@ -59,8 +60,7 @@ def score_comparisons(
     done = 0
     for indices in _batches(data, batch_size):
         batch = data.batch(indices).to(model.device)
-        noise = common_noise(batch.latents, seed)
-        scores = _scores(model, batch, single, ensembles, -noise if mirrored else noise)
+        scores = torch.cat([_scores(model, part, single, ensembles, seed, mirrored) for part in batch.images])
         sides[:, indices] = torch.stack([scores[batch.first], scores[batch.second]]).float().cpu()
         done += len(indices)
         if progress is not None:
@@ -71,17 +71,19 @@ def score_comparisons(
 @torch.no_grad()
 def _scores(
     model: LatentRewardModel,
-    batch: ComparisonBatch,
+    images: SizedImages,
     single: Sequence[Reading],
     ensembles: Sequence[Reading],
-    noise: Tensor,
-) -> Tensor:
+    seed: int,
+    mirrored: bool,
+) -> Float[Tensor, "images readings"]:
+    noise = common_noise(images.latents, seed)
     found = model.score_levels(
-        batch.latents,
-        batch.conditioning,
+        images.latents,
+        images.conditioning,
         [reading.levels[0] for reading in single],
         [reading.levels for reading in ensembles],
-        noise=noise,
+        noise=-noise if mirrored else noise,
     )
     return torch.cat([found.single, found.ensembles], dim=1)
 
@@ -107,7 +109,7 @@ def pair_scores(
 
 
 def _batches(data: EncodedComparisons, batch_size: int) -> Iterator[Int64[Tensor, " chosen"]]:
-    """Batches of one bucket each, pairs of a prompt side by side."""
+    """Batches of one size or of the same two sizes each, pairs of a prompt side by side."""
     if batch_size < 1:
         raise DinaError(f"batch_size is {batch_size}; accepted: at least 1")
     buckets, prompts = data.buckets.numpy(), data.pairs.prompt.numpy()

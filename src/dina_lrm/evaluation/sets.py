@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
@@ -64,7 +65,10 @@ class EvaluationSet:
 def decoded_pair(model: LatentRewardModel, data: EncodedComparisons, pair: int) -> tuple[np.ndarray, np.ndarray]:
     """Both images of a pair, (h, w, 3) uint8, as the generator's decoder draws their latents."""
     batch = data.batch(torch.tensor([pair])).to(model.device)
-    rows = torch.cat([batch.first, batch.second])
-    pixels = model.backbone.decode_latents(batch.latents[rows])
-    images = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return images[0], images[1]
+    pictures = [picture for part in batch.images for picture in _pictures(model.backbone.decode_latents(part.latents))]
+    return pictures[int(batch.first)], pictures[int(batch.second)]
+
+
+def _pictures(pixels: Float[Tensor, "images 3 height width"]) -> np.ndarray:
+    found: np.ndarray = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return found

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from dina_lrm.alignment.algorithms.refl_loss import refl_loss
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket
-from dina_lrm.data.cache.encoded import ComparisonBatch
+from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.generators.generator import Generator
 from dina_lrm.profiling.pixel_judges import clip_vision, pixel_judge
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -67,7 +67,7 @@ def training(model: LatentRewardModel, batch: int) -> Workload:
     latents = model.encode_images(_images(model, 2 * batch), batch_size=2 * batch)
     conditioning = model.encode_prompts([PROMPT] * (2 * batch))
     first = torch.arange(0, 2 * batch, 2)
-    pairs = ComparisonBatch(
+    pairs = ComparisonBatch.of_one_size(
         latents.cpu(),
         conditioning.to("cpu"),
         first,
@@ -78,7 +78,7 @@ def training(model: LatentRewardModel, batch: int) -> Workload:
     )
     levels = torch.rand(batch, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(batch, *latents.shape[1:], generator=torch.Generator().manual_seed(0))
-    micro = MicroBatch([str(i) for i in range(batch)], pairs, levels, noise)
+    micro = MicroBatch([str(i) for i in range(batch)], pairs, levels, [noise])
     processes = Processes(cpu=model.device.type == "cpu")
     folder = Path(tempfile.gettempdir())  # for a report of values that are not finite
     step = Stepper(TrainConfig(batch_size=batch), model, 1_000, processes, folder)

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.data.batches import BatchPlan
-from dina_lrm.data.cache.encoded import ComparisonBatch, EncodedComparisons
+from dina_lrm.data.cache.batch import ComparisonBatch
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 from dina_lrm.training.validation import pair_name
@@ -25,12 +26,15 @@ from dina_lrm.typed import DinaError
 
 @dataclass(frozen=True, eq=False)
 class MicroBatch:
-    """Some pairs of a step, with one noise level (or several read together) and one noise draw a prompt group."""
+    """Some pairs of a step, with one noise level (or several read together) a prompt group.
+
+    `noise` has for each size of `batch.images` one draw a prompt group that has an image of that size.
+    """
 
     pair_names: Sequence[str]
     batch: ComparisonBatch
     noise_level: Float[Tensor, "groups ..."]
-    noise: Float[Tensor, "groups channels height width"]
+    noise: Sequence[Float[Tensor, "groups channels height width"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +118,10 @@ class StepSource:
         batch = self.data.batch(indices)
         prompt_of_group = torch.empty(batch.groups, dtype=torch.long)
         prompt_of_group[batch.group[batch.first]] = self.data.pairs.prompt[indices]
-        noise = step_noise(tuple(batch.latents.shape[1:]), self._seed, step, prompt_of_group.tolist())
+        noise = [
+            step_noise(tuple(part.latents.shape[1:]), self._seed, step, prompt_of_group[part.groups].tolist())
+            for part in batch.images
+        ]
         names = [pair_name(self.data, row) for row in indices.tolist()]
         return MicroBatch(names, batch, levels[torch.searchsorted(keys, prompt_of_group)], noise)
 

@@ -58,7 +58,7 @@ def teacher_probabilities(
             line(done, total)
             done += len(indices)
             batch = data.batch(indices).to(processes.device)
-            scores = teacher.score_latents(batch.latents, batch.conditioning)
+            scores = torch.cat([teacher.score_latents(part.latents, part.conditioning) for part in batch.images])
             margin = scores[batch.first] - scores[batch.second]
             found[indices.to(found.device)] = teacher.margin_probability(margin).float()
     return processes.summed(found).cpu()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -72,10 +73,8 @@ def _by_picture(pairs: PairTable, fraction: float, seed: int) -> tuple[Tensor, i
     """Rows with one of some pictures, as many as make up the fraction, and their number; None where these are more
     than twice the fraction.
     """
-    sides = torch.stack([pairs.bucket, pairs.image_a, pairs.bucket, pairs.image_b], 1).view(-1, 2)
-    _, picture = sides.unique(dim=0, return_inverse=True)
-    of_pair = picture.view(-1, 2)
-    order = torch.randperm(int(picture.max()) + 1, generator=torch.Generator().manual_seed(mixed_seed(seed)))
+    of_pair = _pictures(pairs)
+    order = torch.randperm(int(of_pair.max()) + 1, generator=torch.Generator().manual_seed(mixed_seed(seed)))
     held = torch.zeros(len(pairs), dtype=torch.bool)
     for count, one in enumerate(order, start=1):
         held |= (of_pair == one).any(1)
@@ -85,10 +84,17 @@ def _by_picture(pairs: PairTable, fraction: float, seed: int) -> tuple[Tensor, i
     return None
 
 
+def _pictures(pairs: PairTable) -> Int64[Tensor, "pairs 2"]:
+    """A number for each picture, by its bucket and row."""
+    sides = torch.stack([pairs.bucket_a, pairs.image_a, pairs.bucket_b, pairs.image_b], 1).view(-1, 2)
+    _, picture = sides.unique(dim=0, return_inverse=True)
+    return picture.view(-1, 2)
+
+
 def _by_pair(pairs: PairTable, fraction: float, seed: int) -> Tensor:
     """Rows of some pairs of pictures; judgements of the same two stay together."""
-    low, high = torch.minimum(pairs.image_a, pairs.image_b), torch.maximum(pairs.image_a, pairs.image_b)
-    _, pair = torch.stack([pairs.bucket, low, high, pairs.prompt], 1).unique(dim=0, return_inverse=True)
+    low, high = _pictures(pairs).aminmax(dim=1)
+    _, pair = torch.stack([low, high, pairs.prompt], 1).unique(dim=0, return_inverse=True)
     count = int(pair.max()) + 1
     order = torch.randperm(count, generator=torch.Generator().manual_seed(mixed_seed(seed)))
     return torch.isin(pair, order[: max(1, round(fraction * count))])

@@ -2,12 +2,13 @@ r"""The loss of a batch of comparisons (paper, algorithm 1), as a pure function.
 
     t_g ~ q(t),  eps_g ~ N(0, I)                one draw a prompt group g; K levels where they are read together
     x_t = alpha(t_g) x_0 + sigma(t_g) eps_g     every image of the batch once
-    r   = model(x_t, t_g, conditioning)         one forward over all images
+    r   = model(x_t, t_g, conditioning)         one forward over all images of a size
     m   = r[first] - r[second]
     L   = sum_i w_i l(m_i, s_i, y_i) / sum_i w_i             l: fidelity loss or NLL under the preference model
     s_i = sigma(t_i), over K levels the root of the mean square: the variance is the mean of theirs, as in scoring
 
-Both images of a pair share the noise and the noise level, since they share the group.
+Both images of a pair share the noise level, since they share the group, and the noise where they have one size: a draw
+is a function of (seed, step, prompt, shape).
 
 Heterogeneous pairs (LRM, arXiv 2502.01051) also compare every image with itself at a higher level t' = t + gap
 and the same noise; the cleaner state is the preferred one. With h(a) = r(a, t) - r(a, t'), their term is
@@ -17,7 +18,7 @@ and the same noise; the cleaner state is the preferred one. With h(a) = r(a, t) 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache.encoded import ComparisonBatch
+from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.training.config import HeterogeneousSettings
@@ -61,33 +62,32 @@ def comparison_loss(
     objective: PreferenceObjective,
     batch: ComparisonBatch,
     noise_level: Float[Tensor, "groups ..."],
-    noise: Float[Tensor, "groups channels height width"],
+    noise: Sequence[Float[Tensor, "groups channels height width"]],
     total_weight: float | Tensor | None = None,
     heterogeneous: HeterogeneousSettings | None = None,
 ) -> LossOutput:
-    """Loss and margins of `batch` at one noise level and one noise draw a prompt group.
+    """Loss and margins of `batch` at one noise level a prompt group, and one noise draw for each of its sizes.
 
-    With an axis of levels, the states at all of them have the group's one noise draw, and are read together.
+    `noise` has a tensor for each of `batch.images`, with a row for each of its groups. With an axis of levels, the
+    states at all of them have the group's one noise draw, and are read together.
     `total_weight` replaces the sum of the batch's weights as the divisor: a micro-batch passes the weight of the whole
     batch, so that the sum over micro-batches is the loss of the whole. `heterogeneous` adds the term of LRM's pairs of
     two levels, at the cost of a second state of every image; not with an axis of levels (ValueError).
     """
-    level, noise = noise_level[batch.group], noise[batch.group]
-    states, levels, conditioning = _noisy(process, batch.latents, noise, level), level, batch.conditioning
     gap = 0.0 if heterogeneous is None or heterogeneous.weight == 0 else heterogeneous.gap
-    if gap:
-        if level.ndim > 1:
-            raise DinaError("heterogeneous pairs have one level a state; levels read together have several")
-        noisier = (level + gap).clamp(max=1)
-        # One forward over both states of every image
-        states = torch.cat([states, _noisy(process, batch.latents, noise, noisier)])
-        levels, conditioning = torch.cat([level, noisier]), Conditioning.cat([conditioning, conditioning])
-    scores, *others = model(states, levels, conditioning).float().split(len(level))
+    if gap and noise_level.ndim > 1:
+        raise DinaError("heterogeneous pairs have one level a state; levels read together have several")
+    read = [
+        _scores(model, process, images, noise_level[images.group], drawn[images.member], gap)
+        for images, drawn in zip(batch.images, noise, strict=True)
+    ]
+    level = noise_level[batch.group]
+    scores, *others = (torch.cat(parts) for parts in zip(*read, strict=True))
     margin = scores[batch.first] - scores[batch.second]
     with torch.autocast(margin.device.type, enabled=False):
         pair_loss = objective(margin, _joint_sigma(process, level[batch.first]), batch.preference)
         if heterogeneous is not None and others:
-            sigma = _joint_sigma(process, torch.stack([level, noisier], dim=1))
+            sigma = _joint_sigma(process, torch.stack([level, _noisier(level, gap)], dim=1))
             cleaner = objective(scores - others[0], sigma, torch.ones_like(scores))
             pair_loss = pair_loss + heterogeneous.weight / 2 * (cleaner[batch.first] + cleaner[batch.second])
     divisor = batch.weight.sum() if total_weight is None else total_weight
@@ -101,6 +101,28 @@ def comparison_loss(
         decided=decided,
         correct=decided & (preferred > 0),
     )
+
+
+def _scores(
+    model: Scorer,
+    process: ForwardProcess,
+    images: SizedImages,
+    level: Float[Tensor, "images ..."],
+    noise: Float[Tensor, "images channels height width"],
+    gap: float,
+) -> tuple[Float[Tensor, " images"], ...]:
+    """Scores of images of one size and, with a gap, those of the same images at their noisier level."""
+    states, levels, conditioning = _noisy(process, images.latents, noise, level), level, images.conditioning
+    if gap:
+        noisier = _noisier(level, gap)
+        # One forward over both states of every image
+        states = torch.cat([states, _noisy(process, images.latents, noise, noisier)])
+        levels, conditioning = torch.cat([level, noisier]), Conditioning.cat([conditioning, conditioning])
+    return tuple(model(states, levels, conditioning).float().split(len(images)))
+
+
+def _noisier(level: Float[Tensor, " images"], gap: float) -> Float[Tensor, " images"]:
+    return (level + gap).clamp(max=1)
 
 
 def _noisy(

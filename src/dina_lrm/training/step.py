@@ -113,7 +113,7 @@ class Stepper:
 
     def _forward(self, micro: MicroBatch, divisor: float) -> LossOutput:
         batch = micro.batch.to(self._device)
-        level, noise = micro.noise_level.to(self._device), micro.noise.to(self._device)
+        level, noise = micro.noise_level.to(self._device), [noise.to(self._device) for noise in micro.noise]
         with self.computing():
             return comparison_loss(
                 self._wrapped,
@@ -148,11 +148,9 @@ class Stepper:
         gradients = ((f"gradient of {name}", parameter.grad) for name, parameter in self.parameters.items())
         weights = ((name, parameter) for name, parameter in self.parameters.items())
         losses = [(name, torch.cat([getattr(o, name) for o in outputs])) for name in ("scores", "pair_loss")]
-        latents = ("latents", torch.cat([micro.batch.latents.flatten() for micro in inputs.micro_batches]))
-        embeds = (
-            "prompt_embeds",
-            torch.cat([m.batch.conditioning.prompt_embeds.flatten() for m in inputs.micro_batches]),
-        )
+        images = [part for micro in inputs.micro_batches for part in micro.batch.images]
+        latents = ("latents", torch.cat([part.latents.flatten() for part in images]))
+        embeds = ("prompt_embeds", torch.cat([part.conditioning.prompt_embeds.flatten() for part in images]))
         found = non_finite_names([latents, embeds, *weights, *losses, *gradients])
         if not found:
             return NonFiniteError(f"step {step}: a loss or gradient of another process is not finite; see its report")

@@ -50,7 +50,10 @@ def validate(
     scores = []
     for indices in in_order(data, batch_size):
         batch = data.batch(indices).to(model.device)
-        noise = seeded_noise(batch.latents.shape[1:], seed).to(model.device).expand(batch.groups, -1, -1, -1)
+        noise = [
+            seeded_noise(part.latents.shape[1:], seed).to(model.device).expand(len(part.groups), -1, -1, -1)
+            for part in batch.images
+        ]
         level = torch.full((batch.groups,), model.config.noise_level, device=model.device)
         found = comparison_loss(model, model.process, objective, batch, level, noise)
         known = found.margin.isfinite() & found.pair_loss.isfinite()
@@ -98,7 +101,13 @@ def _is_readable(data: EncodedComparisons, indices: Tensor) -> bool:
         batch = data.batch(indices)
     except ValueError:  # a file that was changed or is damaged, or values that are not finite
         return False
-    return not non_finite_names([("latents", batch.latents), ("prompts", batch.conditioning.prompt_embeds)])
+    return not non_finite_names(
+        [
+            named
+            for part in batch.images
+            for named in (("latents", part.latents), ("prompts", part.conditioning.prompt_embeds))
+        ]
+    )
 
 
 def pair_name(data: EncodedComparisons, row: int) -> str:
@@ -107,7 +116,9 @@ def pair_name(data: EncodedComparisons, row: int) -> str:
 
 
 def in_order(data: EncodedComparisons, batch_size: int) -> Iterator[Tensor]:
-    """Batches of one bucket each, comparisons of a prompt side by side so that shared images are forwarded once."""
+    """Batches of one size or of the same two sizes each; comparisons of a prompt are side by side, so that images that
+    they share are forwarded once.
+    """
     for bucket in data.buckets.unique():
         here = (data.buckets == bucket).nonzero().flatten()
         yield from here[data.pairs.prompt[here].argsort(stable=True)].split(batch_size)

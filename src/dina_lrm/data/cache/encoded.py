@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +26,9 @@ from torch import Tensor
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
 from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
@@ -43,43 +43,6 @@ from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
-
-
-@dataclass(frozen=True, eq=False)
-class ComparisonBatch:
-    """Comparisons of one bucket, each image once for each prompt that it is judged for.
-
-    `latents` and `conditioning` have one row for each image; `first` and `second` say which rows a comparison is about;
-    `group` numbers the prompt of each image from 0. Images of one group share noise level and noise.
-    """
-
-    latents: Float[Tensor, "images channels height width"]
-    conditioning: Conditioning
-    first: Int64[Tensor, " pairs"]
-    second: Int64[Tensor, " pairs"]
-    group: Int64[Tensor, " images"]
-    preference: Float32[Tensor, " pairs"]
-    weight: Float32[Tensor, " pairs"]
-
-    def __len__(self) -> int:
-        return len(self.preference)
-
-    @property
-    def groups(self) -> int:
-        """Number of prompts."""
-        return int(self.group.max()) + 1
-
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ComparisonBatch:
-        """The batch on `device`; `dtype` is that of latents and conditioning, None leaves them as they are."""
-        return ComparisonBatch(
-            self.latents.to(device, dtype),
-            self.conditioning.to(device, dtype),
-            self.first.to(device),
-            self.second.to(device),
-            self.group.to(device),
-            self.preference.to(device),
-            self.weight.to(device),
-        )
 
 
 class EncodedComparisons:
@@ -118,7 +81,7 @@ class EncodedComparisons:
         prompt: Int64[Tensor, " pairs"],
         preference: Float[Tensor, " pairs"],
         weight: Float[Tensor, " pairs"] | None = None,
-        bucket: Int64[Tensor, " pairs"] | None = None,
+        bucket: Int64[Tensor, "pairs ..."] | None = None,
         prompts: Sequence[str] | None = None,
         pair_id: Sequence[str | None] | None = None,
         source: Sequence[str | None] | None = None,
@@ -126,7 +89,7 @@ class EncodedComparisons:
         """Comparisons of tensors in memory: images and prompts by their row numbers.
 
         Several tensors of latents are several buckets: `bucket` then says for each comparison which one its images are
-        rows of.
+        rows of; with two columns, which one each of them is a row of.
         """
         tables = [latents] if isinstance(latents, Tensor) else list(latents)
         if bucket is None and len(tables) > 1:
@@ -134,11 +97,14 @@ class EncodedComparisons:
         for number, table in enumerate(tables):
             check_finite(f"latents of bucket {number}", {"latents": table})
         count = len(preference)
+        bucket = torch.zeros(count, dtype=torch.long) if bucket is None else bucket
+        bucket_a, bucket_b = (bucket, bucket) if bucket.ndim == 1 else bucket.unbind(1)
         pairs = PairTable(
             number=torch.arange(count),
             prompt=prompt,
-            bucket=torch.zeros(count, dtype=torch.long) if bucket is None else bucket,
+            bucket_a=bucket_a,
             image_a=image_a,
+            bucket_b=bucket_b,
             image_b=image_b,
             preference=preference.float(),
             weight=torch.ones(count) if weight is None else weight.float(),
@@ -221,6 +187,7 @@ class EncodedComparisons:
             raise DinaError("which backbone encoded this set is not known; give save(folder, backbone=its config)")
         if folder.exists():
             raise FileExistsError(f"{folder} exists; choose another folder, or remove it first")
+        self.pairs.common_rows()  # what the format can say, before anything is written
         made_by = self._made_by(identity)
         with folder_replaced_when_complete(folder) as partial:
             buckets = tuple(
@@ -245,8 +212,8 @@ class EncodedComparisons:
 
     @property
     def buckets(self) -> Int64[Tensor, " pairs"]:
-        """Bucket of each comparison: a batch holds comparisons of one bucket only."""
-        return self.pairs.bucket
+        """A number for the size of the images of each comparison, or for the two sizes (`PairTable.kind`)."""
+        return self.pairs.kind
 
     @property
     def images(self) -> int:
@@ -254,10 +221,15 @@ class EncodedComparisons:
         return sum(len(table) for table in self.latents)
 
     def sizes(self) -> dict[str, int]:
-        """Comparisons by the size of their images in pixels, WIDTHxHEIGHT; empty where no header says it."""
+        """Comparisons by the size of their images in pixels, WIDTHxHEIGHT; empty where no header says it.
+
+        Of two sizes are WIDTHxHEIGHT+WIDTHxHEIGHT.
+        """
         used = Counter(self.buckets.tolist())
         buckets = () if self.header is None else self.header.buckets
-        return {f"{buckets[n].width}x{buckets[n].height}": used[n] for n in sorted(used) if n < len(buckets)}
+        return {
+            "+".join(_size(buckets[n]) for n in buckets_of_kind(kind)): used[kind] for kind in sorted(used) if buckets
+        }
 
     def subset(self, indices: Int64[Tensor, " chosen"]) -> EncodedComparisons:
         """The chosen comparisons, sharing all tensors; what was missing stays listed with the whole set."""
@@ -290,26 +262,25 @@ class EncodedComparisons:
         """What the chosen comparisons need, on the CPU: latents in float32, the conditioning as it is stored.
 
         Raises:
-            ValueError: no comparison, or comparisons of several buckets.
+            ValueError: no comparison.
         """
+        if len(indices) == 0:
+            raise DinaError("a batch of no comparisons; accepted: at least one")
         pairs = self.pairs
-        buckets = pairs.bucket[indices].unique().tolist()
-        if len(buckets) != 1:
-            raise DinaError(f"a batch holds comparisons of one bucket; these are of buckets {buckets}")
         prompts = pairs.prompt[indices].repeat(2)
+        buckets = torch.cat([pairs.bucket_a[indices], pairs.bucket_b[indices]])
         images = torch.cat([pairs.image_a[indices], pairs.image_b[indices]])
-        wanted, place = torch.stack([prompts, images], dim=1).unique(dim=0, return_inverse=True)
-        prompt_rows, group = wanted[:, 0].unique(return_inverse=True)
+        wanted, place = torch.stack([buckets, prompts, images], dim=1).unique(dim=0, return_inverse=True)
+        prompt_rows, group = wanted[:, 1].unique(return_inverse=True)
+        conditioning = self.conditioning_of(prompt_rows)
+        sized = []
+        for bucket in wanted[:, 0].unique().tolist():
+            here = wanted[:, 0] == bucket
+            groups, member = group[here].unique(return_inverse=True)
+            latents = self.latents[bucket].rows(wanted[here, 2])["latents"].float()
+            sized.append(SizedImages(latents, conditioning[group[here]], groups, member))
         first, second = place.chunk(2)
-        return ComparisonBatch(
-            latents=self.latents[buckets[0]].rows(wanted[:, 1])["latents"].float(),
-            conditioning=self.conditioning_of(prompt_rows)[group],
-            first=first,
-            second=second,
-            group=group,
-            preference=pairs.preference[indices],
-            weight=pairs.weight[indices],
-        )
+        return ComparisonBatch(tuple(sized), first, second, pairs.preference[indices], pairs.weight[indices])
 
     def conditioning_of(self, prompts: Int64[Tensor, " prompts"]) -> Conditioning:
         """The conditioning of prompts by their row numbers."""
@@ -331,7 +302,8 @@ class EncodedComparisons:
 
     def _tables(self) -> Tables:
         missing = (dataclasses.astuple(entry) for entry in self.missing)
-        return Tables(self.pairs.rows(), zip(self.prompts, self.truncated, strict=True), missing)
+        rows = self.pairs.common_rows() if self.pairs.common else self.pairs.rows()
+        return Tables(rows, zip(self.prompts, self.truncated, strict=True), missing)
 
     def _made_by(self, identity: BackboneIdentity) -> CacheHeader:
         if self.header is not None:
@@ -339,6 +311,10 @@ class EncodedComparisons:
         dtype = next(iter(self.latents[0].shards()))["latents"].dtype
         buckets = tuple(BucketShards(None, None, ()) for _ in self.latents)
         return CacheHeader(identity, str(dtype).removeprefix("torch."), None, buckets, ())
+
+
+def _size(bucket: BucketShards) -> str:
+    return f"{bucket.width}x{bucket.height}"
 
 
 def conditioning_tensors(conditioning: Conditioning) -> dict[str, Tensor]:

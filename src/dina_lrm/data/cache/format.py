@@ -40,14 +40,16 @@ CARD = "README.md"
 ROWS_AT_ONCE = 10_000
 Column = list[Any] | NDArray[Any]
 
-_COLUMN_TYPES = {name: pa.int64() for name in pairs.WHOLE} | {name: pa.float32() for name in pairs.REAL}
-PAIRS = pa.schema([(name, _COLUMN_TYPES.get(name, pa.string())) for name in pairs.COLUMNS])
+_COLUMN_TYPES = {name: pa.int64() for name in pairs.COMMON_WHOLE} | {name: pa.float32() for name in pairs.REAL}
+PAIRS = pa.schema([(name, _COLUMN_TYPES.get(name, pa.string())) for name in pairs.COMMON_COLUMNS])
 PROMPTS = pa.schema([("text", pa.string()), ("truncated", pa.string())])
 IMAGES = pa.schema([("bucket", pa.int64()), ("row", pa.int64()), ("name", pa.string())])
 MISSING = pa.schema([("number", pa.int64()), ("pair_id", pa.string()), ("image", pa.string()), ("reason", pa.string())])
 PAIRS_FILE, PROMPTS_FILE, MISSING_FILE, IMAGES_FILE = (
     f"{name}.parquet" for name in ("pairs", "prompts", "missing", "images")
 )
+_PREFERENCE: Final = -1 - len(pairs.TEXT) - pairs.REAL[::-1].index("preference")
+"""Where a row of comparisons has it, from the end."""
 SCHEMAS: Final = {PAIRS_FILE: PAIRS, PROMPTS_FILE: PROMPTS, MISSING_FILE: MISSING, IMAGES_FILE: IMAGES}
 """The columns of each Parquet file."""
 
@@ -270,7 +272,7 @@ class Tally:
     def _pair(self, row: Sequence[Any]) -> Sequence[Any]:
         self._digest.update(repr(tuple(row)).encode())
         self.pairs += 1
-        self.ties += row[pairs.COLUMNS.index("preference")] == 0.5
+        self.ties += row[_PREFERENCE] == 0.5
         return row
 
     def _prompt(self, row: Sequence[Any]) -> Sequence[Any]:

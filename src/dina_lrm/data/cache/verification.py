@@ -104,7 +104,7 @@ def _table_problems(header: CacheHeader, columns: dict[str, dict[str, layout.Col
     tally = Tally(info for _, _, info in _shards(header))
     texts, missing = columns[layout.PROMPTS_FILE], columns[layout.MISSING_FILE]
     prompts = zip(texts["text"], texts["truncated"], strict=True)
-    tally.count(Tables(pairs.rows(), prompts, zip(*missing.values(), strict=True)))
+    tally.count(Tables(pairs.common_rows(), prompts, zip(*missing.values(), strict=True)))
     found = tally.header(header)
     for name in ("pairs", "ties", "truncated_prompts", "missing_pairs", "content"):
         given, recorded = getattr(found, name), getattr(header, name)
@@ -119,8 +119,8 @@ def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:
     """Rows, from that of the shard's first on, that a comparison points at."""
     if pairs is None:
         return set()
-    chosen = pairs.bucket == bucket
-    return {row - start for row in torch.cat([pairs.image_a[chosen], pairs.image_b[chosen]]).tolist()}
+    a, b = pairs.image_a[pairs.bucket_a == bucket], pairs.image_b[pairs.bucket_b == bucket]
+    return {row - start for row in torch.cat([a, b]).tolist()}
 
 
 def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:

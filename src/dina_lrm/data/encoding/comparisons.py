@@ -31,7 +31,7 @@ from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
 from dina_lrm.data.cache import format as layout
 from dina_lrm.data.cache.encoded import EncodedComparisons, conditioning_tensors
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.pairs import COMMON_COLUMNS, PairTable
 from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
@@ -361,7 +361,7 @@ class _Encoding:
     def _in_memory(self, header: CacheHeader) -> EncodedComparisons:
         tally = Tally([*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts])
         tables = tally.tables(self._tables())
-        pairs, prompts = PairTable.of_rows(tables.pairs), list(tables.prompts)
+        pairs, prompts = PairTable.of_rows(tables.pairs, COMMON_COLUMNS), list(tables.prompts)
         missing = [Missing(*row) for row in tables.missing]
         *latents, conditioning = (
             ShardedRows(shards, [row_count(shard) for shard in shards])

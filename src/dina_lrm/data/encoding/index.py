@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS rows (prefix TEXT, row INT, key TEXT, note TEXT, PRIM
 CREATE TABLE IF NOT EXISTS shards (prefix TEXT, name TEXT PRIMARY KEY, rows INT, sha256 TEXT);
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest TEXT, key_a TEXT, key_b TEXT);
 CREATE TABLE IF NOT EXISTS bad_rows (prefix TEXT, row INT, reason TEXT, PRIMARY KEY (prefix, row)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pairs ({", ".join(pairs.COLUMNS)}, PRIMARY KEY (number));
+CREATE TABLE IF NOT EXISTS pairs ({", ".join(pairs.COMMON_COLUMNS)}, PRIMARY KEY (number));
 CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, image TEXT, reason TEXT);
 """
 
@@ -191,7 +191,7 @@ class EncodingIndex:
         self._database.execute("BEGIN IMMEDIATE")
 
     def pair_rows(self) -> Iterator[tuple[Any, ...]]:
-        """Encoded comparisons in order, their columns those of `pairs.COLUMNS`."""
+        """Encoded comparisons in order, their columns those of `pairs.COMMON_COLUMNS`."""
         return self._select("SELECT * FROM pairs ORDER BY number")
 
     def missing_rows(self) -> Iterator[tuple[Any, ...]]:

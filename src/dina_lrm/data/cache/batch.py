@@ -1,0 +1,113 @@
+"""Comparisons that are read together: their images by size, each once for each prompt that it is judged for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.typed import DinaError
+
+
+@dataclass(frozen=True, eq=False)
+class SizedImages:
+    """Images of one size, each once for each prompt that it is judged for: what goes through a model together.
+
+    `latents` and `conditioning` have one row for each image. `groups` are the numbers, in their batch and ascending, of
+    the prompts that an image here is judged for; `member` says which of these each image belongs to.
+    """
+
+    latents: Float[Tensor, "images channels height width"]
+    conditioning: Conditioning
+    groups: Int64[Tensor, " groups"]
+    member: Int64[Tensor, " images"]
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def group(self) -> Int64[Tensor, " images"]:
+        """Number of the prompt of each image, in the batch."""
+        return self.groups[self.member]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> SizedImages:
+        """The images on `device`; `dtype` is that of latents and conditioning, None leaves them as they are."""
+        return SizedImages(
+            self.latents.to(device, dtype),
+            self.conditioning.to(device, dtype),
+            self.groups.to(device),
+            self.member.to(device),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonBatch:
+    """Comparisons, with their images by size.
+
+    `first` and `second` say which images a comparison is about, counted over all of `images` in order; `group` numbers
+    the prompt of each of them from 0. Images of one group share noise level and, where they have one size, noise.
+    """
+
+    images: tuple[SizedImages, ...]
+    first: Int64[Tensor, " pairs"]
+    second: Int64[Tensor, " pairs"]
+    preference: Float32[Tensor, " pairs"]
+    weight: Float32[Tensor, " pairs"]
+
+    @classmethod
+    def of_one_size(
+        cls,
+        latents: Float[Tensor, "images channels height width"],
+        conditioning: Conditioning,
+        first: Int64[Tensor, " pairs"],
+        second: Int64[Tensor, " pairs"],
+        group: Int64[Tensor, " images"],
+        preference: Float32[Tensor, " pairs"],
+        weight: Float32[Tensor, " pairs"],
+    ) -> ComparisonBatch:
+        """Comparisons whose images all have one size; every group from 0 on has an image."""
+        groups = torch.arange(int(group.max()) + 1, device=group.device)
+        return cls((SizedImages(latents, conditioning, groups, group),), first, second, preference, weight)
+
+    def __len__(self) -> int:
+        return len(self.preference)
+
+    @property
+    def group(self) -> Int64[Tensor, " images"]:
+        """Number of the prompt of each image."""
+        return torch.cat([part.group for part in self.images])
+
+    @property
+    def groups(self) -> int:
+        """Number of prompts."""
+        return max(int(part.groups[-1]) for part in self.images) + 1
+
+    @property
+    def latents(self) -> Float[Tensor, "images channels height width"]:
+        """Those of all images. ValueError where they have several sizes: then each of `images` has its own."""
+        return self._only.latents
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """That of all images. ValueError where they have several sizes: then each of `images` has its own."""
+        return self._only.conditioning
+
+    @property
+    def _only(self) -> SizedImages:
+        if len(self.images) > 1:
+            sizes = ", ".join(f"{part.latents.shape[-2]}x{part.latents.shape[-1]}" for part in self.images)
+            raise DinaError(f"the batch holds latents of {len(self.images)} sizes ({sizes}); read each of batch.images")
+        return self.images[0]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ComparisonBatch:
+        """The batch on `device`; `dtype` is that of latents and conditioning, None leaves them as they are."""
+        return ComparisonBatch(
+            tuple(part.to(device, dtype) for part in self.images),
+            self.first.to(device),
+            self.second.to(device),
+            self.preference.to(device),
+            self.weight.to(device),
+        )
