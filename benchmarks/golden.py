@@ -127,7 +127,9 @@ def encodings(place: Place) -> Json:
     """What the bundled generator's encoders make of pictures and prompts."""
     out = place.folder / "cache"
     dina_lrm(f"prepare {quoted(place.pairs / 'comparisons.jsonl')} --backbone synthetic --out {quoted(out)} --quiet")
-    return {path.name: _of_tensors(path) for path in sorted(out.glob("*.safetensors"))}
+    # Called as in format 1, whose names the stored numbers have
+    found = {path.relative_to(out).as_posix().replace("/", "-"): path for path in sorted(out.rglob("*.safetensors"))}
+    return {name: _of_tensors(path) for name, path in found.items()}
 
 
 def scores(place: Place) -> Json:

@@ -14,6 +14,7 @@ from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.pairs import buckets_of_kind
 from dina_lrm.data.cache.shards import ShardedRows, StoredShard, write_shard
 from dina_lrm.data.cache.verification import verify_cache
+from tests.data.first_format import to_first_format
 
 CONFIG = BackboneConfig("sd3", "tiny", depth=2, visual_taps=(1, 2), prompt_length=0)
 
@@ -130,10 +131,10 @@ def test_sizes_of_a_pair_have_a_number_whichever_side_has_which():
     assert torch.equal(world().pairs.kind, torch.tensor([0, 0, 0, 0, 1, 1]))
 
 
-def test_the_first_format_holds_pairs_of_one_bucket_only(tmp_path):
-    with pytest.raises(ValueError, match="3 of 6 comparisons have images of two buckets"):
-        mixed().save(tmp_path / "cache", CONFIG)
-    assert not list(tmp_path.iterdir())
+def test_pairs_of_two_buckets_are_stored_and_read(tmp_path):
+    mixed().save(tmp_path / "cache", CONFIG)
+    assert list(EncodedComparisons.load(tmp_path / "cache").pairs.rows()) == list(mixed().pairs.rows())
+    assert verify_cache(tmp_path / "cache").problems == ()
 
 
 def test_moving_a_batch_casts_its_inputs_only():
@@ -155,9 +156,10 @@ def test_save_and_load_give_the_same_set(tmp_path, masked):
         assert torch.equal(ours.conditioning.prompt_embeds, theirs.conditioning.prompt_embeds)
         assert (ours.conditioning.prompt_mask is None) == (theirs.conditioning.prompt_mask is None)
         assert ours.conditioning.truncated == theirs.conditioning.truncated
-    assert loaded.content_hash == data.content_hash
+    data.save(tmp_path / "again", CONFIG)
+    assert loaded.content_hash == EncodedComparisons.load(tmp_path / "again").content_hash
     assert (loaded.header.ties, loaded.header.truncated_prompts, loaded.header.dtype) == (1, 1, "float32")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "cache"]
 
 
 def test_a_loaded_set_can_be_saved_again(tmp_path):
@@ -173,6 +175,34 @@ def test_the_hash_knows_labels_and_tensors():
     other = world()
     next(other.latents[1].shards())["latents"][0, 0, 0, 0] += 1
     assert one.content_hash != other.content_hash
+
+
+def test_the_content_is_a_set_and_the_order_of_the_comparisons_has_a_hash_of_its_own(tmp_path):
+    """Neither the order of rows nor that of comparisons changes what is held; what training sees knows the order."""
+    data, turned = world(), torch.tensor([5, 0, 3, 1, 4, 2])
+    images = torch.tensor([3, 1, 5, 0, 2, 4])
+    place = torch.empty(6, dtype=torch.long).index_copy(0, images, torch.arange(6))
+    pairs = data.pairs.select(turned)
+    first = pairs.bucket_a == 0
+    sides = [torch.where(first, place[side.clamp(max=5)], side) for side in (pairs.image_a, pairs.image_b)]
+    tables = [next(table.shards())["latents"] for table in data.latents]
+    other = EncodedComparisons.from_tensors(
+        [tables[0][images], tables[1]],
+        conditioning(3),
+        *sides,
+        pairs.prompt,
+        pairs.preference,
+        pairs.weight,
+        pairs.bucket_a,
+        ["a", "b", "c"],
+        pairs.pair_id,
+    )
+    for name, held in (("one", data), ("other", other)):
+        held.save(tmp_path / name, CONFIG)
+    one, two = (EncodedComparisons.load(tmp_path / name) for name in ("one", "other"))
+    assert one.header.content == two.header.content
+    assert one.header.order != two.header.order
+    assert one.content_hash != two.content_hash
 
 
 def test_a_subset_shares_the_tensors(tmp_path):
@@ -228,14 +258,14 @@ def test_another_format_unknown_fields_and_lost_shards_are_refused(tmp_path):
     folder = tmp_path / "cache"
     world().save(folder, CONFIG)
     header = json.loads((folder / "cache.json").read_text())
-    (folder / "latents-01-00000.safetensors").rename(tmp_path / "away")
-    with pytest.raises(FileNotFoundError, match=r"latents-01-00000\.safetensors of the cache is gone"):
+    (folder / "latents/01/00000.safetensors").rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError, match=r"latents/01/00000\.safetensors of the cache is gone"):
         EncodedComparisons.load(folder)
     (folder / "cache.json").write_text(json.dumps(header | {"colour": "red"}))
     with pytest.raises(ValueError, match=r"cache\.json\.colour: unknown key 'colour'"):
         EncodedComparisons.load(folder)
     (folder / "cache.json").write_text(json.dumps(header | {"format_version": 99}))
-    with pytest.raises(ValueError, match="format version 99; this version of the library reads 1"):
+    with pytest.raises(ValueError, match="format version 99; this version of the library reads 1 and 2"):
         EncodedComparisons.load(folder)
 
 
@@ -322,7 +352,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("shard", ["latents-00-00000.safetensors", "prompts-00000.safetensors"])
+@pytest.mark.parametrize("shard", ["latents/00/00000.safetensors", "prompts/00000.safetensors"])
 def test_a_shard_that_is_not_what_was_written_is_never_read(tmp_path, damage, shard):
     folder = tmp_path / "cache"
     world(masked=False).save(folder, CONFIG)
@@ -334,33 +364,41 @@ def test_a_shard_that_is_not_what_was_written_is_never_read(tmp_path, damage, sh
 
 
 def test_labels_that_were_turned_round_are_noticed(tmp_path):
-    """By the hash of the table and, in a cache of a version that recorded none, by that of all rows."""
     world().save(tmp_path / "cache", CONFIG)
     path = tmp_path / "cache" / "pairs.parquet"
     table = pq.read_table(path)
     turned = pa.array([1 - value for value in table["preference"].to_pylist()], pa.float32())
-    pq.write_table(table.set_column(5, table.schema.field(5), turned), path)
+    place = table.schema.names.index("preference")
+    pq.write_table(table.set_column(place, table.schema.field(place), turned), path)
     with pytest.raises(ValueError, match=r"pairs\.parquet: its content is not what cache\.json recorded"):
         EncodedComparisons.load(tmp_path / "cache")
-    older(tmp_path / "cache")
+
+
+def test_labels_that_were_turned_round_are_noticed_where_no_table_has_a_hash(tmp_path):
+    world().save(tmp_path / "cache", CONFIG)
+    to_first_format(tmp_path / "cache", hashes=False)
+    path = tmp_path / "cache" / "pairs.parquet"
+    table = pq.read_table(path)
+    turned = pa.array([1 - value for value in table["preference"].to_pylist()], pa.float32())
+    place = table.schema.names.index("preference")
+    pq.write_table(table.set_column(place, table.schema.field(place), turned), path)
     with pytest.raises(ValueError, match="its tables hold content"):
         EncodedComparisons.load(tmp_path / "cache")
     assert [problem.file for problem in verify_cache(tmp_path / "cache").problems] == ["cache.json"]
 
 
-def older(folder):
-    """The header as versions wrote it that recorded no hash of the tables."""
-    header = json.loads((folder / "cache.json").read_text())
-    header = {name: value for name, value in header.items() if name not in ("tables", "sha256")}
-    header["backbone"].pop("content")
-    (folder / "cache.json").write_text(json.dumps(header))
-
-
-def test_a_cache_of_an_earlier_version_is_read(tmp_path):
+@pytest.mark.parametrize("hashes", [True, False])
+def test_a_cache_of_the_first_format_is_read_and_saved_in_the_present_one(tmp_path, hashes):
     world().save(tmp_path / "cache", CONFIG)
-    older(tmp_path / "cache")
-    assert len(EncodedComparisons.load(tmp_path / "cache", CONFIG)) == 6
+    content = EncodedComparisons.load(tmp_path / "cache").header.content
+    to_first_format(tmp_path / "cache", hashes)
+    data = EncodedComparisons.load(tmp_path / "cache", CONFIG)
+    assert (len(data), data.header.format_version) == (6, 1)
+    assert data.content_hash == world().content_hash, "what runs of earlier versions recorded"
     assert verify_cache(tmp_path / "cache").problems == ()
+    data.save(tmp_path / "again")
+    assert EncodedComparisons.load(tmp_path / "again").header.content == content
+    assert verify_cache(tmp_path / "again").problems == ()
 
 
 @pytest.mark.parametrize(
@@ -372,7 +410,7 @@ def test_a_cache_of_an_earlier_version_is_read(tmp_path):
         ({"buckets": [{"width": 1}]}, "the key 'height' is missing"),
         ({"prompts": [{"name": "../x", "rows": 3, "sha256": ""}], "sha256": ""}, r"shard '\.\./x' of 3 rows; accepted"),
         ({"prompts": [{"name": "/etc/x", "rows": 3, "sha256": ""}], "sha256": ""}, "shard '/etc/x' of 3 rows"),
-        ({"prompts": [{"name": "prompts-00000", "rows": -3, "sha256": ""}], "sha256": ""}, "of -3 rows"),
+        ({"prompts": [{"name": "prompts/00000", "rows": -3, "sha256": ""}], "sha256": ""}, "of -3 rows"),
         ({"backbone": []}, r"cache\.json\.backbone: expected a table"),
     ],
 )
@@ -410,7 +448,7 @@ def test_every_table_is_compared_with_what_was_written(tmp_path, name):
 @pytest.mark.parametrize("name", ["pairs.parquet", "prompts.parquet", "missing.parquet"])
 def test_tables_that_are_cut_or_hold_other_columns_are_named(tmp_path, name):
     world().save(tmp_path / "cache", CONFIG)
-    older(tmp_path / "cache")  # so that no hash is there to notice it first
+    to_first_format(tmp_path / "cache", hashes=False)  # so that no hash is there to notice it first
     path = tmp_path / "cache" / name
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"nonsense"):
@@ -427,10 +465,10 @@ def test_tables_that_are_cut_or_hold_other_columns_are_named(tmp_path, name):
 
 def test_links_in_the_place_of_shards_are_not_followed(tmp_path):
     world().save(tmp_path / "cache", CONFIG)
-    shard = tmp_path / "cache" / "prompts-00000.safetensors"
+    shard = tmp_path / "cache" / "prompts/00000.safetensors"
     shard.rename(tmp_path / "elsewhere")
     shard.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"prompts-00000\.safetensors: is a link"):
+    with pytest.raises(ValueError, match=r"prompts/00000\.safetensors: is a link"):
         EncodedComparisons.load(tmp_path / "cache")
 
 
@@ -455,7 +493,7 @@ def test_a_verified_cache_says_what_lies_there_and_what_cannot_be_learnt_from(tm
     data.save(tmp_path / "flat", CONFIG)
     (found,) = verify_cache(tmp_path / "flat").problems
     assert (found.file, found.reason) == (
-        "latents-00-00000.safetensors",
+        "latents/00/00000.safetensors",
         "row 1 of latents has a standard deviation of 0",
     )
 
@@ -469,8 +507,8 @@ def test_commands_verify_and_describe_a_cache(tmp_path, capsys):
     told = json.loads((tmp_path / "i.json").read_text())
     assert (told["pairs"], told["ties"], told["images"], told["prompts"]) == (6, 1, 10, 3)
     assert "sd3 'tiny'" in capsys.readouterr().out
-    DAMAGES["flipped"](folder, "latents-01-00000.safetensors")
+    DAMAGES["flipped"](folder, "latents/01/00000.safetensors")
     assert main(["cache", "verify", str(folder), "--json", str(tmp_path / "v.json")]) == 1
-    assert "latents-01-00000.safetensors: its content is not what the cache recorded" in capsys.readouterr().err
-    assert json.loads((tmp_path / "v.json").read_text())["problems"][0]["file"] == "latents-01-00000.safetensors"
+    assert "latents/01/00000.safetensors: its content is not what the cache recorded" in capsys.readouterr().err
+    assert json.loads((tmp_path / "v.json").read_text())["problems"][0]["file"] == "latents/01/00000.safetensors"
     assert main(["cache", "verify", str(tmp_path)]) == 2

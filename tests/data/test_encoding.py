@@ -92,7 +92,7 @@ def test_folder_and_memory_agree(tmp_path, pairs, backbone):
     assert same(on_disk, EncodedComparisons.load(tmp_path / "cache", backbone))
     recorded = dataclasses.replace(on_disk.header, tables={}, sha256="")  # of files, which memory has none of
     assert in_memory.header == recorded
-    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [
+    assert sorted(path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file()) == [
         ".json",
         *[".parquet"] * 4,
         *[".safetensors"] * 3,

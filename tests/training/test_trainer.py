@@ -356,7 +356,7 @@ def test_with_one_prompt_whole_pictures_are_held_out_and_it_is_said(tiny_folder,
 def test_a_validation_set_that_cannot_be_read_is_found_before_the_training(tiny_folder, tmp_path, capsys):
     config = tiny_config(tiny_folder, steps=2)
     tiny_comparisons(seed=9).save(tmp_path / "cache", backbone=reward_model_config(config).backbone)
-    shard = next((tmp_path / "cache").glob("latents-*"))
+    shard = next((tmp_path / "cache").glob("latents/*/*"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
     damaged = EncodedComparisons.load(tmp_path / "cache")
     result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=damaged))

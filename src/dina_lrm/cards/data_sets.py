@@ -30,10 +30,10 @@ COLUMNS: Final[Mapping[str, str]] = {
 _CACHED: Final[Mapping[str, str]] = {
     "pairs.parquet": "a row for each comparison: rows of its prompt and its two pictures, preference, weight, names",
     "prompts.parquet": "the text of each prompt, and how it was cut, if it was",
-    "images.parquet": "the name of each picture, and where its latents are",
+    "images.parquet": "the name of each picture, the key of its content, its size, and where its latents are",
     "missing.parquet": "comparisons that are not here, with the reason",
-    "latents-*.safetensors": "latents of the pictures in the generator's scaled space",
-    "prompts-*.safetensors": "what the text encoders made of the prompts",
+    "latents/*/*.safetensors": "latents of the pictures in the generator's scaled space",
+    "prompts/*.safetensors": "what the text encoders made of the prompts",
     "cache.json": "what made the cache, and the SHA-256 of every file",
 }
 

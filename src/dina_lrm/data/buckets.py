@@ -62,3 +62,9 @@ def nearest_bucket(size: tuple[int, int], buckets: Sequence[Bucket]) -> Bucket:
         return round(abs(math.log(bucket.aspect / image.aspect)), 9), abs(math.log(area_ratio))
 
     return min(buckets, key=distance)
+
+
+def common_bucket(sizes: Sequence[tuple[int, int]], buckets: Sequence[Bucket]) -> Bucket:
+    """The bucket nearest to the mean shape of two images of (width, height), which both can be brought to."""
+    width, height = (round(math.sqrt(math.prod(side))) for side in zip(*sizes, strict=True))
+    return nearest_bucket((width, height), buckets)

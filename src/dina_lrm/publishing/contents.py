@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from dina_lrm.cards.bases import hub_id
 from dina_lrm.data.cache import format as cache
+from dina_lrm.data.cache.tables import check_recorded
 from dina_lrm.locate import BUNDLED
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.ownership import CHANGED, FOREIGN, MARKER, changed_files, made_by
@@ -110,8 +111,8 @@ def _cache(folder: Path) -> Upload:
     gone = [name for name in names if not (folder / name).is_file()]
     if gone:
         raise DinaError(f"{folder / gone[0]}: a part of the cache is gone; accepted: a cache that is whole")
-    for name in cache.SCHEMAS:
-        cache.check_recorded(folder, name, header)
+    for name in cache.TABLES:
+        check_recorded(folder, name, header)
     if (folder / CARD).is_file():
         names = [*names, CARD]
     there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]

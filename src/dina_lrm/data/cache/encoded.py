@@ -14,10 +14,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Float32, Int64
@@ -26,9 +26,12 @@ from torch import Tensor
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache import tables
 from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
-from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
+from dina_lrm.data.cache.content import FirstTally
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
+from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
@@ -62,10 +65,13 @@ class EncodedComparisons:
         pairs: PairTable,
         missing: Sequence[Missing] = (),
         header: CacheHeader | None = None,
+        told: RowsTold | None = None,
     ) -> None:
         self.latents, self.conditioning = tuple(latents), conditioning
         self.prompts, self.truncated = tuple(prompts), tuple(truncated)
         self.pairs, self.missing, self.header = pairs, tuple(missing), header
+        self.told = told or computed_rows_told(self.latents, conditioning, self.prompts, self.truncated)
+        """What each image and prompt is, beside its tensors."""
         if not len(self.prompts) == len(self.truncated) == len(conditioning):
             counts = f"{len(self.prompts)} prompts, {len(self.truncated)} notes, {len(conditioning)} rows"
             raise DinaError(f"the conditioning does not fit the prompts: {counts}")
@@ -136,20 +142,20 @@ class EncodedComparisons:
         elif backbone is not None:
             header.check_backbone(backbone.config, folder)
             header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
-        layout.check_recorded(folder, layout.IMAGES_FILE, header)  # not needed here, but a part of what was written
+        tables.check_recorded(folder, tables.IMAGES_FILE, header)  # read when it is saved: a part of what was written
         pairs, prompts, missing = (
-            layout.read_columns(folder, name, header)
-            for name in (layout.PAIRS_FILE, layout.PROMPTS_FILE, layout.MISSING_FILE)
+            tables.read_columns(folder, name, header)
+            for name in (tables.PAIRS_FILE, tables.PROMPTS_FILE, tables.MISSING_FILE)
         )
-        loaded = cls(
-            [stored_rows(folder, bucket.shards) for bucket in header.buckets],
-            stored_rows(folder, header.prompts),
-            list(prompts["text"]),
-            list(prompts["truncated"]),
-            PairTable.of_columns(pairs),
-            [Missing(int(number), *told) for number, *told in zip(*missing.values(), strict=True)],
-            header,
-        )
+        latents = [stored_rows(folder, bucket.shards) for bucket in header.buckets]
+        conditioning = stored_rows(folder, header.prompts)
+        texts, truncated = list(prompts["text"]), list(prompts["truncated"])
+        if header.format_version > 1:
+            told = stored_rows_told(folder, header)
+        else:
+            told = computed_rows_told(latents, conditioning, texts, truncated, partial(first_names, folder, header))
+        left_out = [Missing(int(number), *said) for number, *said in zip(*missing.values(), strict=True)]
+        loaded = cls(latents, conditioning, texts, truncated, PairTable.of_columns(pairs), left_out, header, told)
         loaded._check_recorded(folder)
         return loaded
 
@@ -157,11 +163,11 @@ class EncodedComparisons:
         """Raise ValueError where the rows that were read are not those that `cache.json` counted and hashed."""
         header = self.header
         assert header is not None
-        shards = [*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts]
-        tally = Tally(shards)
+        content = header.content
         if not header.tables:  # an earlier version recorded no hash of its tables: the one of all rows stands for them
-            tally.count(self._tables())
-        content = header.content if header.tables else tally.content
+            tally = FirstTally(header.shards)
+            tally.count(*self._rows())
+            content = tally.content
         found = (len(self), int((self.preference == 0.5).sum()), len(self.missing), content)
         recorded = (header.pairs, header.ties, header.missing_pairs, header.content)
         if found != recorded:
@@ -187,15 +193,19 @@ class EncodedComparisons:
             raise DinaError("which backbone encoded this set is not known; give save(folder, backbone=its config)")
         if folder.exists():
             raise FileExistsError(f"{folder} exists; choose another folder, or remove it first")
-        self.pairs.common_rows()  # what the format can say, before anything is written
         made_by = self._made_by(identity)
-        with folder_replaced_when_complete(folder) as partial:
+        with folder_replaced_when_complete(folder) as partial_folder:
             buckets = tuple(
-                dataclasses.replace(bucket, shards=write_shards(partial, layout.latents_prefix(number), table))
+                dataclasses.replace(bucket, shards=write_shards(partial_folder, layout.latents_prefix(number), table))
                 for number, (bucket, table) in enumerate(zip(made_by.buckets, self.latents, strict=True))
             )
-            prompts = write_shards(partial, layout.PROMPTS_PREFIX, self.conditioning)
-            layout.write_tables(partial, dataclasses.replace(made_by, buckets=buckets, prompts=prompts), self._tables())
+            prompts = write_shards(partial_folder, layout.PROMPTS_PREFIX, self.conditioning)
+            missing = (dataclasses.astuple(entry) for entry in self.missing)
+            tables.write_tables(
+                partial_folder,
+                dataclasses.replace(made_by, buckets=buckets, prompts=prompts),
+                tables.Tables(self.pairs.rows(), self.told.prompts(), missing, self.told.images()),
+            )
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -238,7 +248,9 @@ class EncodedComparisons:
             content = hashlib.sha256(f"{header.content} {indices.tolist()}".encode()).hexdigest()
             ties = int((pairs.preference == 0.5).sum())
             header = dataclasses.replace(header, pairs=len(pairs), ties=ties, content=content)
-        return EncodedComparisons(self.latents, self.conditioning, self.prompts, self.truncated, pairs, (), header)
+        return EncodedComparisons(
+            self.latents, self.conditioning, self.prompts, self.truncated, pairs, (), header, self.told
+        )
 
     def with_preference(self, preference: Float32[Tensor, " pairs"], why: str) -> EncodedComparisons:
         """The same comparisons with other labels, sharing all tensors; `why` makes the content hash another one.
@@ -255,7 +267,7 @@ class EncodedComparisons:
             header = dataclasses.replace(header, ties=int((preference == 0.5).sum()), content=content)
         pairs = dataclasses.replace(self.pairs, preference=preference)
         return EncodedComparisons(
-            self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header
+            self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header, self.told
         )
 
     def batch(self, indices: Int64[Tensor, " chosen"]) -> ComparisonBatch:
@@ -289,25 +301,31 @@ class EncodedComparisons:
 
     @cached_property
     def content_hash(self) -> str:
-        """One hash of all tensors, prompts and labels: what a run records to know its data again."""
+        """One hash of all tensors, prompts and labels, and of the order of the comparisons: what a run records to know
+        its data again.
+        """
         if self.header is not None:
-            return self.header.content
-        tally = Tally(
+            order = self.header.order
+            return (
+                hashlib.sha256(f"{self.header.content} {order}".encode()).hexdigest() if order else self.header.content
+            )
+        tally = FirstTally(
             ShardInfo("", row_count(shard), tensors_hash(shard))
             for table in (*self.latents, self.conditioning)
             for shard in table.shards()
         )
-        tally.count(self._tables())
+        tally.count(*self._rows())
         return tally.content
 
-    def _tables(self) -> Tables:
+    def _rows(self) -> tuple[Iterable[Sequence[Any]], Iterable[Sequence[Any]], Iterable[Sequence[Any]]]:
+        """Rows of comparisons, prompts (text, what was cut) and what is missing, as the first format hashes them."""
         missing = (dataclasses.astuple(entry) for entry in self.missing)
         rows = self.pairs.common_rows() if self.pairs.common else self.pairs.rows()
-        return Tables(rows, zip(self.prompts, self.truncated, strict=True), missing)
+        return rows, zip(self.prompts, self.truncated, strict=True), missing
 
     def _made_by(self, identity: BackboneIdentity) -> CacheHeader:
         if self.header is not None:
-            return dataclasses.replace(self.header, backbone=identity)
+            return dataclasses.replace(self.header, backbone=identity, format_version=layout.FORMAT_VERSION)
         dtype = next(iter(self.latents[0].shards()))["latents"].dtype
         buckets = tuple(BucketShards(None, None, ()) for _ in self.latents)
         return CacheHeader(identity, str(dtype).removeprefix("torch."), None, buckets, ())

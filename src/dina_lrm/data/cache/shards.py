@@ -25,7 +25,7 @@ def row_count(tensors: Tensors) -> int:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """One stored shard: its file name without the suffix, its number of rows, the hash of its tensors."""
+    """One stored shard: its file within the cache without the suffix, its number of rows, the hash of its tensors."""
 
     name: str
     rows: int
@@ -128,8 +128,8 @@ class ShardedRows:
 
 
 def shard_name(prefix: str, number: int) -> str:
-    """Name of a shard, its file's name without the suffix."""
-    return f"{prefix}-{number:05d}"
+    """Name of a shard, its file within the cache without the suffix."""
+    return f"{prefix}{number:05d}"
 
 
 def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
@@ -139,7 +139,7 @@ def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
     from the others in its columns, types or shapes.
     """
     stored = [StoredShard(folder, shard) for shard in shards]
-    gone = [shard.path.name for shard in stored if not shard.path.exists()]
+    gone = [f"{shard.info.name}.safetensors" for shard in stored if not shard.path.exists()]
     if gone:
         raise FileNotFoundError(f"{folder}: {', '.join(gone)} of the cache is gone; encode the comparisons again")
     first: Layout | None = None
@@ -165,7 +165,9 @@ def write_shard(folder: Path, name: str, tensors: Tensors) -> ShardInfo:
     Raises ValueError for values that are not finite: nothing could be learnt from them.
     """
     check_finite(name, tensors)
-    save_tensors(folder / f"{name}.safetensors", tensors)
+    path = folder / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(path, tensors)
     return ShardInfo(name, row_count(tensors), tensors_hash(tensors))
 
 

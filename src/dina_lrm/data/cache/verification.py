@@ -10,7 +10,9 @@ from typing import Final
 import torch
 
 from dina_lrm.data.cache import format as layout
-from dina_lrm.data.cache.format import CacheHeader, Tables, Tally
+from dina_lrm.data.cache import tables
+from dina_lrm.data.cache.content import FirstTally, Tally
+from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.cache.shards import ShardInfo, StoredShard, Tensors, bad_rows
 
@@ -50,14 +52,14 @@ def verify_cache(folder: Path, progress: Callable[[int, int], None] | None = Non
         return CacheVerdict(0, 0, 0, (_problem(folder, layout.HEADER, error),))
     problems = [*_foreign(folder, header)]
     columns = {}
-    for name in layout.SCHEMAS:
+    for name in layout.TABLES:
         try:
-            columns[name] = layout.read_columns(folder, name, header)
+            columns[name] = tables.read_columns(folder, name, header)
         except (ValueError, FileNotFoundError) as error:
             problems.append(_problem(folder, name, error))
-    if len(columns) == len(layout.SCHEMAS):
+    if len(columns) == len(layout.TABLES):
         problems += _table_problems(header, columns)
-    pairs = PairTable.of_columns(columns[layout.PAIRS_FILE]) if layout.PAIRS_FILE in columns else None
+    pairs = PairTable.of_columns(columns[tables.PAIRS_FILE]) if tables.PAIRS_FILE in columns else None
     rows = size = 0
     shards = list(_shards(header))
     for done, (bucket, start, info) in enumerate(shards, start=1):
@@ -67,7 +69,7 @@ def verify_cache(folder: Path, progress: Callable[[int, int], None] | None = Non
             problems += _tensor_problems(shard, shard.read(), read)
             rows, size = rows + info.rows, size + shard.path.stat().st_size
         except (ValueError, OSError) as error:
-            problems.append(_problem(folder, shard.path.name, error))
+            problems.append(_problem(folder, f"{info.name}.safetensors", error))
         if progress is not None:
             progress(done, len(shards))
     return CacheVerdict(len(shards), rows, size, tuple(problems))
@@ -89,30 +91,56 @@ def _problem(folder: Path, name: str, error: Exception) -> CacheProblem:
 
 def _foreign(folder: Path, header: CacheHeader) -> Iterator[CacheProblem]:
     known = {layout.CARD, *layout.cache_files(header)}
-    for path in sorted(folder.iterdir()):
-        if path.name not in known:
-            yield CacheProblem(path.name, f"is no file of the cache: {layout.HEADER} does not name it")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in known and not (path.is_dir() and not path.is_symlink() and _is_of(path, folder, known)):
+            yield CacheProblem(name, f"is no file of the cache: {layout.HEADER} does not name it")
 
 
-def _table_problems(header: CacheHeader, columns: dict[str, dict[str, layout.Column]]) -> Iterator[CacheProblem]:
-    pairs = PairTable.of_columns(columns[layout.PAIRS_FILE])
+def _is_of(place: Path, folder: Path, known: set[str]) -> bool:
+    """Whether a folder is one that the cache's files lie in, or lies in no other, whose files are told one by one."""
+    within = place.relative_to(folder).as_posix() + "/"
+    return any(name.startswith(within) for name in known) or any(place.iterdir())
+
+
+def _table_problems(header: CacheHeader, columns: dict[str, dict[str, tables.Column]]) -> Iterator[CacheProblem]:
+    pairs = PairTable.of_columns(columns[tables.PAIRS_FILE])
     images = [sum(shard.rows for shard in bucket.shards) for bucket in header.buckets]
     try:
         pairs.check(images, sum(shard.rows for shard in header.prompts))
     except ValueError as error:
-        yield CacheProblem(layout.PAIRS_FILE, str(error))
-    tally = Tally(info for _, _, info in _shards(header))
-    texts, missing = columns[layout.PROMPTS_FILE], columns[layout.MISSING_FILE]
-    prompts = zip(texts["text"], texts["truncated"], strict=True)
-    tally.count(Tables(pairs.common_rows(), prompts, zip(*missing.values(), strict=True)))
-    found = tally.header(header)
-    for name in ("pairs", "ties", "truncated_prompts", "missing_pairs", "content"):
-        given, recorded = getattr(found, name), getattr(header, name)
+        yield CacheProblem(tables.PAIRS_FILE, str(error))
+        return
+    listed = len(columns[tables.IMAGES_FILE]["name"])
+    if (listed or header.format_version > 1) and listed != sum(images):
+        yield CacheProblem(tables.IMAGES_FILE, f"names {listed} images of {sum(images)}")
+        return
+    found = _counted(header, columns, pairs)
+    for name, given in found.items():
+        recorded = getattr(header, name)
         if given != recorded:
             yield CacheProblem(layout.HEADER, f"{name} is {recorded!r}, the tables hold {given!r}")
-    listed = len(columns[layout.IMAGES_FILE]["name"])
-    if listed and listed != sum(images):
-        yield CacheProblem(layout.IMAGES_FILE, f"names {listed} images of {sum(images)}")
+
+
+def _counted(header: CacheHeader, columns: dict[str, dict[str, tables.Column]], pairs: PairTable) -> dict[str, object]:
+    """The counts and the hashes of the content that the tables give."""
+    images, prompts, missing = (
+        zip(*columns[name].values(), strict=True)
+        for name in (tables.IMAGES_FILE, tables.PROMPTS_FILE, tables.MISSING_FILE)
+    )
+    names = ("pairs", "ties", "truncated_prompts", "missing_pairs", "content")
+    if header.format_version == 1:
+        first = FirstTally(header.shards)
+        first.count(pairs.common_rows(), prompts, missing)
+        return {name: getattr(first, name) for name in names}
+    tally = Tally(header)
+    for count, rows in ((tally.image, images), (tally.prompt, prompts), (tally.pair, pairs.rows())):
+        for row in rows:
+            count(row)
+    for row in missing:
+        tally.missing(row)
+    found = tally.header(header)
+    return {name: getattr(found, name) for name in (*names, "order")}
 
 
 def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:
@@ -125,12 +153,15 @@ def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:
 
 def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
     """What cannot be learnt from; `read` are the rows of images that are used, None for prompts."""
+    file = f"{shard.info.name}.safetensors"
     for name, values in tensors.items():
         for row in bad_rows(values):
-            yield CacheProblem(shard.path.name, f"row {row} of {name} holds NaN or infinity")
+            yield CacheProblem(file, f"row {row} of {name} holds NaN or infinity")
     if read is None:
         return
     spread = tensors["latents"].float().flatten(1).std(dim=1)
     for row, value in enumerate(spread.tolist()):
         if row in read and not _SANE[0] <= value <= _SANE[1]:
-            yield CacheProblem(shard.path.name, f"row {row} of latents has a standard deviation of {value:g}")
+            yield CacheProblem(
+                f"{shard.info.name}.safetensors", f"row {row} of latents has a standard deviation of {value:g}"
+            )

@@ -11,7 +11,6 @@ shard is a whole number of batches: an encoding that was stopped and resumed is 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import shutil
 import warnings
@@ -27,11 +26,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dina_lrm.data.buckets import Bucket, buckets_for, nearest_bucket
+from dina_lrm.data.buckets import Bucket, buckets_for, common_bucket
 from dina_lrm.data.cache import format as layout
+from dina_lrm.data.cache.content import Tally
 from dina_lrm.data.cache.encoded import EncodedComparisons, conditioning_tensors
-from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing, Tables, Tally
-from dina_lrm.data.cache.pairs import COMMON_COLUMNS, PairTable
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
+from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.prompt_layout import row_hashes
+from dina_lrm.data.cache.rows import RowsTold
 from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
@@ -42,6 +44,7 @@ from dina_lrm.data.cache.shards import (
     tensors_hash,
     write_shard,
 )
+from dina_lrm.data.cache.tables import Tables, write_tables
 from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
 from dina_lrm.data.encoding.index import EncodingIndex, PicturesChangedError
 from dina_lrm.data.encoding.loading import LoadingImages, Task, load_ahead, ready_or_fault
@@ -183,6 +186,7 @@ class _Encoding:
             prompts=(),
             latent_scale=backbone.latent_scale,
             latent_shift=backbone.latent_shift,
+            encode_batch=settings.batch_size,
         )
         self.held = ExitStack()
         self.folder = None if out is None else begun(out, self.held)
@@ -215,7 +219,7 @@ class _Encoding:
         for source, size in zip(task.sources, sizes, strict=True):
             if isinstance(size, str):
                 return self._leave_out(task, source, size)
-        chosen = _pair_bucket([size for size in sizes if not isinstance(size, str)], self.buckets)
+        chosen = common_bucket([size for size in sizes if not isinstance(size, str)], self.buckets)
         for source in task.sources:
             if isinstance(source, EncodedImage) and source.size != (chosen.width, chosen.height):
                 given = "x".join(map(str, source.size))
@@ -304,6 +308,7 @@ class _Encoding:
 
     def _store(self, prefix: str, tensors: Tensors) -> None:
         name = shard_name(prefix, len(self.index.shards(prefix)))
+        self.index.set_hashes(prefix, row_hashes(tensors))
         if self.folder is None:
             self.in_memory.setdefault(prefix, []).append(tensors)
             shard = ShardInfo(name, row_count(tensors), tensors_hash(tensors))
@@ -313,8 +318,9 @@ class _Encoding:
 
     def _fingerprint(self) -> dict[str, object]:
         settings = self.settings
-        sizes = {"batch_size": settings.batch_size, "shard_bytes": settings.shard_bytes}
-        return sizes | {
+        return {
+            "batch_size": settings.batch_size,
+            "shard_bytes": settings.shard_bytes,
             "backbone": self.made_by.backbone.encodes_as,
             "pictures": "by content",
             "dtype": self.made_by.dtype,
@@ -340,7 +346,7 @@ class _Encoding:
         )
         if self.out is None or self.folder is None:
             return self._in_memory(header)
-        header = layout.write_tables(self.folder, header, self._tables())
+        header = write_tables(self.folder, header, self._tables())
         if self.card is not None:
             write_text(self.folder / layout.CARD, self.card(header))
         self.index.close()
@@ -351,18 +357,15 @@ class _Encoding:
         return EncodedComparisons.load(self.out)
 
     def _tables(self) -> Tables:
-        prefixes = enumerate(map(layout.latents_prefix, range(len(self.buckets))))
-        names = (
-            (number, row, name) for number, prefix in prefixes for row, (_, name) in enumerate(self.index.keys(prefix))
-        )
-        prompts = self.index.keys(layout.PROMPTS_PREFIX)
-        return Tables(self.index.pair_rows(), prompts, self.index.missing_rows(), names)
+        index = self.index
+        return Tables(index.pair_rows(), index.prompt_rows(), index.missing_rows(), index.image_rows())
 
     def _in_memory(self, header: CacheHeader) -> EncodedComparisons:
-        tally = Tally([*(shard for bucket in header.buckets for shard in bucket.shards), *header.prompts])
-        tables = tally.tables(self._tables())
-        pairs, prompts = PairTable.of_rows(tables.pairs, COMMON_COLUMNS), list(tables.prompts)
-        missing = [Missing(*row) for row in tables.missing]
+        tally, found = Tally(header), self._tables()
+        images = [tally.image(row) for row in found.images]
+        prompts = [tally.prompt(row) for row in found.prompts]
+        pairs = PairTable.of_rows(map(tally.pair, found.pairs))
+        missing = [Missing(*tally.missing(row)) for row in found.missing]
         *latents, conditioning = (
             ShardedRows(shards, [row_count(shard) for shard in shards])
             for shards in (
@@ -370,8 +373,9 @@ class _Encoding:
                 for prefix in (*map(layout.latents_prefix, range(len(self.buckets))), layout.PROMPTS_PREFIX)
             )
         )
-        texts, truncated = zip(*prompts, strict=True)
-        return EncodedComparisons(latents, conditioning, texts, truncated, pairs, missing, tally.header(header))
+        texts, truncated, *_ = zip(*prompts, strict=True)
+        told = RowsTold(lambda: images, lambda: prompts)
+        return EncodedComparisons(latents, conditioning, texts, truncated, pairs, missing, tally.header(header), told)
 
     def close(self) -> None:
         """Stop loading and let go of the index and the folder."""
@@ -391,8 +395,3 @@ def _readied(image: Image.Image | EncodedImage, bucket: Bucket) -> Readied:
     if isinstance(image, EncodedImage):
         return Readied(torch.empty(0), torch.from_numpy(np.array(image.latents)))
     return Readied(to_pixels([image], bucket))
-
-
-def _pair_bucket(sizes: Sequence[tuple[int, int]], buckets: Sequence[Bucket]) -> Bucket:
-    width, height = (round(math.sqrt(math.prod(side))) for side in zip(*sizes, strict=True))
-    return nearest_bucket((width, height), buckets)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,20 @@ from dina_lrm.typed import DinaError
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS settings (text TEXT);
 CREATE TABLE IF NOT EXISTS images (key TEXT PRIMARY KEY, width INT, height INT, fault TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rows (prefix TEXT, row INT, key TEXT, note TEXT, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    prefix TEXT, row INT, key TEXT, note TEXT, sha256 TEXT, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS places ON rows (prefix, row);
 CREATE TABLE IF NOT EXISTS shards (prefix TEXT, name TEXT PRIMARY KEY, rows INT, sha256 TEXT);
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest TEXT, key_a TEXT, key_b TEXT);
 CREATE TABLE IF NOT EXISTS bad_rows (prefix TEXT, row INT, reason TEXT, PRIMARY KEY (prefix, row)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pairs ({", ".join(pairs.COMMON_COLUMNS)}, PRIMARY KEY (number));
 CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, image TEXT, reason TEXT);
 """
+_SIDED = tuple("bucket" if name in ("bucket_a", "bucket_b") else name for name in pairs.COLUMNS)
+_HASH = (
+    "CASE WHEN bad_rows.row IS NULL THEN rows.sha256 ELSE '' END FROM rows "
+    "LEFT JOIN bad_rows ON bad_rows.prefix = rows.prefix AND bad_rows.row = rows.row"
+)
 
 
 class PicturesChangedError(DinaError):
@@ -38,7 +45,7 @@ class PicturesChangedError(DinaError):
 class EncodingIndex:
     """The index of one encoding, in `path` or, with None, in memory.
 
-    A table of tensors is known by the prefix of its shards ("prompts", "latents-00"); `key` is the identity of what a
+    A table of tensors is known by the prefix of its shards ("prompts/", "latents/00/"); `key` is the identity of what a
     row encodes, `note` what is recorded of it (the name of an image, what was cut off a prompt).
 
     Raises:
@@ -134,7 +141,7 @@ class EncodingIndex:
         """Give `key` the next row."""
         row = self._next.get(prefix, 0)
         self._next[prefix] = row + 1
-        self._database.execute("INSERT INTO rows VALUES (?, ?, ?, ?)", (prefix, row, key, note))
+        self._database.execute("INSERT INTO rows VALUES (?, ?, ?, ?, '')", (prefix, row, key, note))
         return row
 
     def set_note(self, prefix: str, key: str, note: str | None) -> None:
@@ -171,7 +178,7 @@ class EncodingIndex:
             name = self.name_of(prefix, row)
             where, values = "prompt = ?", [row]
             if prefix != PROMPTS_PREFIX:
-                where, values = "bucket = ? AND ? IN (image_a, image_b)", [int(prefix.rsplit("-", 1)[-1]), row]
+                where, values = "bucket = ? AND ? IN (image_a, image_b)", [int(prefix.split("/")[1]), row]
             chosen = f"SELECT number, pair_id, ?, ? FROM pairs WHERE {where}"
             self._database.execute(f"INSERT OR REPLACE INTO missing {chosen}", (name, reason, *values))
             self._database.execute(f"DELETE FROM pairs WHERE {where}", values)
@@ -191,16 +198,29 @@ class EncodingIndex:
         self._database.execute("BEGIN IMMEDIATE")
 
     def pair_rows(self) -> Iterator[tuple[Any, ...]]:
-        """Encoded comparisons in order, their columns those of `pairs.COMMON_COLUMNS`."""
-        return self._select("SELECT * FROM pairs ORDER BY number")
+        """Encoded comparisons in order, their columns those of `pairs.COLUMNS`."""
+        return self._select(f"SELECT {', '.join(_SIDED)} FROM pairs ORDER BY number")
 
     def missing_rows(self) -> Iterator[tuple[Any, ...]]:
         """Number, pair id, image and reason of each comparison that is missing, in order."""
         return self._select("SELECT * FROM missing ORDER BY number")
 
-    def keys(self, prefix: str) -> Iterator[tuple[Any, ...]]:
-        """Key and note of every row of a table, in order."""
-        return self._select("SELECT key, note FROM rows WHERE prefix = ? ORDER BY row", prefix)
+    def set_hashes(self, prefix: str, hashes: Sequence[str]) -> None:
+        """Record the hashes of the next rows of a table, behind those that its shards hold."""
+        start = sum(shard.rows for shard in self.shards(prefix))
+        values = [(sha256, prefix, start + place) for place, sha256 in enumerate(hashes)]
+        self._database.executemany("UPDATE rows SET sha256 = ? WHERE prefix = ? AND row = ?", values)
+
+    def prompt_rows(self) -> Iterator[tuple[Any, ...]]:
+        """Text, what was cut, tokens and hash of each prompt, in order."""
+        return self._select(f"SELECT key, note, -1, {_HASH} WHERE rows.prefix = ? ORDER BY rows.row", PROMPTS_PREFIX)
+
+    def image_rows(self) -> Iterator[tuple[Any, ...]]:
+        """The row of images.parquet of each image, by bucket, in order."""
+        told = f"rows.row, note, rows.key, COALESCE(width, 0), COALESCE(height, 0), {_HASH}"
+        query = f"SELECT rows.prefix, {told} LEFT JOIN images ON images.key = rows.key WHERE rows.prefix != ?"
+        found = self._select(f"{query} ORDER BY rows.prefix, rows.row", PROMPTS_PREFIX)
+        return ((int(prefix.split("/")[1]), *rest) for prefix, *rest in found)
 
     def bad_images(self) -> int:
         """Number of images that could not be read, or gave no numbers."""

@@ -75,7 +75,7 @@ class Prepared:
     @property
     def bytes(self) -> int:
         """How much its files take."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def recorded(self) -> dict[str, Any]:
         """All that its header records but the shards, and what it holds, as plain values."""
