@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from sheet import Sheet
 
 from dina_lrm.demo.folder import RankedPrompt, rank_folder, write_ranking_folder
-from dina_lrm.reports.theme import DARK, LIGHT, Theme, drawing, save_figure
+from dina_lrm.reports.drawing import drawing, save_figure
+from dina_lrm.reports.theme import DARK, LIGHT, Theme
 from dina_lrm.reward_model.model import LatentRewardModel
 
 ROWS: Final = 4

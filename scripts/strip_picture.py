@@ -26,7 +26,8 @@ from dina_lrm.alignment.job import AlignmentJob
 from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.recipes.alignment import refl_synthetic
-from dina_lrm.reports.theme import DARK, LIGHT, Theme, drawing, save_figure
+from dina_lrm.reports.drawing import drawing, save_figure
+from dina_lrm.reports.theme import DARK, LIGHT, Theme
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.synthetic.captions import prompt_of, true_values
 from dina_lrm.synthetic.draws import Draw, draw_mismatch, render_draws

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import dina_lrm
 
@@ -31,6 +32,34 @@ def test_what_may_do_without_a_generator_loads_no_library_of_them(used):
     code = f"import sys, dina_lrm; {used}; print(*{{'diffusers', 'transformers'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+WITHOUT_A_GENERATOR = (
+    "cache", "calibrate", "compare", "convert", "data_check", "data_filter", "doctor", "prepare", "push", "rank",
+    "score", "vote",
+)  # fmt: skip
+"""Commands that import no library before they need it; those left out train, sample or draw plots."""
+LATER = {
+    "accelerate", "datasets", "diffusers", "matplotlib", "pandas", "peft", "scipy.stats", "sklearn", "tensorboard",
+    "transformers", "uvicorn",
+}  # fmt: skip
+
+
+def test_commands_import_what_they_need():
+    code = f"import sys; {';'.join(f'import dina_lrm.cli.{name}' for name in WITHOUT_A_GENERATOR)}; "
+    code += f"print(*{LATER} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_scoring_imports_no_plots_and_no_tables(tmp_path):
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    words = ["score", "--images", "red.png", "--prompts", "a red cube", "--model", "synthetic", "--out", "s.csv"]
+    code = f"import sys; from dina_lrm.cli.main import main; print(main({words}))"
+    unused = {"matplotlib", "pandas", "datasets", "sklearn", "tensorboard", "torch.utils.tensorboard", "uvicorn"}
+    code += f"; print(*{unused} & set(sys.modules), __import__('gc').isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-2:] == ["0", "True"]
 
 
 @pytest.mark.parametrize("name", dina_lrm.__all__)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from dina_lrm.evaluation.accuracy import pairwise_accuracy
-from dina_lrm.evaluation.paired import paired_difference
+from dina_lrm.evaluation.paired import paired_difference, sign_test
 
 LABELS = np.array([1.0, 1.0, 0.0, 0.0, 0.5, 1.0])
 FIRST = np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
@@ -56,3 +56,9 @@ def test_nothing_in_common_and_different_lengths_are_refused():
         paired_difference(np.array([np.nan, 1.0]), np.array([1.0, np.nan]), np.ones(2))
     with pytest.raises(ValueError, match="one length"):
         paired_difference(np.ones(2), np.ones(2), np.ones(3))
+
+
+@pytest.mark.parametrize(("ahead", "behind"), [(0, 0), (1, 0), (0, 5), (7, 7), (3, 9), (180, 221), (900, 1100)])
+def test_the_sign_test_is_the_exact_binomial_test(ahead, behind):
+    expected = 1.0 if ahead + behind == 0 else binomtest(ahead, ahead + behind).pvalue
+    assert sign_test(ahead, behind) == sign_test(behind, ahead) == pytest.approx(expected, rel=1e-11)

@@ -6,8 +6,9 @@ from scipy.stats import t as student
 
 from dina_lrm.alignment.monitor.alarm import AlarmSettings, History, Series, alarms
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
+from dina_lrm.reports.drawing import adaptive_svg
 from dina_lrm.reports.html import render_report
-from dina_lrm.reports.theme import ADAPTIVE, LIGHT, adaptive_svg
+from dina_lrm.reports.theme import ADAPTIVE, LIGHT
 from tests.reports.page import Page
 
 

@@ -15,8 +15,9 @@ from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, SetResult
 from dina_lrm.reports import plots, run_plots
 from dina_lrm.reports.axes import in_plot
+from dina_lrm.reports.drawing import adaptive_svg, save_figure
 from dina_lrm.reports.evaluation import save_evaluation_plots
-from dina_lrm.reports.theme import ADAPTIVE, DARK, LIGHT, Theme, adaptive_svg, save_figure
+from dina_lrm.reports.theme import ADAPTIVE, DARK, LIGHT, Theme
 from tests.reports.simulated import simulated_result
 
 Draw = Callable[[EvaluationResult, Theme], Figure]

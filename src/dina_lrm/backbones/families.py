@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dina_lrm.runs.imports import collector_at_rest
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.typed import DinaError
 
@@ -30,7 +31,8 @@ class Family:
 
     def load_class(self) -> type[Backbone]:
         """Import the class, and with it diffusers."""
-        found: type[Backbone] = getattr(import_module(self.module), self.class_name)
+        with collector_at_rest():
+            found: type[Backbone] = getattr(import_module(self.module), self.class_name)
         return found
 
 

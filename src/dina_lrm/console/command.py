@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from dina_lrm.console.common import CommonArguments
+from dina_lrm.runs.imports import collector_at_rest
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,6 @@ class Command:
         """Check the arguments, import the function, and do the work; returns the result for `--json`."""
         arguments.check()
         module, _, function = self.job.partition(":")
-        job: Callable[[CommonArguments], dict[str, object]] = getattr(import_module(module), function)
+        with collector_at_rest():
+            job: Callable[[CommonArguments], dict[str, object]] = getattr(import_module(module), function)
         return job(arguments)

@@ -21,6 +21,7 @@ from dina_lrm.console.notices import notices
 from dina_lrm.console.numbers import check_numbers
 from dina_lrm.console.result import begin_json, keep_json, write_json
 from dina_lrm.console.words import Help, json_target, other_words, parsed, repeated
+from dina_lrm.runs.imports import leave_quickly
 from dina_lrm.runs.lock import held_name
 from dina_lrm.runs.stopping import stopped_by_signals
 from dina_lrm.screen import escaped, held_back, leave_broken_streams, say
@@ -35,6 +36,7 @@ def run(words: Sequence[str], commands: Mapping[str, Command]) -> int:
     verbose = not {"-v", "--verbose"}.isdisjoint(words)
     for variable, value in (LOUD_LIBRARIES if verbose else QUIET_LIBRARIES).items():
         os.environ.setdefault(variable, value)  # now: they are read as libraries are imported, which recipes may do
+    leave_quickly()
     try:
         with stopped_by_signals():
             return _main(list(words), commands)

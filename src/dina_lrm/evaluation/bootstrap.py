@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.typed import DinaError
@@ -104,7 +104,7 @@ def student_interval(
         raise DinaError(f"{number} clusters have no spread; accepted: two or more")
     mean = float(sums.sum() / counts.sum())
     error = np.sqrt(number / (number - 1) * np.square(sums - mean * counts).sum()) / counts.sum()
-    half = float(t.ppf((1 + confidence) / 2, number - 1) * error)
+    half = float(stdtrit(number - 1, (1 + confidence) / 2) * error)
     return mean - half, mean + half
 
 
@@ -112,7 +112,7 @@ def wilson_interval(successes: float | int, trials: int, confidence: float = 0.9
     """Wilson's score interval of a proportion: of honest width at 0 % and 100 %, where a bootstrap has none."""
     if trials < 1 or not 0 <= successes <= trials:
         raise DinaError(f"{successes} successes of {trials} trials; accepted: 0 <= successes <= trials, trials >= 1")
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(ndtri((1 + confidence) / 2))
     p, n = successes / trials, trials
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
@@ -123,8 +123,8 @@ def _expanded_tail(confidence: float, clusters: int) -> float:
     """Phi(-sqrt(n / (n - 1)) t_{n - 1}): the share of resampled means that is left out on each side."""
     if clusters < 2:
         return 0.0
-    quantile = t.ppf((1 + confidence) / 2, clusters - 1)
-    return float(norm.cdf(-np.sqrt(clusters / (clusters - 1)) * quantile))
+    quantile = stdtrit(clusters - 1, (1 + confidence) / 2)
+    return float(ndtr(-np.sqrt(clusters / (clusters - 1)) * quantile))
 
 
 def _totals(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from dina_lrm.evaluation.accuracy import convention_named, pair_credits
 from dina_lrm.evaluation.bootstrap import mean_interval
@@ -76,8 +76,16 @@ def paired_difference(
         raise DinaError(f"none of {gap.size} pairs is counted for both judges")
     low, high = mean_interval(gap, prompts, resamples=resamples, seed=seed) or (None, None)
     ahead, behind = int((gap[counted] > 0).sum()), int((gap[counted] < 0).sum())
-    p = 1.0 if ahead + behind == 0 else float(binomtest(ahead, ahead + behind).pvalue)
-    return PairedDifference(float(np.nanmean(gap)), low, high, int(counted.sum()), ahead, behind, p)
+    chance = sign_test(ahead, behind)
+    return PairedDifference(float(np.nanmean(gap)), low, high, int(counted.sum()), ahead, behind, chance)
+
+
+def sign_test(ahead: int, behind: int) -> float:
+    """Chance that a fair coin is as uneven as `ahead` to `behind`, on either side: the exact binomial test, in [0, 1].
+
+    Twice the smaller tail, for at one half the binomial distribution is symmetric; 1 for equal counts.
+    """
+    return 1.0 if ahead == behind else min(1.0, 2 * float(bdtr(min(ahead, behind), ahead + behind, 0.5)))
 
 
 @dataclass(frozen=True)

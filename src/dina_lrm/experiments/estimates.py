@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dina_lrm.evaluation.interval import Interval, renamed
 
@@ -31,7 +31,7 @@ def estimate(parts: Sequence[tuple[Float[np.ndarray, "seeds pairs"], int]]) -> I
     trained = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     value, variance = float(by_seed.mean()), prompts + trained
     freedom = math.inf if trained == 0 else variance**2 / (trained**2 / (seeds - 1))
-    half = float(student.ppf(0.975, freedom)) * math.sqrt(variance)
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
     return Interval(value, value - half, value + half, seeds)
 
 
@@ -40,7 +40,7 @@ def over_seeds(found: Sequence[float]) -> Interval:
     value, freedom = float(np.mean(found)), len(found) - 1
     if freedom == 0:
         return Interval(value, None, None, 1)
-    half = float(student.ppf(0.975, freedom) * np.std(found, ddof=1) / math.sqrt(len(found)))
+    half = float(stdtrit(freedom, 0.975) * np.std(found, ddof=1) / math.sqrt(len(found)))
     return Interval(value, value - half, value + half, len(found))
 
 

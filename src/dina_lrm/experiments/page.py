@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.estimates import as_stored, verdict_of, written
+from dina_lrm.reports.drawing import save_figure
 from dina_lrm.reports.first.verdicts import findings_verdict
 from dina_lrm.reports.pages import template_environment
-from dina_lrm.reports.theme import save_figure
 from dina_lrm.runs.files import write_json, write_text
 from dina_lrm.runs.ownership import page_beside
 from dina_lrm.typed import DinaError

@@ -20,7 +20,8 @@ from dina_lrm.evaluation.bootstrap import interval_of_mean
 from dina_lrm.evaluation.interval import Interval, renamed
 from dina_lrm.experiments.page import MarkdownTable
 from dina_lrm.experiments.sampling_pools import Pool, Replayed, replay
-from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import DASHES, LIGHT, MARKERS, Theme
 from dina_lrm.sampling.ledger import Evaluations, UnitFlops
 from dina_lrm.sampling.pruning import Cut, Pruning, StepReading
 from dina_lrm.typed import DinaError, to_plain

@@ -15,7 +15,7 @@ from dina_lrm.experiments.sampling_curve import Schedule, best_of_n_curve, curve
 from dina_lrm.experiments.sampling_pools import Pool, draw_pool
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.settings import usual_settings
-from dina_lrm.reports.theme import save_figure
+from dina_lrm.reports.drawing import save_figure
 from dina_lrm.runs.files import write_text
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.progress import ReportProgress

@@ -20,12 +20,13 @@ from dina_lrm.recipes.alignment import align_recipe
 from dina_lrm.reports.alignment_plots import alignment_curves, alignment_section
 from dina_lrm.reports.blind_vote import save_vote_pairs, write_blind_vote
 from dina_lrm.reports.blocks import Cell, Headline, Headlines, ImageGrid, ImageRow, Picture, Section, Table, Text
+from dina_lrm.reports.drawing import save_figure
 from dina_lrm.reports.first.chosen import by_gain, how_chosen
 from dina_lrm.reports.first.settings import settings_section
 from dina_lrm.reports.first.verdicts import Verdict, Voice, Witness, change_of, change_verdict, mean_with_error
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
-from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.reports.theme import LIGHT
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.synthetic.captions import true_values

@@ -10,12 +10,13 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dina_lrm.alignment.monitor.alarm import FINDINGS, AlarmSettings, Finding, History, alarms
 from dina_lrm.reports.axes import in_plot, legend_above, panels_of, title_of
 from dina_lrm.reports.blocks import Cell, Figure, Section, Table, Text
-from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme
 from dina_lrm.typed import DinaError
 
 Runs = Mapping[str, Sequence[History]]
@@ -139,7 +140,7 @@ def _half_width(values: Float[np.ndarray, "seeds steps"]) -> Float[np.ndarray, "
     half = np.full(values.shape[1], np.nan)
     several = counted > 1
     number = counted[several]
-    half[several] = student.ppf(0.975, number - 1) * np.nanstd(values[:, several], axis=0, ddof=1) / np.sqrt(number)
+    half[several] = stdtrit(number - 1, 0.975) * np.nanstd(values[:, several], axis=0, ddof=1) / np.sqrt(number)
     return half
 
 

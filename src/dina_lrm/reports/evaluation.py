@@ -31,11 +31,12 @@ from dina_lrm.reports.blocks import (
     Text,
     as_written,
 )
+from dina_lrm.reports.drawing import save_figure
 from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.leaderboard import write_leaderboard
 from dina_lrm.reports.records import write_record
-from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.reports.theme import LIGHT
 from dina_lrm.screen import number_text
 
 PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]]

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from dina_lrm.reports.theme import adaptive_svg
+from dina_lrm.reports.drawing import adaptive_svg
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _POINT: Final = 96 / 72

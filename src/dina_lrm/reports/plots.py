@@ -29,7 +29,8 @@ from dina_lrm.reports.axes import (
     percent_axis,
     title_of,
 )
-from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme
 
 
 def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAPTIVE) -> Figure:

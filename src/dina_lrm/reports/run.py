@@ -11,13 +11,14 @@ from typing import Final
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.recipes import RECIPES, recipe
 from dina_lrm.reports.blocks import Figure, Section, Text
+from dina_lrm.reports.drawing import save_figure
 from dina_lrm.reports.evaluation import PairImages, evaluation_sections
 from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.first.settings import settings_section
 from dina_lrm.reports.first.verdicts import LossOverSteps, Verdict, learning_verdict, share_interval
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.run_plots import training_curves
-from dina_lrm.reports.theme import LIGHT, save_figure
+from dina_lrm.reports.theme import LIGHT
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 from dina_lrm.typed import from_plain

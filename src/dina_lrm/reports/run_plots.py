@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dina_lrm.reports.axes import in_plot, panels_of, title_of
-from dina_lrm.reports.theme import ADAPTIVE, Theme, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import ADAPTIVE, Theme
 
 
 def training_curves(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from dina_lrm.runs.imports import collector_at_rest
 from dina_lrm.serving.http.listening import listening_socket
 from dina_lrm.serving.settings import ServerSettings
 from dina_lrm.typed import DinaError
@@ -44,22 +45,10 @@ def serve(
     with ExitStack() as stack:
         # Taken before models are loaded, so that a port which is not free is told at once
         listening = [stack.enter_context(listening_socket(settings, port)) for port in ports]
-        with _collector_at_rest():
+        with collector_at_rest():
             from dina_lrm.serving.load import load_engine
             from dina_lrm.serving.server import run_server
 
             engine = load_engine(settings, told, device, dtype)
+        gc.freeze()  # the models are there to stay too
         return run_server(engine, settings, told, listening)
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """What is imported and loaded inside is there to stay: to look through it for garbage again and again takes a fifth
-    of the time, then and later.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from dina_lrm.synthetic.defects import DEFECTS
 from dina_lrm.synthetic.draws import EXTRA_OBJECT, Draw
@@ -49,7 +49,7 @@ class Annotator:
 
     def probability(self, parts_a: NDArray[np.float64], parts_b: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probability that this person prefers the first picture."""
-        return norm.cdf((self.utility(parts_a) - self.utility(parts_b)) / (np.sqrt(2) * self.noise))
+        return ndtr((self.utility(parts_a) - self.utility(parts_b)) / (np.sqrt(2) * self.noise))
 
 
 PERSONALITIES: Final = {

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dina_lrm.alignment.monitor.trend import LEAST_POINTS
 
@@ -42,7 +42,7 @@ class Pace:
 
     def dropped(self, level: float) -> bool:
         """Whether the pace was upwards and is below its share, beyond its error at a one-sided `level`."""
-        return bool(self.first > 0 and self.t < student.ppf(level, self.points - 3))
+        return bool(self.first > 0 and self.t < stdtrit(self.points - 3, level))
 
 
 def pace(proxy: Float[np.ndarray, " records"], golden: Float[np.ndarray, " records"], share: float) -> Pace | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 LEAST_POINTS: Final = 5
 _ROUNDING: Final = 1e-12
@@ -63,4 +63,4 @@ def trend(steps: Float[np.ndarray, " records"], values: Float[np.ndarray, " reco
 @lru_cache
 def _quantile(level: float, points: int) -> float:
     """The t that a flat metric exceeds with chance `level`."""
-    return float(student.ppf(1 - level, points - 2))
+    return float(stdtrit(points - 2, 1 - level))

@@ -13,7 +13,8 @@ from dina_lrm.experiments.ablations.estimates import uncertainty
 from dina_lrm.experiments.estimates import as_stored, written
 from dina_lrm.experiments.page import MarkdownTable
 from dina_lrm.reports.axes import line_with_band, percent_axis
-from dina_lrm.reports.theme import LIGHT, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import LIGHT
 from dina_lrm.typed import DinaError
 
 MEASURES: Final = ("vr_common", "vr_independent", "margin", "variance")

@@ -13,7 +13,8 @@ from dina_lrm.experiments.alignment.estimates import Cells, gain, of_variant, pr
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS, AlignmentStudy
 from dina_lrm.reports.alignment_plots import alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
-from dina_lrm.reports.theme import LIGHT, drawing
+from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.theme import LIGHT
 
 
 def curves(study: AlignmentStudy, cells: Cells) -> Figure:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from dina_lrm.profiling.jobs import JobCost
 from dina_lrm.profiling.measuring import MeasuredRow
 from dina_lrm.reports.axes import in_plot
-from dina_lrm.reports.theme import LIGHT, Theme, drawing, save_figure
+from dina_lrm.reports.drawing import drawing, save_figure
+from dina_lrm.reports.theme import LIGHT, Theme
 from dina_lrm.typed import DinaError
 
 _REWARD: Final = "ReFL reward, "

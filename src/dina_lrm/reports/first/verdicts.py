@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dina_lrm.evaluation.bootstrap import wilson_interval
 from dina_lrm.evaluation.interval import Interval
@@ -110,7 +110,7 @@ def mean_with_error(mean: float | None, error: float | None, number: int) -> Int
     """Student's 95 % interval of a mean over `number` prompts with its standard error; without one there is none."""
     if mean is None or error is None or number < 2:
         return Interval(mean, None, None, number)
-    half = float(student.ppf(0.975, number - 1)) * error
+    half = float(stdtrit(number - 1, 0.975)) * error
     return Interval(mean, mean - half, mean + half, number)
 
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from dina_lrm.reports.drawing import adaptive_svg
 from dina_lrm.reports.run_plots import training_curves
-from dina_lrm.reports.theme import ADAPTIVE, LIGHT, Theme, adaptive_svg, css_variables
+from dina_lrm.reports.theme import ADAPTIVE, LIGHT, Theme, css_variables
 from dina_lrm.runs.folder import CONFIG
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines

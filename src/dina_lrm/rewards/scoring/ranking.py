@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from dina_lrm.rewards.scoring.formats import ScoredRow
 from dina_lrm.rewards.scoring.rows import ScoreRow
@@ -92,8 +91,12 @@ def _placed(good: Sequence[tuple[ScoreRow, float]]) -> list[RankedPicture]:
 
 
 def percentiles(scores: NDArray[np.float64]) -> Float[np.ndarray, " pictures"]:
-    """Share of the others that each score is above, in [0, 100]; equal ones count half. A single score is at 100."""
+    """Share of the others that each score is above, in [0, 100]; equal ones count half. A single score is at 100.
+
+    Scores are finite, as those of tables are: what is not is a row without a score.
+    """
     if len(scores) < 2:
         return np.full(len(scores), 100.0)
-    places: NDArray[np.float64] = rankdata(scores)
-    return 100 * (places - 1) / (len(scores) - 1)
+    _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
+    below = np.cumsum(size) - size + (size - 1) / 2  # equal ones share the mean of their places
+    return 100 * below[group] / (len(scores) - 1)
