@@ -9,10 +9,12 @@ from dina_lrm.data.cache.prompt_layout import (
     PromptLayout,
     layout_of,
     packed,
-    prompt_rows,
     row_hashes,
     unpacked,
 )
+from dina_lrm.data.cache.row_files import RowFile
+from dina_lrm.data.cache.row_readers import RowBuffers
+from dina_lrm.data.cache.shards import ShardedRows, StoredShard, row_count, write_shard
 
 LAYOUTS = {
     "padded": PADDED,
@@ -65,7 +67,7 @@ def test_what_is_packed_comes_back_to_the_bit(rows, length, seed, dtype, pooled,
     columns = packed(given, layout)
     assert layout_of(columns) == layout
     assert str(layout) == name
-    assert prompt_rows(columns) == rows
+    assert row_count(columns) == rows
     assert same(unpacked(columns), given)
 
 
@@ -124,3 +126,55 @@ def test_the_layout_of_a_family_loses_nothing_of_it():
     assert PromptLayout.of("stable-diffusion", 0, PromptShape(77, 2048, 1280)) == PADDED
     for family in ("sana", "qwen-image", "z-image"):
         assert PromptLayout.of(family, 300, PromptShape(300, 2304, 0)) == PromptLayout(ragged=True)
+
+
+def table(folder, name, given, sizes, hashed):
+    """The prompts in shards of these sizes, their columns laid out so."""
+    ends = torch.tensor(sizes).cumsum(0).tolist()
+    parts = [packed(given[slice(end - size, end)], LAYOUTS[name]) for size, end in zip(sizes, ends, strict=True)]
+    infos = [write_shard(folder, f"prompts-{number}", part) for number, part in enumerate(parts)]
+    hashes = [one for part in parts for one in row_hashes(part)] if hashed else None
+    return ShardedRows([StoredShard(folder, info) for info in infos], sizes, hashes)
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["hashed", "whole"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_rows_are_read_from_shards_as_they_were_encoded(tmp_path, name, hashed):
+    given = prompts(9, 5, seed=3, dtype=torch.bfloat16)
+    given = alone(given) if name == "ragged" else given
+    rows = table(tmp_path, name, given, (4, 1, 4), hashed)
+    buffers = RowBuffers()
+    for chosen in (torch.tensor([8, 0, 0, 5]), torch.arange(9), torch.tensor([3])):
+        assert same(Conditioning(**rows.rows(chosen)), given[chosen])
+        reused = rows.rows(chosen, buffers)
+        assert same(Conditioning(**reused), given[chosen])
+    assert reused["prompt_embeds"].data_ptr() == rows.rows(torch.tensor([7]), buffers)["prompt_embeds"].data_ptr()
+    whole = [Conditioning(**columns) for columns in rows.shards()]
+    assert same(Conditioning.cat(whole), given)
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["hashed", "whole"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_flipped_byte_is_found_before_anything_is_computed_from_it(tmp_path, name, hashed):
+    given = prompts(4, 5, seed=4)
+    given.prompt_mask[3, 3:] = True  # so that a ragged row ends with a token
+    rows = table(tmp_path, name, alone(given) if name == "ragged" else given, (4,), hashed)
+    path = tmp_path / "prompts-0.safetensors"
+    stored, content = RowFile.of(path).columns, bytearray(path.read_bytes())
+    column = next(stored[each] for each in ("tokens", "t5", "prompt_embeds") if each in stored)
+    content[column.start + column.row_bytes * column.shape[0] - 1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not what the cache recorded"):
+        rows.rows(torch.arange(4))
+
+
+def test_a_file_that_is_put_in_the_place_of_one_that_was_read_is_refused(tmp_path):
+    given = prompts(4, 5, seed=5)
+    rows = table(tmp_path, "split", given, (4,), True)
+    rows.rows(torch.arange(4))
+    other = tmp_path / "other"
+    other.mkdir()
+    table(other, "split", prompts(4, 5, seed=6), (4,), True)
+    (other / "prompts-0.safetensors").replace(tmp_path / "prompts-0.safetensors")
+    with pytest.raises(ValueError, match="was changed while it was read"):
+        rows.rows(torch.arange(4))

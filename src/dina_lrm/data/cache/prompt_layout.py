@@ -23,15 +23,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import torch
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
+from torch.nn import functional
 
 from dina_lrm.backbones.conditioning import Conditioning, PromptShape
 from dina_lrm.backbones.families import FAMILIES
 
 Tensors = Mapping[str, Tensor]
+RAGGED: Final = ("tokens", "offsets", "length")
+"""Columns that have another first dimension than the rows."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,11 @@ def unpacked(tensors: Tensors) -> Conditioning:
     else:
         long = _filled(tensors) if "tokens" in tensors else tensors["t5"]
         short = tensors["clip"] if "clip" in tensors else long[:, :0]
-        widened = torch.nn.functional.pad(short, (0, long.shape[2] - short.shape[2]))
+        widened = functional.pad(short, (0, long.shape[2] - short.shape[2]))
         embeds = torch.cat([widened, long], dim=1)
         mask = mask_of(tensors["real"], short.shape[1], long.shape[1])
-    return Conditioning(embeds, tensors.get("pooled"), mask)
-
-
-def prompt_rows(tensors: Tensors) -> int:
-    """How many prompts the columns of a shard hold."""
-    return len(tensors["prompt_embeds"] if "prompt_embeds" in tensors else tensors["real"])
+    # Of the first format's shards, which hold prompts as they are, under the names of a conditioning
+    return Conditioning(embeds, tensors.get("pooled", tensors.get("pooled_prompt_embeds")), mask)
 
 
 def mask_of(real: Int32[Tensor, "rows ..."], short: int, long: int) -> Bool[Tensor, "rows tokens"]:
@@ -111,35 +111,34 @@ def row_hashes(tensors: Tensors) -> list[str]:
     It is that of types, shapes and values of the row alone: the same in any shard, and for a split prompt as for a
     padded one. A ragged one is its real tokens and the length that it is read at.
     """
-    if "real" not in tensors:
-        return _hashes(dict(tensors))
-    pooled = {"pooled": tensors["pooled"]} if "pooled" in tensors else {}
-    if "tokens" not in tensors:
-        whole = unpacked(tensors)
-        assert whole.prompt_mask is not None
-        return _hashes({"prompt_embeds": whole.prompt_embeds, "prompt_mask": whole.prompt_mask, **pooled})
-    return _ragged_hashes(tensors, pooled)
+    if "tokens" in tensors:
+        return _ragged_hashes(tensors)
+    if "real" in tensors:
+        told = unpacked(tensors)
+        assert told.prompt_mask is not None
+        columns = {"prompt_embeds": told.prompt_embeds, "prompt_mask": told.prompt_mask}
+        tensors = columns if told.pooled_prompt_embeds is None else {**columns, "pooled": told.pooled_prompt_embeds}
+    rows = len(next(iter(tensors.values())))
+    return [row_hash({name: values[row] for name, values in tensors.items()}) for row in range(rows)]
 
 
-def _ragged_hashes(tensors: Tensors, pooled: dict[str, Tensor]) -> list[str]:
-    clip = {"clip": tensors["clip"]} if "clip" in tensors else {}
-    beside = {"real": tensors["real"], **clip, **pooled}
-    ends = tensors["offsets"].tolist()
-    length = int(tensors["length"])
-    tokens = tensors["tokens"]
-    return [
-        _hash({**{name: values[row] for name, values in beside.items()}, "tokens": tokens[start:end]}, f"of {length}")
-        for row, (start, end) in enumerate(pairwise(ends))
-    ]
+def _ragged_hashes(tensors: Tensors) -> list[str]:
+    clip, tokens, length = tensors.get("clip"), tensors["tokens"], int(tensors["length"])
+    short = 0 if clip is None else clip.shape[1]
+    mask = mask_of(tensors["real"], short, length)
+    found = []
+    for row, (start, end) in enumerate(pairwise(tensors["offsets"].tolist())):
+        kept = tokens[start:end]
+        if clip is not None:
+            kept = torch.cat([functional.pad(clip[row], (0, kept.shape[1] - clip.shape[2])), kept])
+        columns = {"prompt_embeds": kept, "prompt_mask": mask[row]}
+        found.append(row_hash(columns | ({"pooled": tensors["pooled"][row]} if "pooled" in tensors else {})))
+    return found
 
 
-def _hashes(columns: dict[str, Tensor]) -> list[str]:
-    rows = len(next(iter(columns.values())))
-    return [_hash({name: values[row] for name, values in columns.items()}) for row in range(rows)]
-
-
-def _hash(row: dict[str, Tensor], beside: str = "") -> str:
-    digest = hashlib.sha256(beside.encode())
+def row_hash(row: Tensors) -> str:
+    """SHA-256 of the tensors of one row: their names, types, shapes and values."""
+    digest = hashlib.sha256()
     for name in sorted(row):
         values = row[name].detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())

@@ -1,9 +1,9 @@
-"""Rows of a few named tensors, cut into shards: in memory, or memory-mapped from safetensors files."""
+"""Rows of a few named tensors, cut into shards: in memory, or in safetensors files."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,17 @@ from jaxtyping import Int64
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from dina_lrm.data.cache.prompt_layout import RAGGED
+from dina_lrm.data.cache.prompt_layout import Tensors as Tensors
+from dina_lrm.data.cache.row_files import RowFile
+from dina_lrm.data.cache.row_readers import MemoryRows, RowBuffers, RowReader, WrittenRows, stored_reader
 from dina_lrm.runs.files import save_tensors
 from dina_lrm.typed import DinaError
-
-Tensors = Mapping[str, Tensor]
 
 
 def row_count(tensors: Tensors) -> int:
     """Number of rows that the tensors of a shard have."""
-    return len(next(iter(tensors.values())))
+    return len(tensors["real"] if "real" in tensors else next(iter(tensors.values())))
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class StoredShard:
         except (SafetensorError, OSError) as error:
             raise DinaError(f"{self.path}: the file is damaged ({error}); encode the comparisons again") from error
         wrong = {
-            name: shape[0] if shape else None for name, (_, shape) in found.items() if shape[:1] != (self.info.rows,)
+            name: shape[0] if shape else None
+            for name, (_, shape) in found.items()
+            if name not in RAGGED and shape[:1] != (self.info.rows,)
         }
         if wrong or not found:
             raise DinaError(
@@ -65,6 +69,11 @@ class StoredShard:
                 "encode the comparisons again"
             )
         return found
+
+    def reader(self, hashes: Sequence[str] | None = None) -> RowReader:
+        """Who reads its rows; `hashes` are those of its rows, where they are known."""
+        self.layout()
+        return stored_reader(RowFile.of(self.path), WrittenRows(self.info.rows, self.info.sha256, hashes))
 
     def read(self) -> Tensors:
         """Its tensors, memory-mapped; ValueError where they are not those that were written, to the bit."""
@@ -82,15 +91,22 @@ class StoredShard:
 class ShardedRows:
     """A table whose columns are tensors with one entry for each row, spread over shards in order.
 
-    A shard is a mapping of tensors, or one that is stored: its file is mapped and its hash compared when it is first
-    read, so that nothing is computed from rows that are not those that were written.
+    A shard is a mapping of tensors, or one that is stored: of it rows are read where they are wanted, and compared with
+    what was written when they are first read, so that nothing is computed from rows that are not those. `hashes` are
+    those of all rows (`row_hashes`); without them the whole shard is compared. Prompts are handed out as a
+    `Conditioning` has them, however they are laid out.
     """
 
-    def __init__(self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int]) -> None:
+    def __init__(
+        self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int], hashes: Sequence[str] | None = None
+    ) -> None:
         self._shards = list(shards)
         self.counts = tuple(counts)
         self._ends = torch.tensor([*counts], dtype=torch.long).cumsum(0)
-        self._open: dict[int, Tensors] = {}
+        self._hashes = hashes
+        self._open: dict[int, RowReader] = {}
+        if hashes is not None and len(hashes) != len(self):
+            raise DinaError(f"the table has {len(self)} rows and {len(hashes)} hashes of rows")
 
     @classmethod
     def of_tensors(cls, tensors: Tensors) -> ShardedRows:
@@ -103,10 +119,10 @@ class ShardedRows:
     def shards(self) -> Iterator[Tensors]:
         """The tensors of each shard, in order."""
         for number in range(len(self._shards)):
-            yield self._shard(number)
+            yield self._reader(number).tensors()
 
-    def rows(self, indices: Int64[Tensor, " rows"]) -> dict[str, Tensor]:
-        """Copies of the chosen rows, in the order asked, by column."""
+    def rows(self, indices: Int64[Tensor, " rows"], into: RowBuffers | None = None) -> dict[str, Tensor]:
+        """Copies of the chosen rows, in the order asked, by column; in the memory of `into`, where that is given."""
         if len(indices) == 0 or int(indices.min()) < 0 or int(indices.max()) >= len(self):
             raise IndexError(f"rows {indices.tolist()[:8]} of a table with {len(self)} rows")
         shard_of = torch.searchsorted(self._ends, indices.contiguous(), right=True)
@@ -114,16 +130,23 @@ class ShardedRows:
         for number in shard_of.unique().tolist():
             places = (shard_of == number).nonzero().flatten()
             local = indices[places] - (int(self._ends[number]) - self.counts[number])
-            for column, values in self._shard(number).items():
+            reader = self._reader(number)
+            for column, (dtype, shape) in reader.columns.items():
                 if column not in found:
-                    found[column] = torch.empty((len(indices), *values.shape[1:]), dtype=values.dtype)
-                found[column][places] = values[local]
+                    size = (len(indices), *shape)
+                    found[column] = torch.empty(size, dtype=dtype) if into is None else into.take(column, size, dtype)
+            reader.fill(local.tolist(), places.tolist(), found)
         return found
 
-    def _shard(self, number: int) -> Tensors:
+    def _reader(self, number: int) -> RowReader:
         if number not in self._open:
             shard = self._shards[number]
-            self._open[number] = shard.read() if isinstance(shard, StoredShard) else shard
+            if isinstance(shard, StoredShard):
+                end = int(self._ends[number])
+                hashes = None if self._hashes is None else self._hashes[end - self.counts[number] : end]
+                self._open[number] = shard.reader(hashes)
+            else:
+                self._open[number] = MemoryRows(shard)
         return self._open[number]
 
 
@@ -132,8 +155,8 @@ def shard_name(prefix: str, number: int) -> str:
     return f"{prefix}{number:05d}"
 
 
-def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
-    """The table whose shards lie in `folder`.
+def stored_rows(folder: Path, shards: Sequence[ShardInfo], hashes: Sequence[str] | None = None) -> ShardedRows:
+    """The table whose shards lie in `folder`; `hashes` are those of all its rows, where they were written down.
 
     Raises FileNotFoundError naming those that do not, ValueError for one that is no regular file, is cut, or differs
     from the others in its columns, types or shapes.
@@ -147,9 +170,11 @@ def stored_rows(folder: Path, shards: Sequence[ShardInfo]) -> ShardedRows:
         if shard.path.is_symlink() or not shard.path.is_file():
             raise DinaError(f"{shard.path}: is a link or no file; accepted: the file that prepare wrote")
         layout = {name: (kind, shape[1:]) for name, (kind, shape) in shard.layout().items()}
-        if layout != (first := first or layout):
+        first = first or layout
+        # Prompts that their layout could not hold lie in a shard of another one, and are handed out alike
+        if layout != first and shard.reader().columns != stored[0].reader().columns:
             raise DinaError(f"{shard.path}: holds {layout}, the shards before it {first}; the file is damaged")
-    return ShardedRows(stored, [shard.rows for shard in shards])
+    return ShardedRows(stored, [shard.rows for shard in shards], hashes)
 
 
 def write_shards(folder: Path, prefix: str, table: ShardedRows) -> tuple[ShardInfo, ...]:
