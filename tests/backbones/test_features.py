@@ -66,6 +66,9 @@ def test_the_call_is_the_pipelines_own(case, pipeline, shared, conditioning):
         shared.features(latents, level, conditioning[0])
     for name in case.same:
         given, wanted = ours[name], theirs[name]
+        if case.masked and name == "encoder_hidden_states":  # what a text encoder makes of padding is left out
+            mask = conditioning.prompt_mask[:1]
+            given, wanted = given[mask], wanted[mask]
         if torch.is_tensor(wanted) and wanted.ndim == 0:
             # One integer for the whole batch
             wanted = wanted.expand(1).to(given.dtype)

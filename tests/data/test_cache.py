@@ -358,7 +358,7 @@ def test_a_shard_that_is_not_what_was_written_is_never_read(tmp_path, damage, sh
     world(masked=False).save(folder, CONFIG)
     DAMAGES[damage](folder, shard)
     with pytest.raises(ValueError, match=shard):
-        EncodedComparisons.load(folder).batch(torch.tensor([0, 1]))
+        EncodedComparisons.load(folder).batch(torch.arange(6))  # every row: one is compared when it is read
     verdict = verify_cache(folder)
     assert [problem.file for problem in verdict.problems] == [shard]
 

@@ -99,15 +99,12 @@ class SanaBackbone(PipelineBackbone):
         visual = run.outputs | {0: run.inputs["hidden_states"]}
         # The module returns what the blocks get, six vectors in one, and the embedding that those are made of.
         _, time_embedding = run.watched["time_embed"]
-        caption = run.inputs["encoder_hidden_states"]
-        mask = None if conditioning.prompt_mask is None else conditioning.prompt_mask.to(self.device)
-        if mask is not None:  # of padding there is nothing to tell, whatever the text encoder made of it
-            caption = caption * mask[..., None]
+        mask = conditioning.prompt_mask
         return Features(
             tuple(visual[tap] for tap in self.config.visual_taps),
-            (caption,) * len(self.config.text_taps),
+            (run.inputs["encoder_hidden_states"],) * len(self.config.text_taps),
             time_embedding,
-            mask,
+            None if mask is None else mask.to(self.device),
         )
 
     def velocity_of(self, output: Tensor, noisy_latents: Tensor, noise_level: Tensor) -> Tensor:
@@ -135,7 +132,7 @@ class SanaBackbone(PipelineBackbone):
         return Conditioning(embeds, None, mask.bool(), (None,))
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
-        """Gemma's states of the prompt, read behind the pipeline's instruction."""
+        """Gemma's states of the prompt, read behind the pipeline's instruction; zeros where it is padded."""
         length = self.config.prompt_length
         embeds, mask, _, _ = pipeline.encode_prompt(
             prompts,
@@ -144,4 +141,7 @@ class SanaBackbone(PipelineBackbone):
             max_sequence_length=length,
             complex_human_instruction=_INSTRUCTION,
         )
-        return Conditioning(embeds, None, mask.bool(), self.kept_tokens(pipeline, prompts)[0].cut)
+        mask = mask.bool()
+        return Conditioning(
+            embeds.masked_fill(~mask[..., None], 0), None, mask, self.kept_tokens(pipeline, prompts)[0].cut
+        )

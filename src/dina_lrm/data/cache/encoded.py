@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,14 +31,17 @@ from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.data.cache.content import FirstTally
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
+from dina_lrm.data.cache.prompt_layout import PromptLayout, packed, unpacked
 from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
     ShardedRows,
     ShardInfo,
     check_finite,
     row_count,
+    shard_name,
     stored_rows,
     tensors_hash,
+    write_shard,
     write_shards,
 )
 from dina_lrm.runs.files import folder_replaced_when_complete
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class EncodedComparisons:
-    """A set of encoded comparisons, in memory or memory-mapped from a cache folder.
+    """A set of encoded comparisons, in memory or read row by row from a cache folder.
 
     Made by `encode_comparisons`, `load` or `from_tensors`. `latents` has one table for each bucket, `conditioning` one
     row for each of `prompts`; `pairs` points into them. `missing` lists the comparisons that are not in the set because
@@ -128,12 +131,12 @@ class EncodedComparisons:
 
     @classmethod
     def load(cls, folder: str | Path, backbone: Backbone | BackboneConfig | None = None) -> EncodedComparisons:
-        """Open a cache folder, its tensors memory-mapped; with `backbone`, only one that was made for it.
+        """Open a cache folder, its tensors read where they are wanted; with `backbone`, only one that was made for it.
 
         Raises:
             FileNotFoundError: there is no complete cache in `folder`.
             ValueError: another backbone or another format version made it, or a file of it is not what was written: the
-                tables are compared with their hashes here, the tensors of a shard when they are first read.
+                tables are compared with their hashes here, a row of a tensor when it is first read.
         """
         folder = Path(folder)
         header = layout.read_header(folder)
@@ -147,8 +150,12 @@ class EncodedComparisons:
             tables.read_columns(folder, name, header)
             for name in (tables.PAIRS_FILE, tables.PROMPTS_FILE, tables.MISSING_FILE)
         )
-        latents = [stored_rows(folder, bucket.shards) for bucket in header.buckets]
-        conditioning = stored_rows(folder, header.prompts)
+        hashes = tables.row_hashes(folder, header)
+        latents = [
+            stored_rows(folder, bucket.shards, None if hashes is None else hashes.images[number])
+            for number, bucket in enumerate(header.buckets)
+        ]
+        conditioning = stored_rows(folder, header.prompts, None if hashes is None else hashes.prompts)
         texts, truncated = list(prompts["text"]), list(prompts["truncated"])
         if header.format_version > 1:
             told = stored_rows_told(folder, header)
@@ -199,13 +206,21 @@ class EncodedComparisons:
                 dataclasses.replace(bucket, shards=write_shards(partial_folder, layout.latents_prefix(number), table))
                 for number, (bucket, table) in enumerate(zip(made_by.buckets, self.latents, strict=True))
             )
-            prompts = write_shards(partial_folder, layout.PROMPTS_PREFIX, self.conditioning)
+            prompts = tuple(
+                write_shard(partial_folder, shard_name(layout.PROMPTS_PREFIX, number), columns)
+                for number, columns in enumerate(self._packed_prompts(identity))
+            )
             missing = (dataclasses.astuple(entry) for entry in self.missing)
             tables.write_tables(
                 partial_folder,
                 dataclasses.replace(made_by, buckets=buckets, prompts=prompts),
                 tables.Tables(self.pairs.rows(), self.told.prompts(), missing, self.told.images()),
             )
+
+    def _packed_prompts(self, identity: BackboneIdentity) -> Iterator[dict[str, Tensor]]:
+        for columns in self.conditioning.shards():
+            told = unpacked(columns)
+            yield packed(told, PromptLayout.of(identity.family, identity.prompt_length, told.shape))
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -7,10 +7,11 @@
 | split | `clip` (R, 77, 2048), `t5` (R, N - 77, D), `real` (R, 2) | everything but the zeros beside CLIP's states |
 | split, ragged | `clip`; `tokens`, `offsets`, `length` of the long encoder; `real` (R, 2) | both |
 
-Beside them is `pooled` (R, P) where a family has a pooled vector. R rows; N tokens, D wide; n real tokens of a row, or
-of its long encoder, in `real`; `length` is what padding fills the ragged part to: a row is read at the length that it
-was encoded at, since a matrix product of another shape may round in another way. Real tokens come first, in each part
-(`prompt_mask` is made of `real` again); what is not so is laid out padded, so that nothing is ever lost in silence.
+Beside them is `pooled_prompt_embeds` (R, P) where a family has a pooled vector; padded is as the first format has it.
+R rows; N tokens, D wide; n real tokens of a row, or of its long encoder, in `real`; `length` is what padding fills the
+ragged part to: a row is read at the length that it was encoded at, since a matrix product of another shape may round in
+another way. Real tokens come first, in each part (`prompt_mask` is made of `real` again); what is not so is laid out
+padded, so that nothing is ever lost in silence.
 
 Ragged is exact for families that mask padding everywhere (`Family.masks_text`): what was there is read as zeros, which
 no model sees. Stable Diffusion 3 and FLUX attend to padding: for them it is exact only where nothing was put there
@@ -22,7 +23,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import torch
@@ -74,7 +74,7 @@ def packed(conditioning: Conditioning, layout: PromptLayout) -> dict[str, Tensor
         named = {"prompt_embeds": embeds, "prompt_mask": mask}
     else:
         named = _unpadded(embeds, real, layout)
-    named["pooled"] = pooled
+    named["pooled_prompt_embeds"] = pooled
     return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
 
 
@@ -94,8 +94,7 @@ def unpacked(tensors: Tensors) -> Conditioning:
         widened = functional.pad(short, (0, long.shape[2] - short.shape[2]))
         embeds = torch.cat([widened, long], dim=1)
         mask = mask_of(tensors["real"], short.shape[1], long.shape[1])
-    # Of the first format's shards, which hold prompts as they are, under the names of a conditioning
-    return Conditioning(embeds, tensors.get("pooled", tensors.get("pooled_prompt_embeds")), mask)
+    return Conditioning(embeds, tensors.get("pooled_prompt_embeds"), mask)
 
 
 def mask_of(real: Int32[Tensor, "rows ..."], short: int, long: int) -> Bool[Tensor, "rows tokens"]:
@@ -108,42 +107,51 @@ def mask_of(real: Int32[Tensor, "rows ..."], short: int, long: int) -> Bool[Tens
 def row_hashes(tensors: Tensors) -> list[str]:
     """SHA-256 of each row of a shard, of prompts or of any tensors with one entry a row, in hexadecimal.
 
-    It is that of types, shapes and values of the row alone: the same in any shard, and for a split prompt as for a
-    padded one. A ragged one is its real tokens and the length that it is read at.
+    It is that of types, shapes and values of the row alone, the same in any shard. A prompt has one hash however it is
+    laid out (`prompt_hash`).
     """
-    if "tokens" in tensors:
-        return _ragged_hashes(tensors)
-    if "real" in tensors:
-        told = unpacked(tensors)
-        assert told.prompt_mask is not None
-        columns = {"prompt_embeds": told.prompt_embeds, "prompt_mask": told.prompt_mask}
-        tensors = columns if told.pooled_prompt_embeds is None else {**columns, "pooled": told.pooled_prompt_embeds}
-    rows = len(next(iter(tensors.values())))
-    return [row_hash({name: values[row] for name, values in tensors.items()}) for row in range(rows)]
+    if not {"real", "prompt_embeds"} & {*tensors}:
+        rows = len(next(iter(tensors.values())))
+        return [row_hash({name: values[row] for name, values in tensors.items()}) for row in range(rows)]
+    told = unpacked(tensors)
+    mask, pooled = told.prompt_mask, told.pooled_prompt_embeds
+    return [
+        prompt_hash(
+            told.prompt_embeds[row], None if mask is None else mask[row], None if pooled is None else pooled[row]
+        )
+        for row in range(len(told))
+    ]
 
 
-def _ragged_hashes(tensors: Tensors) -> list[str]:
-    clip, tokens, length = tensors.get("clip"), tensors["tokens"], int(tensors["length"])
-    short = 0 if clip is None else clip.shape[1]
-    mask = mask_of(tensors["real"], short, length)
-    found = []
-    for row, (start, end) in enumerate(pairwise(tensors["offsets"].tolist())):
-        kept = tokens[start:end]
-        if clip is not None:
-            kept = torch.cat([functional.pad(clip[row], (0, kept.shape[1] - clip.shape[2])), kept])
-        columns = {"prompt_embeds": kept, "prompt_mask": mask[row]}
-        found.append(row_hash(columns | ({"pooled": tensors["pooled"][row]} if "pooled" in tensors else {})))
-    return found
+def prompt_hash(embeds: Tensor, mask: Tensor | None, pooled: Tensor | None, *, zeros: bool = False) -> str:
+    """SHA-256 of one prompt: of its states up to the last real token, where zeros follow, and its shape, mask and pool.
+
+    `zeros` says that zeros follow, and is not looked for.
+    """
+    end = len(embeds)
+    if mask is not None and mask.any():
+        real = int(mask.nonzero()[-1]) + 1
+        end = real if zeros or not embeds[real:].count_nonzero() else end
+    digest = hashlib.sha256(f"{tuple(embeds.shape)}".encode())
+    for name, values in {"prompt_embeds": embeds[:end], "prompt_mask": mask, "pooled_prompt_embeds": pooled}.items():
+        if values is not None:
+            _add(digest, name, values)
+    return digest.hexdigest()
 
 
 def row_hash(row: Tensors) -> str:
     """SHA-256 of the tensors of one row: their names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(row):
-        values = row[name].detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.view(-1).view(torch.uint8).numpy().data)
+        _add(digest, name, row[name])
     return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, name: str, tensor: Tensor) -> None:
+    values = tensor.detach().cpu().contiguous()
+    digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+    if values.numel():
+        digest.update(values.view(-1).view(torch.uint8).numpy().data)
 
 
 def _unpadded(embeds: Tensor, real: Int32[Tensor, "rows parts"], layout: PromptLayout) -> dict[str, Tensor | None]:

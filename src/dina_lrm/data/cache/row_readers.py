@@ -12,16 +12,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dina_lrm.data.cache.prompt_layout import Tensors, mask_of, row_hash, unpacked
+from dina_lrm.data.cache.prompt_layout import Tensors, mask_of, prompt_hash, row_hash, unpacked
 from dina_lrm.data.cache.row_files import RowFile
 from dina_lrm.typed import DinaError
 
+Hashes = NDArray[Any]
+"""The hash of each row in hexadecimal, as bytes."""
 Columns = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 """Type and shape of a row of each column that is handed out."""
 
@@ -82,11 +85,14 @@ class MemoryRows(RowReader):
 
 @dataclass(frozen=True)
 class WrittenRows:
-    """What was written down of the rows of a shard: their number, the hash of all, and one of each where there is."""
+    """What was written down of the rows of a shard: their number, the hash of all, and one of each where there is.
+
+    A row with an empty hash holds zeros for what could not be encoded, and is not compared.
+    """
 
     rows: int
     sha256: str
-    hashes: Sequence[str] | None = None
+    hashes: Hashes | None = None
 
 
 def stored_reader(file: RowFile, written: WrittenRows) -> RowReader:
@@ -144,14 +150,14 @@ class _StoredRows(RowReader):
             if self._known[row]:
                 continue
             assert hashes is not None
-            if self._hash_of(row, place, out) != hashes[row]:
+            if hashes[row] and self._hash_of(place, out) != hashes[row].decode():
                 raise DinaError(
                     f"{self.file.path}: row {row} is not what the cache recorded; the file was changed or is damaged: "
                     "encode the comparisons again, or fetch the file from where it is whole"
                 )
             self._known[row] = True
 
-    def _hash_of(self, row: int, place: int, out: Mapping[str, Tensor]) -> str:
+    def _hash_of(self, place: int, out: Mapping[str, Tensor]) -> str:
         return row_hash({name: out[name][place] for name in self.columns})
 
 
@@ -189,9 +195,9 @@ class _StoredPrompts(_StoredRows):
         short, _, long, width = self._shape
         states = next(stored[name] for name in ("prompt_embeds", "tokens", "t5") if name in stored)
         found: Columns = {"prompt_embeds": (states.dtype, (short + long, width))}
-        for name, column in stored.items():
-            if name in ("pooled", "pooled_prompt_embeds"):
-                found["pooled_prompt_embeds"] = column.dtype, column.shape[1:]
+        if "pooled_prompt_embeds" in stored:
+            pooled = stored["pooled_prompt_embeds"]
+            found["pooled_prompt_embeds"] = pooled.dtype, pooled.shape[1:]
         if {"real", "prompt_mask"} & {*stored}:
             found["prompt_mask"] = torch.bool, (short + long,)
         return found
@@ -216,10 +222,7 @@ class _StoredPrompts(_StoredRows):
     def _fill(self, descriptor: int, row: int, out: dict[str, Tensor]) -> None:
         file, stored = self.file, self.file.columns
         short, narrow, long, _ = self._shape
-        for name in ("pooled", "pooled_prompt_embeds"):
-            if name in stored:
-                file.fill(descriptor, name, row, out["pooled_prompt_embeds"])
-        for name in ("prompt_embeds", "prompt_mask"):
+        for name in ("prompt_embeds", "prompt_mask", "pooled_prompt_embeds"):
             if name in stored:
                 file.fill(descriptor, name, row, out[name])
         embeds = out["prompt_embeds"]
@@ -237,17 +240,14 @@ class _StoredPrompts(_StoredRows):
         if "real" in stored:
             out["prompt_mask"].copy_(mask_of(self._small["real"][row : row + 1], short, long)[0])
 
-    def _hash_of(self, row: int, place: int, out: Mapping[str, Tensor]) -> str:
-        embeds = out["prompt_embeds"][place]
-        if "tokens" in self.file.columns:
-            start, end = self._small["offsets"][row : row + 2].tolist()
-            embeds = embeds[: self._shape[0] + end - start]
-        named = {"prompt_embeds": embeds}
-        if "prompt_mask" in out:
-            named["prompt_mask"] = out["prompt_mask"][place]
-        if "pooled_prompt_embeds" in out:
-            named["pooled"] = out["pooled_prompt_embeds"][place]
-        return row_hash(named)
+    def _hash_of(self, place: int, out: Mapping[str, Tensor]) -> str:
+        mask, pooled = out.get("prompt_mask"), out.get("pooled_prompt_embeds")
+        return prompt_hash(
+            out["prompt_embeds"][place],
+            None if mask is None else mask[place],
+            None if pooled is None else pooled[place],
+            zeros="tokens" in self.file.columns and "clip" not in self.file.columns,
+        )
 
 
 def content_hash(file: RowFile, descriptor: int) -> str:

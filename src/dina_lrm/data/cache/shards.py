@@ -15,7 +15,7 @@ from torch import Tensor
 from dina_lrm.data.cache.prompt_layout import RAGGED
 from dina_lrm.data.cache.prompt_layout import Tensors as Tensors
 from dina_lrm.data.cache.row_files import RowFile
-from dina_lrm.data.cache.row_readers import MemoryRows, RowBuffers, RowReader, WrittenRows, stored_reader
+from dina_lrm.data.cache.row_readers import Hashes, MemoryRows, RowBuffers, RowReader, WrittenRows, stored_reader
 from dina_lrm.runs.files import save_tensors
 from dina_lrm.typed import DinaError
 
@@ -70,7 +70,7 @@ class StoredShard:
             )
         return found
 
-    def reader(self, hashes: Sequence[str] | None = None) -> RowReader:
+    def reader(self, hashes: Hashes | None = None) -> RowReader:
         """Who reads its rows; `hashes` are those of its rows, where they are known."""
         self.layout()
         return stored_reader(RowFile.of(self.path), WrittenRows(self.info.rows, self.info.sha256, hashes))
@@ -98,7 +98,7 @@ class ShardedRows:
     """
 
     def __init__(
-        self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int], hashes: Sequence[str] | None = None
+        self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int], hashes: Hashes | None = None
     ) -> None:
         self._shards = list(shards)
         self.counts = tuple(counts)
@@ -155,7 +155,7 @@ def shard_name(prefix: str, number: int) -> str:
     return f"{prefix}{number:05d}"
 
 
-def stored_rows(folder: Path, shards: Sequence[ShardInfo], hashes: Sequence[str] | None = None) -> ShardedRows:
+def stored_rows(folder: Path, shards: Sequence[ShardInfo], hashes: Hashes | None = None) -> ShardedRows:
     """The table whose shards lie in `folder`; `hashes` are those of all its rows, where they were written down.
 
     Raises FileNotFoundError naming those that do not, ValueError for one that is no regular file, is cut, or differs

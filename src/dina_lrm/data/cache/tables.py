@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -138,6 +139,33 @@ def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Colu
         name: column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy()
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
+
+
+@dataclass(frozen=True)
+class RowHashes:
+    """The hashes of the latents of each bucket's rows, and of the prompts' rows: hexadecimal, as bytes."""
+
+    images: Sequence[NDArray[Any]]
+    prompts: NDArray[Any]
+
+
+def row_hashes(folder: Path, header: CacheHeader) -> RowHashes | None:
+    """The hashes of a cache's rows; None in format 1, which has none.
+
+    The tables are those of `read_columns`, which compares them with what was written.
+    """
+    if header.format_version == 1:
+        return None
+    images = pq.read_table(folder / IMAGES_FILE, columns=["bucket", "sha256"])
+    prompts = pq.read_table(folder / PROMPTS_FILE, columns=["sha256"])
+    bucket, hashes = images["bucket"].to_numpy(), _fixed(images["sha256"])
+    of_buckets = [hashes[bucket == number] for number in range(len(header.buckets))]
+    return RowHashes(of_buckets, _fixed(prompts["sha256"]))
+
+
+def _fixed(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Text of equal lengths, without an object for each: a million hashes take 64 MB."""
+    return np.array(column.cast(pa.binary()).to_pylist(), dtype="S64")
 
 
 def _check_schema(path: Path, table: pa.Table, schema: pa.Schema) -> None:
