@@ -20,6 +20,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     checked_batch_size("--batch-size", arguments.batch_size)
     if arguments.html is not None:
         check_page_place(arguments.html)
+    engine = arguments.ray_engine()
     columns, out = parse_columns(arguments.columns, ("image", "prompt")), arguments.out
     rows = read_score_rows(arguments.images, arguments.prompts, columns)
     with progress("scoring", arguments.quiet, "picture") as report:
@@ -32,8 +33,9 @@ def run(arguments: Arguments) -> dict[str, object]:
             batch_size=arguments.batch_size,
             backbone=arguments.backbone,
             revision=arguments.revision,
-            device=arguments.place(),
+            device=arguments.device if engine else arguments.place(),
             dtype=arguments.torch_dtype(),
+            engine=engine,
             progress=report,
         )
     already, shown = f"{summary.already} had a score", console(arguments.quiet)

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import torch
+
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import conditioning_bytes
+from dina_lrm.backbones.tokens import composed
+from dina_lrm.reward_model.checks import checked_prompts
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning
+from dina_lrm.reward_model.level_scores import scoring_mode
 from dina_lrm.reward_model.model import LatentRewardModel
 
 
@@ -28,11 +33,11 @@ class KeptPrompts:
     """Prompts as a reward model reads them; each is encoded once as long as it is kept.
 
     Those used longest ago go first where all take more than `most_bytes`; a batch that takes more by itself is whole
-    nevertheless.
+    nevertheless. Encoded `one_by_one`, a prompt's last bits do not depend on those that it is asked for with.
     """
 
-    def __init__(self, model: LatentRewardModel, most_bytes: int) -> None:
-        self.model, self.most_bytes, self.bytes = model, most_bytes, 0
+    def __init__(self, model: LatentRewardModel, most_bytes: int, one_by_one: bool = False) -> None:
+        self.model, self.most_bytes, self.bytes, self.one_by_one = model, most_bytes, 0, one_by_one
         self._kept: OrderedDict[str, KeptPrompt] = OrderedDict()
 
     def __len__(self) -> int:
@@ -57,8 +62,14 @@ class KeptPrompts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PromptTruncatedWarning)
             warnings.simplefilter("ignore", PromptUnreadWarning)
-            encoded = self.model.encode_prompts(prompts)
+            encoded = self._one_by_one(prompts) if self.one_by_one else self.model.encode_prompts(prompts)
         cut = encoded.truncated or (None,) * len(prompts)
         unread = self.model.backbone.unread_prompts(prompts)
         rows = zip(range(len(prompts)), cut, unread, strict=True)
         return [KeptPrompt(encoded[row], *said) for row, *said in rows]
+
+    def _one_by_one(self, prompts: list[str]) -> Conditioning:
+        backbone = self.model.backbone
+        texts = composed(checked_prompts("encode_prompts", prompts, may_be_empty=True))
+        with scoring_mode(self.model, backbone), torch.no_grad(), backbone.prompt_pipeline() as pipeline:
+            return Conditioning.cat([backbone.encode(pipeline, [text]) for text in texts])

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,12 +30,12 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from dina_lrm.engines.ray_session import OBJECT_BYTES, start_ray
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.rewards.names import is_reward
 from dina_lrm.runs.stopping import stop_on_signals
 from dina_lrm.serving.app import make_app
 from dina_lrm.serving.http.listening import address_of, listening_socket
-from dina_lrm.serving.limits import MIB
 from dina_lrm.serving.load import load_engine
 from dina_lrm.serving.peers import Common, together
 from dina_lrm.serving.problems import Problem
@@ -51,7 +50,6 @@ _EVERY: Final = 1.0
 """Seconds between two reports of a replica."""
 _BEYOND: Final = 10.0
 """Seconds beyond the deadline of a request, after which Ray may end what a replica still does."""
-_OBJECTS: Final = 256 * MIB
 _PATIENT: Final = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
 """Ray kills a proxy that has not begun within 5 s, which a busy machine takes."""
 _QUIET: Final = {"enable_access_log": False, "log_level": "WARNING"}
@@ -264,23 +262,11 @@ def _ray_of_its_own() -> Iterator[None]:
 
 
 def _start_ray(settings: ServerSettings) -> None:
-    """Start a Ray that reports to nobody, shows no dashboard, and asks for a token that no file holds."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     for name, value in _PATIENT.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    replicas = max(1, settings.replicas)
-    ray.init(
-        address="local",
-        num_cpus=round(replicas * settings.replica_cpus + 1.5),
-        include_dashboard=False,
-        object_store_memory=max(_OBJECTS, 4 * settings.limits.body_bytes),
-        log_to_driver=False,
-        logging_level="error",
-        _node_ip_address="127.0.0.1",
-    )
+    cpus = round(max(1, settings.replicas) * settings.replica_cpus + 1.5)
+    start_ray(cpus, max(OBJECT_BYTES, 4 * settings.limits.body_bytes))
 
 
 def _port(settings: ServerSettings) -> int:

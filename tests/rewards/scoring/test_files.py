@@ -124,24 +124,30 @@ def test_another_model_level_or_seed_refuses_to_mix(model, rows, tmp_path, chang
 
 
 def test_a_row_that_the_model_refuses_costs_its_neighbours_nothing(model, rows, tmp_path, monkeypatch):
-    def encode_prompts(prompts):
+    def encode(pipeline, prompts):
         if "forbidden" in prompts:
             raise ValueError("this prompt is refused")
-        return type(model).encode_prompts(model, prompts)
+        return type(model.backbone).encode(model.backbone, pipeline, prompts)
 
-    monkeypatch.setattr(model, "encode_prompts", encode_prompts)
+    monkeypatch.setattr(model.backbone, "encode", encode)
     given = [rows[0], ScoreRow("a.png", "forbidden", rows[0].source), rows[4]]
     assert score_files(model, given, tmp_path / "scores.csv").failed == 1
     assert [row["error"] for row in read(tmp_path / "scores.csv")] == ["", "this prompt is refused", ""]
 
 
-def test_a_prompt_is_encoded_once_for_all_batches(model, rows, tmp_path, monkeypatch):
-    encoded = counted(model, "encode_prompts", monkeypatch)
+def test_a_prompt_is_encoded_once_for_all_batches_and_by_itself(model, tmp_path, monkeypatch):
+    encoded, original = [], model.backbone.encode
+
+    def encode(pipeline, prompts):
+        encoded.append(list(prompts))
+        return original(pipeline, prompts)
+
+    monkeypatch.setattr(model.backbone, "encode", encode)
     given = [
         ScoreRow(f"{n}", f"a {colour} cube", png_bytes(picture(n))) for n in range(4) for colour in ("red", "blue")
     ]
     score_files(model, given, tmp_path / "scores.csv", batch_size=3)
-    assert encoded == [2]
+    assert encoded == [["a red cube"], ["a blue cube"]]
 
 
 def test_many_prompts_are_let_go_of_and_change_no_score(model, tmp_path, monkeypatch):

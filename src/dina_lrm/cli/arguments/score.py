@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import ReadingOptions
 from dina_lrm.console.tables import ReadsPictures
 from dina_lrm.rewards.scoring.log import check_table
@@ -12,15 +13,16 @@ from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(ReadingOptions, ReadsPictures):
+class Arguments(ReadingOptions, EngineOptions, ReadsPictures):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are
     never mixed in. A score belongs to what the image holds (`content` is its SHA-256): one that was made anew under its
     name is scored again. An image that cannot be scored is in the table with its error, and the exit code is 1.
 
-    Example:
+    Examples:
         dina-lrm score --images pictures --prompts "a red cube" --model synthetic --out scores.csv
+        dina-lrm score --images pictures --model LRM --out scores.parquet --engine ray --ray-address auto
     """
 
     images: Path
@@ -42,6 +44,7 @@ class Arguments(ReadingOptions, ReadsPictures):
     def check(self) -> None:
         """Refuse levels and a table that cannot be."""
         self.levels()
+        self.ray_engine()
         check_table(self.out)
         check_file("--out", self.out)
         if self.html is not None:

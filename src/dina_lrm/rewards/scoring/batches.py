@@ -32,7 +32,8 @@ class BatchScorer:
         self.model, self.levels, self.seed = model, tuple(levels), seed
         self.truncated: dict[str, str] = {}
         self.unread: dict[str, str] = {}
-        self._kept = KeptPrompts(model, KEPT_BYTES)
+        # One by one: a table must not depend on where a run was stopped, or on which worker had a batch
+        self._kept = KeptPrompts(model, KEPT_BYTES, one_by_one=True)
 
     @property
     def buckets(self) -> Sequence[Bucket]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,16 +12,17 @@ from typing import Any, Final
 
 import torch
 
+from dina_lrm.engines.settings import RayEngine
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.scoring.ahead import ahead
 from dina_lrm.rewards.scoring.batches import BatchScorer
-from dina_lrm.rewards.scoring.formats import ScoredRow
-from dina_lrm.rewards.scoring.judging import Scorer, scorer_named
+from dina_lrm.rewards.scoring.judging import NamedScorer, Scorer
 from dina_lrm.rewards.scoring.known import Standing, settled
-from dina_lrm.rewards.scoring.loading import Loaded, Loader
+from dina_lrm.rewards.scoring.loading import Loader, Scores
 from dina_lrm.rewards.scoring.log import ScoreLog
 from dina_lrm.rewards.scoring.rows import ScoreRow, ScoreRows
+from dina_lrm.rewards.scoring.scored import ScoredBatch, scored_batch
 from dina_lrm.runs.lock import one_writer
 
 _THREADS: Final = 8
@@ -55,6 +55,8 @@ class ScoreSummary:
     unread: tuple[str, ...]
     """What it could not read in prompts: unknown characters, control tokens."""
     seconds: float
+    workers: tuple[str, ...] = ()
+    """What happened to workers on other processes or machines, in sentences."""
 
     def notes(self) -> Iterator[str]:
         """All that is not as one would think, in sentences."""
@@ -67,6 +69,7 @@ class ScoreSummary:
         ):
             if count:
                 yield f"{count} {'picture' if count == 1 else 'pictures'}: {told}"
+        yield from self.workers
         if self.truncated:
             yield f"{len(self.truncated)} prompts are longer than the model reads, such as {self.truncated[0]!r:.200}"
         if self.unread:
@@ -85,18 +88,24 @@ def score_files_by(
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    engine: RayEngine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreSummary:
     """Score as `score_files` does, by the model or reward of a name, which the table keeps.
 
     A name is "synthetic", a folder, a hub id, or a reward such as "clip:MODEL" or "sharpness", whose rows have no z.
     `backbone` says where the generator is when it is not where the model says; `dtype` is that of its weights.
-    Scores of other weights, of the model or of its generator, are never mixed into a table.
+    Scores of other weights, of the model or of its generator, are never mixed into a table. With an `engine` workers of
+    Ray load the model and score, each on its own default device where `device` is None; the table is the same.
     """
     seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
-    scorer, made_by = scorer_named(
-        model, noise_level=noise_level, seed=seed, backbone=backbone, revision=revision, device=device, dtype=dtype
-    )
+    named = NamedScorer(model, noise_level, seed, backbone, revision, device, dtype)
+    if engine is not None:
+        engine.check()
+        from dina_lrm.rewards.scoring.on_ray import score_on_ray
+
+        return score_on_ray(engine, named, rows, out, batch_size, progress)
+    scorer, made_by = named.load()
     return score_by(scorer, rows, out, made_by, batch_size, progress)
 
 
@@ -139,6 +148,27 @@ def score_by(
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreSummary:
     """Score as `score_files` does, by any scorer; `settings` are all that its scores depend on."""
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+
+        def score(waiting: Iterator[ScoreRow], known: Scores) -> Iterator[ScoredBatch]:
+            loaded = ahead(pool, Loader(scorer.buckets, known), waiting, 2 * batch_size)
+            while batch := [found for _, found in islice(loaded, batch_size)]:
+                yield scored_batch(scorer, batch)
+
+        return score_table(score, rows, out, settings, progress)
+
+
+def score_table(
+    score: Callable[[Iterator[ScoreRow], Scores], Iterator[ScoredBatch]],
+    rows: Sequence[ScoreRow] | ScoreRows,
+    out: Path,
+    settings: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreSummary:
+    """Keep in the table `out` what `score` makes of the rows that wait, batch by batch in their order.
+
+    `score` is given the scores that are known besides, by content and prompt: such a picture needs no new one.
+    """
     start = perf_counter()
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with one_writer(out), ThreadPoolExecutor(max_workers=_THREADS) as pool:
@@ -147,13 +177,11 @@ def score_by(
         log.begin(standing.kept)
         told = _Told(sum(standing.done), progress, len(rows))
         waiting = (row for row, done in zip(rows, standing.done, strict=True) if not done)
-        loaded = ahead(pool, Loader(scorer.buckets, standing.scores), waiting, 2 * batch_size)
-        while batch := [found for _, found in islice(loaded, batch_size)]:
-            scored = _scored(scorer, batch)
-            log.append(scored)
-            told.add(batch, scored)
+        for batch in score(waiting, standing.scores):
+            log.append(batch.rows)
+            told.add(batch)
         log.finish()
-    return told.summary(standing, scorer, perf_counter() - start)
+    return told.summary(standing, perf_counter() - start)
 
 
 class _Told:
@@ -163,17 +191,21 @@ class _Told:
         self.done = self.already = done
         self.rows, self.progress = rows, progress
         self.failed = self.resized = self.profiles = 0
+        self.truncated: dict[str, None] = {}
+        self.unread: dict[str, str] = {}
 
-    def add(self, batch: Sequence[Loaded], scored: Sequence[ScoredRow]) -> None:
-        self.done += len(batch)
-        self.already += sum(item.known is not None for item in batch)
-        self.failed += sum(row.error is not None for row in scored)
-        self.resized += sum(item.resized for item in batch)
-        self.profiles += sum(item.note is not None for item in batch)
+    def add(self, batch: ScoredBatch) -> None:
+        self.done += len(batch.rows)
+        self.already += batch.known
+        self.failed += sum(row.error is not None for row in batch.rows)
+        self.resized += batch.resized
+        self.profiles += batch.unused_profiles
+        self.truncated.update(dict.fromkeys(batch.truncated))
+        self.unread.update(batch.unread)
         if self.progress is not None:
             self.progress(self.done, self.rows)
 
-    def summary(self, standing: Standing, scorer: Scorer, seconds: float) -> ScoreSummary:
+    def summary(self, standing: Standing, seconds: float) -> ScoreSummary:
         return ScoreSummary(
             rows=self.rows,
             already=self.already,
@@ -185,34 +217,7 @@ class _Told:
             gone=standing.gone,
             resized=self.resized,
             unused_profiles=self.profiles,
-            truncated=tuple(scorer.truncated),
-            unread=tuple(scorer.unread.values()),
+            truncated=tuple(self.truncated),
+            unread=tuple(self.unread.values()),
             seconds=seconds,
         )
-
-
-def _scored(scorer: Scorer, batch: Sequence[Loaded]) -> list[ScoredRow]:
-    """The rows with their scores or faults."""
-    new = [(item.picture, item.row.prompt) for item in batch if item.picture is not None]
-    found = iter(scorer([picture for picture, _ in new], [prompt for _, prompt in new]) if new else ())
-    return [_scored_row(scorer, item, found) for item in batch]
-
-
-def _scored_row(scorer: Scorer, item: Loaded, found: Iterator[float | str]) -> ScoredRow:
-    row = item.row
-    if item.known is not None:
-        return ScoredRow(row.image, row.prompt, *item.known, content=item.content)
-    result = item.fault if item.picture is None else next(found)
-    if isinstance(result, float) and not math.isfinite(result):
-        result = f"the model's score is {result}"
-    if isinstance(result, float):
-        z = scorer.z(result)
-        return ScoredRow(
-            row.image, row.prompt, _rounded(result), None if z is None else _rounded(z), content=item.content
-        )
-    return ScoredRow(row.image, row.prompt, error=result, content=item.content)
-
-
-def _rounded(value: float) -> float:
-    """Without the digits that a float32 does not have."""
-    return float(f"{value:.9g}")

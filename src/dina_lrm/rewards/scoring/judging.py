@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, final, runtime_checkable
 
 import torch
@@ -130,6 +131,31 @@ def scorer_named(
     if dtype is not None:  # else it is the device's own, as it was for tables of earlier versions
         made_by["dtype"] = str(dtype).removeprefix("torch.")
     return BatchScorer(model, levels, seed), {**made_by, "seed": seed}
+
+
+@dataclass(frozen=True)
+class NamedScorer:
+    """What `scorer_named` is told, as plain values: whoever scores, here or on another machine, loads it there."""
+
+    name: str
+    noise_level: NoiseLevels | None = None
+    seed: int = 0
+    backbone: str | None = None
+    revision: str | None = None
+    device: str | None = None
+    dtype: torch.dtype | None = None
+
+    def load(self) -> tuple[Scorer, Mapping[str, Any]]:
+        """The scorer, and what its scores depend on. Raises ValueError as `scorer_named`."""
+        return scorer_named(
+            self.name,
+            noise_level=self.noise_level,
+            seed=self.seed,
+            backbone=self.backbone,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+        )
 
 
 def _together(images: Sequence[Image.Image | Tensor]) -> list[list[int]]:
