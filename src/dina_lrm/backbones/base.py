@@ -333,6 +333,13 @@ class Backbone(nn.Module, ABC):
         with self.prompt_pipeline() as pipeline:
             return self.encode(pipeline, texts)
 
+    @torch.no_grad()
+    def encode_one_by_one(self, prompts: Sequence[str]) -> Conditioning:
+        """As `encode_prompts`, but each prompt by itself: its last bits do not depend on what it is encoded with."""
+        texts = composed(prompts)
+        with self.prompt_pipeline() as pipeline:
+            return Conditioning.cat([self.encode(pipeline, [text]) for text in texts])
+
     @contextmanager
     def prompt_pipeline(self) -> Iterator[DiffusionPipeline]:
         """The pipeline that encodes prompts, with its pretrained text encoders inside."""

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import conditioning_bytes
-from dina_lrm.backbones.tokens import composed
 from dina_lrm.reward_model.checks import checked_prompts
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning
 from dina_lrm.reward_model.level_scores import scoring_mode
@@ -69,7 +66,5 @@ class KeptPrompts:
         return [KeptPrompt(encoded[row], *said) for row, *said in rows]
 
     def _one_by_one(self, prompts: list[str]) -> Conditioning:
-        backbone = self.model.backbone
-        texts = composed(checked_prompts("encode_prompts", prompts, may_be_empty=True))
-        with scoring_mode(self.model, backbone), torch.no_grad(), backbone.prompt_pipeline() as pipeline:
-            return Conditioning.cat([backbone.encode(pipeline, [text]) for text in texts])
+        with scoring_mode(self.model, self.model.backbone):
+            return self.model.backbone.encode_one_by_one(checked_prompts("encode_prompts", prompts, may_be_empty=True))
