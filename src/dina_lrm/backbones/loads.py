@@ -118,6 +118,12 @@ def text_encoder_names(folder: Path) -> tuple[str, ...]:
     )
 
 
+def stored_type(folder: Path, stem: str) -> tuple[int, torch.dtype]:
+    """How many numbers a model folder's files hold, and the floating type of most of them."""
+    found = Component(folder.name, "model", folder, stored_types(folder, stem))
+    return found.parameters, found.dtype
+
+
 def _component(folder: Path, role: Role, stem: str, loaded: Callable[[str], bool] = lambda name: True) -> Component:
     return Component(folder.name, role, folder, stored_types(folder, stem, loaded))
 

@@ -1,9 +1,9 @@
-"""What lies beside a transformer or U-Net: in a loaded pipeline, or in a folder, where it is loaded when first used."""
+"""What lies beside a transformer or U-Net: in a loaded pipeline, or in a folder (`folder_parts.py`)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import diffusers
 import torch
@@ -12,14 +12,18 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import nn
 
+from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_diffusers
-from dina_lrm.backbones.pipeline_folder import load_pipeline
 from dina_lrm.backbones.placement import execution_device
+from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.backbones.unwrapped import unwrapped
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import INDEX, loading
 from dina_lrm.runs.json_files import read_diffusers_config, read_json_object
 from dina_lrm.typed import DinaError
+
+Encode: TypeAlias = Callable[[DiffusionPipeline, list[str]], Conditioning]
+"""Of a pipeline and prompts."""
 
 
 class Parts(ABC):
@@ -38,7 +42,23 @@ class Parts(ABC):
 
     @abstractmethod
     def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline that can encode prompts, on `device`."""
+        """A pipeline that can encode prompts, on `device`; what it needs for that may not be loaded before it is
+        asked.
+        """
+
+    @abstractmethod
+    def encoded(
+        self, encode: Encode, batches: Sequence[list[str]], device: torch.device, dtype: torch.dtype
+    ) -> Iterator[Conditioning]:
+        """What `encode` makes of each batch by the pipeline that it is given, on `device`."""
+
+    @abstractmethod
+    def load(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Load all that there is, to stay."""
+
+    @abstractmethod
+    def hold(self, settings: EncoderSettings) -> None:
+        """How what is loaded from now on is held."""
 
     @abstractmethod
     def short_tokens(self) -> int:
@@ -92,6 +112,23 @@ class PipelineParts(Parts):
         changed = {name: part for name, part in {**inner, **self._absent}.items() if components[name] is not part}
         return self._pipeline_class(**{**components, **changed}) if changed else self._pipeline
 
+    def encoded(
+        self, encode: Encode, batches: Sequence[list[str]], device: torch.device, dtype: torch.dtype
+    ) -> Iterator[Conditioning]:
+        """One batch after the other."""
+        pipeline = self.prompt_pipeline(device, dtype)
+        return (encode(pipeline, batch) for batch in batches)
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> None:
+        """All is there."""
+
+    def hold(self, settings: EncoderSettings) -> None:
+        """ValueError for anything: the pipeline's owner says how it is held."""
+        if settings != EncoderSettings():
+            raise DinaError(
+                f"encoders: {settings} beside a pipeline in memory; accepted: the pipeline's own way of holding them"
+            )
+
     def short_tokens(self) -> int:
         """As the pipeline's own; that of all released ones where it was taken out."""
         tokenizer = self._pipeline.tokenizer
@@ -99,94 +136,11 @@ class PipelineParts(Parts):
 
     def loaded(self) -> dict[str, nn.Module]:
         """All of the pipeline."""
-        return _modules(self._pipeline)
+        return modules_of(self._pipeline)
 
 
-class FolderParts(Parts):
-    """Parts of a pipeline folder, frozen; each is loaded when first asked for. `model` is what is read."""
-
-    upcast_vae: bool = False
-    """Whether the autoencoder computes in float32 where it is asked for in float16, which would overflow."""
-
-    def __init__(self, folder: Path, model: ModelMixin, vae_class: type[ModelMixin]) -> None:
-        with loading(folder / "vae"):
-            self.vae_config = vae_class.load_config(folder / "vae")
-        self._folder, self._model, self._vae_class = folder, model, vae_class
-        self._vae: ModelMixin | None = None
-        self._pipeline: DiffusionPipeline | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """The model's; that of its weights, since nothing else places what was loaded here.
-
-        diffusers' own property looks for offloading in every module, three times a pass: a fifth of a small model's.
-        """
-        return next(self._model.parameters()).device
-
-    def vae(self, device: torch.device, dtype: torch.dtype) -> ModelMixin:
-        """Loaded in `dtype`, or in float32 where that overflows."""
-        if self._vae is None:
-            dtype = torch.float32 if self.upcast_vae and dtype == torch.float16 else dtype
-            self._vae = frozen_vae(self._vae_class, self._folder, dtype)
-        return self._vae.to(device)
-
-    def prompt_pipeline(self, device: torch.device, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline for prompts, loaded in `dtype`."""
-        if self._pipeline is None:
-            self._pipeline = self.load_prompt_pipeline(dtype)
-        return self._pipeline.to(device)
-
-    def short_tokens(self) -> int:
-        """As the folder's tokenizer says."""
-        path = self._folder / "tokenizer" / "tokenizer_config.json"
-        length = read_json_object(path).get("model_max_length")
-        if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-            raise DinaError(f"{path}: model_max_length is {length!r}; accepted: the tokens of CLIP's text encoder")
-        return length
-
-    def loaded(self) -> dict[str, nn.Module]:
-        """What was asked for so far."""
-        found = {} if self._pipeline is None else _modules(self._pipeline)
-        return found if self._vae is None else {**found, "vae": self._vae}
-
-    @abstractmethod
-    def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline that can encode prompts, its text encoders loaded in `dtype`."""
-
-
-@final
-class TransformerFolderParts(FolderParts):
-    """Parts of a pipeline folder that holds a transformer; `absent` components of the pipeline are not loaded."""
-
-    def __init__(
-        self,
-        folder: Path,
-        model: ModelMixin,
-        pipeline_class: type[DiffusionPipeline],
-        vae_class: type[ModelMixin],
-        absent: Sequence[str] = (),
-    ) -> None:
-        super().__init__(folder, model, vae_class)
-        self._pipeline_class, self._absent = pipeline_class, dict.fromkeys(absent)
-
-    def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
-        """One of our transformer, which some ask for its configuration, and the text encoders."""
-        given = {"transformer": self._model, "vae": None, **self._absent}
-        return load_pipeline(self._folder, dtype, given, self._pipeline_class)
-
-    def whole_pipeline(self, device: torch.device, dtype: torch.dtype, *, text_encoders: bool) -> DiffusionPipeline:
-        """One with the autoencoder too, frozen; without `text_encoders` it has none of them."""
-        names = [name for name in read_json_object(self._folder / INDEX) if name.startswith("text_encoder")]
-        absent = {**self._absent, **({} if text_encoders else dict.fromkeys(names))}
-        vae = frozen_vae(self._vae_class, self._folder, dtype)
-        given = {"transformer": self._model, "vae": vae, **absent}
-        pipeline = load_pipeline(self._folder, dtype, given, self._pipeline_class)
-        for part in _modules(pipeline).values():
-            part.requires_grad_(False).eval()
-        return pipeline.to(device)
-
-
-def _modules(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
+def modules_of(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
+    """The components of a pipeline that are modules."""
     return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
 
 

@@ -14,7 +14,8 @@ from diffusers.models.modeling_utils import ModelMixin
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.backbones.parts import PipelineParts, TransformerFolderParts, stored_scheduler
+from dina_lrm.backbones.folder_parts import TransformerFolderParts
+from dina_lrm.backbones.parts import PipelineParts, stored_scheduler
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unwrapped import unwrapped_model

@@ -38,13 +38,23 @@ def load_pipeline(
         variant = stored_variant(place)
         if variant is not None:
             # One call of the pipeline's own takes one variant for all, and plain files where they are only beside it
-            loaded[name] = _component(place, library, kind, dtype, variant)
+            loaded[name] = load_component(place, library, kind, dtype)
     with loading(folder):
         return pipeline_class.from_pretrained(folder, **for_diffusers(dtype), use_safetensors=True, **loaded, **given)
 
 
-def _component(place: Path, library: str, kind: str, dtype: torch.dtype, variant: str) -> Any:  # noqa: ANN401
+def component_class(library: str, kind: str) -> type[Any]:
+    """The class that `model_index.json` names."""
     module = import_module(library if library in ("diffusers", "transformers") else f"diffusers.pipelines.{library}")
+    found: type[Any] = getattr(module, kind)
+    return found
+
+
+def load_component(place: Path, library: str, kind: str, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    """One model of a pipeline folder, whichever variant of its weights is stored; mapped where `dtype` is the stored
+    one.
+    """
     argument = for_transformers(dtype) if library == "transformers" else for_diffusers(dtype)
+    variant = stored_variant(place)
     with loading(place):
-        return getattr(module, kind).from_pretrained(place, **argument, variant=variant, use_safetensors=True)
+        return component_class(library, kind).from_pretrained(place, **argument, variant=variant, use_safetensors=True)

@@ -121,14 +121,17 @@ class SanaBackbone(PipelineBackbone):
 
     def encode_unguided(self) -> Conditioning:
         """The empty prompt without the instruction."""
-        with self.prompt_pipeline() as pipeline:
-            _, _, embeds, mask = pipeline.encode_prompt(
-                [""],
-                do_classifier_free_guidance=True,
-                device=self.device,
-                max_sequence_length=self.config.prompt_length,
-                complex_human_instruction=_INSTRUCTION,
-            )
+        (found,) = self.encoded_by(self._without_instruction, [[""]])
+        return found
+
+    def _without_instruction(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
+        _, _, embeds, mask = pipeline.encode_prompt(
+            prompts,
+            do_classifier_free_guidance=True,
+            device=self.device,
+            max_sequence_length=self.config.prompt_length,
+            complex_human_instruction=_INSTRUCTION,
+        )
         return Conditioning(embeds, None, mask.bool(), (None,))
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:

@@ -54,6 +54,18 @@ class BackboneConfig:
 
 
 @dataclass(frozen=True)
+class EncoderSettings:
+    """How a standalone backbone holds its text encoders and autoencoder, which are loaded when they are first used."""
+
+    stay: bool | None = None
+    """Whether they stay in memory between two uses. False: one at a time, each read from its files anew; None: they
+    stay where all of them take at most half of what is free."""
+    offload: bool = False
+    """Whether text encoders wait in the host's memory, mapped from their files, and each block goes to the device while
+    it runs."""
+
+
+@dataclass(frozen=True)
 class LoraSettings:
     """The low-rank update `W + (alpha / rank) B A` of the attention projections.
 

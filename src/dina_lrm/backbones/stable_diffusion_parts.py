@@ -1,4 +1,4 @@
-"""The encoders beside a Stable Diffusion U-Net: those of a pipeline in memory, or of a folder, loaded when first used.
+"""The encoders beside a Stable Diffusion U-Net: those of a pipeline in memory, or of a folder.
 
 SD1.5 and SD2.1 have one CLIP encoder, SDXL has two and knows it by `text_encoder_2`.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import torch
 from diffusers import (
@@ -25,13 +25,19 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.dtype_argument import for_transformers
-from dina_lrm.backbones.parts import ExchangeableParts, FolderParts
+from dina_lrm.backbones.encoder_turns import Seat
+from dina_lrm.backbones.folder_parts import FolderParts
+from dina_lrm.backbones.parts import ExchangeableParts
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens
 from dina_lrm.backbones.weight_files import stored_variant
 from dina_lrm.model_folders import check_model_folder, expect_safetensors, loading
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.typed import DinaError
 
+_ENCODERS: Final[dict[str, type[Any]]] = {
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+}
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
 
@@ -47,22 +53,27 @@ class UnetFolderParts(FolderParts, ExchangeableParts):
     def replace_text_encoders(self, folder: Path) -> None:
         """Take `text_encoder` (and `text_encoder_2`) of `folder` from now on."""
         self._text_folder, self._pipeline = folder, None
+        self.release()
 
-    def load_prompt_pipeline(self, dtype: torch.dtype) -> DiffusionPipeline:
-        """A pipeline of text encoders and tokenizers alone, loaded in `dtype`."""
+    def text_encoders(self) -> tuple[str, ...]:
+        """One, or SDXL's two."""
+        return tuple(name for name in _ENCODERS if (self._folder / name).is_dir())
+
+    def encoder_place(self, name: str) -> tuple[Path, type[Any]]:
+        """CLIP's, in the folder that is in use."""
+        return self._text_folder / name, _ENCODERS[name]
+
+    def seated(self, seats: dict[str, Seat]) -> DiffusionPipeline:
+        """A pipeline of seats and tokenizers alone."""
         absent: dict[str, Any] = {"vae": None, "unet": None, "scheduler": self._scheduler}
-        first = {
-            "tokenizer": self._tokenizer("tokenizer"),
-            "text_encoder": self._encoder(CLIPTextModel, "text_encoder", dtype),
-        }
-        if (self._folder / "text_encoder_2").is_dir():
-            return StableDiffusionXLPipeline(
-                **absent,
-                **first,
-                tokenizer_2=self._tokenizer("tokenizer_2"),
-                text_encoder_2=self._encoder(CLIPTextModelWithProjection, "text_encoder_2", dtype),
-                add_watermarker=False,
-            )
+        tokenizers = {name: self._tokenizer(name.replace("text_encoder", "tokenizer")) for name in seats}
+        first: dict[str, Any] = {"tokenizer": tokenizers["text_encoder"], "text_encoder": seats["text_encoder"]}
+        if "text_encoder_2" in seats:
+            second: dict[str, Any] = {
+                "tokenizer_2": tokenizers["text_encoder_2"],
+                "text_encoder_2": seats["text_encoder_2"],
+            }
+            return StableDiffusionXLPipeline(**absent, **first, **second, add_watermarker=False)
         no_checker: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         return StableDiffusionPipeline(**absent, **first, **no_checker, requires_safety_checker=False)
 
@@ -70,8 +81,9 @@ class UnetFolderParts(FolderParts, ExchangeableParts):
         with loading(self._folder / name):
             return CLIPTokenizer.from_pretrained(self._folder / name)
 
-    def _encoder(self, kind: type[Any], name: str, dtype: torch.dtype) -> nn.Module:
-        folder = self._text_folder / name
+    def load_weights(self, name: str, dtype: torch.dtype) -> nn.Module:
+        """Strictly: no tensor may be missing, or be there for nothing."""
+        folder, kind = self.encoder_place(name)
         encoder: nn.Module
         check_model_folder(folder)
         expect_safetensors(folder)

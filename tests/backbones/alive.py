@@ -1,0 +1,56 @@
+"""A counter of the models that are in memory: what stands in no list of ours, but lives, is counted too."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from contextlib import AbstractContextManager
+from typing import Any
+
+from diffusers import ModelMixin
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from transformers import PreTrainedModel
+
+from dina_lrm.backbones.weight_bytes import weight_bytes
+
+
+class AliveModels(AbstractContextManager["AliveModels"]):
+    """Inside, looks at all models that live whenever one of them begins to compute; those that lived before do not
+    count.
+
+    `most_bytes` is the most that their weights took at once, `together` how many lived at once, `calls` the classes
+    that computed, each instance once, in order.
+    """
+
+    def __init__(self) -> None:
+        self.most_bytes = self.together = 0
+        self.calls: list[str] = []
+        self._before = _models()
+        self._computed: list[weakref.ref[nn.Module]] = []
+
+    def __enter__(self) -> AliveModels:
+        self._hook = register_module_forward_pre_hook(self._look)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._hook.remove()
+
+    def _look(self, module: nn.Module, given: Any) -> None:
+        known = [*self._before, *(model for ref in self._computed if (model := ref()) is not None)]
+        if any(part is module for model in known for part in model.modules()):
+            return
+        alive = [model for model in _models() if all(model is not other for other in self._before)]
+        for model in alive:
+            if any(part is module for part in model.modules()):
+                self.calls.append(type(model).__name__)
+                self._computed.append(weakref.ref(model))
+                self.most_bytes = max(self.most_bytes, weight_bytes(alive))
+                self.together = max(self.together, len(alive))
+
+
+def _models() -> list[nn.Module]:
+    """The outermost ones: a text encoder holds models within it."""
+    found = [each for each in gc.get_objects() if isinstance(each, PreTrainedModel | ModelMixin)]
+    inside = {id(part) for model in found for part in model.modules() if part is not model}
+    return [model for model in found if id(model) not in inside]
