@@ -82,3 +82,29 @@ def on_line(folder, step, act):
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     return thread
+
+
+def sized_comparisons(sizes: str = "own", seed: int = 0) -> EncodedComparisons:
+    """`tiny_comparisons` of four prompts whose pictures have three sizes, or with "one" all of them the first.
+
+    With "own" some pairs are of two sizes; with "common" the pairs of a prompt are of one, as its number says.
+    """
+    same = tiny_comparisons(prompts=4, images=4, seed=seed)
+    pairs, image = same.pairs, torch.arange(16)
+    bucket = {"own": image * 5 % 7 % 3, "common": image // 4 % 3, "one": image * 0}[sizes]
+    generator = torch.Generator().manual_seed(seed)
+    tables = [
+        torch.randn(16, LATENT_CHANNELS, height, width, generator=generator)
+        for height, width in ((4, 4), (4, 6), (8, 2))
+    ]
+    return EncodedComparisons.from_tensors(
+        tables,
+        same.conditioning_of(torch.arange(4)),
+        pairs.image_a,
+        pairs.image_b,
+        pairs.prompt,
+        pairs.preference,
+        bucket=torch.stack([bucket[pairs.image_a], bucket[pairs.image_b]], dim=1),
+        prompts=same.prompts,
+        pair_id=[f"pair-{n}" for n in range(len(same))],
+    )

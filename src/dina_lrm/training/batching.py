@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from dina_lrm.data.batches import BatchPlan
 from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.epochs import Indices, whole_cuts
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 from dina_lrm.training.validation import pair_name
@@ -34,7 +36,7 @@ class MicroBatch:
     pair_names: Sequence[str]
     batch: ComparisonBatch
     noise_level: Float[Tensor, "groups ..."]
-    noise: Sequence[Float[Tensor, "groups channels height width"]]
+    noise: Sequence[Float[Tensor, "_ channels _ _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +75,25 @@ def weighted_by_prompt(data: EncodedComparisons) -> EncodedComparisons:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class TokenBudget:
+    """Tokens of each pair, and how many a step or a forward may have.
+
+    `step` None: a step has a number of pairs. `forward` None: a process cuts its share into a number of micro-batches.
+    """
+
+    of_pair: Int64[Tensor, " pairs"]
+    step: int | None = None
+    forward: int | None = None
+
+
 class StepSource:
-    """Builds the inputs of any step, in any order, for one process."""
+    """Builds the inputs of any step, in any order, for one process.
+
+    All processes cut a step into as many micro-batches, and a micro-batch of theirs has images of the same sizes: where
+    one has no pair of a size that another has, it reads an image beside its own. So each computes the same forwards,
+    which those that hold the weights together have to.
+    """
 
     def __init__(
         self,
@@ -87,13 +106,18 @@ class StepSource:
         rank: int = 0,
         world: int = 1,
         together: int = 1,
+        tokens: TokenBudget | None = None,
     ) -> None:
         self.data = data
         prompts = data.pairs.prompt
-        BatchPlan(data.buckets, batch_size, seed, prompts, world=world)  # raises where a process would have no pair
-        self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
+        if tokens is None or tokens.step is None:
+            if batch_size < world:
+                raise DinaError(f"batch_size is {batch_size}, for {world} processes; accepted: at least one pair each")
+            self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
+        else:
+            self.plan = BatchPlan(data.buckets, tokens.step, seed, prompts, costs=tokens.of_pair)
         self._sampler, self._seed, self._stratified, self._together = sampler, seed, stratified, together
-        self._accumulation, self._rank, self._world = accumulation, rank, world
+        self._accumulation, self._rank, self._world, self._tokens = accumulation, rank, world, tokens
 
     def steps_in(self, epochs: float) -> int:
         """Optimiser steps of so many passes over the data, at least 1."""
@@ -109,21 +133,45 @@ class StepSource:
         levels = step_levels(self._sampler, self._seed, step, len(keys) * self._together, self._stratified)
         if self._together > 1:
             levels = levels.view(len(keys), self._together)
-        mine = whole.tensor_split(self._world)[self._rank]
-        parts = [part for part in mine.tensor_split(self._accumulation) if len(part)]
-        micro = [self._micro_batch(step, part, keys, levels) for part in parts]
+        cut = [self._parts(share) for share in _split(whole, self.plan.shares(whole.numpy(), self._world))]
+        nothing = whole[:0]
+        micro = []
+        for number in range(max(map(len, cut))):
+            of_all = [parts[number] if number < len(parts) else nothing for parts in cut]
+            micro.append(self._micro_batch(step, of_all, keys, levels))
         return StepInputs(step, micro, float(self.data.weight[whole].sum()))
 
-    def _micro_batch(self, step: int, indices: Tensor, keys: Tensor, levels: Tensor) -> MicroBatch:
-        batch = self.data.batch(indices)
-        prompt_of_group = torch.empty(batch.groups, dtype=torch.long)
-        prompt_of_group[batch.group[batch.first]] = self.data.pairs.prompt[indices]
+    def _parts(self, share: Tensor) -> list[Tensor]:
+        """The micro-batches of a process's share."""
+        if self._tokens is not None and self._tokens.forward is not None:
+            ends = whole_cuts(len(share), self._tokens.of_pair[share].numpy(), self._tokens.forward)
+        else:
+            ends = self.plan.shares(share.numpy(), self._accumulation)
+        return [part for part in _split(share, ends) if len(part)]
+
+    def _micro_batch(self, step: int, of_all: Sequence[Tensor], keys: Tensor, levels: Tensor) -> MicroBatch:
+        indices = of_all[self._rank]
+        batch = self.data.batch(indices, _missing(self.data.pairs, of_all, self._rank))
         noise = [
-            step_noise(tuple(part.latents.shape[1:]), self._seed, step, prompt_of_group[part.groups].tolist())
+            step_noise(tuple(part.latents.shape[1:]), self._seed, step, batch.prompts[part.groups].tolist())
             for part in batch.images
         ]
         names = [pair_name(self.data, row) for row in indices.tolist()]
-        return MicroBatch(names, batch, levels[torch.searchsorted(keys, prompt_of_group)], noise)
+        return MicroBatch(names, batch, levels[torch.searchsorted(keys, batch.prompts)], noise)
+
+
+def _split(pairs: Tensor, ends: Indices) -> list[Tensor]:
+    return list(pairs.tensor_split(ends[:-1].tolist()))
+
+
+def _missing(pairs: PairTable, of_all: Sequence[Tensor], rank: int) -> Int64[Tensor, "beside 3"] | None:
+    """An image of each size that a process has in its part and that of `rank` has not; None where there is none."""
+    if len(of_all) == 1:
+        return None
+    looks = pairs.looks(torch.cat(list(of_all)))
+    own = pairs.looks(of_all[rank])[:, 0]
+    found = [looks[looks[:, 0] == bucket][:1] for bucket in looks[:, 0].unique() if bucket not in own]
+    return torch.cat(found) if found else None
 
 
 class Prefetcher:

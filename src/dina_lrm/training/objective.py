@@ -62,7 +62,7 @@ def comparison_loss(
     objective: PreferenceObjective,
     batch: ComparisonBatch,
     noise_level: Float[Tensor, "groups ..."],
-    noise: Sequence[Float[Tensor, "groups channels height width"]],
+    noise: Sequence[Float[Tensor, "_ channels _ _"]],
     total_weight: float | Tensor | None = None,
     heterogeneous: HeterogeneousSettings | None = None,
 ) -> LossOutput:
@@ -70,6 +70,7 @@ def comparison_loss(
 
     `noise` has a tensor for each of `batch.images`, with a row for each of its groups. With an axis of levels, the
     states at all of them have the group's one noise draw, and are read together.
+    Images that are read beside the comparisons count for nothing, and have a gradient of zero.
     `total_weight` replaces the sum of the batch's weights as the divisor: a micro-batch passes the weight of the whole
     batch, so that the sum over micro-batches is the loss of the whole. `heterogeneous` adds the term of LRM's pairs of
     two levels, at the cost of a second state of every image; not with an axis of levels (ValueError).
@@ -94,7 +95,7 @@ def comparison_loss(
     decided = batch.preference != 0.5
     preferred = torch.where(batch.preference > 0.5, margin, -margin).detach()
     return LossOutput(
-        loss=(pair_loss * batch.weight).sum() / divisor,
+        loss=(pair_loss * batch.weight).sum() / divisor + (0 * scores.sum() if batch.beside else 0),
         pair_loss=pair_loss.detach(),
         scores=scores.detach(),
         margin=margin.detach(),

@@ -48,14 +48,18 @@ class ComparisonBatch:
     """Comparisons, with their images by size.
 
     `first` and `second` say which images a comparison is about, counted over all of `images` in order; `group` numbers
-    the prompt of each of them from 0. Images of one group share noise level and, where they have one size, noise.
+    the prompt of each of them from 0, and `prompts` are the rows of these prompts. Images of one group share noise
+    level and, where they have one size, noise. `beside`: some images are read for nothing but that other processes read
+    some of their size.
     """
 
     images: tuple[SizedImages, ...]
     first: Int64[Tensor, " pairs"]
     second: Int64[Tensor, " pairs"]
+    prompts: Int64[Tensor, " groups"]
     preference: Float32[Tensor, " pairs"]
     weight: Float32[Tensor, " pairs"]
+    beside: bool = False
 
     @classmethod
     def of_one_size(
@@ -68,9 +72,9 @@ class ComparisonBatch:
         preference: Float32[Tensor, " pairs"],
         weight: Float32[Tensor, " pairs"],
     ) -> ComparisonBatch:
-        """Comparisons whose images all have one size; every group from 0 on has an image."""
+        """Comparisons whose images all have one size; every group from 0 on has an image, and is a prompt's row."""
         groups = torch.arange(int(group.max()) + 1, device=group.device)
-        return cls((SizedImages(latents, conditioning, groups, group),), first, second, preference, weight)
+        return cls((SizedImages(latents, conditioning, groups, group),), first, second, groups, preference, weight)
 
     def __len__(self) -> int:
         return len(self.preference)
@@ -83,7 +87,7 @@ class ComparisonBatch:
     @property
     def groups(self) -> int:
         """Number of prompts."""
-        return max(int(part.groups[-1]) for part in self.images) + 1
+        return len(self.prompts)
 
     @property
     def latents(self) -> Float[Tensor, "images channels height width"]:
@@ -108,6 +112,8 @@ class ComparisonBatch:
             tuple(part.to(device, dtype) for part in self.images),
             self.first.to(device),
             self.second.to(device),
+            self.prompts.to(device),
             self.preference.to(device),
             self.weight.to(device),
+            self.beside,
         )

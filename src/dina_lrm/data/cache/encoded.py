@@ -285,19 +285,23 @@ class EncodedComparisons:
             self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header, self.told
         )
 
-    def batch(self, indices: Int64[Tensor, " chosen"]) -> ComparisonBatch:
+    def batch(
+        self, indices: Int64[Tensor, " chosen"], beside: Int64[Tensor, "beside 3"] | None = None
+    ) -> ComparisonBatch:
         """What the chosen comparisons need, on the CPU: latents in float32, the conditioning as it is stored.
 
+        `beside` are further images to read (`PairTable.looks`), that no comparison of the batch need be about.
+
         Raises:
-            ValueError: no comparison.
+            ValueError: no comparison, and nothing beside.
         """
-        if len(indices) == 0:
-            raise DinaError("a batch of no comparisons; accepted: at least one")
         pairs = self.pairs
-        prompts = pairs.prompt[indices].repeat(2)
-        buckets = torch.cat([pairs.bucket_a[indices], pairs.bucket_b[indices]])
-        images = torch.cat([pairs.image_a[indices], pairs.image_b[indices]])
-        wanted, place = torch.stack([buckets, prompts, images], dim=1).unique(dim=0, return_inverse=True)
+        looks = pairs.looks(indices)
+        if beside is not None:
+            looks = torch.cat([looks, beside])
+        if len(looks) == 0:
+            raise DinaError("a batch of no comparisons; accepted: at least one")
+        wanted, place = looks.unique(dim=0, return_inverse=True)
         prompt_rows, group = wanted[:, 1].unique(return_inverse=True)
         conditioning = self.conditioning_of(prompt_rows)
         sized = []
@@ -306,8 +310,9 @@ class EncodedComparisons:
             groups, member = group[here].unique(return_inverse=True)
             latents = self.latents[bucket].rows(wanted[here, 2])["latents"].float()
             sized.append(SizedImages(latents, conditioning[group[here]], groups, member))
-        first, second = place.chunk(2)
-        return ComparisonBatch(tuple(sized), first, second, pairs.preference[indices], pairs.weight[indices])
+        first, second = place[: 2 * len(indices)].chunk(2)
+        labels = (pairs.preference[indices], pairs.weight[indices])
+        return ComparisonBatch(tuple(sized), first, second, prompt_rows, *labels, beside=beside is not None)
 
     def conditioning_of(self, prompts: Int64[Tensor, " prompts"]) -> Conditioning:
         """The conditioning of prompts by their row numbers."""

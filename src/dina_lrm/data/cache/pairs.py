@@ -112,6 +112,12 @@ class PairTable:
         values |= {name: [getattr(self, name)[row] for row in rows] for name in TEXT}
         return PairTable(**values)
 
+    def looks(self, indices: Int64[Tensor, " chosen"]) -> Int64[Tensor, "looks 3"]:
+        """Bucket, prompt and row of the first images of the chosen comparisons, then of the second ones."""
+        a = (self.bucket_a[indices], self.prompt[indices], self.image_a[indices])
+        b = (self.bucket_b[indices], self.prompt[indices], self.image_b[indices])
+        return torch.cat([torch.stack(a, dim=1), torch.stack(b, dim=1)])
+
     def check(self, images: Sequence[int], prompts: int) -> None:
         """Raise ValueError, naming the first comparison at fault, when one points outside or has no meaning."""
         sizes = {field.name: len(getattr(self, field.name)) for field in dataclasses.fields(self)}

@@ -116,6 +116,15 @@ class ShardedRows:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of a row of each column; nothing where there is no shard."""
+        if not self._shards:
+            return {}
+        first = self._shards[0]
+        if isinstance(first, StoredShard):
+            return {name: shape[1:] for name, (_, shape) in first.layout().items()}
+        return {name: tuple(values.shape[1:]) for name, values in first.items()}
+
     def shards(self) -> Iterator[Tensors]:
         """The tensors of each shard, in order."""
         for number in range(len(self._shards)):
