@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from diffusers import DiffusionPipeline
@@ -42,6 +42,9 @@ from dina_lrm.backbones.truncated import Kept
 from dina_lrm.backbones.turn import turn
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
+
+_PIXELS_AT_ONCE: Final = 1 << 20
+"""Of all pictures that are encoded together: an autoencoder holds hundreds of channels of each pixel."""
 
 
 class Backbone(nn.Module, ABC):
@@ -320,7 +323,9 @@ class Backbone(nn.Module, ABC):
         Raises ValueError for images whose latents would not have a size that the model takes.
         """
         check_size("pixels", pixels, self.pixels_per_latent * self.latent_multiple)
-        return self.autoencoder.encode(self._parts.vae(self.device, self.dtype), pixels.to(self.device))
+        vae = self._parts.vae(self.device, self.dtype)
+        few = max(1, _PIXELS_AT_ONCE // (pixels.shape[-2] * pixels.shape[-1]))
+        return torch.cat([self.autoencoder.encode(vae, some.to(self.device)) for some in pixels.split(few)])
 
     def decode_latents(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
         """Pixels (float32), nominally in [-1, 1], of scaled latents. Differentiable."""
@@ -360,6 +365,16 @@ class Backbone(nn.Module, ABC):
                 return encode(pipeline, prompts)
 
         return self._parts.encoded(pretrained, texts, self.device, self.dtype)
+
+    @property
+    def encoders_stay(self) -> bool:
+        """Whether text encoders stay in memory between two uses; where not, all prompts are best encoded together."""
+        return self._parts.stay(self.device, self.dtype)
+
+    def prompts_in(self, most_bytes: int) -> int:
+        """How many encoded prompts take that many bytes, at least one."""
+        shape = self.prompt_shape
+        return max(1, most_bytes // ((shape.tokens * shape.width + shape.pooled) * self.dtype.itemsize))
 
     def cut_prompts(self, prompts: Sequence[str]) -> tuple[str | None, ...]:
         """What `encode_prompts` would leave out of each prompt, by its tokens alone: a sentence, or None."""

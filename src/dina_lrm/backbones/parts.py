@@ -53,6 +53,10 @@ class Parts(ABC):
         """What `encode` makes of each batch by the pipeline that it is given, on `device`."""
 
     @abstractmethod
+    def stay(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether text encoders stay in memory between two uses."""
+
+    @abstractmethod
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
         """Load all that there is, to stay."""
 
@@ -118,6 +122,10 @@ class PipelineParts(Parts):
         """One batch after the other."""
         pipeline = self.prompt_pipeline(device, dtype)
         return (encode(pipeline, batch) for batch in batches)
+
+    def stay(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """They are the pipeline's."""
+        return True
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
         """All is there."""

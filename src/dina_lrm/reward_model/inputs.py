@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,12 @@ from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
+
+
+AHEAD_BYTES: Final = 1 << 30
+"""Of prompts that are encoded before they are needed, where text encoders do not stay in memory."""
+AT_ONCE: Final = 16
+"""Of these, in a batch."""
 
 
 class PromptTruncatedWarning(UserWarning):
@@ -68,15 +74,8 @@ def warn_of_unread(where: str, found: Sequence[str | None], stacklevel: int = 2)
 class PromptStore:
     """The conditioning of a list of prompts: each distinct one is encoded once and let go after its last use."""
 
-    def __init__(
-        self,
-        encode: Callable[[list[str]], Conditioning],
-        prompts: Sequence[str],
-        notices: Notices,
-        unread: Callable[[list[str]], Sequence[str | None]],
-    ) -> None:
-        self._encode, self._unread = encode, unread
-        self._notices = notices
+    def __init__(self, backbone: Backbone, prompts: Sequence[str], notices: Notices) -> None:
+        self._backbone, self._notices = backbone, notices
         self._uses = Counter(prompts)
         self._encoded: dict[str, Conditioning] = {}
         notices.prompts += len(self._uses)
@@ -85,16 +84,24 @@ class PromptStore:
         """The conditioning of `prompts`, row by row; each prompt may be taken as often as it was announced."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
         if new:
-            encoded = self._encode(new)
-            self._notices.truncated += [message for message in encoded.truncated or () if message is not None]
-            self._notices.unread += self._unread(new)
-            self._encoded.update({prompt: encoded[i] for i, prompt in enumerate(new)})
+            batches = [new] if self._backbone.encoders_stay else self._ahead(new)
+            for batch, encoded in zip(batches, self._backbone.encode_prompt_batches(batches), strict=True):
+                self._notices.truncated += [message for message in encoded.truncated or () if message is not None]
+                self._notices.unread += self._backbone.unread_prompts(batch)
+                self._encoded.update({prompt: encoded[i] for i, prompt in enumerate(batch)})
         taken = Conditioning.cat([self._encoded[prompt] for prompt in prompts])
         self._uses.subtract(prompts)
         for prompt in set(prompts):
             if self._uses[prompt] <= 0:
                 del self._encoded[prompt]
         return taken
+
+    def _ahead(self, new: list[str]) -> list[list[str]]:
+        """Batches of these prompts and of those that follow: text encoders are loaded for all of them."""
+        coming = [prompt for prompt in self._uses if self._uses[prompt] > 0 and prompt not in self._encoded]
+        room = self._backbone.prompts_in(AHEAD_BYTES) - len(self._encoded)
+        wanted = [*dict.fromkeys([*new, *coming])][: max(len(new), room)]
+        return [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
 
 
 def encoded_images(
@@ -140,7 +147,7 @@ def encoded_batches(
 ) -> Iterator[EncodedBatch]:
     """Encode images and prompts, at most `batch_size` at a time and only those in memory, grouped by bucket."""
     checked_batch_size(where, batch_size)
-    store = PromptStore(backbone.encode_prompts, prompts, notices, backbone.unread_prompts)
+    store = PromptStore(backbone, prompts, notices)
     for start in range(0, len(images), batch_size):
         rows = range(start, min(start + batch_size, len(images)))
         conditioning = store.take([prompts[row] for row in rows])

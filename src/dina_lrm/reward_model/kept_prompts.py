@@ -11,7 +11,7 @@ from typing import final
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.prompt_rows import conditioning_bytes
 from dina_lrm.reward_model.checks import checked_prompts
-from dina_lrm.reward_model.inputs import PromptTruncatedWarning, PromptUnreadWarning
+from dina_lrm.reward_model.inputs import AHEAD_BYTES, PromptTruncatedWarning, PromptUnreadWarning
 from dina_lrm.reward_model.level_scores import scoring_mode
 from dina_lrm.reward_model.model import LatentRewardModel
 
@@ -36,13 +36,26 @@ class KeptPrompts:
     def __init__(self, model: LatentRewardModel, most_bytes: int, one_by_one: bool = False) -> None:
         self.model, self.most_bytes, self.bytes, self.one_by_one = model, most_bytes, 0, one_by_one
         self._kept: OrderedDict[str, KeptPrompt] = OrderedDict()
+        self._expected: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Prompts that will be asked for, in order: where text encoders do not stay in memory, they are encoded
+        together with the first of them, as many as fit.
+        """
+        self._expected.update(dict.fromkeys(prompts))
+
     def take(self, prompts: Sequence[str]) -> list[KeptPrompt]:
         """Each of the prompts, in order. Raises ValueError as `LatentRewardModel.encode_prompts`."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._kept]
+        for prompt in prompts:
+            self._expected.pop(prompt, None)
+        if new and not self.model.backbone.encoders_stay:
+            self.most_bytes = max(self.most_bytes, AHEAD_BYTES)
+            coming = [prompt for prompt in self._expected if prompt not in self._kept]
+            new += coming[: max(0, self.model.backbone.prompts_in(self.most_bytes) - len(new))]
         if new:
             for prompt, row in zip(new, self._encoded(new), strict=True):
                 self._kept[prompt] = row

@@ -275,7 +275,7 @@ class LatentRewardModel(nn.Module):
             raise DinaError("encode_prompts: no prompts given; accepted: at least one")
         notices = Notices()
         with scoring_mode(self, self.backbone):
-            store = PromptStore(self.backbone.encode_prompts, items, notices, self.backbone.unread_prompts)
+            store = PromptStore(self.backbone, items, notices)
             conditioning = store.take(items)
         notices.say("encode_prompts", stacklevel=2)
         return conditioning

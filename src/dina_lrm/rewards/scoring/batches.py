@@ -44,6 +44,10 @@ class BatchScorer:
         """The score in deviations from the mean that is stored with the model."""
         return float(self.model.normalize(torch.tensor(score)))
 
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Prompts that pictures to come are scored for, in order."""
+        self._kept.expect(prompts)
+
     def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
         """The score of each image (RGB, or pixels (3, h, w) in [0, 1]), or why the model gives none."""
         try:

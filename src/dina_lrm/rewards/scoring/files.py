@@ -26,6 +26,8 @@ from dina_lrm.rewards.scoring.scored import ScoredBatch, scored_batch
 from dina_lrm.runs.lock import one_writer
 
 _THREADS: Final = 8
+_ROWS_AHEAD: Final = 1024
+"""Whose prompts a scorer is told of together."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def score_by(
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
 
         def score(waiting: Iterator[ScoreRow], known: Scores) -> Iterator[ScoredBatch]:
-            loaded = ahead(pool, Loader(scorer.buckets, known), waiting, 2 * batch_size)
+            loaded = ahead(pool, Loader(scorer.buckets, known), _announced(scorer, waiting), 2 * batch_size)
             while batch := [found for _, found in islice(loaded, batch_size)]:
                 yield scored_batch(scorer, batch)
 
@@ -182,6 +184,13 @@ def score_table(
             told.add(batch)
         log.finish()
     return told.summary(standing, perf_counter() - start)
+
+
+def _announced(scorer: Scorer, waiting: Iterator[ScoreRow]) -> Iterator[ScoreRow]:
+    """The rows, of whose prompts the scorer is told some time before."""
+    while rows := [*islice(waiting, _ROWS_AHEAD)]:
+        scorer.expect([row.prompt for row in rows])
+        yield from rows
 
 
 class _Told:

@@ -44,6 +44,9 @@ class Scorer(Protocol):
     def buckets(self) -> Sequence[Bucket] | None:
         """Sizes that pictures are brought to before they come here; None where they come in their own."""
 
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Prompts that pictures to come are scored for, in order."""
+
     def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
         """The score of each picture, or why there is none."""
 
@@ -66,6 +69,9 @@ class RewardScorer:
     def z(self, score: float) -> float | None:
         """Return None: no mean and deviation are stored with a reward."""
         return None
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Pictures and prompts are read together: there is nothing to do before."""
 
     def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
         """The score of each picture in the reward's own scale, or why it gives none."""
