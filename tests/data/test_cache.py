@@ -238,6 +238,18 @@ def test_depth_and_taps_do_not_matter_to_a_cache(tmp_path):
     assert len(EncodedComparisons.load(tmp_path / "cache", deeper)) == 6
 
 
+def test_prompts_with_and_without_padding_are_not_taken_for_each_other(tmp_path):
+    none = dataclasses.replace(CONFIG, prompt_padding="none")
+    told = r"holds prompts with prompt_padding='{}'; this backbone reads them with prompt_padding='{}'"
+    for place, (config, other) in enumerate([(CONFIG, none), (none, CONFIG)]):
+        world().save(tmp_path / f"{place}", config)
+        assert EncodedComparisons.load(tmp_path / f"{place}", config).header.backbone.prompt_padding == (
+            config.prompt_padding
+        )
+        with pytest.raises(ValueError, match=told.format(config.prompt_padding, other.prompt_padding)):
+            EncodedComparisons.load(tmp_path / f"{place}", other)
+
+
 def test_two_spellings_of_a_folder_are_one_backbone(tmp_path, monkeypatch):
     (tmp_path / "generator").mkdir()
     monkeypatch.chdir(tmp_path)

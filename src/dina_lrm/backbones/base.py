@@ -40,6 +40,7 @@ from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapp
 from dina_lrm.backbones.tokens import KeptTokens, composed, joined_cuts, unread_prompts
 from dina_lrm.backbones.truncated import Kept
 from dina_lrm.backbones.turn import turn
+from dina_lrm.backbones.unpadded import check_padded_as, check_padding, features_by_length
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
 
@@ -132,6 +133,7 @@ class Backbone(nn.Module, ABC):
             raise DinaError(f"depth: got {config.depth}, but {config.pretrained} has {available} {self.blocks}")
         if config.reading not in self.readings:
             raise DinaError(f"reading: got {config.reading!r}; family {config.family} has {', '.join(self.readings)}")
+        check_padding(config)
         if config.prompt_length < self.least_prompt_length:
             raise DinaError(
                 f"prompt_length: got {config.prompt_length}, family {config.family} needs at least "
@@ -265,6 +267,15 @@ class Backbone(nn.Module, ABC):
         Raises ValueError on a wrong number of channels, a size that is no multiple of `latent_multiple`, or batches
         that disagree.
         """
+        if self.config.prompt_padding == "none":
+            return features_by_length(self._features, noisy_latents, noise_level, conditioning)
+        return self._features(noisy_latents, noise_level, conditioning)
+
+    def check_prompts(self, conditioning: Conditioning) -> None:
+        """ValueError for prompts that were padded where the backbone reads them without, or the other way round."""
+        check_padded_as(self.config, conditioning, self.prompt_shape.tokens)
+
+    def _features(self, noisy_latents: Tensor, noise_level: Tensor, conditioning: Conditioning) -> Features:
         arguments = self._checked_arguments(noisy_latents, noise_level, conditioning)
         with self.reward_adapter():
             run = self._tapped(arguments, self._block_scope())
@@ -578,6 +589,10 @@ class Backbone(nn.Module, ABC):
         return [] if self._lora is None else self._lora.parameters()
 
     def _whole_generator(self, what: str) -> None:
+        if self.config.prompt_padding == "none":
+            raise DinaError(
+                f"{what} runs the generator, which reads padded prompts; this backbone has prompt_padding='none'"
+            )
         if not self.shared:
             raise DinaError(f"{what} runs the whole generator: load the backbone with pipeline=")
 

@@ -145,6 +145,9 @@ class Features:
     grids: tuple[tuple[int, int], ...] | None = None
     pooled_text: Float[Tensor, "batch pooled"] | None = None
     unconditional: tuple[Float[Tensor, "batch _ _"], ...] | None = None
+    text_there: Bool[Tensor, "batch text_tokens"] | None = None
+    """False behind the end of a prompt that is shorter than others of its batch, where there is nothing for anybody to
+    see; None says that all have one length."""
 
     def rows(self, chosen: slice) -> "Features":
         """Return the features of some of the images."""
@@ -156,6 +159,7 @@ class Features:
             self.grids,
             None if self.pooled_text is None else self.pooled_text[chosen],
             None if self.unconditional is None else tuple(tap[chosen] for tap in self.unconditional),
+            None if self.text_there is None else self.text_there[chosen],
         )
 
 

@@ -26,6 +26,8 @@ class Family:
     masks_text: bool = False
     """Whether padding of prompts is masked everywhere: it means nothing to the model, and a head has to be told to pass
     over it."""
+    drops_padding: bool = False
+    """Whether padding at the end of a prompt, which it attends to, may be left out instead (`prompt_padding`)."""
     widens_short: bool = False
     """Whether states of its short text encoders stand before those of a long one, filled with zeros to their width."""
 
@@ -41,6 +43,7 @@ FAMILIES: dict[str, Family] = {
         "dina_lrm.backbones.sd3",
         "SD3Backbone",
         ("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"),
+        drops_padding=True,
         widens_short=True,
     ),
     "stable-diffusion": Family(
@@ -52,7 +55,10 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "flux": Family(
-        "dina_lrm.backbones.flux", "FluxBackbone", ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+        "dina_lrm.backbones.flux",
+        "FluxBackbone",
+        ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
+        drops_padding=True,
     ),
     "z-image": Family(
         "dina_lrm.backbones.z_image",

@@ -25,6 +25,7 @@ from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens, read_on
+from dina_lrm.backbones.unpadded import encoded
 from dina_lrm.diffusion.process import ForwardProcess
 
 
@@ -106,9 +107,13 @@ class FluxBackbone(PipelineBackbone):
 
     def encode(self, pipeline: DiffusionPipeline, prompts: list[str]) -> Conditioning:
         """T5 states and the pooled CLIP vector."""
-        length = self.config.prompt_length
         clip, t5 = self.kept_tokens(pipeline, prompts)
-        embeds, pooled, _ = pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=length)
+
+        def states(texts: list[str], most: int) -> tuple[Tensor, Tensor]:
+            embeds, pooled, _ = pipeline.encode_prompt(texts, device=self.device, max_sequence_length=most)
+            return embeds, pooled
+
+        embeds, pooled = encoded(states, prompts, self.config.prompt_length, t5.mask, self.config.prompt_padding)
         return Conditioning(embeds, pooled, t5.mask.to(embeds.device), joined_cuts([clip, t5]))
 
 

@@ -19,6 +19,7 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.backbones.t5 import T5
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens, joined_cuts, kept_tokens, read_on
+from dina_lrm.backbones.unpadded import encoded, ended
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
 
@@ -105,9 +106,14 @@ class SD3Backbone(PipelineBackbone):
         """CLIP states, then T5's (zeros without it), and the pooled CLIP vectors."""
         length = self.config.prompt_length
         first, second, *t5 = kept = self.kept_tokens(pipeline, prompts)
-        embeds, _, pooled, _ = pipeline.encode_prompt(
-            prompts, None, None, device=self.device, do_classifier_free_guidance=False, max_sequence_length=length
-        )
         long = t5[0].mask if t5 else torch.zeros(len(prompts), length, dtype=torch.bool)
-        mask = torch.cat([first.mask | second.mask, long], dim=1)
-        return Conditioning(embeds, pooled, mask.to(embeds.device), joined_cuts(kept))
+
+        def states(texts: list[str], most: int) -> tuple[Tensor, Tensor]:
+            embeds, _, pooled, _ = pipeline.encode_prompt(
+                texts, None, None, device=self.device, do_classifier_free_guidance=False, max_sequence_length=most
+            )
+            return embeds, pooled
+
+        embeds, pooled = encoded(states, prompts, length, long if t5 else None, self.config.prompt_padding)
+        mask = torch.cat([first.mask | second.mask, long], dim=1).to(embeds.device)
+        return Conditioning(ended(embeds, mask, self.config.prompt_padding), pooled, mask, joined_cuts(kept))

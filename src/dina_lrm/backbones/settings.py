@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from dina_lrm.typed import DinaError
 
+PromptPadding = Literal["max", "none"]
 PROMPT_LENGTH: Final = 128
 """Tokens of the long text encoder where nothing else is said: as the paper trains (section 5.1)."""
 
@@ -39,6 +40,9 @@ class BackboneConfig:
     """"own" for the way the generator itself is run, or "released" for reward weights trained by the code released with
     the paper, which differs there (FLUX: timestep and guidance unscaled; Z-Image: padding of captions among the text
     tokens)."""
+    prompt_padding: PromptPadding = "max"
+    """"max" for prompts padded to the prompt length, as generators are trained and run; "none" for those that end
+    behind their last token (SD3 and FLUX, which attend to padding): other scores, less memory."""
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -51,6 +55,8 @@ class BackboneConfig:
                 raise DinaError(f"{name}: got {taps}, expected strictly increasing numbers in 0..{self.depth} (depth)")
         if self.prompt_length < 0:
             raise DinaError(f"prompt_length: got {self.prompt_length}, expected 0 or more")
+        if self.prompt_padding not in ("max", "none"):
+            raise DinaError(f"prompt_padding: got {self.prompt_padding!r}; accepted: 'max', 'none'")
 
 
 @dataclass(frozen=True)

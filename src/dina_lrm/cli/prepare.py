@@ -25,6 +25,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             shuffle=arguments.shuffle_sides,
             resolution=arguments.resolution,
             prompt_length=arguments.prompt_length,
+            prompt_padding=arguments.prompt_padding,
             dtype=getattr(torch, arguments.dtype),
             on_bad=arguments.on_bad,
             batch_size=arguments.batch_size,

@@ -138,7 +138,9 @@ class LatentJudge:
 
     def _encode(self, name: str, data: PlainComparisons, progress: ReportProgress | None) -> EncodedComparisons:
         backbone, resolution = self.model.backbone, self.model.config.resolution
-        key = (name, data.content_hash, backbone.config.pretrained, backbone.config.prompt_length, resolution)
+        config = backbone.config
+        prompts = (config.prompt_length, config.prompt_padding)
+        key = (name, data.content_hash, config.pretrained, prompts, resolution)
         if key not in self.encoded:
             self.encoded[key] = encode_comparisons(data, backbone, resolution=resolution, progress=progress)
         return self.encoded[key]

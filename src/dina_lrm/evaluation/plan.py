@@ -217,7 +217,8 @@ class _Work:
         key: tuple[object, ...] = (named.word,)
         if model is not None and not named.is_plain:
             config = model.config
-            key += (config.backbone.pretrained, config.backbone.prompt_length, config.resolution)
+            key += (config.backbone.pretrained, config.backbone.prompt_length, config.backbone.prompt_padding)
+            key += (config.resolution,)
         if key not in self._made:
             backbone = self._bundled_backbone if model is None else lambda: model.backbone
             self._made[key] = made_set(named, backbone, self._plan.pairs, self._plan.seed)

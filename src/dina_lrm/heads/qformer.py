@@ -75,7 +75,8 @@ class QFormerHead(Head):
         if self.agg_text is None:
             return HeadTokens(visual)
         text = self.agg_text(_adapted("text", self.layer_adapters_text, features.text, temb))
-        return HeadTokens(visual, text, features.text_mask if self.config.mask_text_padding else None)
+        seen = features.text_mask if self.config.mask_text_padding else features.text_there
+        return HeadTokens(visual, text, seen)
 
     def score(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, " batch"]:
         """Run the queries once over the tokens of all given noise levels."""

@@ -81,8 +81,10 @@ class BoundLatent(StateReward):
         return self.model.margin_probability(margin * self.model.config.score_std, read_at)
 
     def conditioning(self, prompts: Sequence[str], given: Conditioning | None) -> Conditioning:
-        """The generator's conditioning where the model reads as many tokens, else the model's own."""
-        if given is None or self.model.backbone.config.prompt_length != self._generator.prompt_length:
+        """The generator's conditioning where the model reads it as it is, else the model's own."""
+        own = self.model.backbone.config
+        as_given = own.prompt_length == self._generator.prompt_length and own.prompt_padding == "max"
+        if given is None or not as_given:
             return self.model.encode_prompts(list(prompts))
         return given
 

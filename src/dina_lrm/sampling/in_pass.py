@@ -44,6 +44,11 @@ class InPass:
         if model.backbone.config.prompt_length != length:
             found = model.backbone.config.prompt_length
             raise DinaError(f"in-pass reward: it reads prompts of {found} tokens, the generator's have {length}")
+        if own.config.prompt_padding != "max":
+            raise DinaError(
+                f"in-pass reward: it reads prompts with prompt_padding={own.config.prompt_padding!r}, the generator "
+                "with 'max'; accepted: a reward that reads the generator's own"
+            )
         theirs, mine = generator.backbone.config, own.config
         if (mine.reading, mine.guidance) != (theirs.reading, theirs.guidance):
             raise DinaError(

@@ -105,6 +105,7 @@ class LatentServed:
             "latent_channels": backbone.latent_channels,
             "latent_multiple": backbone.latent_multiple,
             "prompt_length": config.backbone.prompt_length,
+            "prompt_padding": config.backbone.prompt_padding,
             "tokens": self._own.tokens,
             "prompt_width": self._own.width,
             "pooled_width": self._own.pooled or None,
@@ -143,6 +144,10 @@ class LatentServed:
             if found != wanted:
                 told_of = f"{name} is {found} wide; accepted by {self.name}: {wanted}"
                 raise unprocessable("bad_width", told_of)
+        try:
+            self.model.backbone.check_prompts(told)
+        except ValueError as error:
+            raise unprocessable("prompt_padding", str(error)) from error
         if self.strict and given.tokens != own.tokens:
             raise unprocessable("prompt_length", self._other_length(given.tokens))
 

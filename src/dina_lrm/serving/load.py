@@ -48,7 +48,7 @@ def load_engine(
     place = default_device() if device in (None, "auto") else str(device)
     latent = {name: where for name, where in settings.named().items() if not is_reward(where)}
     shared = _shared(latent, settings, place, dtype)
-    texts: dict[tuple[int, int], KeptPrompts] = {}
+    texts: dict[tuple[int, int, str], KeptPrompts] = {}
     served: list[Loaded] = []
     for name, where in settings.named().items():
         if name not in latent:
@@ -75,7 +75,7 @@ def _latent(
     where: str,
     settings: ServerSettings,
     pipeline: DiffusionPipeline | None,
-    texts: dict[tuple[int, int], KeptPrompts],
+    texts: dict[tuple[int, int, str], KeptPrompts],
     device: str,
     dtype: torch.dtype | None,
 ) -> LatentServed:
@@ -85,8 +85,9 @@ def _latent(
         model = LatentRewardModel.from_pretrained(place, device=device, dtype=dtype, backbone=own)
     else:
         model = LatentRewardModel.from_pretrained(place, pipeline=pipeline, backbone=settings.backbone)
-    # Models of one generator and prompt length read prompts alike
-    key = (id(model if pipeline is None else pipeline), model.config.backbone.prompt_length)
+    # Models of one generator, prompt length and padding read prompts alike
+    told = model.config.backbone
+    key = (id(model if pipeline is None else pipeline), told.prompt_length, told.prompt_padding)
     kept = texts.setdefault(key, KeptPrompts(model, TEXT_BYTES))
     revision = PREFIX + weights_hash(locate_reward_model(place))
     return LatentServed(name, model, revision, settings.strict, settings.text_encoders, kept)

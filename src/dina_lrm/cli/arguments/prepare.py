@@ -38,6 +38,9 @@ class Arguments(PlaceOptions, ReadsComparisons):
     """Side of the square image bucket in pixels; by default that of the generator."""
     prompt_length: int | None = None
     """Tokens of the long text encoder; by default 128 where the generator has one."""
+    prompt_padding: Literal["max", "none"] = "max"
+    """"max": prompts padded to that length, as generators read them. "none": they end behind their last token (SD3 and
+    FLUX), for models trained with --model.prompt-padding none."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """How latents and conditioning are stored."""
     on_bad: Literal["skip", "raise"] = "skip"

@@ -31,7 +31,7 @@ from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.data.cache.content import FirstTally
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
-from dina_lrm.data.cache.prompt_layout import PromptLayout, packed, unpacked
+from dina_lrm.data.cache.prompt_layout import packed, unpacked
 from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
     ShardedRows,
@@ -220,7 +220,7 @@ class EncodedComparisons:
     def _packed_prompts(self, identity: BackboneIdentity) -> Iterator[dict[str, Tensor]]:
         for columns in self.conditioning.shards():
             told = unpacked(columns)
-            yield packed(told, PromptLayout.of(identity.family, identity.prompt_length, told.shape))
+            yield packed(told, identity.prompt_layout(told.shape))
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import dina_lrm
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.conditioning import PromptShape
+from dina_lrm.backbones.settings import BackboneConfig, PromptPadding
 from dina_lrm.data.cache.generator_content import encoders_content
+from dina_lrm.data.cache.prompt_layout import PromptLayout
 from dina_lrm.data.cache.shards import ShardInfo, shard_name
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
@@ -66,16 +68,20 @@ class BackboneIdentity:
     prompt_length: int
     content: str = ""
     """Hash of the VAE and the text encoders; empty where it is not known, as in caches of earlier versions."""
+    prompt_padding: PromptPadding = "max"
+    """As `BackboneConfig` has it; earlier versions knew no other."""
 
     @classmethod
     def of(cls, config: BackboneConfig) -> BackboneIdentity:
         """The identity of a configured backbone; its content is hashed where the generator lies on this machine."""
         content = encoders_content(config.pretrained, config.revision, config.prompt_length)
-        return cls(config.family, config.pretrained, config.revision, config.prompt_length, content)
+        return cls(
+            config.family, config.pretrained, config.revision, config.prompt_length, content, config.prompt_padding
+        )
 
     def same_as(self, other: BackboneIdentity) -> bool:
         """Whether both encode alike: by what their files hold or, where that is not known, by where they lie."""
-        if (self.family, self.prompt_length) != (other.family, other.prompt_length):
+        if self._prompts != other._prompts:
             return False
         if self.content and other.content:
             return self.content == other.content
@@ -83,16 +89,29 @@ class BackboneIdentity:
             self.pretrained == other.pretrained or _same_folder(self.pretrained, other.pretrained)
         )
 
+    def prompt_layout(self, shape: PromptShape) -> PromptLayout:
+        """How its prompts, which have `shape`, are laid out in a shard."""
+        return PromptLayout.of(self.family, self.prompt_length, shape, self.prompt_padding)
+
+    @property
+    def _prompts(self) -> tuple[str, int, str]:
+        return self.family, self.prompt_length, self.prompt_padding
+
     @property
     def encodes_as(self) -> str:
         """Return what is equal for equal encoders, wherever they lie."""
         known = self.content or f"{self.pretrained!r} at {self.revision}"
-        return f"{self.family} {known} with prompt length {self.prompt_length}"
+        return f"{self.family} {known} with {self._prompts_told}"
+
+    @property
+    def _prompts_told(self) -> str:
+        padding = "" if self.prompt_padding == "max" else f" and prompt padding {self.prompt_padding!r}"
+        return f"prompt length {self.prompt_length}{padding}"
 
     def __str__(self) -> str:
         revision = f" at {self.revision}" if self.revision else ""
         content = f" of content {self.content[:8]}" if self.content else ""
-        return f"{self.family} {self.pretrained!r}{revision}{content} with prompt length {self.prompt_length}"
+        return f"{self.family} {self.pretrained!r}{revision}{content} with {self._prompts_told}"
 
 
 def _same_folder(one: str, other: str) -> bool:
@@ -154,6 +173,13 @@ class CacheHeader:
     def check_backbone(self, config: BackboneConfig, folder: Path) -> None:
         """Raise ValueError when the cache was not made for that generator."""
         wanted = BackboneIdentity.of(config)
+        if self.backbone.prompt_padding != wanted.prompt_padding:
+            stored, given = self.backbone.prompt_padding, wanted.prompt_padding
+            raise DinaError(
+                f"{folder} holds prompts with prompt_padding={stored!r}; this backbone reads them with "
+                f"prompt_padding={given!r}, which gives other scores: encode the comparisons again with `dina-lrm "
+                f"prepare --prompt-padding {given}`"
+            )
         if not self.backbone.same_as(wanted):
             raise DinaError(
                 f"{folder} was encoded by {self.backbone}; this backbone is {wanted}. Latents and prompts of another "

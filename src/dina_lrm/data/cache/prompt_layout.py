@@ -32,6 +32,7 @@ from torch.nn import functional
 
 from dina_lrm.backbones.conditioning import Conditioning, PromptShape
 from dina_lrm.backbones.families import FAMILIES
+from dina_lrm.backbones.settings import PromptPadding
 
 Tensors = Mapping[str, Tensor]
 RAGGED: Final = ("tokens", "offsets", "length")
@@ -51,12 +52,15 @@ class PromptLayout:
     short_width: int = 0
 
     @classmethod
-    def of(cls, family: str, prompt_length: int, shape: PromptShape) -> PromptLayout:
+    def of(
+        cls, family: str, prompt_length: int, shape: PromptShape, prompt_padding: PromptPadding = "max"
+    ) -> PromptLayout:
         """The layout that loses nothing of a family's prompts, which have `shape`, `prompt_length` of it long."""
         row = FAMILIES[family]
-        narrow = row.widens_short and prompt_length > 0 and 0 < shape.pooled < shape.width
+        ragged = row.masks_text or prompt_padding == "none"
         # Both CLIP encoders of Stable Diffusion 3 are as wide as the vectors that they pool
-        return cls(row.masks_text, *((shape.tokens - prompt_length, shape.pooled) if narrow else (0, 0)))
+        split = row.widens_short and prompt_length > 0 and (ragged or 0 < shape.pooled < shape.width)
+        return cls(ragged, shape.tokens - prompt_length, min(shape.pooled, shape.width)) if split else cls(ragged)
 
     def __str__(self) -> str:
         told = [name for name, chosen in (("split", self.short_tokens), ("ragged", self.ragged)) if chosen]

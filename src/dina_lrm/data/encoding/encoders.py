@@ -8,7 +8,7 @@ import torch
 
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig, PromptPadding
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def encoding_backbone(
     prompt_length: int | None = None,
     revision: str | None = None,
     device: torch.device | str = "cpu",
+    prompt_padding: PromptPadding = "max",
 ) -> Backbone:
     """The shallowest backbone of a generator ("synthetic", a folder or a hub id), for its encoders.
 
@@ -28,7 +29,13 @@ def encoding_backbone(
     anatomy = anatomy_of(generator, revision)
     length = anatomy.prompt_length if prompt_length is None else prompt_length
     config = BackboneConfig(
-        anatomy.family, generator, depth=1, visual_taps=(1,), prompt_length=length, revision=revision
+        anatomy.family,
+        generator,
+        depth=1,
+        visual_taps=(1,),
+        prompt_length=length,
+        revision=revision,
+        prompt_padding=prompt_padding,
     )
     # As reward models are loaded: float32 on the CPU, so that what is encoded does not depend on the batch it is in.
     dtype = torch.float32 if torch.device(device).type == "cpu" else None

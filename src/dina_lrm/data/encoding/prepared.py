@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dina_lrm.backbones.settings import PromptPadding
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -110,6 +111,7 @@ def prepare(
     shuffle: bool = False,
     resolution: int | None = None,
     prompt_length: int | None = None,
+    prompt_padding: PromptPadding = "max",
     dtype: torch.dtype = torch.float32,
     on_bad: OnBad = "skip",
     batch_size: int = 16,
@@ -121,7 +123,8 @@ def prepare(
 
     All rows are checked before anything is encoded; an `out` that was stopped on the way goes on. `generator` is
     "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels) and the length of its
-    long text encoder where they are None. `shuffle` swaps the images of each comparison on a coin of the source's seed.
+    long text encoder where they are None; `prompt_padding` is that of the models that will read it
+    (`BackboneConfig.prompt_padding`). `shuffle` swaps the images of each comparison on a coin of the source's seed.
 
     Raises:
         ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`.
@@ -131,7 +134,7 @@ def prepare(
     if total == 0:
         raise DinaError(f"{source.path}: holds no comparisons")
     comparisons = source.comparisons()
-    backbone = encoding_backbone(generator, prompt_length, revision, device)
+    backbone = encoding_backbone(generator, prompt_length, revision, device, prompt_padding)
     data = encode_comparisons(
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
         backbone,

@@ -68,9 +68,10 @@ class BoundRemote(StateReward):
         return self._reward.asked(latents.float(), table, self._reward.levels, seed, "clean", kind, own=True)
 
     def _prompts(self, prompts: Sequence[str], given: Conditioning | None, count: int) -> PromptTable:
-        """The generator's conditioning where the model reads as many tokens, else texts for the server to encode."""
-        length = self._reward.service.prompt_length
-        if length is not None and length != self._generator.prompt_length:
+        """The generator's conditioning where the model reads it as it is, else texts for the server to encode."""
+        service = self._reward.service
+        length = service.prompt_length
+        if service.drops_padding or (length is not None and length != self._generator.prompt_length):
             return PromptTable.of_texts(prompts)
         told = self._generator.encode_prompts(prompts) if given is None else given
         return PromptTable.of_conditioning(told, count)

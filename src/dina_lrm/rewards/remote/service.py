@@ -48,6 +48,11 @@ class Service:
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
     @property
+    def drops_padding(self) -> bool:
+        """Whether the model reads prompts without padding, which no generator encodes."""
+        return self.facts.get("prompt_padding", "max") != "max"
+
+    @property
     def has_statistics(self) -> bool:
         """Whether a mean and deviation are stored with the model, so that it gives z-scores."""
         found = (self.facts.get("score_mean"), self.facts.get("score_std"))
