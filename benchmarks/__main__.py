@@ -1,7 +1,7 @@
 """All benchmarks, or those named: `python -m benchmarks [NAME [OPTION ...] ...]`. A module with `main` in this folder
 is one, and what follows its name, up to the next name, is its own.
 
-Those that take an hour and more run only where they are named.
+Those that take an hour and more, and those that need an extra, run only where they are named.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 HELPERS = ("__main__", "fuzzing", "load", "measuring")
-LONG = ("full_size", "fuzz", "serving_fuzz")
+LONG = ("full_size", "fuzz", "many_machines", "serving_fuzz")
 
 
 def main(chosen: list[str]) -> None:

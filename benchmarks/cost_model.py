@@ -1,7 +1,7 @@
 """What a million to a billion pictures take: the model's table and its plot, and what grows with the data, measured.
 
 Tables come of `dina_lrm.profiling.scale`, which counts. Measured here are what counting cannot say: whether the files
-of the real writer are as large as the formula; processor seconds, bytes on disk and memory of the plan of an encoding
+of the real writer are as large as the formula; processor seconds, bytes on disk and memory of the tables of a cache
 and of the plan of batches, at two sizes, each in a process of its own.
 
     python -m benchmarks cost_model                                    all of it, a few minutes of a core
@@ -11,6 +11,7 @@ and of the plan of batches, at two sizes, each in a process of its own.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -22,23 +23,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from dina_lrm.data.encoding.pictures import Looked
-from dina_lrm.data.encoding.plan import PLAN, Plan
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.measuring import peak_memory
+from benchmarks.measuring import peak_memory, resident
 from dina_lrm.backbones.conditioning import Conditioning, PromptShape
 from dina_lrm.data.batches import BatchPlan
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader
 from dina_lrm.data.cache.prompt_layout import PromptLayout, packed
 from dina_lrm.data.cache.shards import write_shard
-from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.cache.tables import PAIRS_FILE, PROMPTS_FILE, Tables, read_columns, row_hashes, write_tables
 from dina_lrm.profiling.scale import Scale, ScaleSettings, scale
 from dina_lrm.reports.drawing import drawing, save_figure
 from dina_lrm.reports.theme import LIGHT
 
 COUNTS: Final = (10**6, 10**7, 10**8, 10**9)
 SIDES: Final = (512, 1024)
-PARTS: Final = ("table", "files", "plan", "batches")
+PARTS: Final = ("table", "files", "tables", "batches")
 _SEED: Final = 0
 
 
@@ -61,7 +62,7 @@ def main(words: list[str]) -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; seed {_SEED}")
     if "files" in given.parts:
         result["files"] = _shown("files of the real writer", files())
-    for name, measure in (("plan", plan_of), ("batches", batches_of)):
+    for name, measure in (("tables", tables_of), ("batches", batches_of)):
         for count in given.pictures if name in given.parts else ():
             result[f"{name} {count}"] = _shown(f"{name}, {count:,} pictures", _alone(measure, count))
     if given.json is not None:
@@ -87,22 +88,32 @@ def table(rows: list[Scale]) -> str:
 
 
 def plot(found: dict[int, list[Scale]]) -> Figure:
-    """Bytes and GPU hours over the number of pictures, for each side."""
+    """Terabytes, and hours of a GPU for the largest side, over the number of pictures."""
+    largest = found[max(found)]
+    counts = [row.pictures for row in largest]
+    terabytes = {f"cache, {side} px": [row.cache_bytes / 1e12 for row in found[side]] for side in sorted(found)[::-1]}
+    terabytes["files of the pictures"] = [row.picture_file_bytes / 1e12 for row in largest]
+    hours = {
+        "epoch": [row.train_hours for row in largest],
+        "score": [row.score_hours for row in largest],
+        "encode": [row.encode_hours for row in largest],
+    }
     with drawing(LIGHT):
-        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        figure = Figure(figsize=(9.2, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for number, (side, rows) in enumerate(found.items()):
-            counts, colour = [row.pictures for row in rows], LIGHT.colour(number)
-            left.plot(counts, [row.cache_bytes / 1e12 for row in rows], color=colour, label=f"cache, {side} px")
-            for hours, style in (("encode_hours", "-"), ("score_hours", "--"), ("train_hours", ":")):
-                label = f"{hours.partition('_')[0]}, {side} px"
-                right.plot(counts, [getattr(row, hours) for row in rows], style, color=colour, label=label)
-        files = [row.picture_file_bytes / 1e12 for row in rows]
-        left.plot(counts, files, color=LIGHT.colour(2), label="files of the pictures")
-        for axes, label in ((left, "TB"), (right, "hours of an H100 at half its peak")):
-            axes.set(xscale="log", yscale="log", xlabel="pictures", ylabel=label)
-            axes.legend(frameon=False, fontsize=8)
+        _lines(left, counts, terabytes, "TB")
+        _lines(right, counts, hours, f"hours of an H100 at half its peak, {max(found)} px")
         return figure
+
+
+def _lines(axes: Axes, counts: list[int], lines: dict[str, list[float]], label: str) -> None:
+    for number, (name, values) in enumerate(lines.items()):
+        axes.plot(counts, values, color=LIGHT.colour(number), marker="o", markersize=3, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="pictures", title=label)
+    axes.set_xticks(counts, [f"{count / 1e6:,.0f} M" for count in counts])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.minorticks_off()
+    axes.legend(frameon=False, loc="upper left")
 
 
 def files() -> dict[str, float]:
@@ -128,38 +139,40 @@ def files() -> dict[str, float]:
     return found
 
 
-def plan_of(pictures: int) -> dict[str, float]:
-    """Plan an encoding of so many pictures in pairs, as `prepare` does but for the reading of files."""
-    with tempfile.TemporaryDirectory() as folder, peak_memory() as memory:
-        start, plan = time.process_time(), Plan(Path(folder), {})
-        for number in range(pictures // 2):
-            _plan_pair(plan, number)
-            if number % 1024 == 0:
-                plan.commit()
-        plan.close_planning(pictures // 2, lambda bucket: (f"{bucket}/", 128))
-        planned = time.process_time() - start
-        tasks = len(plan.tasks())
-        plan.close()
-        size = (Path(folder) / PLAN).stat().st_size
+def tables_of(pictures: int) -> dict[str, float]:
+    """The tables of a cache of so many pictures, written, and what is read of them when it is opened."""
+    prompts, pairs = pictures * 3 // 16, pictures // 2
+    made_by = CacheHeader(
+        BackboneIdentity("sd3", "a folder", None, 128), "bfloat16", 1024, (BucketShards(1024, 1024, ()),), ()
+    )
+    tables = Tables(
+        pairs=((n, n * prompts // pairs, 0, 2 * n, 0, 2 * n + 1, 1.0, 1.0, None, None, None) for n in range(pairs)),
+        prompts=((f"a photograph of the thing called {n}", None, 40, _hash(n)) for n in range(prompts)),
+        missing=(),
+        images=((0, n, f"{n:012d}.jpg", f"bytes:{_hash(n)}", 1024, 1024, _hash(n + 1)) for n in range(pictures)),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start = time.process_time()
+        header = write_tables(folder, made_by, tables)
+        written = time.process_time()
+        with peak_memory() as memory:
+            columns = [read_columns(folder, table, header) for table in (PAIRS_FILE, PROMPTS_FILE)]
+            hashes = row_hashes(folder, header)
+            read, held = time.process_time(), resident() - memory.before
+        assert hashes is not None and len(columns) == 2
+        size = sum(path.stat().st_size for path in folder.iterdir())
     return {
-        "microseconds a picture": 1e6 * planned / pictures,
         "bytes a picture": size / pictures,
-        "memory added, MiB": memory.added,
-        "tasks": tasks,
+        "seconds to write": written - start,
+        "seconds to read": read - written,
+        "memory held, MiB": held,
+        "memory at most, MiB": memory.added,
     }
 
 
-def _plan_pair(plan: Plan, number: int) -> None:
-    keys = tuple(f"bytes:{2 * number + side:064x}" for side in (0, 1))
-    names = tuple(f"/data/pictures/{key[-12:]}.jpg" for key in keys)
-    plan.knows(number, f"{number:032x}", (keys[0], keys[1]), (names[0], names[1]))
-    for key, name in zip(keys, names, strict=True):
-        if plan.picture(key) is None:
-            plan.add_picture(key, Looked(name, (1024, 1024), name))
-    prompt = f"a photograph of the thing called {number * 2 // 5}, in the light of a late afternoon"
-    rows = tuple((0, plan.image_row(0, key)) for key in keys)
-    comparison = Comparison(prompt, names[0], names[1], 1.0)
-    plan.add_pair(number, comparison, plan.prompt_row(prompt), (rows[0], rows[1]))
+def _hash(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def batches_of(pictures: int) -> dict[str, float]:
@@ -182,7 +195,7 @@ def _alone(measure: Callable[[int], dict[str, float]], count: int) -> dict[str, 
 
 
 def _shown(title: str, found: dict[str, float]) -> dict[str, float]:
-    print(f"{title}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
+    print(f"{title}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.items()), flush=True)
     return found
 
 

@@ -141,3 +141,11 @@ def test_the_tour_is_stored_with_what_it_shows_and_is_small():
 def test_the_tour_runs_and_shows_what_is_stored(warm_programs):
     stored, found = (of_code(book) for book in (tour(), run_smaller(tour(), warm_programs / "python")))
     assert [kinds(cell) for cell in found] == [kinds(cell) for cell in stored]
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_taken_away_changes_nothing_of_a_table(printed, tmp_path):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    out = printed("score_on_two_machines.py", "--out", tmp_path, "--images", 120)
+    assert "two machines: 120 of 120 pictures scored" in out
+    assert out.rstrip().endswith("the tables are the same")

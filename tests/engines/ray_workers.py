@@ -18,6 +18,7 @@ class Squares:
 
     folder: Path
     told: dict[str, Any] = field(default_factory=lambda: {"weights": 1})
+    asks: dict[str, Any] = field(default_factory=dict)
 
     def ready(self, task, common):
         return task, common

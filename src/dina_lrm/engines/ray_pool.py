@@ -102,6 +102,12 @@ class RayPool(Generic[Task, Ready, Found]):
         assert self._first is not None
         return self._first.told
 
+    @property
+    def asks(self) -> Mapping[str, Any]:
+        """How the first worker would have its tasks."""
+        assert self._first is not None
+        return self._first.asks
+
     def notes(self) -> Iterator[str]:
         """All that is not as one would think, in sentences."""
         if self.replaced:

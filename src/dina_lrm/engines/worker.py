@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar, final
@@ -25,9 +25,12 @@ OURS: Final = "dina-lrm"
 
 
 class Loaded(Protocol[Task, Ready, Found]):
-    """What a worker holds; `told` is what results depend on, which must be equal in all workers."""
+    """What a worker holds; `told` is what results depend on, which must be equal in all workers, `asks` is how it
+    would have its tasks, which may not be.
+    """
 
     told: Mapping[str, Any]
+    asks: Mapping[str, Any]
 
     def ready(self, task: Task, common: Any) -> Ready:  # noqa: ANN401 - what all tasks share
         """Fetch what the task needs, in a thread, while another task is worked on."""
@@ -46,6 +49,7 @@ class Begun:
     machine: str
     versions: Mapping[str, str]
     told: Mapping[str, Any]
+    asks: Mapping[str, Any] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
 
 
@@ -86,12 +90,12 @@ class Worker(Generic[Task, Ready, Found]):
         machine = socket.gethostname()
         unseen = tuple(file for file in files if not Path(file).exists())
         if unseen:
-            return Begun(machine, versions(), {}, unseen)
+            return Begun(machine, versions(), {}, unseen=unseen)
         try:
             self._loaded = self._load()
         except (ValueError, OSError, ImportError) as error:
             return Refused(machine, str(error) if isinstance(error, DinaError) else f"{type(error).__name__}: {error}")
-        return Begun(machine, versions(), self._loaded.told)
+        return Begun(machine, versions(), self._loaded.told, self._loaded.asks)
 
     def work(self, task: Task, common: Sequence[ray.ObjectRef]) -> Found:
         """Do one task; `common` holds what all tasks share, fetched once."""
