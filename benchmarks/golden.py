@@ -125,11 +125,22 @@ def pictures(place: Place) -> Json:
 
 def encodings(place: Place) -> Json:
     """What the bundled generator's encoders make of pictures and prompts."""
-    out = place.folder / "cache"
-    dina_lrm(f"prepare {quoted(place.pairs / 'comparisons.jsonl')} --backbone synthetic --out {quoted(out)} --quiet")
-    # Called as in format 1, whose names the stored numbers have
-    found = {path.relative_to(out).as_posix().replace("/", "-"): path for path in sorted(out.rglob("*.safetensors"))}
-    return {name: _of_tensors(path) for name, path in found.items()}
+    from safetensors.torch import load_file
+
+    from dina_lrm.data.cache.encoded import conditioning_tensors
+    from dina_lrm.data.cache.prompt_layout import unpacked
+
+    out, table = place.folder / "cache", place.pairs / "comparisons.jsonl"
+    words = f"--backbone synthetic --dtype float32 --out {quoted(out)} --quiet"
+    dina_lrm(f"prepare {quoted(table)} {words}")
+    found = {}
+    for path in sorted(out.rglob("*.safetensors")):
+        tensors = load_file(path)
+        if path.parent.name == "prompts":  # however they are laid out
+            tensors = conditioning_tensors(unpacked(tensors))
+        # Called as in format 1, whose names the stored numbers have
+        found[path.relative_to(out).as_posix().replace("/", "-")] = _of_named(tensors)
+    return found
 
 
 def scores(place: Place) -> Json:
@@ -248,11 +259,16 @@ def _of_alignment(run: Path) -> Json:
 
 def _of_tensors(path: Path) -> Json:
     """One hash of all tensors of a safetensors file, and what little rounding changes little, by kind of tensor."""
-    import torch
     from safetensors.torch import load_file
 
+    return _of_named(load_file(path))
+
+
+def _of_named(tensors: Mapping[str, Any]) -> Json:
+    import torch
+
     digest, kinds = hashlib.sha256(), dict[str, list[torch.Tensor]]()
-    for name, tensor in sorted(load_file(path).items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         found = re.search(r"lora_[AB]|lora\.(down|up)", name)

@@ -13,8 +13,8 @@ from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.comparison import Comparison, image_key
-from dina_lrm.data.encoding import comparisons as encoding
-from dina_lrm.data.encoding.comparisons import encode_comparisons
+from dina_lrm.data.encoding import unfinished
+from dina_lrm.data.encoding.comparisons import PicturesChangedWarning, encode_comparisons
 from dina_lrm.images import png_bytes, to_pixels
 
 RESOLUTION = 32
@@ -76,9 +76,20 @@ def test_images_and_prompts_are_encoded_once_and_as_the_backbone_does(pairs, bac
     assert data.header.truncated_prompts == 1
 
 
-def test_a_pair_shares_a_bucket_near_both_shapes(tmp_path, backbone):
+def test_a_picture_keeps_its_own_size_and_is_stored_once(tmp_path, backbone):
     wide, tall = png_bytes(picture(0, (64, 32))), png_bytes(picture(1, (32, 64)))
     data = encode([Comparison("a cube", wide, tall, 1.0), Comparison("a cube", wide, wide, 0.5)], backbone)
+    sizes = [(bucket.width, bucket.height) for bucket in data.header.buckets]
+    found = [[sizes[number] for number in side.tolist()] for side in (data.pairs.bucket_a, data.pairs.bucket_b)]
+    assert found[0][0] == found[0][1] == found[1][1] == found[1][0][::-1]
+    assert found[0][0][0] > found[0][0][1]
+    assert (data.images, data.header.pair_buckets) == (2, "own")
+
+
+def test_a_pair_can_share_a_bucket_near_both_shapes(tmp_path, backbone):
+    wide, tall = png_bytes(picture(0, (64, 32))), png_bytes(picture(1, (32, 64)))
+    pairs = [Comparison("a cube", wide, tall, 1.0), Comparison("a cube", wide, wide, 0.5)]
+    data = encode(pairs, backbone, pair_buckets="common")
     square, other = (data.header.buckets[number] for number in data.buckets.tolist())
     assert (square.width, square.height) == (32, 32)
     assert other.width > other.height
@@ -115,8 +126,8 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 5])
-def test_an_encoding_that_was_stopped_goes_on_bit_identically(tmp_path, backbone, stop_after):
+@pytest.mark.parametrize(("where", "stop_after"), [("reading", 3), ("progress", 2), ("progress", 7), ("progress", 12)])
+def test_an_encoding_that_was_stopped_goes_on_bit_identically(tmp_path, backbone, where, stop_after):
     pairs = [
         Comparison(f"a {word} cube", png_bytes(picture(i)), png_bytes(picture(i // 2, (48, 24))), 0.7)
         for i, word in enumerate(("red", "green", "blue", "red", "small", "large"))
@@ -129,20 +140,26 @@ def test_an_encoding_that_was_stopped_goes_on_bit_identically(tmp_path, backbone
             raise StopError
 
     with pytest.raises(StopError):
-        encode(pairs, backbone, tmp_path / "cache", progress=stopping, **settings)
+        encode(pairs, backbone, tmp_path / "cache", **{where: stopping}, **settings)
     with pytest.raises(FileNotFoundError, match=r"cache\.partial is unfinished: run prepare again"):
         EncodedComparisons.load(tmp_path / "cache")
     resumed = encode(pairs, backbone, tmp_path / "cache", **settings)
     assert same(straight, resumed)
     assert resumed.header == straight.header
+    assert held(tmp_path / "cache") == held(tmp_path / "straight")
     assert not (tmp_path / "cache.partial").exists()
+
+
+def held(folder):
+    """The bytes of every file of a cache."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_what_is_on_disk_is_not_encoded_again(tmp_path, backbone, monkeypatch):
     pairs = [Comparison("a cube", png_bytes(picture(i)), png_bytes(picture(i + 1)), 1.0) for i in range(6)]
 
     def stopping(done, total):
-        if done == 5:
+        if done == 7:  # the prompt, and three shards of two pictures, of which the last is not written
             raise StopError
 
     with pytest.raises(StopError):
@@ -152,7 +169,7 @@ def test_what_is_on_disk_is_not_encoded_again(tmp_path, backbone, monkeypatch):
         backbone, "encode_images", lambda x: (encoded.append(len(x)), type(backbone).encode_images(backbone, x))[1]
     )
     assert encode(pairs, backbone, tmp_path / "cache", shard_bytes=1).images == 7
-    assert sum(encoded) == 1
+    assert sum(encoded) == 3
 
 
 def test_going_on_needs_the_same_comparisons_and_settings(tmp_path, pairs, backbone):
@@ -208,15 +225,22 @@ def test_a_generator_of_the_same_name_with_another_vae_is_refused(tmp_path, pair
         EncodedComparisons.load(tmp_path / "cache", backbone)
 
 
-def test_progress_counts_comparisons(pairs, backbone):
-    seen = []
-    encode(iter(pairs), backbone, total=6, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 6) for done in range(1, 7)]
+def test_progress_counts_comparisons_then_pictures_and_prompts(pairs, backbone):
+    read, encoded = [], []
+    encode(
+        iter(pairs),
+        backbone,
+        total=6,
+        reading=lambda done, total: read.append((done, total)),
+        progress=lambda done, total: encoded.append((done, total)),
+    )
+    assert read == [(done, 6) for done in range(1, 7)]
+    assert encoded == [(2, 8), (4, 8), (5, 8), (7, 8), (8, 8)]
 
 
 def test_two_processes_cannot_encode_into_one_folder(tmp_path, pairs, backbone):
     def again(done, total):
-        with pytest.raises(ValueError, match=r"cache\.partial: another process is writing there"):
+        with pytest.raises(ValueError, match=r"cache\.partial: another process is writing there.*\(process \d+ on "):
             encode(pairs, backbone, tmp_path / "cache")
         raise StopError
 
@@ -254,7 +278,7 @@ def test_an_encoding_stopped_between_its_last_two_steps_is_finished_by_the_next(
         raise StopError
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(encoding, "flush", stopping)
+        patch.setattr(unfinished, "flush", stopping)
         encode(pairs, backbone, tmp_path / "cache")
     assert (tmp_path / "cache" / "index.sqlite").is_file()
     assert encode(pairs, backbone, tmp_path / "cache").header == straight.header
@@ -278,14 +302,14 @@ def test_pictures_that_were_drawn_anew_are_noticed_by_a_resumed_encoding(tmp_pat
 
     for out in ("one", "two"):
         stopped(out)
-    picture(20).save(names[6])  # not looked at before the stop
-    assert encode(pairs, backbone, tmp_path / "one", batch_size=1, shard_bytes=1).header == (
-        encode(pairs, backbone, tmp_path / "fresh", batch_size=1, shard_bytes=1).header
-    )
+    picture(20).save(names[6])  # not encoded before the stop
+    with pytest.warns(PicturesChangedWarning, match=r"one\.partial .*: number 5 .*6\.png changed"):
+        resumed = encode(pairs, backbone, tmp_path / "one", batch_size=1, shard_bytes=1)
+    assert resumed.header == encode(pairs, backbone, tmp_path / "fresh", batch_size=1, shard_bytes=1).header
     picture(21).save(names[1])
     told = r"two\.partial was begun with other comparisons: number 0 .*1\.png changed.*begun again"
     fresh = encode(pairs, backbone, tmp_path / "fresh-two", batch_size=1, shard_bytes=1)
-    with pytest.warns(encoding.PicturesChangedWarning, match=told):
+    with pytest.warns(PicturesChangedWarning, match=told):
         resumed = encode(iter(pairs), backbone, tmp_path / "two", batch_size=1, shard_bytes=1)
     assert resumed.header == fresh.header
     assert not (tmp_path / "two.partial").exists()
@@ -329,7 +353,7 @@ def test_what_the_encoder_makes_nan_of_is_left_out_and_counted(tmp_path, pairs, 
 def test_faults_are_named(tmp_path, pairs, backbone):
     with pytest.raises(ValueError, match="no comparisons to encode"):
         encode([], backbone)
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size: got 0; accepted: at least 1"):
         encode(pairs, backbone, batch_size=0)
     with pytest.raises(ValueError, match=r"dtype is torch\.int8; accepted: torch\.float32"):
         encode(pairs, backbone, dtype=torch.int8)

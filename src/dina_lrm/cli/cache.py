@@ -23,14 +23,17 @@ def info(arguments: Info) -> dict[str, object]:
 def verify(arguments: Verify) -> dict[str, object]:
     """Verify, and name the files that are damaged."""
     with progress("verifying", arguments.quiet, "shard") as report:
-        verdict = verify_cache(arguments.cache, report)
+        verdict = verify_cache(arguments.cache, report, arguments.level)
     result = asdict(verdict)
     if verdict.problems:
         told = "; ".join(f"{problem.file}: {problem.reason}" for problem in verdict.problems[:SHOWN])
         more = f"; and {len(verdict.problems) - SHOWN} more" if len(verdict.problems) > SHOWN else ""
-        raise CommandFailed(f"{arguments.cache}: {told}{more}", result)
+        mend = next((problem.mend for problem in verdict.problems if problem.mend), None)
+        hint = f". A file is written again by dina-lrm prepare SOURCE --out {arguments.cache} {mend}" if mend else ""
+        raise CommandFailed(f"{arguments.cache}: {told}{more}{hint}", result)
     size = verdict.bytes / 2**20
+    told = "heads and tables as they were written" if arguments.level == "quick" else "all as it was written"
     console(arguments.quiet).print(
-        f"{arguments.cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: all as it was written"
+        f"{arguments.cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}"
     )
     return result

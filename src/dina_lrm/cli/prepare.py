@@ -7,17 +7,21 @@ import torch
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import console, progress
-from dina_lrm.data.encoding.prepared import prepare
+from dina_lrm.data.encoding.prepared import prepare, prepare_shard
 from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
-    check_free(arguments.out)
     source = source_of(arguments, NamedSource(arguments.source, arguments.comparisons))
+    if arguments.only is not None:
+        sha256 = prepare_shard(source, arguments.out, arguments.only, arguments.place())
+        console(arguments.quiet).print(f"{arguments.only} of {arguments.out}: written again, as it was recorded")
+        return {"cache": arguments.out, "shard": arguments.only, "sha256": sha256}
+    check_free(arguments.out)
     unread = source.tables_left_out()
-    with progress("encoding", arguments.quiet, "comparison") as report:
+    with progress("preparing", arguments.quiet) as line:
         prepared = prepare(
             source,
             arguments.backbone,
@@ -28,10 +32,14 @@ def run(arguments: Arguments) -> dict[str, object]:
             prompt_padding=arguments.prompt_padding,
             dtype=getattr(torch, arguments.dtype),
             on_bad=arguments.on_bad,
+            pair_buckets=arguments.pair_buckets,
             batch_size=arguments.batch_size,
+            shard_bytes=arguments.shard_mib * 2**20,
             revision=arguments.revision,
             device=arguments.place(),
-            progress=report,
+            processes=arguments.processes,
+            reading=lambda done, total: line(done, total, "comparisons read"),
+            progress=lambda done, total: line(done, total, "pictures and prompts encoded"),
         )
     shown = console(arguments.quiet)
     shown.print(str(prepared))

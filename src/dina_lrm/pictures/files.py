@@ -50,6 +50,10 @@ LARGE_PIXELS: Final = 2**24
 """Larger pictures are decoded one after another, however many threads ask."""
 _one_large = threading.Lock()
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_TURNED: Final = (b"eXIf", b"Raw profile type", b"xmp")
+"""What stands in a PNG that may say how it is to be turned, which Pillow reads from its pixels on."""
+_ORIENTATION: Final = 0x0112
+_ON_ITS_SIDE: Final = (5, 6, 7, 8)
 _PNG_CORE: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
 
 
@@ -90,6 +94,30 @@ def decoded_bytes(data: bytes, name: str) -> RgbImage:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DinaError(f"{shown(name)}: not a readable image: {shown(reason)}") from error
+
+
+def measured_bytes(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of the picture that the bytes of a file hold, as `decoded_bytes` gives it.
+
+    They are those of the file's head where that can be told without decoding. Raises ValueError as `decoded_bytes`,
+    for what is wrong with the head; pixels that are broken are found when they are decoded.
+    """
+    try:
+        found = _measured(data, name)
+    except Exception:  # decoding says what is wrong, or that nothing is
+        found = None
+    return decoded_bytes(data, name).image.size if found is None else found
+
+
+def _measured(data: bytes, name: str) -> tuple[int, int] | None:
+    if data.startswith(_PNG) and any(mark in data for mark in _PNG_TURNED):
+        return None
+    chosen = tuple(kind for kind in _formats() if kind != "TGA")
+    with Image.open(io.BytesIO(data), formats=chosen) as image:
+        check_size(*image.size)
+        width, height = image.size
+        turned = image.format != "PNG" and image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return (height, width) if turned else (width, height)
 
 
 def decoded_image(image: Image.Image) -> RgbImage:

@@ -128,12 +128,12 @@ def append_text(path: Path, text: str) -> None:
 
 def clear_litter(folder: Path) -> None:
     """Remove what killed writers left in `folder`, not below it; only where no other process writes (`one_writer`)."""
-    _clear(folder, lambda writer, machine: (writer, machine) != (os.getpid(), _machine()))
+    _clear(folder, lambda writer, host: (writer, host) != (os.getpid(), machine()))
 
 
 def clear_dead(folder: Path) -> None:
     """Remove what writers of this machine that are no more left in `folder`, not below it; others may write there."""
-    _clear(folder, lambda writer, machine: machine == _machine() and not _alive(writer))
+    _clear(folder, lambda writer, host: host == machine() and not alive(writer))
 
 
 def by_umask(folder: Path) -> None:
@@ -170,11 +170,11 @@ def flush_tree(folder: Path) -> None:
 
 def temporary_name(path: Path, suffix: str = "") -> Path:
     """The name beside `path` that this process writes it under; what it leaves there when it is killed is litter."""
-    return path.with_name(f".dina-lrm.{os.getpid()}.{_machine()}.{_hash(path)}.tmp{suffix}")
+    return path.with_name(f".dina-lrm.{os.getpid()}.{machine()}.{_hash(path)}.tmp{suffix}")
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """Hash this machine's name: numbers of processes mean nothing on another machine, or in another container."""
     return hashlib.sha256(platform.node().encode(errors="surrogateescape")).hexdigest()[:8]
 
@@ -200,7 +200,8 @@ def _clear(folder: Path, is_litter: Callable[[int, str], bool]) -> None:
                 os.unlink(entry.path)
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether a process of this machine runs; True where nobody can say."""
     if os.name == "nt":  # os.kill would end it
         return True
     try:

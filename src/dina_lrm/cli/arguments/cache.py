@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -31,9 +32,14 @@ class Info(_Reads):
 class Verify(_Reads):
     """Read every file of a cache, and compare it with the hashes that `cache.json` records.
 
-    Training and evaluation do so too, shard by shard when one is first read. Found here are also values that are not
-    finite, latents without a spread, and files that are none of the cache's. Exit code 1 when anything is wrong.
+    Training and evaluation do so too, row by row when one is first read. Found here are also values that are not
+    finite, latents without a spread, and files that are none of the cache's. Exit code 1 when anything is wrong; the
+    command that writes a damaged file again is said.
 
-    Example:
+    Examples:
         dina-lrm cache verify cache
+        dina-lrm cache verify cache --level quick
     """
+
+    level: Literal["quick", "full", "deep"] = "full"
+    """quick: tables, counts and heads of files; full: every byte; deep: also whether the latents are as a VAE's are."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from dina_lrm.console.common import UserError
 from dina_lrm.console.options import PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
 from dina_lrm.runs.places import check_folder
@@ -21,6 +22,7 @@ class Arguments(PlaceOptions, ReadsComparisons):
 
     Examples:
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache
+        dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache --processes 2
         dina-lrm prepare HPDv3 --source hpdv3 --split train --backbone SD35 --out cache
     """
 
@@ -41,15 +43,27 @@ class Arguments(PlaceOptions, ReadsComparisons):
     prompt_padding: Literal["max", "none"] = "max"
     """"max": prompts padded to that length, as generators read them. "none": they end behind their last token (SD3 and
     FLUX), for models trained with --model.prompt-padding none."""
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """How latents and conditioning are stored."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
+    """How latents and conditioning are stored; float32 takes twice the space, docs/data.md says what it changes."""
+    pair_buckets: Literal["own", "common"] = "own"
+    """Each picture in the bucket nearest to its own shape, or both of a comparison in one between them."""
     on_bad: Literal["skip", "raise"] = "skip"
     """Leave comparisons with an unreadable image out, and list them; or stop at the first."""
     batch_size: int = 16
     """Images or prompts encoded at once."""
+    shard_mib: int = 128
+    """Largest size of a file of the cache, in MiB."""
+    processes: int = 1
+    """How many processes encode at once, each with encoders of its own; the cache is the same to the byte."""
+    only: str | None = None
+    """Write one file of a cache that exists again, as `cache verify` names it: latents/BB/NNNNN or prompts/NNNNN. The
+    generator and how it is encoded are the cache's; what comes out must be what it recorded."""
     revision: str | None = None
     """Revision of a hub id: a branch, a tag or a commit."""
 
     def check(self) -> None:
         """Refuse a folder that cannot be made."""
         check_folder("--out", self.out.parent)
+        for name in ("processes", "shard_mib", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}; accepted: 1 or more")

@@ -140,6 +140,10 @@ class CacheHeader:
     """Hash of the comparisons in their order; empty in format 1, where `content` knows it."""
     encode_batch: int | None = None
     """Rows that went through an encoder at once, from the first row of a shard on; None where it is not known."""
+    pair_buckets: str | None = None
+    """Whether both pictures of a comparison were brought to one bucket ("common") or each to its "own"."""
+    devices: tuple[str, ...] = ()
+    """What encoded it: rows of different devices may differ in their last bit."""
     tables: dict[str, str] = dataclasses.field(default_factory=dict)
     """SHA-256 of each Parquet file; empty in caches of earlier versions."""
     library_version: str = dina_lrm.__version__

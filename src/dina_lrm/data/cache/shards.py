@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,15 +193,15 @@ def write_shards(folder: Path, prefix: str, table: ShardedRows) -> tuple[ShardIn
     )
 
 
-def write_shard(folder: Path, name: str, tensors: Tensors) -> ShardInfo:
-    """Write one shard, whole and flushed; returns what the cache records of it.
+def write_shard(folder: Path, name: str, tensors: Tensors, head: Mapping[str, str] | None = None) -> ShardInfo:
+    """Write one shard, whole and flushed, with more in its head; returns what the cache records of it.
 
     Raises ValueError for values that are not finite: nothing could be learnt from them.
     """
     check_finite(name, tensors)
     path = folder / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_tensors(path, tensors)
+    save_tensors(path, tensors, head)
     return ShardInfo(name, row_count(tensors), tensors_hash(tensors))
 
 

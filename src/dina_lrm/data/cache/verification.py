@@ -1,13 +1,23 @@
-"""Whether a cache is what was written, to the bit, and whether a model could learn from it: every file is read."""
+"""Whether a cache is what was written, and whether a model could learn from it.
+
+| level | what is looked at |
+|---|---|
+| quick | the tables: hashes, counts, content; the head of every shard; files that are none of the cache's |
+| full | every shard, to the bit; rows that are not finite, or have no spread |
+| deep | also the spread of all latents of a bucket, and rows of which half is zeros |
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 import torch
+from torch import Tensor
 
 from dina_lrm.data.cache import format as layout
 from dina_lrm.data.cache import tables
@@ -15,17 +25,23 @@ from dina_lrm.data.cache.content import FirstTally, Tally
 from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.cache.shards import ShardInfo, StoredShard, Tensors, bad_rows
+from dina_lrm.typed import require
 
+Level = Literal["quick", "full", "deep"]
+LEVELS: Final = get_args(Level)
 _SANE: Final = (1e-4, 1e4)
 """Standard deviations that the latents of a picture may have: of any VAE they are near 1, of zeros 0."""
+_USUAL: Final = (0.3, 3.0)
+"""Standard deviations of all latents of a bucket: a VAE's scale brings them near 1."""
 
 
 @dataclass(frozen=True)
 class CacheProblem:
-    """A file of a cache, and what is wrong with it."""
+    """A file of a cache, what is wrong with it, and the option of `prepare` that mends it, where there is one."""
 
     file: str
     reason: str
+    mend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,14 +54,17 @@ class CacheVerdict:
     problems: tuple[CacheProblem, ...]
 
 
-def verify_cache(folder: Path, progress: Callable[[int, int], None] | None = None) -> CacheVerdict:
-    """Read every file of a cache and compare it with what `cache.json` recorded.
+def verify_cache(
+    folder: Path, progress: Callable[[int, int], None] | None = None, level: Level = "full"
+) -> CacheVerdict:
+    """Compare the files of a cache with what `cache.json` recorded, as closely as `level` says.
 
     Found are bytes that changed, files that are gone or that prepare did not write, values that are not finite, latents
     without a spread, and comparisons that point nowhere. `progress` is called with (shards done, shards).
 
-    Raises FileNotFoundError where there is no complete cache.
+    Raises FileNotFoundError where there is no complete cache, ValueError for another level.
     """
+    require(level in LEVELS, "level", level, ", ".join(LEVELS))
     try:
         header = layout.read_header(folder)
     except ValueError as error:
@@ -61,18 +80,53 @@ def verify_cache(folder: Path, progress: Callable[[int, int], None] | None = Non
         problems += _table_problems(header, columns)
     pairs = PairTable.of_columns(columns[tables.PAIRS_FILE]) if tables.PAIRS_FILE in columns else None
     rows = size = 0
-    shards = list(_shards(header))
+    shards, spreads = list(_shards(header)), dict[int, _Spread]()
     for done, (bucket, start, info) in enumerate(shards, start=1):
         shard = StoredShard(folder, info)
         try:
-            read = None if bucket is None else _read_rows(pairs, bucket, start)
-            problems += _tensor_problems(shard, shard.read(), read)
+            if level == "quick":
+                shard.layout()
+            else:
+                read = None if bucket is None else _read_rows(pairs, bucket, start)
+                tensors = shard.read()
+                problems += _tensor_problems(shard, tensors, read)
+                if level == "deep":
+                    problems += _half_problems(shard, tensors, read)
+                    if bucket is not None:
+                        spreads.setdefault(bucket, _Spread()).add(tensors["latents"])
             rows, size = rows + info.rows, size + shard.path.stat().st_size
         except (ValueError, OSError) as error:
-            problems.append(_problem(folder, f"{info.name}.safetensors", error))
+            mend = f"--only {info.name}" if header.format_version > 1 else None
+            problems.append(dataclasses.replace(_problem(folder, f"{info.name}.safetensors", error), mend=mend))
         if progress is not None:
             progress(done, len(shards))
+    problems += [found for bucket, spread in spreads.items() for found in spread.problems(header, bucket)]
     return CacheVerdict(len(shards), rows, size, tuple(problems))
+
+
+class _Spread:
+    """The standard deviation of all latents of a bucket, gathered shard by shard."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._squares = 0, 0.0, 0.0
+
+    def add(self, latents: Tensor) -> None:
+        """Count the latents of a shard."""
+        values = latents.double()
+        self._count += values.numel()
+        self._sum += float(values.sum())
+        self._squares += float(values.square().sum())
+
+    def problems(self, header: CacheHeader, bucket: int) -> Iterator[CacheProblem]:
+        """What is unusual about it; NaN is."""
+        mean = self._sum / self._count
+        spread = math.sqrt(max(self._squares / self._count - mean**2, 0.0)) if self._count else math.nan
+        if not _USUAL[0] <= spread <= _USUAL[1]:
+            yield CacheProblem(
+                header.latents_prefix(bucket),
+                f"the latents have a standard deviation of {spread:g} in all; those of a VAE that is scaled as its "
+                f"generator expects have {_USUAL[0]:g} to {_USUAL[1]:g}",
+            )
 
 
 def _shards(header: CacheHeader) -> Iterator[tuple[int | None, int, ShardInfo]]:
@@ -165,3 +219,15 @@ def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None
             yield CacheProblem(
                 f"{shard.info.name}.safetensors", f"row {row} of latents has a standard deviation of {value:g}"
             )
+
+
+def _half_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
+    """Rows of which the first or the last half is zeros, as a write that was cut off leaves them."""
+    if read is None:
+        return
+    values = tensors["latents"].flatten(1)
+    for number, half in enumerate(values.chunk(2, dim=1)):
+        for row in (half == 0).all(dim=1).nonzero().flatten().tolist():
+            if row in read:
+                which = ("first", "last")[number]
+                yield CacheProblem(f"{shard.info.name}.safetensors", f"row {row} of latents: the {which} half is zeros")

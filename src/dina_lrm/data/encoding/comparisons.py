@@ -1,82 +1,57 @@
-"""From comparisons to encoded comparisons: every image and every prompt once, streaming, and able to go on.
+"""From comparisons to encoded comparisons: every image and every prompt once, planned first, and able to go on.
 
-    comparisons -> sizes -> a bucket for each pair -> pixels -> batches of a bucket -> latents      -> shards
-                -> prompts                                   -> batches of prompts  -> conditioning -> shards
+    comparisons -> keys, sizes, texts -> a bucket and a row for each picture, a row for each prompt     (planning.py)
+                -> shards: rows of prompts, rows of a bucket                                             (plan.py)
+    shard -> pixels or texts -> batches at fixed places -> latents or conditioning -> a file             (encode.py)
 
-Both images of a pair are brought to one bucket, the nearest to their mean shape, so that they can share noise; an
-image that is compared in two buckets is encoded for each. Batches depend on the order of the comparisons alone, and a
-shard is a whole number of batches: an encoding that was stopped and resumed is bit-identical to one that was not.
+A shard holds the same bytes whoever makes it, and whenever: an encoding that was stopped and goes on, or that several
+processes share, gives the cache that one process gives which nobody stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from dina_lrm.data.buckets import Bucket, buckets_for, common_bucket
+from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.data.cache import format as layout
 from dina_lrm.data.cache.content import Tally
-from dina_lrm.data.cache.encoded import EncodedComparisons, conditioning_tensors
-from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import BackboneIdentity, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.cache.prompt_layout import row_hashes
 from dina_lrm.data.cache.rows import RowsTold
-from dina_lrm.data.cache.shards import (
-    ShardedRows,
-    ShardInfo,
-    Tensors,
-    bad_rows,
-    row_count,
-    shard_name,
-    tensors_hash,
-    write_shard,
-)
+from dina_lrm.data.cache.shards import ShardedRows, ShardInfo, Tensors, tensors_hash
 from dina_lrm.data.cache.tables import Tables, write_tables
-from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, image_name
-from dina_lrm.data.encoding.index import EncodingIndex, PicturesChangedError
-from dina_lrm.data.encoding.loading import LoadingImages, Task, load_ahead, ready_or_fault
-from dina_lrm.data.encoding.shelf import Item, Shelf
-from dina_lrm.data.encoding.unfinished import INDEX, begun
-from dina_lrm.images import to_pixels
-from dina_lrm.runs.files import flush, flush_tree, write_text
+from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.encoding.encode import encode_pictures, encode_prompts
+from dina_lrm.data.encoding.finishing import finished
+from dina_lrm.data.encoding.journal import Head, Journal, heads, noted_shards
+from dina_lrm.data.encoding.pictures import PictureChangedError
+from dina_lrm.data.encoding.plan import Plan
+from dina_lrm.data.encoding.planning import plan_comparisons
+from dina_lrm.data.encoding.room import check_room, row_bytes
+from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
+from dina_lrm.data.encoding.tasks import Encoded
+from dina_lrm.data.encoding.unfinished import begun, cleared, given_its_name
+from dina_lrm.data.encoding.writing import Writing, check_faults, device_name, write_shards
+from dina_lrm.runs.files import write_text
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
 
-OnBad = Literal["raise", "skip"]
-SHARD_BYTES = 128 * 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class EncodingSettings:
-    """How comparisons are encoded; `resolution` is the side of the square bucket in pixels, `dtype` that of storage."""
-
-    resolution: int
-    batch_size: int = 16
-    dtype: torch.dtype = torch.float32
-    shard_bytes: int = SHARD_BYTES
-    on_bad: OnBad = "skip"
-    workers: int = min(8, os.cpu_count() or 1)
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise DinaError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if self.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise DinaError(f"dtype is {self.dtype}; accepted: torch.float32, torch.float16, torch.bfloat16")
+Writers = Callable[["Backbone", Writing, Callable[[int], None]], None]
+"""How the shards of a folder are made: by this process (`write_shards`), or by several."""
 
 
 def encode_comparisons(
@@ -88,56 +63,46 @@ def encode_comparisons(
     batch_size: int = 16,
     dtype: torch.dtype = torch.float32,
     on_bad: OnBad = "skip",
+    pair_buckets: PairBuckets = "own",
     shard_bytes: int = SHARD_BYTES,
     total: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    reading: ReportProgress | None = None,
+    progress: ReportProgress | None = None,
     card: Callable[[CacheHeader], str] | None = None,
+    writers: Writers = write_shards,
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
     An `out` that was stopped on the way goes on where it was when the same comparisons and settings are given again;
     where pictures were drawn anew meanwhile it is begun again, with a warning (`PicturesChangedWarning`).
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
-    one is an error. `progress` is called with (comparisons done, `total`); `card` gives the text of the folder's
-    README.md, from what the cache holds.
+    one is an error. `reading` is called with (comparisons planned, `total`), then `progress` with (images and prompts
+    encoded, all of them); `card` gives the text of the folder's README.md, from what the cache holds. `writers` make
+    the shards of a folder: several processes do, where one is not enough (`processes.Several`).
 
     Raises:
         ValueError: no comparison could be encoded; a bad image with `on_bad="raise"`; other settings or comparisons
-            than those that `out` was begun with.
+            than those that `out` was begun with; not enough room for what is planned.
         FileExistsError: `out` exists.
     """
-    settings = EncodingSettings(resolution, batch_size, dtype, shard_bytes, on_bad)
+    settings = EncodingSettings(resolution, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
     if total is None:
         total = len(comparisons) if isinstance(comparisons, Sized) else 0
     place = None if out is None else Path(out)
     given = _Given(comparisons, place is not None and layout.partial_folder(place).exists())
+    job = _Job(backbone, place, settings, total, reading, progress, card, writers)
     try:
-        return _encoded(_Encoding(backbone, place, settings, card), given, total, progress)
-    except PicturesChangedError as error:
+        return job.run(given)
+    except PictureChangedError as error:
         if place is None or not given.may_begin_again:
             raise
         warnings.warn(f"{error}. It is begun again from the first comparison", PicturesChangedWarning, stacklevel=2)
         shutil.rmtree(layout.partial_folder(place))
-        return _encoded(_Encoding(backbone, place, settings, card), given, total, progress)
+        return job.run(given)
 
 
 class PicturesChangedWarning(UserWarning):
     """Pictures were drawn anew while an encoding was stopped: it was begun again."""
-
-
-def _encoded(
-    run: _Encoding, comparisons: Iterable[Comparison], total: int, progress: Callable[[int, int], None] | None
-) -> EncodedComparisons:
-    try:
-        done = 0
-        for done in run.encode(comparisons):
-            if progress is not None:
-                progress(done, max(total, done))
-        if done == 0:
-            raise DinaError("there are no comparisons to encode")
-        return run.finish()
-    finally:
-        run.close()
 
 
 class _Given:
@@ -166,232 +131,162 @@ class _Given:
             yield comparison
 
 
-class _Encoding:
-    """One encoding on its way: where its shards go, what it knows, and what waits to be encoded."""
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """An encoding: from comparisons to a plan, from the plan to shards, from shards to a cache."""
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        out: Path | None,
-        settings: EncodingSettings,
-        card: Callable[[CacheHeader], str] | None,
-    ) -> None:
-        self.backbone, self.out, self.settings, self.card = backbone, out, settings, card
-        self.buckets = buckets_for(settings.resolution, backbone.pixels_per_latent * backbone.latent_multiple)
-        self.made_by = CacheHeader(
+    backbone: Backbone
+    out: Path | None
+    settings: EncodingSettings
+    total: int
+    reading: ReportProgress | None
+    progress: ReportProgress | None
+    card: Callable[[CacheHeader], str] | None
+    writers: Writers
+
+    def run(self, comparisons: Iterable[Comparison]) -> EncodedComparisons:
+        """Do all of it."""
+        with ExitStack() as held:
+            folder = None if self.out is None else begun(self.out, held)
+            plan = held.enter_context(closing(Plan(folder, self._fingerprint())))
+            self._planned(plan, comparisons)
+            if folder is None or self.out is None:
+                return self._in_memory(plan)
+            self._written(plan, folder)
+            self._finish(plan, folder)
+            plan.close()
+            given_its_name(folder, self.out)
+        return EncodedComparisons.load(self.out)
+
+    def _planned(self, plan: Plan, comparisons: Iterable[Comparison]) -> None:
+        """Go through all comparisons, and cut their rows into shards."""
+        report = self.reading or _silent
+        with ThreadPoolExecutor(self.settings.workers) as pool:
+            count = plan_comparisons(
+                plan, comparisons, self._buckets, self.settings, pool, lambda done: report(done, max(self.total, done))
+            )
+        if count == 0:
+            raise DinaError("there are no comparisons to encode")
+        plan.close_planning(count, self._shard_of)
+        pairs, _ = plan.counts
+        if not pairs:
+            _, _, image, reason = next(plan.missing_rows())
+            raise DinaError(f"not one comparison could be encoded; the first: {image}: {reason}")
+
+    def _written(self, plan: Plan, folder: Path) -> None:
+        """Make all shards that are not there yet."""
+        tasks = plan.tasks()
+        cleared(folder)
+        journal = Journal(folder, device_name(self.backbone))
+        journal.adopt(tasks)
+        done = noted_shards(folder)
+        left = [task for task in tasks if task.name not in done]
+        check_room(folder, left, self._bytes_of)
+        report = _Counted(self.progress, sum(task.rows for task in tasks), sum(task.rows for task in left))
+        self.writers(self.backbone, Writing(folder, self.settings, self._buckets), report)
+        journal.adopt(tasks)  # of a writer that was killed between a shard and its line
+
+    def _finish(self, plan: Plan, folder: Path) -> None:
+        """Write the tables, the header and the card."""
+        devices = tuple(sorted({line.device for line in noted_shards(folder).values()}))
+        told = finished(plan, lambda tasks: heads(folder, tasks), self._header(devices), self._buckets)
+        header = write_tables(folder, told.header, told.tables)
+        if self.card is not None:
+            write_text(folder / layout.CARD, self.card(header))
+
+    def _in_memory(self, plan: Plan) -> EncodedComparisons:
+        tasks = plan.tasks()
+        rows = sum(task.rows for task in tasks)
+        report, done = _Counted(self.progress, rows, rows), dict[str, tuple[Head, Tensors]]()
+        prompts, pictures = (
+            [plan.work(task, self._buckets) for task in tasks if (task.bucket is None) == is_prompts]
+            for is_prompts in (True, False)
+        )
+        for found in (
+            encode_prompts(self.backbone, prompts, self.settings, report),
+            encode_pictures(self.backbone, pictures, self.settings, report),
+        ):
+            for encoded in found:
+                check_faults(plan, encoded, self.settings)
+                done[encoded.task.name] = _head_of(encoded), encoded.tensors
+        told = finished(
+            plan,
+            lambda some: [(task, done[task.name][0]) for task in some],
+            self._header((device_name(self.backbone),)),
+            self._buckets,
+        )
+        return self._held(told.header, told.tables, {name: tensors for name, (_, tensors) in done.items()})
+
+    @property
+    def _buckets(self) -> tuple[Bucket, ...]:
+        return buckets_for(self.settings.resolution, self.backbone.pixels_per_latent * self.backbone.latent_multiple)
+
+    def _header(self, devices: tuple[str, ...]) -> CacheHeader:
+        """What made it; counts, shards and hashes are to come."""
+        backbone, settings = self.backbone, self.settings
+        return CacheHeader(
             backbone=BackboneIdentity.of(backbone.config),
-            dtype=str(settings.dtype).removeprefix("torch."),
+            dtype=settings.dtype_name,
             resolution=settings.resolution,
             buckets=(),
             prompts=(),
             latent_scale=backbone.latent_scale,
             latent_shift=backbone.latent_shift,
             encode_batch=settings.batch_size,
+            pair_buckets=settings.pair_buckets,
+            devices=devices,
         )
-        self.held = ExitStack()
-        self.folder = None if out is None else begun(out, self.held)
-        try:
-            self.index = EncodingIndex(None if self.folder is None else self.folder / INDEX, self._fingerprint())
-        except BaseException:
-            self.held.close()
-            raise
-        self.pool = ThreadPoolExecutor(settings.workers)
-        self.in_memory: dict[str, list[Tensors]] = {}
-        self.encoded: dict[str, int] = {}
-        self.prompts = self._shelf(layout.PROMPTS_PREFIX, self._encode_prompts)
-        self.images = [
-            self._shelf(layout.latents_prefix(number), self._encode_pixels) for number in range(len(self.buckets))
-        ]
-
-    def encode(self, comparisons: Iterable[Comparison]) -> Iterator[int]:
-        """Go through all comparisons; yields how many are done."""
-        chunk = min(64, 2 * self.settings.batch_size)
-        for task, images in load_ahead(comparisons, ready_or_fault, self.pool, self._is_known, chunk):
-            self._encode_one(task, images)
-            yield task.number + 1
-
-    def _is_known(self, key: str) -> bool:
-        return self.index.size(key) is not None
-
-    def _encode_one(self, task: Task, images: LoadingImages) -> None:
-        self.index.check_seen(task.number, task.digest(), task.keys, task.names)
-        sizes = [self._size(key, images) for key in task.keys]
-        for source, size in zip(task.sources, sizes, strict=True):
-            if isinstance(size, str):
-                return self._leave_out(task, source, size)
-        chosen = common_bucket([size for size in sizes if not isinstance(size, str)], self.buckets)
-        for source in task.sources:
-            if isinstance(source, EncodedImage) and source.size != (chosen.width, chosen.height):
-                given = "x".join(map(str, source.size))
-                return self._leave_out(
-                    task, source, f"latents of {given} pixels do not fit the bucket {chosen.width}x{chosen.height}"
-                )
-        bucket = self.buckets.index(chosen)
-        image_a, image_b = (self._image_row(bucket, task, side, images) for side in (0, 1))
-        prompt = self._prompt_row(task.comparison.prompt)
-        return self.index.add_pair(task.number, task.comparison, prompt, bucket, image_a, image_b)
-
-    def _size(self, key: str, images: LoadingImages) -> tuple[int, int] | str:
-        size = self.index.size(key)
-        if size is None:
-            image = images[key].result()
-            size = image if isinstance(image, str) else image.size
-            self.index.add_size(key, size)
-        return size
-
-    def _leave_out(self, task: Task, source: ImageSource, reason: str) -> None:
-        if self.settings.on_bad == "raise":
-            raise DinaError(f"comparison {task.number}: {reason}")
-        self.index.add_missing(task.number, task.comparison.pair_id, image_name(source), reason)
-
-    def _image_row(self, bucket: int, task: Task, side: int, images: LoadingImages) -> int:
-        prefix, key, source = layout.latents_prefix(bucket), task.keys[side], task.sources[side]
-        row = self.index.row(prefix, key)
-        if row is None:
-            row = self.index.add_row(prefix, key, image_name(source))
-            # Loaded already, unless it was known from another bucket or from before a resumed encoding was stopped.
-            image = images[key].result() if key in images else ready_or_fault(source)
-            assert not isinstance(image, str)  # an image at fault was left out
-            self.images[bucket].add(self.pool.submit(_readied, image, self.buckets[bucket]))
-        return row
-
-    def _prompt_row(self, prompt: str) -> int:
-        row = self.index.row(layout.PROMPTS_PREFIX, prompt)
-        if row is None:
-            row = self.index.add_row(layout.PROMPTS_PREFIX, prompt, None)
-            self.prompts.add(prompt)
-        return row
-
-    def _encode_pixels(self, pixels: Sequence[Future[Readied]]) -> Tensors:
-        ready = [image.result() for image in pixels]
-        rows = [image.latents for image in ready]
-        unknown = [number for number, latents in enumerate(rows) if latents is None]
-        if unknown:
-            with torch.no_grad():
-                found = self.backbone.encode_images(torch.cat([ready[number].pixels for number in unknown])).cpu()
-            for number, latents in zip(unknown, found, strict=True):
-                rows[number] = latents
-        return {"latents": torch.stack([row for row in rows if row is not None]).to(self.settings.dtype)}
-
-    def _encode_checked(
-        self, prefix: str, encode: Callable[[Sequence[Item]], Tensors], items: Sequence[Item]
-    ) -> Tensors:
-        """What `encode` makes of the next items; a row that is not finite is noted, and stored as zeros nobody reads.
-
-        With `on_bad="raise"` it is an error that names the picture or the prompt.
-        """
-        tensors = dict(encode(items))
-        for row in sorted({row for values in tensors.values() for row in bad_rows(values)}):
-            number = self.encoded[prefix] + row
-            reason = f"the generator's encoder makes of it what {self.made_by.dtype} cannot hold (NaN or infinity)"
-            if self.settings.on_bad == "raise":
-                raise DinaError(f"{self.index.name_of(prefix, number)}: {reason}")
-            self.index.add_bad_row(prefix, number, reason)
-            for name, values in tensors.items():
-                if values.is_floating_point():
-                    tensors[name] = values.index_fill(0, torch.tensor([row]), 0)
-        self.encoded[prefix] += len(items)
-        return tensors
-
-    def _encode_prompts(self, prompts: Sequence[str]) -> Tensors:
-        with torch.no_grad():
-            conditioning = self.backbone.encode_prompts(prompts).to("cpu", self.settings.dtype)
-        for prompt, cut in zip(prompts, conditioning.truncated or (), strict=False):
-            self.index.set_note(layout.PROMPTS_PREFIX, prompt, cut)
-        return conditioning_tensors(conditioning)
-
-    def _shelf(self, prefix: str, encode: Callable[[Sequence[Item]], Tensors]) -> Shelf[Item]:
-        settings = self.settings
-        self.encoded[prefix] = sum(shard.rows for shard in self.index.shards(prefix))
-        checked = partial(self._encode_checked, prefix, encode)
-        return Shelf(checked, partial(self._store, prefix), settings.batch_size, settings.shard_bytes)
-
-    def _store(self, prefix: str, tensors: Tensors) -> None:
-        name = shard_name(prefix, len(self.index.shards(prefix)))
-        self.index.set_hashes(prefix, row_hashes(tensors))
-        if self.folder is None:
-            self.in_memory.setdefault(prefix, []).append(tensors)
-            shard = ShardInfo(name, row_count(tensors), tensors_hash(tensors))
-        else:
-            shard = write_shard(self.folder, name, tensors)
-        self.index.commit_shard(prefix, shard)
 
     def _fingerprint(self) -> dict[str, object]:
         settings = self.settings
         return {
             "batch_size": settings.batch_size,
             "shard_bytes": settings.shard_bytes,
-            "backbone": self.made_by.backbone.encodes_as,
-            "pictures": "by content",
-            "dtype": self.made_by.dtype,
+            "backbone": BackboneIdentity.of(self.backbone.config).encodes_as,
+            "dtype": settings.dtype_name,
             "resolution": settings.resolution,
+            "pair_buckets": settings.pair_buckets,
         }
 
-    def finish(self) -> EncodedComparisons:
-        """Write what is left and give the cache its name."""
-        for shelf in self.images:
-            shelf.finish()
-        self.prompts.finish()
-        self.index.leave_out_bad_rows()
-        prompts = tuple(self.index.shards(layout.PROMPTS_PREFIX))
-        if not prompts or next(self.index.pair_rows(), None) is None:
-            _, _, image, reason = next(self.index.missing_rows())
-            raise DinaError(f"not one comparison could be encoded; the first: {image}: {reason}")
-        buckets = tuple(
-            BucketShards(bucket.width, bucket.height, tuple(self.index.shards(layout.latents_prefix(number))))
-            for number, bucket in enumerate(self.buckets)
-        )
-        header = dataclasses.replace(
-            self.made_by, buckets=buckets, prompts=prompts, missing_images=self.index.bad_images()
-        )
-        if self.out is None or self.folder is None:
-            return self._in_memory(header)
-        header = write_tables(self.folder, header, self._tables())
-        if self.card is not None:
-            write_text(self.folder / layout.CARD, self.card(header))
-        self.index.close()
-        flush_tree(self.folder)
-        os.replace(self.folder, self.out)
-        flush(self.out.parent)
-        (self.out / INDEX).unlink()  # last: where it is still there, the folder is taken up as one that is not done
-        return EncodedComparisons.load(self.out)
+    def _bytes_of(self, bucket: int | None) -> int:
+        return row_bytes(self.backbone, self.settings, None if bucket is None else self._buckets[bucket])
 
-    def _tables(self) -> Tables:
-        index = self.index
-        return Tables(index.pair_rows(), index.prompt_rows(), index.missing_rows(), index.image_rows())
+    def _shard_of(self, bucket: int | None) -> tuple[str, int]:
+        """What the names of the shards of a bucket (None: of the prompts) begin with, and how many rows one has."""
+        prefix = layout.PROMPTS_PREFIX if bucket is None else layout.latents_prefix(bucket)
+        return prefix, self.settings.rows_of_a_shard(self._bytes_of(bucket))
 
-    def _in_memory(self, header: CacheHeader) -> EncodedComparisons:
-        tally, found = Tally(header), self._tables()
-        images = [tally.image(row) for row in found.images]
-        prompts = [tally.prompt(row) for row in found.prompts]
-        pairs = PairTable.of_rows(map(tally.pair, found.pairs))
-        missing = [Missing(*tally.missing(row)) for row in found.missing]
+    def _held(self, header: CacheHeader, tables: Tables, shards: Mapping[str, Tensors]) -> EncodedComparisons:
+        """The set in memory."""
+        tally = Tally(header)
+        images = [tally.image(row) for row in tables.images]
+        prompts = [tally.prompt(row) for row in tables.prompts]
+        pairs = PairTable.of_rows(map(tally.pair, tables.pairs))
+        missing = [Missing(*tally.missing(row)) for row in tables.missing]
         *latents, conditioning = (
-            ShardedRows(shards, [row_count(shard) for shard in shards])
-            for shards in (
-                self.in_memory.get(prefix, [])
-                for prefix in (*map(layout.latents_prefix, range(len(self.buckets))), layout.PROMPTS_PREFIX)
-            )
+            ShardedRows([shards[info.name] for info in infos], [info.rows for info in infos])
+            for infos in (*(bucket.shards for bucket in header.buckets), header.prompts)
         )
         texts, truncated, *_ = zip(*prompts, strict=True)
         told = RowsTold(lambda: images, lambda: prompts)
         return EncodedComparisons(latents, conditioning, texts, truncated, pairs, missing, tally.header(header), told)
 
-    def close(self) -> None:
-        """Stop loading and let go of the index and the folder."""
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        self.index.close()
-        self.held.close()
+
+class _Counted:
+    """Adds up rows that were encoded, and reports them."""
+
+    def __init__(self, progress: ReportProgress | None, total: int, left: int) -> None:
+        self._report, self._total, self._done = progress or _silent, total, total - left
+
+    def __call__(self, rows: int) -> None:
+        self._done += rows
+        self._report(min(self._done, self._total), self._total)
 
 
-class Readied(NamedTuple):
-    """An image of a bucket: its pixels, or its latents where those are what is known."""
-
-    pixels: Tensor
-    latents: Tensor | None = None
+def _head_of(encoded: Encoded) -> Head:
+    info = ShardInfo(encoded.task.name, encoded.task.rows, tensors_hash(encoded.tensors))
+    return Head(info, encoded.notes, tuple(row_hashes(encoded.tensors)))
 
 
-def _readied(image: Image.Image | EncodedImage, bucket: Bucket) -> Readied:
-    if isinstance(image, EncodedImage):
-        return Readied(torch.empty(0), torch.from_numpy(np.array(image.latents)))
-    return Readied(to_pixels([image], bucket))
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,13 +13,21 @@ from dina_lrm.backbones.settings import PromptPadding
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
-from dina_lrm.data.cache.format import CacheHeader
+from dina_lrm.data.cache.format import CacheHeader, read_header
 from dina_lrm.data.comparison import shuffle_sides
-from dina_lrm.data.encoding.comparisons import OnBad, encode_comparisons
+from dina_lrm.data.encoding.anew import encode_anew
+from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
+from dina_lrm.data.encoding.processes import Several
+from dina_lrm.data.encoding.settings import SHARD_BYTES, OnBad, PairBuckets
+from dina_lrm.data.encoding.writing import write_shards
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
-from dina_lrm.typed import DinaError
+from dina_lrm.runs.progress import ReportProgress
+from dina_lrm.typed import DinaError, require
+
+if TYPE_CHECKING:
+    from dina_lrm.backbones.base import Backbone
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +111,28 @@ class Prepared:
         }
 
 
+@dataclass(frozen=True)
+class Encoders:
+    """Which generator encodes, and where; it can be sent to other processes, which load it for themselves."""
+
+    generator: str
+    prompt_length: int | None = None
+    revision: str | None = None
+    device: str = "cpu"
+    prompt_padding: PromptPadding = "max"
+
+    def load(self) -> Backbone:
+        """The generator's backbone, for its encoders."""
+        return encoding_backbone(self.generator, self.prompt_length, self.revision, self.device, self.prompt_padding)
+
+    def load_for(self, writer: int) -> Backbone:
+        """Load it for one of several writers: each on a GPU of its own, as far as there are so many."""
+        kind = torch.device(self.device).type
+        if self.device != "cuda" or not torch.cuda.is_available():
+            return self.load()
+        return replace(self, device=f"{kind}:{writer % torch.cuda.device_count()}").load()
+
+
 def prepare(
     source: NamedSource,
     generator: str,
@@ -112,12 +142,16 @@ def prepare(
     resolution: int | None = None,
     prompt_length: int | None = None,
     prompt_padding: PromptPadding = "max",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype = torch.bfloat16,
     on_bad: OnBad = "skip",
+    pair_buckets: PairBuckets = "own",
     batch_size: int = 16,
+    shard_bytes: int = SHARD_BYTES,
     revision: str | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    processes: int = 1,
+    reading: ReportProgress | None = None,
+    progress: ReportProgress | None = None,
 ) -> Prepared:
     """Encode every image and prompt of `source` once into the cache folder `out`, which must not exist.
 
@@ -125,16 +159,19 @@ def prepare(
     "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels) and the length of its
     long text encoder where they are None; `prompt_padding` is that of the models that will read it
     (`BackboneConfig.prompt_padding`). `shuffle` swaps the images of each comparison on a coin of the source's seed.
+    `processes` encode at once, each with encoders of its own. `reading` and `progress` as in `encode_comparisons`.
 
     Raises:
-        ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`.
+        ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`; too little room.
         FileExistsError: `out` exists.
     """
+    require(processes >= 1, "processes", processes, "at least 1")
     total = sum(1 for _ in source.comparisons())
     if total == 0:
         raise DinaError(f"{source.path}: holds no comparisons")
     comparisons = source.comparisons()
-    backbone = encoding_backbone(generator, prompt_length, revision, device, prompt_padding)
+    encoders = Encoders(generator, prompt_length, revision, str(device), prompt_padding)
+    backbone = encoders.load()
     data = encode_comparisons(
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
         backbone,
@@ -143,11 +180,27 @@ def prepare(
         batch_size=batch_size,
         dtype=dtype,
         on_bad=on_bad,
+        pair_buckets=pair_buckets,
+        shard_bytes=shard_bytes,
         total=total,
+        reading=reading,
         progress=progress,
         card=lambda header: cache_card(_described(header, source)),
+        writers=write_shards if processes == 1 else Several(processes, encoders.load_for),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
+
+
+def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.device | str = "cpu") -> str:
+    """Encode one shard of a cache again, in the place of a file that is damaged or gone; returns its hash.
+
+    `source` holds the comparisons that the cache is of. The generator is the one that the cache names. Raises
+    ValueError as `encode_anew`.
+    """
+    made_by = read_header(cache).backbone
+    told = (made_by.pretrained, made_by.prompt_length, made_by.revision)
+    encoders = Encoders(*told, str(device), made_by.prompt_padding)
+    return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
 
 
 def opened_cache(folder: Path) -> Prepared:

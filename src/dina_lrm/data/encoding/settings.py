@@ -1,0 +1,49 @@
+"""How comparisons are encoded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import torch
+
+from dina_lrm.typed import DinaError, require
+
+OnBad = Literal["raise", "skip"]
+PairBuckets = Literal["own", "common"]
+SHARD_BYTES: Final = 128 * 2**20
+DTYPES: Final = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How comparisons are encoded; `resolution` is the side of the square bucket in pixels, `dtype` that of storage.
+
+    `batch_size` rows go through an encoder at once; a shard is a whole number of batches, and takes `shard_bytes` at
+    most where one batch does. `pair_buckets`: each picture of a pair in the bucket nearest to its own shape, or both in
+    one. `workers` threads read pictures.
+    """
+
+    resolution: int
+    batch_size: int = 16
+    dtype: torch.dtype = torch.float32
+    shard_bytes: int = SHARD_BYTES
+    on_bad: OnBad = "skip"
+    pair_buckets: PairBuckets = "own"
+    workers: int = min(8, os.cpu_count() or 1)
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        require(self.pair_buckets in get_args(PairBuckets), "pair_buckets", self.pair_buckets, "own, common")
+        if self.dtype not in DTYPES:
+            raise DinaError(f"dtype is {self.dtype}; accepted: torch.float32, torch.float16, torch.bfloat16")
+
+    @property
+    def dtype_name(self) -> str:
+        """The type as `cache.json` calls it."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def rows_of_a_shard(self, bytes_of_a_row: int) -> int:
+        """How many rows of so many bytes a shard has: a whole number of batches, at least one."""
+        return max(self.shard_bytes // max(bytes_of_a_row, 1) // self.batch_size, 1) * self.batch_size
