@@ -158,7 +158,7 @@ def test_processes_read_the_same_sizes_and_have_the_gradient_of_one(model, world
 
 
 def test_more_processes_than_pairs_of_a_batch_are_refused():
-    with pytest.raises(ValueError, match="batch_size is 4, for 5 processes"):
+    with pytest.raises(ValueError, match="batch_size is 4, for 5 processes; accepted: at least a pair each"):
         StepSource(tiny_comparisons(), UNIFORM, 4, 0, world=5)
 
 

@@ -13,6 +13,7 @@ from dina_lrm.reports.run import write_run_report
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.processes import computing_on, join_processes
 from dina_lrm.training.closing import closing_sentence, next_commands
+from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.dry_run import dry_run
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train_in
@@ -31,7 +32,16 @@ def run(arguments: Arguments) -> dict[str, object]:
 
 def _train(arguments: Arguments, loaded: LoadedData) -> dict[str, object]:
     config, data, quiet = loaded.config, loaded.pairs, arguments.quiet
-    result = train_in(TrainingPlan(config, data, arguments.out, loaded.held_out, resume=arguments.resume, quiet=quiet))
+    plan = TrainingPlan(
+        config,
+        data,
+        arguments.out,
+        loaded.held_out,
+        resume=arguments.resume,
+        resume_batch=arguments.resume_batch,
+        quiet=quiet,
+    )
+    result = train_in(plan)
     state, following = join_processes(), []
     shown = console(quiet or not state.is_main_process)
     if result.model_folder is not None:  # an early stop has said so, and why
@@ -50,8 +60,12 @@ def _dry_run(loaded: LoadedData, quiet: bool) -> dict[str, object]:
     config = loaded.config
     found: dict[str, Any] = dry_run(config, loaded.pairs).to_dict()
     console(quiet).print(
-        f"{found['seconds_per_step']:.3f} s a step of {config.batch_size} pairs, {found['total_steps']} steps: about "
+        f"{found['seconds_per_step']:.3f} s a step of {_step(config)}, {found['total_steps']} steps: about "
         f"{found['estimated_seconds'] / 60:.1f} min; peak memory {found['peak_memory_bytes'] / 2**30:.2f} GiB; "
         f"{found['trained_parameters'] / 1e6:.2f} M of {found['parameters'] / 1e6:.2f} M parameters learn"
     )
     return {"recipe": config.name, "pairs": len(loaded.pairs), **found}
+
+
+def _step(config: TrainConfig) -> str:
+    return f"{config.batch_size} pairs" if config.batch_tokens is None else f"{config.batch_tokens} tokens"

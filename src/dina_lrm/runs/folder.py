@@ -59,10 +59,22 @@ def check_same_settings(folder: Path, stored: Mapping[str, Any], given: Mapping[
     `free` names settings, dotted; a name that ends in a dot stands for all below it. Raises ValueError naming the
     others.
     """
-    changed = [name for name in changed_settings(stored, given) if not is_one_of(name, free)]
+    changed = [
+        f"{name} {_of(stored, name)} (given: {_of(given, name)})"
+        for name in changed_settings(stored, given)
+        if not is_one_of(name, free)
+    ]
     if changed:
         free_ones = f" ({', '.join(free)} may change)" if free else ""
         raise DinaError(
             f"{folder / CONFIG}: the run was started with other settings: {', '.join(changed)}; accepted: the stored "
             f"ones{free_ones}, or another folder"
         )
+
+
+def _of(settings: Mapping[str, Any], name: str) -> str:
+    """The setting of a dotted name, shortened."""
+    found: Any = settings
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return f"{found!r:.60}"

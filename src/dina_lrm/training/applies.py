@@ -28,6 +28,11 @@ _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
         "--objective.heterogeneous.weight above 0",
     ),
     Applies(
+        ("compute.accumulation",),
+        lambda c: c.compute.micro_tokens is None,
+        "micro-batches by number, without --compute.micro-tokens",
+    ),
+    Applies(
         ("schedule.warmup_steps",),
         lambda c: c.steps is None or c.schedule.warmup_steps < c.steps,
         "fewer steps of warm-up than --steps",

@@ -20,6 +20,7 @@ from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.epochs import Indices, whole_cuts
+from dina_lrm.data.position import BatchPosition
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
 from dina_lrm.training.validation import pair_name
@@ -111,13 +112,12 @@ class StepSource:
         self.data = data
         prompts = data.pairs.prompt
         if tokens is None or tokens.step is None:
-            if batch_size < world:
-                raise DinaError(f"batch_size is {batch_size}, for {world} processes; accepted: at least one pair each")
             self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
         else:
             self.plan = BatchPlan(data.buckets, tokens.step, seed, prompts, costs=tokens.of_pair)
         self._sampler, self._seed, self._stratified, self._together = sampler, seed, stratified, together
         self._accumulation, self._rank, self._world, self._tokens = accumulation, rank, world, tokens
+        self._check_world(self.plan.batch_size)
 
     def steps_in(self, epochs: float) -> int:
         """Optimiser steps of so many passes over the data, at least 1."""
@@ -125,6 +125,19 @@ class StepSource:
         part = epochs - whole
         steps = self.plan.first_step(whole)
         return max(1, steps + round(part * (self.plan.first_step(whole + 1) - steps)) if part else steps)
+
+    def position(self, step: int, content: str) -> BatchPosition:
+        """What a checkpoint keeps of the batches up to `step`, over data of that content."""
+        return BatchPosition.of(self.plan, step, content)
+
+    def follow(self, position: BatchPosition, content: str, where: str) -> None:
+        """Go on as a run did that has come to `position`. ValueError, naming `where`, for that of another run."""
+        self.plan = position.followed(self.plan, content, where)
+
+    def resize(self, step: int, batch_size: int) -> None:
+        """Batches of another size from `step` on; ValueError where that is none."""
+        self._check_world(batch_size)
+        self.plan = self.plan.resized(step, batch_size)
 
     def __call__(self, step: int) -> StepInputs:
         """The share of this process in `step`."""
@@ -140,6 +153,10 @@ class StepSource:
             of_all = [parts[number] if number < len(parts) else nothing for parts in cut]
             micro.append(self._micro_batch(step, of_all, keys, levels))
         return StepInputs(step, micro, float(self.data.weight[whole].sum()))
+
+    def _check_world(self, batch_size: int) -> None:
+        if self.plan.unit == "pairs" and batch_size < self._world:
+            raise DinaError(f"batch_size is {batch_size}, for {self._world} processes; accepted: at least a pair each")
 
     def _parts(self, share: Tensor) -> list[Tensor]:
         """The micro-batches of a process's share."""

@@ -275,6 +275,8 @@ class ComputeSettings:
     """A name of diffusers' attention dispatcher; None = its default."""
     accumulation: int = ranged(1, COUNT)
     """Micro-batches that each process cuts its share of a batch into."""
+    micro_tokens: int | None = ranged(None, COUNT)
+    """Most tokens of a micro-batch, counted as `batch_tokens` are; `accumulation` then has no effect."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "compute")
@@ -301,7 +303,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A complete run. `batch_size` counts pairs per optimiser step over all processes and micro-batches."""
+    """A complete run."""
 
     name: str = "custom"
     """What the run is called in reports and cards."""
@@ -313,6 +315,9 @@ class TrainConfig:
     """Passes over the data, where `steps` is None."""
     batch_size: int = ranged(64, COUNT)
     """Pairs a step, over all processes and micro-batches."""
+    batch_tokens: int | None = ranged(None, COUNT)
+    """Tokens a step instead of pairs: of both pictures of a pair, and of its prompt beside each. Large pictures then
+    come in smaller batches, and the device is as full at every size."""
     initial: str | None = None
     """A reward model of the same architecture to begin from, by name, folder or hub id; None = a new head and LoRA."""
     validation_by: HeldOutBy = "auto"

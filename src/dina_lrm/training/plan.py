@@ -27,6 +27,9 @@ class TrainingPlan:
     """A loaded generator whose weights the reward model shares; None = it loads its own."""
     resume: bool = False
     """Go on from the newest whole checkpoint in `folder`; without one, begin."""
+    resume_batch: int | None = None
+    """Go on with batches of so many pairs (tokens, where the run counts these) from the checkpoint on: what is left of
+    the epoch is cut anew, in its order; None = as the run did."""
     quiet: bool = False
     """Say nothing on standard error."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,9 +99,21 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
-    check_same_settings(folder, in_todays_places(stored.train), record.to_dict()["train"], _FREE_TO_CHANGE)
+    before, given = in_todays_places(stored.train), record.to_dict()["train"]
+    if _batches(before) != _batches(given):
+        raise DinaError(
+            f"{folder / CONFIG}: the run was started with {_batches(before)}; given: {_batches(given)}. Resume with "
+            "the stored size; --resume-batch N cuts what is left of the epoch into others"
+        )
+    check_same_settings(folder, before, given, _FREE_TO_CHANGE)
     if stored.data.hash != record.data_hash:
         raise DinaError(
             f"{folder}: the run was started on other data ({stored.data.pairs} pairs; given are {record.pairs} "
             "pairs with another content). Resume with the same data, or start in another folder"
         )
+
+
+def _batches(settings: Mapping[str, Any]) -> str:
+    """What a step reads, of plain settings."""
+    tokens = settings.get("batch_tokens")
+    return f"batches of {settings.get('batch_size')} pairs" if tokens is None else f"batches of {tokens} tokens"

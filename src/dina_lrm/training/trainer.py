@@ -14,12 +14,15 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.position import BatchPosition
+from dina_lrm.data.tokens import pair_tokens
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import keep_checkpoint, resumption
+from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, resumption
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.numbers import RunNumbers
@@ -28,7 +31,8 @@ from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentenc
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model
-from dina_lrm.training.batching import Prefetcher, StepSource, weighted_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget, weighted_by_prompt
+from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
 from dina_lrm.training.holding_out import hold_out
@@ -38,6 +42,10 @@ from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.run_folder import RunRecord, open_run_folder
 from dina_lrm.training.step import Stepper
 from dina_lrm.training.validation import Validation, measurable, validate, weighing
+from dina_lrm.typed import from_plain, to_plain
+
+_BATCHES: Final = "batches"
+"""Where in its data a run is, among the values of a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +137,7 @@ class Trainer:
             validation, self.left_out = measurable(weighing(validation, "validation"), config.batch_size)
         data = distilled(config.objective.teacher, data, processes, self._shown)
         self.config, self.data, self.validation, self.folder = config, data, validation, plan.place
+        model = build_model(config, processes.device, plan.pipeline)
         self.source = StepSource(
             weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
             NoiseLevelSampler(config.objective.noise_levels.sampler),
@@ -139,11 +148,11 @@ class Trainer:
             processes.index,
             processes.count,
             config.objective.noise_levels.together,
+            _tokens(config, data, model),
         )
         self._resumed_from: int | None = None
         self._passed_over: tuple[str, ...] = ()
-        self.total_steps = config.steps if config.steps is not None else self.source.steps_in(config.epochs)
-        model = build_model(config, processes.device, plan.pipeline)
+        self.total_steps = self._steps()
         self.stepper = Stepper(config, model, self.total_steps, processes, self.folder)
 
     def run(self) -> TrainResult:
@@ -195,10 +204,28 @@ class Trainer:
             self._processes,
             lambda found: self._say(f"{self.folder}: {resumption(found)}"),
         )
-        if found is None:
-            return 0
-        self._resumed_from, self._passed_over = found.step, found.passed_over
-        return found.step
+        step = 0 if found is None else found.step
+        if found is not None:
+            self._resumed_from, self._passed_over = found.step, found.passed_over
+            self._follow(found)
+        if self.plan.resume_batch is not None:
+            self.source.resize(step, self.plan.resume_batch)
+        if len(self.source.plan.sizes) > 1:
+            begin, size = self.source.plan.sizes[-1]
+            self._say(f"{self.folder}: batches of at most {size} {self.source.plan.unit} from step {begin} on")
+        self.total_steps = self.stepper.total_steps = self._steps()
+        return step
+
+    def _follow(self, found: Checkpoint) -> None:
+        """Read the batches that the run of a checkpoint would have read; those of earlier versions do not say which."""
+        stored = found.values.get(_BATCHES)
+        if stored is not None:
+            where = str(self.folder if found.path is None else found.path)
+            position = from_plain(BatchPosition, stored, f"{where}: {_BATCHES}")
+            self.source.follow(position, self.record.data_hash, where)
+
+    def _steps(self) -> int:
+        return self.config.steps if self.config.steps is not None else self.source.steps_in(self.config.epochs)
 
     def _say(self, message: str) -> None:
         Screen(not self._shown, "stderr").print(message)
@@ -239,12 +266,25 @@ class Trainer:
             found = validate(self.stepper.model, self.stepper.objective, self.validation, self.config.batch_size)
         _log(numbers, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
 
+    def _values(self, step: int) -> dict[str, Any]:
+        """What a checkpoint says beside its tensors."""
+        position = self.source.position(step, self.record.data_hash)
+        return {**self.record.to_dict(), _BATCHES: to_plain(position)}
+
     def _save(self, step: int, numbers: RunNumbers | None) -> None:
         if numbers is not None:
             numbers.sync()
-            state = self.stepper.learning.checkpoint(step, self.record.to_dict())
+            state = self.stepper.learning.checkpoint(step, self._values(step))
             keep_checkpoint(self.folder / CHECKPOINTS, state, self.config.log.keep_last)
         self._processes.wait()
+
+
+def _tokens(config: TrainConfig, data: EncodedComparisons, model: LatentRewardModel) -> TokenBudget | None:
+    """Budgets of tokens, where the config sets one."""
+    if config.batch_tokens is None and config.compute.micro_tokens is None:
+        return None
+    of_pair = pair_tokens(data, model.backbone.latent_multiple)
+    return TokenBudget(of_pair, config.batch_tokens, config.compute.micro_tokens)
 
 
 def _log(numbers: RunNumbers | None, step: int, values: dict[str, float]) -> None:

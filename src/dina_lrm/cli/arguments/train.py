@@ -61,6 +61,9 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     the pairs, 2,000 at most, where there are 200 (see --validation-by); "none" trains on all."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest complete checkpoint in --out; start when there is none."""
+    resume_batch: int | None = ranged(None, COUNT)
+    """With --resume, batches of so many pairs (or tokens, with --batch-tokens) from the checkpoint on: the pairs that
+    are left of the epoch keep their order and are cut anew. --batch-size stays what the run was started with."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take two steps, report memory and an estimate of the time, and write nothing."""
     synthetic_prompts: int | None = ranged(None, COUNT)
@@ -81,6 +84,8 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
             raise UserError(f"--synthetic-prompts: has no effect on --data {self.data}; accepted with --data synthetic")
         if (self.out / "config.json").is_file() and not (self.resume or self.dry_run):
             raise UserError(f"--out {self.out}: holds a run already; add --resume, or give another folder")
+        if self.resume_batch is not None and not self.resume:
+            raise UserError(f"--resume-batch {self.resume_batch}: has no effect on a new run; accepted with --resume")
         check_trackers("log.trackers", config.log.trackers)
         check_folder("--out", self.out)
 
