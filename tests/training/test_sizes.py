@@ -1,6 +1,9 @@
 """Pictures of a comparison that have a size each: laws of their batches, losses and runs."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +17,13 @@ from dina_lrm.preference.distributions import Uniform
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.preference.presets import PRESETS
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.batching import StepSource, TokenBudget
 from dina_lrm.training.config import HeterogeneousSettings
 from dina_lrm.training.objective import comparison_loss
 from dina_lrm.training.validation import in_order, measurable, validate
+from tests.training.launched_sizes import run
 from tests.training.tiny_runs import sized_comparisons, tiny_comparisons, tiny_config
 
 UNIFORM, PAPER = NoiseLevelSampler(Uniform()), PRESETS["paper"]
@@ -194,3 +199,18 @@ def test_evaluation_reads_each_picture_at_its_own_size(model):
         assert second.shape[:2] == tuple(sizes[data.pairs.bucket_b[1]].tolist())
     finally:
         model.train()
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_several_sizes_what_one_does(tiny_folder, tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "tests.training.launched_sizes", str(tiny_folder), str(tmp_path / "two")]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    run(tiny_folder, tmp_path / "one")
+    lines = [list(read_lines(tmp_path / name / "metrics.jsonl")) for name in ("one", "two")]
+    for one, two in zip(*lines, strict=True):
+        for name in ("loss", "gradient_norm"):
+            assert one[name] == pytest.approx(two[name], rel=1e-3)
+    assert len(lines[0]) >= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from dina_lrm.backbones.settings import PromptPadding
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.fit import SizeFit, size_fit
 from dina_lrm.data.cache.format import CacheHeader, read_header
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoding.anew import encode_anew
@@ -60,10 +62,17 @@ class Prepared:
                 f"{header.missing_pairs} comparisons are missing: {header.missing_images} images cannot be read, such "
                 f"as {data.missing[0].reason}; all are listed in {self.folder / 'missing.parquet'}"
             )
+        if self.fit is not None and self.fit.kept < self.fit.images:
+            yield str(self.fit)
         if header.truncated_prompts:
             yield f"{header.truncated_prompts} prompts were cut, such as by {next(filter(None, data.truncated))}"
         if self.unread_prompts:
             yield f"{len(self.unread_prompts)} prompts are not read whole, such as {self.unread_prompts[0]}"
+
+    @cached_property
+    def fit(self) -> SizeFit | None:
+        """How well its pictures fit the sizes that they are stored in; None where their own are not known."""
+        return size_fit(self.folder, self.header)
 
     def rows(self) -> dict[str, object]:
         """What made it and what it holds, by name, for a table that a person reads."""
@@ -74,7 +83,7 @@ class Prepared:
             "type": header.dtype,
             "pairs": f"{header.pairs}, {header.ties} of them ties",
             "pairs of each size": ", ".join(f"{size} ({count})" for size, count in data.sizes().items()),
-            "images": data.images,
+            "images": data.images if self.fit is None else f"{data.images}: {self.fit}",
             "prompts": f"{len(data.prompts)}, {header.truncated_prompts} of them cut",
             "missing": f"{header.missing_pairs} pairs, {header.missing_images} images",
             "size": f"{self.bytes / 2**20:.1f} MiB",
@@ -90,6 +99,7 @@ class Prepared:
         """All that its header records but the shards, and what it holds, as plain values."""
         data = self.data
         held = {"images": data.images, "prompts": len(data.prompts), "sizes": data.sizes(), "bytes": self.bytes}
+        held["fit"] = None if self.fit is None else asdict(self.fit)
         return {name: value for name, value in (asdict(self.header) | held).items() if name != "buckets"}
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,6 +118,7 @@ class Prepared:
             "missing_pairs": header.missing_pairs,
             "missing_images": header.missing_images,
             "buckets": data.sizes(),
+            "fit": None if self.fit is None else asdict(self.fit),
         }
 
 
