@@ -1,7 +1,7 @@
 """What a million to a billion pictures take: the model's table and its plot, and what grows with the data, measured.
 
 Tables come of `dina_lrm.profiling.scale`, which counts. Measured here are what counting cannot say: whether the files
-of the real writer are as large as the formula; processor seconds, bytes on disk and memory of the tables of a cache
+of the real writer are as large as the formula; processor seconds, bytes on disk and memory of the plan of an encoding
 and of the plan of batches, at two sizes, each in a process of its own.
 
     python -m benchmarks cost_model                                    all of it, a few minutes of a core
@@ -33,13 +33,16 @@ from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHead
 from dina_lrm.data.cache.prompt_layout import PromptLayout, packed
 from dina_lrm.data.cache.shards import write_shard
 from dina_lrm.data.cache.tables import PAIRS_FILE, PROMPTS_FILE, Tables, read_columns, row_hashes, write_tables
+from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.encoding.pictures import Looked
+from dina_lrm.data.encoding.plan import PLAN, Plan
 from dina_lrm.profiling.scale import Scale, ScaleSettings, scale
 from dina_lrm.reports.drawing import drawing, save_figure
 from dina_lrm.reports.theme import LIGHT
 
 COUNTS: Final = (10**6, 10**7, 10**8, 10**9)
 SIDES: Final = (512, 1024)
-PARTS: Final = ("table", "files", "tables", "batches")
+PARTS: Final = ("table", "files", "plan", "tables", "batches")
 _SEED: Final = 0
 
 
@@ -62,7 +65,7 @@ def main(words: list[str]) -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; seed {_SEED}")
     if "files" in given.parts:
         result["files"] = _shown("files of the real writer", files())
-    for name, measure in (("tables", tables_of), ("batches", batches_of)):
+    for name, measure in (("plan", plan_of), ("tables", tables_of), ("batches", batches_of)):
         for count in given.pictures if name in given.parts else ():
             result[f"{name} {count}"] = _shown(f"{name}, {count:,} pictures", _alone(measure, count))
     if given.json is not None:
@@ -137,6 +140,40 @@ def files() -> dict[str, float]:
             write_shard(Path(folder), name, tensors)
             found[name] = (Path(folder) / f"{name}.safetensors").stat().st_size / (rows * wanted)
     return found
+
+
+def plan_of(pictures: int) -> dict[str, float]:
+    """Plan an encoding of so many pictures in pairs, as `prepare` does but for the reading of files."""
+    with tempfile.TemporaryDirectory() as folder, peak_memory() as memory:
+        start, plan = time.process_time(), Plan(Path(folder), {})
+        for number in range(pictures // 2):
+            _plan_pair(plan, number)
+            if number % 1024 == 0:
+                plan.commit()
+        plan.close_planning(pictures // 2, lambda bucket: (f"{bucket}/", 128))
+        planned = time.process_time() - start
+        tasks = len(plan.tasks())
+        plan.close()
+        size = (Path(folder) / PLAN).stat().st_size
+    return {
+        "microseconds a picture": 1e6 * planned / pictures,
+        "bytes a picture": size / pictures,
+        "memory added, MiB": memory.added,
+        "tasks": tasks,
+    }
+
+
+def _plan_pair(plan: Plan, number: int) -> None:
+    keys = tuple(f"bytes:{2 * number + side:064x}" for side in (0, 1))
+    names = tuple(f"/data/pictures/{key[-12:]}.jpg" for key in keys)
+    plan.knows(number, f"{number:032x}", (keys[0], keys[1]), (names[0], names[1]))
+    for key, name in zip(keys, names, strict=True):
+        if plan.picture(key) is None:
+            plan.add_picture(key, Looked(name, (1024, 1024), name))
+    prompt = f"a photograph of the thing called {number * 2 // 5}, in the light of a late afternoon"
+    rows = tuple((0, plan.image_row(0, key)) for key in keys)
+    comparison = Comparison(prompt, names[0], names[1], 1.0)
+    plan.add_pair(number, comparison, plan.prompt_row(prompt), (rows[0], rows[1]))
 
 
 def tables_of(pictures: int) -> dict[str, float]:

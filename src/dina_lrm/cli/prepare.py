@@ -14,6 +14,7 @@ from dina_lrm.data.named_source import NamedSource
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode, and say what the cache holds."""
+    engine = arguments.ray_engine()
     source = source_of(arguments, NamedSource(arguments.source, arguments.comparisons))
     if arguments.only is not None:
         sha256 = prepare_shard(source, arguments.out, arguments.only, arguments.place())
@@ -36,8 +37,9 @@ def run(arguments: Arguments) -> dict[str, object]:
             batch_size=arguments.batch_size,
             shard_bytes=arguments.shard_mib * 2**20,
             revision=arguments.revision,
-            device=arguments.place(),
+            device=arguments.device if engine else arguments.place(),
             processes=arguments.processes,
+            engine=engine,
             reading=lambda done, total: line(done, total, "comparisons read"),
             progress=lambda done, total: line(done, total, "pictures and prompts encoded"),
         )

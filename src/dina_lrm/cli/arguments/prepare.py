@@ -9,13 +9,14 @@ from typing import Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.common import UserError
+from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(PlaceOptions, ReadsComparisons):
+class Arguments(PlaceOptions, EngineOptions, ReadsComparisons):
     """Encode every image and prompt of a comparison file or a published data set once, for training and evaluation.
 
     All rows are checked before anything is encoded. A run that was stopped goes on when the same command is given.
@@ -23,6 +24,7 @@ class Arguments(PlaceOptions, ReadsComparisons):
     Examples:
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache --processes 2
+        dina-lrm prepare comparisons.jsonl --backbone SD35 --out /shared/cache --engine ray --ray-address auto
         dina-lrm prepare HPDv3 --source hpdv3 --split train --backbone SD35 --out cache
     """
 
@@ -64,6 +66,8 @@ class Arguments(PlaceOptions, ReadsComparisons):
     def check(self) -> None:
         """Refuse a folder that cannot be made."""
         check_folder("--out", self.out.parent)
+        if self.ray_engine() is not None and self.processes != 1:
+            raise UserError(f"--processes {self.processes} with --engine ray; accepted: --actors {self.processes}")
         for name in ("processes", "shard_mib", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}; accepted: 1 or more")

@@ -18,13 +18,15 @@ from dina_lrm.data.cache.fit import SizeFit, size_fit
 from dina_lrm.data.cache.format import CacheHeader, read_header
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoding.anew import encode_anew
-from dina_lrm.data.encoding.comparisons import encode_comparisons
+from dina_lrm.data.encoding.comparisons import Writers, encode_comparisons
 from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
 from dina_lrm.data.encoding.processes import Several
 from dina_lrm.data.encoding.settings import SHARD_BYTES, OnBad, PairBuckets
 from dina_lrm.data.encoding.writing import write_shards
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
+from dina_lrm.engines.settings import RayEngine
+from dina_lrm.precision import default_device
 from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError, require
 
@@ -129,19 +131,20 @@ class Encoders:
     generator: str
     prompt_length: int | None = None
     revision: str | None = None
-    device: str = "cpu"
+    device: str | None = "cpu"
+    """None is the first there is, wherever it is loaded."""
     prompt_padding: PromptPadding = "max"
 
     def load(self) -> Backbone:
         """The generator's backbone, for its encoders."""
-        return encoding_backbone(self.generator, self.prompt_length, self.revision, self.device, self.prompt_padding)
+        device = self.device or default_device()
+        return encoding_backbone(self.generator, self.prompt_length, self.revision, device, self.prompt_padding)
 
     def load_for(self, writer: int) -> Backbone:
         """Load it for one of several writers: each on a GPU of its own, as far as there are so many."""
-        kind = torch.device(self.device).type
         if self.device != "cuda" or not torch.cuda.is_available():
             return self.load()
-        return replace(self, device=f"{kind}:{writer % torch.cuda.device_count()}").load()
+        return replace(self, device=f"cuda:{writer % torch.cuda.device_count()}").load()
 
 
 def prepare(
@@ -159,8 +162,9 @@ def prepare(
     batch_size: int = 16,
     shard_bytes: int = SHARD_BYTES,
     revision: str | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = "cpu",
     processes: int = 1,
+    engine: RayEngine | None = None,
     reading: ReportProgress | None = None,
     progress: ReportProgress | None = None,
 ) -> Prepared:
@@ -170,7 +174,9 @@ def prepare(
     "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels) and the length of its
     long text encoder where they are None; `prompt_padding` is that of the models that will read it
     (`BackboneConfig.prompt_padding`). `shuffle` swaps the images of each comparison on a coin of the source's seed.
-    `processes` encode at once, each with encoders of its own. `reading` and `progress` as in `encode_comparisons`.
+    `processes` encode at once, each with encoders of its own; with an `engine` workers of Ray do, who must see `out`
+    and the pictures, each on a device of its own choice where `device` is None. `reading` and `progress` as in
+    `encode_comparisons`.
 
     Raises:
         ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`; too little room.
@@ -181,7 +187,7 @@ def prepare(
     if total == 0:
         raise DinaError(f"{source.path}: holds no comparisons")
     comparisons = source.comparisons()
-    encoders = Encoders(generator, prompt_length, revision, str(device), prompt_padding)
+    encoders = Encoders(generator, prompt_length, revision, None if device is None else str(device), prompt_padding)
     backbone = encoders.load()
     data = encode_comparisons(
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
@@ -197,7 +203,7 @@ def prepare(
         reading=reading,
         progress=progress,
         card=lambda header: cache_card(_described(header, source)),
-        writers=write_shards if processes == 1 else Several(processes, encoders.load_for),
+        writers=_writers(encoders, processes, engine),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
 
@@ -212,6 +218,16 @@ def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.de
     told = (made_by.pretrained, made_by.prompt_length, made_by.revision)
     encoders = Encoders(*told, str(device), made_by.prompt_padding)
     return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
+
+
+def _writers(encoders: Encoders, processes: int, engine: RayEngine | None) -> Writers:
+    """Who makes the shards: this process, several of this machine, or workers of Ray."""
+    if engine is None:
+        return write_shards if processes == 1 else Several(processes, encoders.load_for)
+    engine.check()
+    from dina_lrm.data.encoding.on_ray import RayWriters  # Ray is imported where it is asked for
+
+    return RayWriters(engine, encoders.load_for, with_gpu=encoders.device != "cpu")
 
 
 def opened_cache(folder: Path) -> Prepared:
