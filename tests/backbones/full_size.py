@@ -114,6 +114,18 @@ class WithoutEncoders(Parts):
 
     prompt_pipeline = vae
 
+    def encoded(self, encode: Any, batches: Any, device: torch.device, dtype: torch.dtype) -> Any:
+        raise AssertionError("there are no text encoders here")
+
+    def stay(self, device: torch.device, dtype: torch.dtype) -> bool:
+        return True
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> None:
+        raise AssertionError("there is nothing to load")
+
+    def hold(self, settings: Any) -> None:
+        raise AssertionError("there is nothing to hold")
+
     def short_tokens(self) -> int:
         return 77
 

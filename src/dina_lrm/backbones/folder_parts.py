@@ -27,6 +27,7 @@ from dina_lrm.backbones.loads import held_dtype, stored_type, text_encoder_names
 from dina_lrm.backbones.parts import Encode, Parts, frozen_vae, modules_of
 from dina_lrm.backbones.pipeline_folder import component_class, load_component, load_pipeline
 from dina_lrm.backbones.settings import EncoderSettings
+from dina_lrm.backbones.t5_in_8_bits import load_in_8_bits
 from dina_lrm.backbones.weight_files import TRANSFORMERS
 from dina_lrm.model_folders import INDEX, check_pipeline_folder, expect_safetensors, loading
 from dina_lrm.runs.json_files import read_json_object
@@ -130,7 +131,7 @@ class FolderParts(Parts):
         for name in self.text_encoders():
             place, _ = self.encoder_place(name)
             count, stored = stored_type(place, TRANSFORMERS)
-            found += count * held_dtype(stored, dtype).itemsize
+            found += count * (1 if name in self.rounded() else held_dtype(stored, dtype).itemsize)
         return found
 
     @abstractmethod
@@ -146,11 +147,17 @@ class FolderParts(Parts):
         """A text encoder, frozen, on the host; mapped from its files where `dtype` is what they hold."""
 
     @abstractmethod
+    def rounded(self) -> tuple[str, ...]:
+        """Text encoders that are rounded to 8 bits when they are loaded."""
+
+    @abstractmethod
     def seated(self, seats: dict[str, Seat]) -> DiffusionPipeline:
         """A pipeline that can encode prompts, of tokenizers, configurations and these seats."""
 
     def _encoder(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        place, _ = self.encoder_place(name)
+        place, kind = self.encoder_place(name)
+        if name in self.rounded():
+            return load_in_8_bits(place, kind, dtype, device)
         held = held_dtype(stored_type(place, TRANSFORMERS)[1], dtype)
         encoder = self.load_weights(name, held)
         if held != dtype and not casts_exactly(encoder, dtype):
@@ -209,13 +216,19 @@ class TransformerFolderParts(FolderParts):
         pipeline_class: type[DiffusionPipeline],
         vae_class: type[ModelMixin],
         absent: Sequence[str] = (),
+        in_8_bits: Sequence[str] = (),
     ) -> None:
         super().__init__(folder, model, vae_class)
         self._pipeline_class, self._absent = pipeline_class, dict.fromkeys(absent)
+        self._in_8_bits = (*in_8_bits,)
 
     def text_encoders(self) -> tuple[str, ...]:
         """As the folder lists them, without those that are to be absent."""
         return tuple(name for name in text_encoder_names(self._folder) if name not in self._absent)
+
+    def rounded(self) -> tuple[str, ...]:
+        """As was asked for."""
+        return self._in_8_bits
 
     def encoder_place(self, name: str) -> tuple[Path, type[Any]]:
         """As the folder says."""

@@ -17,6 +17,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.folder_parts import TransformerFolderParts
 from dina_lrm.backbones.parts import PipelineParts, stored_scheduler
 from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.t5_in_8_bits import t5_to_round
 from dina_lrm.backbones.truncated import Kept, load_truncated
 from dina_lrm.backbones.unwrapped import unwrapped_model
 from dina_lrm.diffusion.from_scheduler import process_from_scheduler
@@ -49,7 +50,8 @@ class PipelineBackbone(Backbone):
         process = process_from_scheduler(stored_scheduler(folder))
         absent = cls.components_left_out(config, folder)
         vae_class = cls.autoencoder.model_class
-        parts = TransformerFolderParts(folder, transformer, cls.pipeline_class, vae_class, absent)
+        rounded = t5_to_round(folder, absent) if config.t5_weights == "8bit" else ()
+        parts = TransformerFolderParts(folder, transformer, cls.pipeline_class, vae_class, absent, rounded)
         return cls(config, process, transformer, parts, shared=False)
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from dina_lrm.typed import DinaError
 
 PromptPadding = Literal["max", "none"]
+T5Weights = Literal["stored", "8bit"]
 PROMPT_LENGTH: Final = 128
 """Tokens of the long text encoder where nothing else is said: as the paper trains (section 5.1)."""
 
@@ -43,6 +44,9 @@ class BackboneConfig:
     prompt_padding: PromptPadding = "max"
     """"max" for prompts padded to the prompt length, as generators are trained and run; "none" for those that end
     behind their last token (SD3 and FLUX, which attend to padding): other scores, less memory."""
+    t5_weights: T5Weights = "stored"
+    """How T5 is held: as its files have it, or rounded to 8 bits when it is loaded, which takes half of the memory and
+    gives other numbers: a model is to be used with what its prompts were encoded by."""
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -57,6 +61,8 @@ class BackboneConfig:
             raise DinaError(f"prompt_length: got {self.prompt_length}, expected 0 or more")
         if self.prompt_padding not in ("max", "none"):
             raise DinaError(f"prompt_padding: got {self.prompt_padding!r}; accepted: 'max', 'none'")
+        if self.t5_weights not in ("stored", "8bit"):
+            raise DinaError(f"t5_weights: got {self.t5_weights!r}, expected 'stored' or '8bit'")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from dina_lrm.backbones.stable_diffusion_parts import (
     stored_pooled_width,
     unet_tokens,
 )
+from dina_lrm.backbones.t5_in_8_bits import t5_to_round
 from dina_lrm.backbones.taps import TappedRun
 from dina_lrm.backbones.tokens import KeptTokens
 from dina_lrm.backbones.truncated import Kept, load_truncated
@@ -97,6 +98,8 @@ class StableDiffusionBackbone(Backbone):
         cls, config: BackboneConfig, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> "StableDiffusionBackbone":
         """Load the first `depth` blocks of a pipeline folder (standalone mode); the encoders follow when used."""
+        if config.t5_weights != "stored":
+            t5_to_round(folder, ())
         stored, kept = cls.stored_part(config, folder)
         unet = load_truncated(UNet2DConditionModel, stored, folder / "unet", kept, device, dtype)
         scheduler = stored_scheduler(folder)

@@ -59,6 +59,10 @@ class UnetFolderParts(FolderParts, ExchangeableParts):
         """One, or SDXL's two."""
         return tuple(name for name in _ENCODERS if (self._folder / name).is_dir())
 
+    def rounded(self) -> tuple[str, ...]:
+        """None: none of them is a T5."""
+        return ()
+
     def encoder_place(self, name: str) -> tuple[Path, type[Any]]:
         """CLIP's, in the folder that is in use."""
         return self._text_folder / name, _ENCODERS[name]

@@ -45,6 +45,8 @@ def _plan(arguments: Arguments) -> EvaluationPlan:
         backbone=arguments.backbone,
         device=arguments.place(),
         dtype=arguments.torch_dtype(),
+        encoders=arguments.encoders(),
+        t5_weights=arguments.t5_weights,
         record=arguments.record,
     )
 

@@ -35,6 +35,8 @@ def run(arguments: Arguments) -> dict[str, object]:
             revision=arguments.revision,
             device=arguments.device if engine else arguments.place(),
             dtype=arguments.torch_dtype(),
+            encoders=arguments.encoders(),
+            t5_weights=arguments.t5_weights,
             engine=engine,
             progress=report,
         )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+from tyro.conf import FlagCreatePairsOff
+
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.console.common import UserError
 from dina_lrm.console.levels import parsed_levels
 from dina_lrm.precision import Precision, default_device
@@ -47,6 +50,22 @@ class DeviceOptions(PlaceOptions):
     def precision(self, own: Own) -> Precision | Own:
         """The same as a setting; `own` where nothing was asked for."""
         return own if self.dtype == "auto" else _PRECISIONS[self.dtype]
+
+
+@dataclass(kw_only=True)
+class EncoderOptions:
+    """How text encoders and autoencoder are held where memory is short."""
+
+    offload_encoders: FlagCreatePairsOff[bool] = False
+    """Leave text encoders in the host's memory, mapped from their files; each block goes to the device while it runs.
+    They are loaded one at a time in any case where they would not fit together."""
+    t5_weights: T5Weights | None = None
+    """How T5 is held: as stored, or rounded to 8 bits (needs torchao), which halves its memory and changes what it says
+    of prompts. By default as the model says, or else as stored."""
+
+    def encoders(self) -> EncoderSettings:
+        """The same as a setting."""
+        return EncoderSettings(offload=self.offload_encoders)
 
 
 @dataclass(kw_only=True)

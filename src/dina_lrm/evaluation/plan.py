@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.data.encoding.encoders import encoding_backbone
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
@@ -72,6 +73,8 @@ class EvaluationPlan:
     backbone: str | None = None
     device: str | None = None
     dtype: torch.dtype | None = None
+    encoders: EncoderSettings | None = None
+    t5_weights: T5Weights | None = None
     record: bool = False
 
     def __post_init__(self) -> None:
@@ -185,7 +188,14 @@ class _Work:
             self._contents[reward.name] = content_of_reward(reward.reward)
             return reward, None
         folder = locate_reward_model(name)
-        model = LatentRewardModel.from_pretrained(folder, backbone=plan.backbone, device=plan.device, dtype=plan.dtype)
+        model = LatentRewardModel.from_pretrained(
+            folder,
+            backbone=plan.backbone,
+            device=plan.device,
+            dtype=plan.dtype,
+            encoders=plan.encoders,
+            t5_weights=plan.t5_weights,
+        )
         self._model = self._model or model
         asked = "" if plan.dtype is None else f" {plan.dtype}"
         self._contents[name] = content_of_judge(model) + asked
@@ -217,8 +227,8 @@ class _Work:
         key: tuple[object, ...] = (named.word,)
         if model is not None and not named.is_plain:
             config = model.config
-            key += (config.backbone.pretrained, config.backbone.prompt_length, config.backbone.prompt_padding)
-            key += (config.resolution,)
+            own = config.backbone
+            key += (own.pretrained, own.prompt_length, own.prompt_padding, own.t5_weights, config.resolution)
         if key not in self._made:
             backbone = self._bundled_backbone if model is None else lambda: model.backbone
             self._made[key] = made_set(named, backbone, self._plan.pairs, self._plan.seed)

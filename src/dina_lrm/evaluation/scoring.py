@@ -92,7 +92,7 @@ def pair_scores(
     model: LatentRewardModel, readings: Sequence[Reading], sides: Float[Tensor, "2 pairs readings"]
 ) -> PairScores:
     """Raw scores of both images of every pair with the model's own win probabilities."""
-    sides = sides.double()
+    sides = sides.cpu().double()
     margins = sides[0] - sides[1]
 
     def link(margins: np.ndarray, column: int) -> np.ndarray:

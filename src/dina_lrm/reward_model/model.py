@@ -14,6 +14,7 @@ model.win_probability("a.png", "b.png", "a red cube", noise_level=(0.2, 0.5, 0.7
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads.base import Head
@@ -107,6 +109,8 @@ class LatentRewardModel(nn.Module):
         backbone: str | None = None,
         revision: str | None = None,
         trainable: bool = False,
+        encoders: EncoderSettings | None = None,
+        t5_weights: T5Weights | None = None,
     ) -> "LatentRewardModel":
         """Load a stored model: "synthetic", a folder (ours, or as released with the paper), or a hub id.
 
@@ -115,13 +119,19 @@ class LatentRewardModel(nn.Module):
         have changed. `backbone` names another
         place of the same generator than the one stored; `device="auto"` is the first there is of cuda, xpu, mps and
         cpu, where nothing is said it is the CPU. The model is ready for scoring: frozen, in eval mode,
-        its LoRA merged where it stands alone. With `trainable` the LoRA stays separate and, like the head, trains.
+        its LoRA merged where it stands alone. `encoders` says how text encoders and autoencoder are held, by default
+        as long as all of them fit into half of what is free; `t5_weights` replaces what is stored with the model.
+        With `trainable` the LoRA stays separate and, like the head, trains.
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """
         stored = checkpoint.read(name, revision, backbone)
         config = stored.config
+        if t5_weights is not None:
+            config = replace(config, backbone=replace(config.backbone, t5_weights=t5_weights))
         own = backbone_of(config, pipeline, device, dtype)
         own.check_shared()
+        if encoders is not None:
+            own.hold_encoders(encoders)
         model = cls(config, own, fresh_head(config, own, seed=0))
         checkpoint.load_weights(stored, own, model.head)
         if not trainable:

@@ -58,7 +58,7 @@ def validate(
         found = comparison_loss(model, model.process, objective, batch, level, noise)
         known = found.margin.isfinite() & found.pair_loss.isfinite()
         sums += pair_sums(found, batch.weight, known).cpu().double()
-        scores += [found.scores[side[known]].double().cpu() for side in (batch.first, batch.second)]
+        scores += [found.scores[side[known]].cpu().double() for side in (batch.first, batch.second)]
     totals = PairTotals(*sums.tolist())
     every_score = torch.cat(scores)
     spread = float(every_score.std()) if len(every_score) > 1 else 0.0

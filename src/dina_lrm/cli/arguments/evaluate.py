@@ -10,7 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.common import UserError
 from dina_lrm.console.levels import parsed_ensembles, parsed_numbers
-from dina_lrm.console.options import ModelOptions
+from dina_lrm.console.options import EncoderOptions, ModelOptions
 from dina_lrm.console.tables import ReadsTables
 from dina_lrm.runs.ownership import check_results
 from dina_lrm.runs.places import check_folder
@@ -19,7 +19,7 @@ RESULT = "evaluation.json"
 
 
 @dataclass
-class Arguments(ModelOptions, ReadsTables):
+class Arguments(EncoderOptions, ModelOptions, ReadsTables):
     """Measure reward models on comparison sets: accuracy, calibration, and the faults they miss.
 
     Every number comes with its 95 % interval, its number of pairs, ties and missing, and the Bayes ceiling where it is

@@ -10,13 +10,13 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.common import UserError
 from dina_lrm.console.engines import EngineOptions
-from dina_lrm.console.options import PlaceOptions
+from dina_lrm.console.options import DtypeName, EncoderOptions, PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(PlaceOptions, EngineOptions, ReadsComparisons):
+class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons):
     """Encode every image and prompt of a comparison file or a published data set once, for training and evaluation.
 
     All rows are checked before anything is encoded. A run that was stopped goes on when the same command is given.
@@ -49,6 +49,9 @@ class Arguments(PlaceOptions, EngineOptions, ReadsComparisons):
     """How latents and conditioning are stored; float32 takes twice the space, docs/data.md says what it changes."""
     pair_buckets: Literal["own", "common"] = "own"
     """Each picture in the bucket nearest to its own shape, or both of a comparison in one between them."""
+    compute_dtype: DtypeName = "auto"
+    """What encoders compute in. auto: float32 on a processor, where a row then does not depend on what it is encoded
+    with, and bfloat16 on a GPU that multiplies it natively."""
     on_bad: Literal["skip", "raise"] = "skip"
     """Leave comparisons with an unreadable image out, and list them; or stop at the first."""
     batch_size: int = 16

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dina_lrm.console.engines import EngineOptions
-from dina_lrm.console.options import ReadingOptions
+from dina_lrm.console.options import EncoderOptions, ReadingOptions
 from dina_lrm.console.tables import ReadsPictures
 from dina_lrm.rewards.scoring.log import check_table
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(ReadingOptions, EngineOptions, ReadsPictures):
+class Arguments(EncoderOptions, ReadingOptions, EngineOptions, ReadsPictures):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are

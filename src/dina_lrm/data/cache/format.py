@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import dina_lrm
 from dina_lrm.backbones.conditioning import PromptShape
-from dina_lrm.backbones.settings import BackboneConfig, PromptPadding
+from dina_lrm.backbones.settings import BackboneConfig, PromptPadding, T5Weights
 from dina_lrm.data.cache.generator_content import encoders_content
 from dina_lrm.data.cache.prompt_layout import PromptLayout
 from dina_lrm.data.cache.shards import ShardInfo, shard_name
@@ -70,18 +70,19 @@ class BackboneIdentity:
     """Hash of the VAE and the text encoders; empty where it is not known, as in caches of earlier versions."""
     prompt_padding: PromptPadding = "max"
     """As `BackboneConfig` has it; earlier versions knew no other."""
+    t5_weights: T5Weights = "stored"
+    """How T5's weights were held; "8bit" is another encoder."""
 
     @classmethod
     def of(cls, config: BackboneConfig) -> BackboneIdentity:
         """The identity of a configured backbone; its content is hashed where the generator lies on this machine."""
         content = encoders_content(config.pretrained, config.revision, config.prompt_length)
-        return cls(
-            config.family, config.pretrained, config.revision, config.prompt_length, content, config.prompt_padding
-        )
+        where = (config.family, config.pretrained, config.revision, config.prompt_length)
+        return cls(*where, content, config.prompt_padding, config.t5_weights)
 
     def same_as(self, other: BackboneIdentity) -> bool:
         """Whether both encode alike: by what their files hold or, where that is not known, by where they lie."""
-        if self._prompts != other._prompts:
+        if (self._prompts, self.t5_weights) != (other._prompts, other.t5_weights):
             return False
         if self.content and other.content:
             return self.content == other.content
@@ -106,7 +107,8 @@ class BackboneIdentity:
     @property
     def _prompts_told(self) -> str:
         padding = "" if self.prompt_padding == "max" else f" and prompt padding {self.prompt_padding!r}"
-        return f"prompt length {self.prompt_length}{padding}"
+        rounded = "" if self.t5_weights == "stored" else f" and T5 in {self.t5_weights}"
+        return f"prompt length {self.prompt_length}{padding}{rounded}"
 
     def __str__(self) -> str:
         revision = f" at {self.revision}" if self.revision else ""

@@ -8,7 +8,7 @@ import torch
 
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.backbones.settings import BackboneConfig, PromptPadding
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings, PromptPadding, T5Weights
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
@@ -21,10 +21,15 @@ def encoding_backbone(
     revision: str | None = None,
     device: torch.device | str = "cpu",
     prompt_padding: PromptPadding = "max",
+    dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights = "stored",
 ) -> Backbone:
     """The shallowest backbone of a generator ("synthetic", a folder or a hub id), for its encoders.
 
-    `prompt_length` None is `PROMPT_LENGTH` for a generator with a long text encoder, else 0.
+    `prompt_length` None is `PROMPT_LENGTH` for a generator with a long text encoder, else 0. `dtype` is that of
+    computing: by default float32 on the CPU, else what the device multiplies natively. `encoders` says how long they
+    stay in memory, by default as long as all of them fit.
     """
     anatomy = anatomy_of(generator, revision)
     length = anatomy.prompt_length if prompt_length is None else prompt_length
@@ -36,10 +41,14 @@ def encoding_backbone(
         prompt_length=length,
         revision=revision,
         prompt_padding=prompt_padding,
+        t5_weights=t5_weights,
     )
     # As reward models are loaded: float32 on the CPU, so that what is encoded does not depend on the batch it is in.
-    dtype = torch.float32 if torch.device(device).type == "cpu" else None
-    return load_backbone(config, device=device, dtype=dtype)
+    if dtype is None and torch.device(device).type == "cpu":
+        dtype = torch.float32
+    backbone = load_backbone(config, device=device, dtype=dtype)
+    backbone.hold_encoders(encoders or EncoderSettings())
+    return backbone
 
 
 def native_resolution(backbone: Backbone) -> int:

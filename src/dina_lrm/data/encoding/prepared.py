@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dina_lrm.backbones.settings import PromptPadding
+from dina_lrm.backbones.settings import EncoderSettings, PromptPadding, T5Weights
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -134,11 +134,22 @@ class Encoders:
     device: str | None = "cpu"
     """None is the first there is, wherever it is loaded."""
     prompt_padding: PromptPadding = "max"
+    compute_dtype: torch.dtype | None = None
+    held: EncoderSettings | None = None
+    t5_weights: T5Weights = "stored"
 
     def load(self) -> Backbone:
         """The generator's backbone, for its encoders."""
-        device = self.device or default_device()
-        return encoding_backbone(self.generator, self.prompt_length, self.revision, device, self.prompt_padding)
+        return encoding_backbone(
+            self.generator,
+            self.prompt_length,
+            self.revision,
+            self.device or default_device(),
+            self.prompt_padding,
+            self.compute_dtype,
+            self.held,
+            self.t5_weights,
+        )
 
     def load_for(self, writer: int) -> Backbone:
         """Load it for one of several writers: each on a GPU of its own, as far as there are so many."""
@@ -163,6 +174,9 @@ def prepare(
     shard_bytes: int = SHARD_BYTES,
     revision: str | None = None,
     device: torch.device | str | None = "cpu",
+    compute_dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights = "stored",
     processes: int = 1,
     engine: RayEngine | None = None,
     reading: ReportProgress | None = None,
@@ -173,10 +187,10 @@ def prepare(
     All rows are checked before anything is encoded; an `out` that was stopped on the way goes on. `generator` is
     "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels) and the length of its
     long text encoder where they are None; `prompt_padding` is that of the models that will read it
-    (`BackboneConfig.prompt_padding`). `shuffle` swaps the images of each comparison on a coin of the source's seed.
-    `processes` encode at once, each with encoders of its own; with an `engine` workers of Ray do, who must see `out`
-    and the pictures, each on a device of its own choice where `device` is None. `reading` and `progress` as in
-    `encode_comparisons`.
+    (`BackboneConfig.prompt_padding`); `compute_dtype`, `encoders` and `t5_weights` are as in `encoding_backbone`.
+    `shuffle` swaps the images of each comparison on a coin of the source's seed. `processes` encode at once, each with
+    encoders of its own; with an `engine` workers of Ray do, who must see `out` and the pictures, each on a device of
+    its own choice where `device` is None. `reading` and `progress` as in `encode_comparisons`.
 
     Raises:
         ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`; too little room.
@@ -187,8 +201,9 @@ def prepare(
     if total == 0:
         raise DinaError(f"{source.path}: holds no comparisons")
     comparisons = source.comparisons()
-    encoders = Encoders(generator, prompt_length, revision, None if device is None else str(device), prompt_padding)
-    backbone = encoders.load()
+    place = None if device is None else str(device)
+    loaded = Encoders(generator, prompt_length, revision, place, prompt_padding, compute_dtype, encoders, t5_weights)
+    backbone = loaded.load()
     data = encode_comparisons(
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
         backbone,
@@ -203,7 +218,7 @@ def prepare(
         reading=reading,
         progress=progress,
         card=lambda header: cache_card(_described(header, source)),
-        writers=_writers(encoders, processes, engine),
+        writers=_writers(loaded, processes, engine),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
 
@@ -216,7 +231,7 @@ def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.de
     """
     made_by = read_header(cache).backbone
     told = (made_by.pretrained, made_by.prompt_length, made_by.revision)
-    encoders = Encoders(*told, str(device), made_by.prompt_padding)
+    encoders = Encoders(*told, str(device), made_by.prompt_padding, t5_weights=made_by.t5_weights)
     return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
 
 

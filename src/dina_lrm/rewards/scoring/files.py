@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch
 
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.engines.settings import RayEngine
 from dina_lrm.reward_model.checks import NoiseLevels, checked_batch_size, checked_levels, checked_seed
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -90,18 +91,21 @@ def score_files_by(
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights | None = None,
     engine: RayEngine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreSummary:
     """Score as `score_files` does, by the model or reward of a name, which the table keeps.
 
     A name is "synthetic", a folder, a hub id, or a reward such as "clip:MODEL" or "sharpness", whose rows have no z.
-    `backbone` says where the generator is when it is not where the model says; `dtype` is that of its weights.
+    `backbone` says where the generator is when it is not where the model says; `dtype` is that of its weights,
+    `encoders` and `t5_weights` are as in `LatentRewardModel.from_pretrained`.
     Scores of other weights, of the model or of its generator, are never mixed into a table. With an `engine` workers of
     Ray load the model and score, each on its own default device where `device` is None; the table is the same.
     """
     seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
-    named = NamedScorer(model, noise_level, seed, backbone, revision, device, dtype)
+    named = NamedScorer(model, noise_level, seed, backbone, revision, device, dtype, encoders, t5_weights)
     if engine is not None:
         engine.check()
         from dina_lrm.rewards.scoring.on_ray import score_on_ray

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache.generator_content import generator_content
 from dina_lrm.images import image_pixels
@@ -97,7 +98,7 @@ class RewardScorer:
                 self.truncated.update(dict.fromkeys(prompts, str(one.message)))
             else:
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        return [*found.double().tolist()]
+        return [*found.cpu().double().tolist()]
 
 
 def scorer_named(
@@ -109,6 +110,8 @@ def scorer_named(
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights | None = None,
 ) -> tuple[Scorer, Mapping[str, Any]]:
     """The scorer of a name, and what its scores depend on, as plain values.
 
@@ -117,7 +120,7 @@ def scorer_named(
     model that are given with a reward.
     """
     if is_reward(name):
-        given = {"noise level": noise_level, "backbone": backbone, "revision": revision}
+        given = {"noise level": noise_level, "backbone": backbone, "revision": revision, "t5 weights": t5_weights}
         for what, value in given.items():
             if value is not None and not (what == "noise level" and parsed_name(name)[0] == "remote"):
                 raise DinaError(f"{name}: {what} {value!r}; accepted with a latent reward model, which reads noise")
@@ -129,13 +132,17 @@ def scorer_named(
     family, _, rest = name.partition(":")
     bare = rest if family in ("latent", "image") and rest else name
     folder = locate_reward_model(bare, revision)
-    model = LatentRewardModel.from_pretrained(folder, backbone=backbone, device=device, dtype=dtype)
+    model = LatentRewardModel.from_pretrained(
+        folder, backbone=backbone, device=device, dtype=dtype, encoders=encoders, t5_weights=t5_weights
+    )
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     used = model.config.backbone
     generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
     made_by = {"model": name, "weights": weights_hash(folder), "generator": generator, "noise_level": list(levels)}
     if dtype is not None:  # else it is the device's own, as it was for tables of earlier versions
         made_by["dtype"] = str(dtype).removeprefix("torch.")
+    if used.t5_weights != "stored":
+        made_by["t5_weights"] = used.t5_weights
     return BatchScorer(model, levels, seed), {**made_by, "seed": seed}
 
 
@@ -150,6 +157,8 @@ class NamedScorer:
     revision: str | None = None
     device: str | None = None
     dtype: torch.dtype | None = None
+    encoders: EncoderSettings | None = None
+    t5_weights: T5Weights | None = None
 
     def load(self) -> tuple[Scorer, Mapping[str, Any]]:
         """The scorer, and what its scores depend on. Raises ValueError as `scorer_named`."""
@@ -161,6 +170,8 @@ class NamedScorer:
             revision=self.revision,
             device=self.device,
             dtype=self.dtype,
+            encoders=self.encoders,
+            t5_weights=self.t5_weights,
         )
 
 
