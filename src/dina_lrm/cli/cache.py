@@ -1,11 +1,13 @@
-"""`dina-lrm cache info` and `cache verify`: what a cache holds, and whether it is what was written, to the bit."""
+"""`dina-lrm cache info`, `verify`, `merge` and `upgrade`: what a cache holds, and another of the same content."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from dina_lrm.cli.arguments.cache import Info, Verify
+from dina_lrm.cli.arguments.cache import Info, Merge, Upgrade, Verify
 from dina_lrm.console.common import CommandFailed, console, progress
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.merging import merge_caches
 from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.encoding.prepared import opened_cache
 from dina_lrm.screen import table_of
@@ -37,3 +39,28 @@ def verify(arguments: Verify) -> dict[str, object]:
         f"{arguments.cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}"
     )
     return result
+
+
+def merge(arguments: Merge) -> dict[str, object]:
+    """Merge, and say what both had."""
+    merged = merge_caches(arguments.first, arguments.second, arguments.out)
+    header = merged.header
+    console(arguments.quiet).print(
+        f"{arguments.out}: {header.pairs} comparisons, {len(header.shards)} shards ({merged.linked} linked, "
+        f"{merged.copied} copied); {merged.common_images} images and {merged.common_prompts} prompts were in both"
+    )
+    told = {name: value for name, value in asdict(merged).items() if name != "header"}
+    return {"cache": arguments.out, "content": header.content, "pairs": header.pairs, **told}
+
+
+def upgrade(arguments: Upgrade) -> dict[str, object]:
+    """Write anew, and say how the size changed."""
+    data = EncodedComparisons.load(arguments.cache)
+    data.save(arguments.out)
+    before, after = (opened_cache(folder) for folder in (arguments.cache, arguments.out))
+    assert after.data.header is not None
+    console(arguments.quiet).print(
+        f"{arguments.out}: format {after.data.header.format_version}, {after.bytes / 2**20:.1f} MiB of "
+        f"{before.bytes / 2**20:.1f} MiB"
+    )
+    return {"cache": arguments.out, "content": after.data.header.content, "bytes": [before.bytes, after.bytes]}

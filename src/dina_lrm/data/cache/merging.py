@@ -1,0 +1,218 @@
+"""Two caches become one: the union of what they hold, with their shards as they are.
+
+Shards are linked, or copied where that cannot be, and never cut anew: a bucket's rows are those of the first cache,
+then those of the second. What both hold (an image in a bucket, a prompt) must have one hash; the second one's row stays
+in its shard, has no hash and is read by nobody. The comparisons are those of the first, then those of the second, so
+that the content is that of one run over both, in either order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dina_lrm.data.cache import tables
+from dina_lrm.data.cache.format import (
+    PROMPTS_PREFIX,
+    CacheHeader,
+    latents_prefix,
+    read_header,
+)
+from dina_lrm.data.cache.shards import ShardInfo, shard_name, stored_rows
+from dina_lrm.runs.files import folder_replaced_when_complete
+from dina_lrm.typed import DinaError
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merged cache, how many images and prompts both had, and how many shards were linked, and copied."""
+
+    header: CacheHeader
+    common_images: int
+    common_prompts: int
+    linked: int
+    copied: int
+
+
+def merge_caches(first: Path, second: Path, out: Path) -> Merged:
+    """Write the union of two caches into the folder `out`, which appears when it is complete.
+
+    Every table is compared with its hash, of the shards the heads alone; `verify_cache` reads them whole.
+
+    Raises:
+        FileExistsError: `out` exists.
+        FileNotFoundError: there is no complete cache, or a file of one is gone.
+        ValueError: they were encoded in other ways, or hold other values of one image or prompt; both are said.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another folder, or remove it first")
+    sources = [_Source(folder) for folder in (first, second)]
+    _check_alike(*sources)
+    images = _joined(sources, "image")
+    prompts = _joined(sources, "prompt")
+    with folder_replaced_when_complete(out) as folder:
+        placed = _Placed(folder)
+        buckets = tuple(
+            dataclasses.replace(bucket, shards=placed.table(latents_prefix(number), sources, number))
+            for number, bucket in enumerate(sources[0].header.buckets)
+        )
+        made_by = dataclasses.replace(
+            sources[0].header,
+            buckets=buckets,
+            prompts=placed.table(PROMPTS_PREFIX, sources, None),
+            encode_batch=_same([source.header.encode_batch for source in sources]),
+            pair_buckets=_same([source.header.pair_buckets for source in sources]),
+            devices=tuple(sorted({device for source in sources for device in source.header.devices})),
+            missing_images=sum(source.header.missing_images for source in sources),
+        )
+        held = tables.Tables(_pairs(sources, images, prompts), prompts.rows, _missing(sources), images.rows)
+        header = tables.write_tables(folder, made_by, held)
+    return Merged(header, images.common, prompts.common, placed.linked, placed.copied)
+
+
+class _Source:
+    """One of the two: its header and tables, its files looked at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.header = folder, read_header(folder)
+        if self.header.format_version == 1:
+            raise DinaError(
+                f"{folder}: is of format 1, which knows no hashes of rows; accepted: what `dina-lrm cache upgrade` "
+                "makes of it"
+            )
+        for shards in (*(bucket.shards for bucket in self.header.buckets), self.header.prompts):
+            stored_rows(folder, shards)
+        self.tables = {name: self._columns(name) for name in tables.SCHEMAS[2]}
+
+    def shards(self, bucket: int | None) -> tuple[ShardInfo, ...]:
+        """Those of a bucket, or of the prompts."""
+        return self.header.prompts if bucket is None else self.header.buckets[bucket].shards
+
+    def _columns(self, name: str) -> list[tuple[Any, ...]]:
+        columns = tables.read_columns(self.folder, name, self.header).values()
+        return list(zip(*(v if isinstance(v, list) else v.tolist() for v in columns), strict=True))
+
+
+def _check_alike(one: _Source, other: _Source) -> None:
+    """Raise ValueError where the two were not encoded alike, with both values."""
+    first, second = one.header, other.header
+    if not first.backbone.same_as(second.backbone):
+        raise DinaError(f"{one.folder} was encoded by {first.backbone}, {other.folder} by {second.backbone}")
+    for name in ("dtype", "resolution", "latent_scale", "latent_shift"):
+        given = getattr(first, name), getattr(second, name)
+        if given[0] != given[1]:
+            raise DinaError(f"{one.folder} has {name} {given[0]}, {other.folder} {given[1]}; accepted: the same")
+    sizes = [[(bucket.width, bucket.height) for bucket in header.buckets] for header in (first, second)]
+    if sizes[0] != sizes[1]:
+        raise DinaError(f"{one.folder} has buckets {sizes[0]}, {other.folder} {sizes[1]}; accepted: the same")
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Rows of a table of both, and where each row of the second one is found, by bucket (None: prompts) and row."""
+
+    rows: list[tuple[Any, ...]]
+    place: dict[tuple[int | None, int], int]
+    common: int
+
+
+def _joined(sources: list[_Source], what: str) -> _Joined:
+    one, other = sources
+    name = tables.IMAGES_FILE if what == "image" else tables.PROMPTS_FILE
+    starts: dict[int | None, int] = {}
+    for bucket in (*range(len(one.header.buckets)), None):
+        starts[bucket] = sum(shard.rows for shard in one.shards(bucket))
+    known: dict[tuple[Any, str], tuple[int, str]] = {}
+    rows, place, common, counts = list(one.tables[name]), {}, 0, dict.fromkeys(starts, 0)
+    for number, (bucket, row, key, sha256) in enumerate(_keyed(rows, what)):
+        if sha256:
+            known[bucket, key] = (row if what == "image" else number, sha256)
+    for told, (bucket, _, key, sha256) in zip(other.tables[name], _keyed(other.tables[name], what), strict=True):
+        own, counts[bucket] = counts[bucket], counts[bucket] + 1
+        there = known.get((bucket, key)) if sha256 else None
+        if there is not None and there[1] != sha256:
+            raise DinaError(
+                f"{what} {key!r:.80} has the values {there[1][:12]} in {one.folder} and {sha256[:12]} in "
+                f"{other.folder}; accepted: caches that one encoder made"
+            )
+        row = starts[bucket] + own
+        place[bucket, own] = row if there is None else there[0]
+        common += there is not None
+        rows.append(_again(told, row, what, known=there is not None))
+    if what == "image":
+        rows.sort(key=lambda told: (told[0], told[1]))
+    return _Joined(rows, place, common)
+
+
+def _keyed(rows: list[tuple[Any, ...]], what: str) -> Iterator[tuple[int | None, int, str, str]]:
+    """Bucket, row, key and hash of each row of images.parquet or of prompts.parquet."""
+    for number, told in enumerate(rows):
+        if what == "image":
+            bucket, row, _, key, _, _, sha256 = told
+            yield bucket, row, key, sha256
+        else:
+            yield None, number, told[0], told[3]
+
+
+def _again(told: tuple[Any, ...], row: int, what: str, *, known: bool) -> tuple[Any, ...]:
+    """A row of the second cache's table, at its new place; without a hash where the first one's stands for it."""
+    sha256 = "" if known else told[-1]
+    return (told[0], row, *told[2:-1], sha256) if what == "image" else (*told[:-1], sha256)
+
+
+def _pairs(sources: list[_Source], images: _Joined, prompts: _Joined) -> Iterator[tuple[Any, ...]]:
+    one, other = (source.tables[tables.PAIRS_FILE] for source in sources)
+    yield from one
+    start = _end(sources[0])
+    for number, prompt, bucket_a, image_a, bucket_b, image_b, *labels in other:
+        there = images.place[bucket_a, image_a], images.place[bucket_b, image_b]
+        yield number + start, prompts.place[None, prompt], bucket_a, there[0], bucket_b, there[1], *labels
+
+
+def _missing(sources: list[_Source]) -> Iterator[tuple[Any, ...]]:
+    one, other = (source.tables[tables.MISSING_FILE] for source in sources)
+    yield from one
+    start = _end(sources[0])
+    for number, *rest in other:
+        yield number + start, *rest
+
+
+def _end(source: _Source) -> int:
+    """The number behind the last comparison of the stream that a cache was made of."""
+    rows = (*source.tables[tables.PAIRS_FILE], *source.tables[tables.MISSING_FILE])
+    return 1 + max((row[0] for row in rows), default=-1)
+
+
+def _same(values: list[Any]) -> Any:  # noqa: ANN401 - whatever a header records
+    return values[0] if values[0] == values[1] else None
+
+
+class _Placed:
+    """Shards of both in a new folder, by hard links where the file system has them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.linked, self.copied = folder, 0, 0
+
+    def table(self, prefix: str, sources: list[_Source], bucket: int | None) -> tuple[ShardInfo, ...]:
+        """The shards of a table, numbered anew."""
+        found: list[ShardInfo] = []
+        for source in sources:
+            for shard in source.shards(bucket):
+                name = shard_name(prefix, len(found))
+                self._place(source.folder / f"{shard.name}.safetensors", self.folder / f"{name}.safetensors")
+                found.append(dataclasses.replace(shard, name=name))
+        return tuple(found)
+
+    def _place(self, source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+            self.linked += 1
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, target)
+            self.copied += 1
