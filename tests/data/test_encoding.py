@@ -9,13 +9,15 @@ import torch
 from PIL import Image
 
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings
 from dina_lrm.data.buckets import Bucket, buckets_for
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.comparison import Comparison, image_key
 from dina_lrm.data.encoding import unfinished
 from dina_lrm.data.encoding.comparisons import PicturesChangedWarning, encode_comparisons
+from dina_lrm.data.encoding.encoders import encoding_backbone
 from dina_lrm.images import png_bytes, to_pixels
+from tests.backbones.alive import AliveModels
 
 RESOLUTION = 32
 
@@ -360,3 +362,13 @@ def test_faults_are_named(tmp_path, pairs, backbone):
     (tmp_path / "cache").mkdir()
     with pytest.raises(FileExistsError, match="cache exists already; choose another folder"):
         encode(pairs, backbone, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("settings", [EncoderSettings(stay=False), EncoderSettings(stay=False, offload=True)])
+def test_encoders_that_do_not_stay_make_the_same_cache(pairs, backbone, tiny_folder, settings):
+    goes = encoding_backbone(str(tiny_folder), encoders=settings)
+    with AliveModels() as alive:
+        found = encode(pairs, goes)
+    assert found.content_hash == encode(pairs, backbone).content_hash
+    assert alive.together == 1
+    assert len([name for name in alive.calls if name.startswith("CLIP")]) == 2  # each loaded once
