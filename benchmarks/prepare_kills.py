@@ -101,6 +101,10 @@ def _killed(run: Run, out: Path, kind: str, moment: float) -> bool:
     partial = out.with_name("out.partial")
     while not partial.exists() and run.poll() is None:
         time.sleep(0.02)
+    if kind == "writer":  # which of them there are is known when one has written something
+        while not _writers(run, partial) and run.poll() is None:
+            time.sleep(0.02)
+        moment /= 20
     time.sleep(moment)
     if run.poll() is not None:
         return False
@@ -112,12 +116,17 @@ def _killed(run: Run, out: Path, kind: str, moment: float) -> bool:
             os.kill(run.pid, signal.SIGKILL)
             time.sleep(1)  # its writers see it, and end
             return True
-        writers = [int(path.stem.split("-")[1]) for path in (partial / "journal").glob("*.jsonl")]
-        other = [each for each in writers if each != run.pid]
+        other = _writers(run, partial)
         if other:
             os.kill(random.choice(other), signal.SIGKILL)
         return bool(other)
     return False
+
+
+def _writers(run: Run, partial: Path) -> list[int]:
+    """The processes that have written something, but for the one that was started."""
+    found = [int(path.stem.split("-")[1]) for path in (partial / "journal").glob("*.jsonl")]
+    return [each for each in found if each != run.pid]
 
 
 def measured(table: Path, place: Path, kills: int, processes: int, seed: int) -> list[dict[str, Any]]:

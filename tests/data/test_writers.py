@@ -3,6 +3,8 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -11,6 +13,7 @@ import torch
 
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.cli.main import main
 from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding import claims as claiming
@@ -21,6 +24,7 @@ from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.data.encoding.journal import noted_shards
 from dina_lrm.data.encoding.processes import Several, WriterDiedWarning
 from dina_lrm.data.encoding.writing import write_shards
+from dina_lrm.data.sources import write_comparisons
 from dina_lrm.typed import DinaError
 from tests.data.test_encoding import StopError, held, picture
 
@@ -206,4 +210,24 @@ def test_too_little_room_is_said_before_anything_is_encoded(tmp_path, pairs, bac
         with pytest.raises(DinaError, match=r"cache\.partial: 1,\d+,\d+ bytes are needed .* 1,000 are free; accepted"):
             encode_comparisons(pairs, backbone, tmp_path / "cache", **SMALL)
     assert noted_shards(tmp_path / "cache.partial") == {}
+    assert encode_comparisons(pairs, backbone, tmp_path / "cache", **SMALL).images == 4
+
+
+@pytest.mark.slow
+def test_processes_of_a_launch_give_the_same_bytes(tmp_path, pairs, tiny_folder):
+    write_comparisons(tmp_path / "pairs.jsonl", pairs)
+    words = ("prepare", tmp_path / "pairs.jsonl", "--backbone", tiny_folder, "--batch-size", "1", "--device", "cpu")
+    assert main([*map(str, words), "--out", str(tmp_path / "one")]) == 0
+    launcher = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dina_lrm"
+    command = [sys.executable, *launcher.split(), *map(str, words), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("6 comparisons (0 ties) of 4 images") == 1
+    assert held(tmp_path / "two") == held(tmp_path / "one")
+
+
+def test_a_folder_where_nothing_but_its_writer_was_noted_is_gone_on_with(tmp_path, pairs, backbone):
+    """A kill between the making of the folder and that of the plan."""
+    (tmp_path / "cache.partial").mkdir()
+    (tmp_path / "cache.partial" / "writer.json").write_text("{}")
     assert encode_comparisons(pairs, backbone, tmp_path / "cache", **SMALL).images == 4

@@ -7,6 +7,7 @@ import torch
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.common import console, progress
+from dina_lrm.data.encoding.launched import is_first
 from dina_lrm.data.encoding.prepared import prepare, prepare_shard
 from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
@@ -20,9 +21,10 @@ def run(arguments: Arguments) -> dict[str, object]:
         sha256 = prepare_shard(source, arguments.out, arguments.only, arguments.place())
         console(arguments.quiet).print(f"{arguments.only} of {arguments.out}: written again, as it was recorded")
         return {"cache": arguments.out, "shard": arguments.only, "sha256": sha256}
-    check_free(arguments.out)
+    if is_first():
+        check_free(arguments.out)
     unread = source.tables_left_out()
-    with progress("preparing", arguments.quiet) as line:
+    with progress("preparing", arguments.quiet or not is_first()) as line:
         prepared = prepare(
             source,
             arguments.backbone,
@@ -46,7 +48,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             reading=lambda done, total: line(done, total, "comparisons read"),
             progress=lambda done, total: line(done, total, "pictures and prompts encoded"),
         )
-    shown = console(arguments.quiet)
+    shown = console(arguments.quiet or not is_first())
     shown.print(str(prepared))
     say_left_out(unread, shown)
     for note in prepared.notes():

@@ -136,6 +136,11 @@ def clear_dead(folder: Path) -> None:
     _clear(folder, lambda writer, host: host == machine() and not alive(writer))
 
 
+def is_litter(path: Path) -> bool:
+    """Whether a file or folder is called as what killed writers leave."""
+    return _LITTER.fullmatch(path.name) is not None
+
+
 def by_umask(folder: Path) -> None:
     """Give every file below a folder the mode that the umask asks for: some libraries write for their owner alone."""
     probe = temporary_name(folder / "mode")

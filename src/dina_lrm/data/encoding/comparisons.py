@@ -101,6 +101,11 @@ def encode_comparisons(
         return job.run(given)
 
 
+def encoded_buckets(backbone: Backbone, resolution: int) -> tuple[Bucket, ...]:
+    """The sizes that a generator's pictures are brought to."""
+    return buckets_for(resolution, backbone.pixels_per_latent * backbone.latent_multiple)
+
+
 class PicturesChangedWarning(UserWarning):
     """Pictures were drawn anew while an encoding was stopped: it was begun again."""
 
@@ -219,7 +224,7 @@ class _Job:
 
     @property
     def _buckets(self) -> tuple[Bucket, ...]:
-        return buckets_for(self.settings.resolution, self.backbone.pixels_per_latent * self.backbone.latent_multiple)
+        return encoded_buckets(self.backbone, self.settings.resolution)
 
     def _header(self, devices: tuple[str, ...]) -> CacheHeader:
         """What made it; counts, shards and hashes are to come."""

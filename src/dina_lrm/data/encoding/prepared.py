@@ -15,14 +15,15 @@ from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.fit import SizeFit, size_fit
-from dina_lrm.data.cache.format import CacheHeader, read_header
+from dina_lrm.data.cache.format import CacheHeader, partial_folder, read_header
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoding.anew import encode_anew
-from dina_lrm.data.encoding.comparisons import Writers, encode_comparisons
+from dina_lrm.data.encoding.comparisons import Writers, encode_comparisons, encoded_buckets
 from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
+from dina_lrm.data.encoding.launched import Launch, is_launched
 from dina_lrm.data.encoding.processes import Several
-from dina_lrm.data.encoding.settings import SHARD_BYTES, OnBad, PairBuckets
-from dina_lrm.data.encoding.writing import write_shards
+from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
+from dina_lrm.data.encoding.writing import Writing, write_shards
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
 from dina_lrm.engines.settings import RayEngine
@@ -189,14 +190,19 @@ def prepare(
     long text encoder where they are None; `prompt_padding` is that of the models that will read it
     (`BackboneConfig.prompt_padding`); `compute_dtype`, `encoders` and `t5_weights` are as in `encoding_backbone`.
     `shuffle` swaps the images of each comparison on a coin of the source's seed. `processes` encode at once, each with
-    encoders of its own; with an `engine` workers of Ray do, who must see `out` and the pictures, each on a device of
-    its own choice where `device` is None. `reading` and `progress` as in `encode_comparisons`.
+    encoders of its own; so do those of a launch (`torchrun`, `accelerate launch`); with an `engine` workers of Ray do,
+    who must see `out` and the pictures, each on a device of its own choice where `device` is None. `reading` and
+    `progress` as in `encode_comparisons`.
 
     Raises:
         ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`; too little room.
         FileExistsError: `out` exists.
     """
     require(processes >= 1, "processes", processes, "at least 1")
+    require(processes == 1 or not is_launched(), "processes", processes, "1 in each process of a launch")
+    require(engine is None or not is_launched(), "engine", "ray", "the local one in a process of a launch")
+    launch = Launch(str(device) == "cpu") if is_launched() else None
+    device = device if launch is None else launch.device
     total = sum(1 for _ in source.comparisons())
     if total == 0:
         raise DinaError(f"{source.path}: holds no comparisons")
@@ -204,11 +210,16 @@ def prepare(
     place = None if device is None else str(device)
     loaded = Encoders(generator, prompt_length, revision, place, prompt_padding, compute_dtype, encoders, t5_weights)
     backbone = loaded.load()
+    side = native_resolution(backbone) if resolution is None else resolution
+    settings = EncodingSettings(side, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
+    if launch is not None and launch.index:
+        launch.other(backbone, out, Writing(partial_folder(out), settings, encoded_buckets(backbone, side)))
+        return opened_cache(out)
     data = encode_comparisons(
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
         backbone,
         out,
-        resolution=native_resolution(backbone) if resolution is None else resolution,
+        resolution=side,
         batch_size=batch_size,
         dtype=dtype,
         on_bad=on_bad,
@@ -218,7 +229,7 @@ def prepare(
         reading=reading,
         progress=progress,
         card=lambda header: cache_card(_described(header, source)),
-        writers=_writers(loaded, processes, engine),
+        writers=_writers(launch, loaded, processes, engine),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
 
@@ -235,8 +246,10 @@ def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.de
     return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
 
 
-def _writers(encoders: Encoders, processes: int, engine: RayEngine | None) -> Writers:
-    """Who makes the shards: this process, several of this machine, or workers of Ray."""
+def _writers(launch: Launch | None, encoders: Encoders, processes: int, engine: RayEngine | None) -> Writers:
+    """Who makes the shards: this process, those of its launch, several of this machine, or workers of Ray."""
+    if launch is not None:
+        return launch.first
     if engine is None:
         return write_shards if processes == 1 else Several(processes, encoders.load_for)
     engine.check()

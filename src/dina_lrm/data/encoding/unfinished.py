@@ -15,12 +15,14 @@ from dina_lrm.data.cache import format as layout
 from dina_lrm.data.encoding.claims import CLAIMS
 from dina_lrm.data.encoding.journal import JOURNALS
 from dina_lrm.data.encoding.plan import ASIDE, PLAN
-from dina_lrm.runs.files import clear_litter, flush, flush_tree, write_json
+from dina_lrm.runs.files import clear_litter, flush, flush_tree, is_litter, write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.lock import BusyError, one_writer
 
 HOLDER: Final = "writer.json"
 """Who writes there now, for whoever is refused."""
+SAID: Final = "said-"
+"""What the names of files begin with by which the processes of a launch speak to each other."""
 
 
 def begun(out: Path, held: ExitStack) -> Path:
@@ -65,11 +67,15 @@ def _who(folder: Path) -> str:
 def cleared(folder: Path) -> None:
     """Remove claims of writers that are no more: whoever holds the folder is the only one who lets others write."""
     shutil.rmtree(folder / CLAIMS, ignore_errors=True)
+    for path in folder.glob(f"{SAID}*"):
+        path.unlink(missing_ok=True)
 
 
 def given_its_name(folder: Path, out: Path) -> None:
     """Make an unfinished cache, all of which is written, a cache: everything that only its making needed goes."""
     (folder / HOLDER).unlink(missing_ok=True)
+    for path in folder.glob(f"{SAID}*"):
+        path.unlink(missing_ok=True)
     flush_tree(folder)
     os.replace(folder, out)
     flush(out.parent)
@@ -102,4 +108,5 @@ def _foreign(folder: Path) -> str | None:
         return folder.name
     if not folder.is_dir() or (folder / PLAN).is_file():
         return None
-    return min((path.name for path in folder.iterdir()), default=None)
+    # Who writes is written before the plan
+    return min((path.name for path in folder.iterdir() if path.name != HOLDER and not is_litter(path)), default=None)
