@@ -63,6 +63,17 @@ def test_a_run_in_the_way_is_refused_and_resumed_when_asked(tiny, cache, tmp_pat
     assert (tmp_path / "run" / "checkpoints" / "step-4").is_dir()
 
 
+def test_a_run_goes_on_with_batches_of_another_size_when_that_is_asked_for(tiny, cache, tmp_path, capsys):
+    words = ["synthetic", "--data", cache, "--out", tmp_path / "run", *tiny]
+    assert run(*words, "--resume-batch", 6) == 2
+    assert "--resume-batch 6: has no effect on a new run; accepted with --resume" in capsys.readouterr().err
+    assert run(*words) == 0
+    assert run(*words, "--resume", "--batch-size", 6) == 2
+    assert "started with batches of 4 pairs; given: batches of 6 pairs" in " ".join(capsys.readouterr().err.split())
+    assert run(*words, "--resume", "--steps", 4, "--resume-batch", 6) == 0
+    assert "batches of at most 6 pairs from step 3 on" in capsys.readouterr().err
+
+
 def test_a_comparison_file_is_encoded_once_beside_the_run(tiny, tmp_path):
     generator = torch.Generator().manual_seed(0)
     for n in range(4):
