@@ -51,6 +51,7 @@ class AliveModels(AbstractContextManager["AliveModels"]):
 
 def _models() -> list[nn.Module]:
     """The outermost ones: a text encoder holds models within it."""
-    found = [each for each in gc.get_objects() if isinstance(each, PreTrainedModel | ModelMixin)]
+    # By their types: asked for its class, an object of torch that is kept for old names warns
+    found = [each for each in gc.get_objects() if issubclass(type(each), PreTrainedModel | ModelMixin)]
     inside = {id(part) for model in found for part in model.modules() if part is not model}
     return [model for model in found if id(model) not in inside]
