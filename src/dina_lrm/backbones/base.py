@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline
@@ -30,7 +30,7 @@ from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.conditioning import Conditioning, Features, PromptShape
 from dina_lrm.backbones.input_checks import check_batch, check_size
-from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale
+from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale, encoded_in_parts
 from dina_lrm.backbones.parts import Encode, ExchangeableParts, Parts, has_component
 from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.placement import weights_dtype
@@ -43,9 +43,6 @@ from dina_lrm.backbones.turn import turn
 from dina_lrm.backbones.unpadded import check_padded_as, check_padding, features_by_length
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.typed import DinaError
-
-_PIXELS_AT_ONCE: Final = 1 << 20
-"""Of all pictures that are encoded together: an autoencoder holds hundreds of channels of each pixel."""
 
 
 class Backbone(nn.Module, ABC):
@@ -334,9 +331,7 @@ class Backbone(nn.Module, ABC):
         Raises ValueError for images whose latents would not have a size that the model takes.
         """
         check_size("pixels", pixels, self.pixels_per_latent * self.latent_multiple)
-        vae = self._parts.vae(self.device, self.dtype)
-        few = max(1, _PIXELS_AT_ONCE // (pixels.shape[-2] * pixels.shape[-1]))
-        return torch.cat([self.autoencoder.encode(vae, some.to(self.device)) for some in pixels.split(few)])
+        return encoded_in_parts(self.autoencoder, self._parts.vae(self.device, self.dtype), pixels, self.device)
 
     def decode_latents(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
         """Pixels (float32), nominally in [-1, 1], of scaled latents. Differentiable."""

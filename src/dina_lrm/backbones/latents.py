@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import torch
 from diffusers import AutoencoderKL
@@ -13,8 +13,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dina_lrm.backbones.at_once import pictures_at_once
+
 Scale = float | tuple[float, ...]
 """One number, or one for each channel."""
+TILED_ABOVE: Final = 2**21
+"""Pixels of a picture from which on it is encoded in tiles of the size that the autoencoder was trained on, which
+overlap by a quarter: twice what the families here are made for. Tiles are not what the whole picture gives."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class KLAutoencoder(Autoencoder):
         self, vae: ModelMixin, pixels: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels h w"]:
         """`(mode of the posterior - shift) * scale`."""
-        with lent(vae, pixels):
+        with lent(vae, pixels), tiled(vae, pixels.shape[-2] * pixels.shape[-1] > TILED_ABOVE):
             mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
         shift, scale = self._shift_and_scale(vae.config)
         return (mode.float() - shift) * scale
@@ -85,6 +90,26 @@ class KLAutoencoder(Autoencoder):
 
     def _shift_and_scale(self, config: Mapping[str, Any]) -> tuple[float, float]:
         return float(config.get("shift_factor") or 0.0) if self.shifted else 0.0, float(config["scaling_factor"])
+
+
+def encoded_in_parts(
+    autoencoder: Autoencoder, vae: ModelMixin, pixels: Float[Tensor, "batch 3 height width"], device: torch.device
+) -> Float[Tensor, "batch channels h w"]:
+    """Scaled latents on `device`, of as many pictures at once as its memory is used for."""
+    count = pictures_at_once(pixels.shape[-2] * pixels.shape[-1], device)
+    found = [autoencoder.encode(vae, part.to(device)) for part in pixels.split(count)]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+@contextmanager
+def tiled(vae: ModelMixin, wanted: bool) -> Iterator[None]:
+    """Inside, `vae` encodes large pictures in tiles (diffusers' own) where that is wanted; afterwards as before."""
+    before = vae.use_tiling
+    vae.use_tiling = before or wanted
+    try:
+        yield
+    finally:
+        vae.use_tiling = before
 
 
 @contextmanager

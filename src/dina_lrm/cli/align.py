@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.alignment.monitor.looks import Look
 from dina_lrm.alignment.prompts import held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
+from dina_lrm.profiling.estimates.learning import Aligning
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.processes import Processes
@@ -27,6 +30,7 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     processes = Processes(cpu=device == "cpu")
     job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export)
     quiet = arguments.quiet or not processes.main
+    before = _before(arguments, config, quiet) if processes.count == 1 else {}
     if not arguments.dry_run:
         return _aligned(job, processes, quiet)
     with rehearsal(job, processes.count) as few:
@@ -36,7 +40,15 @@ def run(arguments: AlignArguments) -> dict[str, object]:
         raise CommandFailed(f"the rehearsal was stopped by {interrupted}; nothing was measured, nothing kept")
     cost = expected_cost(job, few, ended)
     console(quiet).print(cost.sentence(config))
-    return {**found, **asdict(cost)}
+    return {**before, **found, **asdict(cost)}
+
+
+def _before(arguments: AlignArguments, config: AlignConfig, quiet: bool) -> dict[str, object]:
+    """Say what it takes where that was asked for, and refuse what will not fit."""
+    estimate, out = Aligning(config, arguments.place()).estimate(), arguments.out
+    found = say_estimate(estimate, out, quiet) if arguments.dry_run else {}
+    check_room(estimate, None if arguments.dry_run else out, arguments.force)
+    return found
 
 
 def _run(job: AlignmentJob, processes: Processes, quiet: bool) -> tuple[Aligned, dict[str, object]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dina_lrm.cli.arguments.evaluate import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import CommandFailed, console, titled_progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.evaluation.plan import Evaluation, EvaluationPlan
+from dina_lrm.profiling.estimates.reading import Evaluating
 from dina_lrm.reports.evaluation import evaluation_shown, write_evaluation
 from dina_lrm.reports.tables import accuracy_means
 from dina_lrm.reports.terminal import as_rich
@@ -16,6 +18,13 @@ from dina_lrm.reports.terminal import as_rich
 def run(arguments: Arguments) -> dict[str, object]:
     """Evaluate every judge on every set, print the table, write the report."""
     plan, out = _plan(arguments), arguments.out
+    eight = arguments.t5_weights == "8bit"
+    estimate = Evaluating(
+        plan.judges, plan.batch_size, plan.device or "cpu", plan.dtype, plan.backbone, eight
+    ).estimate()
+    if arguments.dry_run:
+        return say_estimate(estimate, out, arguments.quiet)
+    check_room(estimate, out, arguments.force or arguments.offload_encoders)
     found = plan.run(None if out is None else out / "parts", titled_progress(arguments.quiet, "pair"), command_line())
     shown = console(arguments.quiet)
     for part in evaluation_shown(found.results) if found.results else ():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from dina_lrm.cli.arguments.prepare import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
 from dina_lrm.data.encoding.launched import is_first
 from dina_lrm.data.encoding.prepared import prepare, prepare_shard
 from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
+from dina_lrm.profiling.estimates.reading import Preparing
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -24,6 +28,13 @@ def run(arguments: Arguments) -> dict[str, object]:
     if is_first():
         check_free(arguments.out)
     unread = source.tables_left_out()
+    preparing = _preparing(arguments)
+    if arguments.dry_run:
+        pictures, prompts = source.distinct()
+        counted = replace(preparing, pictures=pictures, prompts=prompts)
+        return say_estimate(counted.estimate(), arguments.out, arguments.quiet)
+    if engine is None:  # else others load the generator
+        check_room(preparing.estimate(), arguments.out, arguments.force or arguments.offload_encoders)
     with progress("preparing", arguments.quiet or not is_first()) as line:
         prepared = prepare(
             source,
@@ -55,3 +66,19 @@ def run(arguments: Arguments) -> dict[str, object]:
         shown.print(note)
     more = {"tables_left_out": unread, "unread_prompts": len(prepared.unread_prompts)}
     return {"cache": arguments.out, **prepared.to_dict(), **more}
+
+
+def _preparing(arguments: Arguments) -> Preparing:
+    """What is asked for, as it is estimated."""
+    return Preparing(
+        arguments.backbone,
+        batch_size=arguments.batch_size,
+        resolution=arguments.resolution,
+        prompt_length=arguments.prompt_length,
+        stored=getattr(torch, arguments.dtype),
+        revision=arguments.revision,
+        device=arguments.place(),
+        compute=None if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype),
+        processes=arguments.processes,
+        eight=arguments.t5_weights == "8bit",
+    )

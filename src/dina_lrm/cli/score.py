@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from dina_lrm.cli.arguments.score import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
+from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.reports.pages import check_page_place
 from dina_lrm.reports.ranked.page import write_table_page
 from dina_lrm.reward_model.checks import checked_batch_size
 from dina_lrm.rewards.scoring.files import score_files_by
-from dina_lrm.rewards.scoring.rows import read_score_rows
+from dina_lrm.rewards.scoring.rows import ScoreRows, read_score_rows
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -23,6 +25,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     engine = arguments.ray_engine()
     columns, out = parse_columns(arguments.columns, ("image", "prompt")), arguments.out
     rows = read_score_rows(arguments.images, arguments.prompts, columns)
+    if arguments.dry_run:
+        return say_estimate(_scoring(arguments, rows).estimate(), out, arguments.quiet)
+    if engine is None:  # else others load the model
+        check_room(_scoring(arguments, rows).estimate(), out, arguments.force or arguments.offload_encoders)
     with progress("scoring", arguments.quiet, "picture") as report:
         summary = score_files_by(
             arguments.model,
@@ -56,3 +62,20 @@ def run(arguments: Arguments) -> dict[str, object]:
         told = f"{summary.failed} of {summary.rows} images have no score; the column error of {out} says why"
         raise CommandFailed(told, result)
     return result
+
+
+def _scoring(arguments: Arguments, rows: ScoreRows) -> Scoring:
+    """What is asked for, as it is estimated."""
+    levels = arguments.levels()
+    return Scoring(
+        arguments.model,
+        pictures=len(rows),
+        prompts=rows.distinct_prompts,
+        batch_size=arguments.batch_size,
+        levels=len(levels) if isinstance(levels, tuple) else 1,
+        device=arguments.place(),
+        dtype=arguments.torch_dtype(),
+        backbone=arguments.backbone,
+        revision=arguments.revision,
+        eight=arguments.t5_weights == "8bit",
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from dina_lrm.cli.arguments.train import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
-from dina_lrm.recipes.data import LoadedData, RunData
+from dina_lrm.profiling.estimates.learning import Training
+from dina_lrm.recipes.data import LoadedData, RunData, is_cache
 from dina_lrm.reports.run import write_run_report
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.processes import computing_on, join_processes
@@ -25,9 +27,22 @@ def run(arguments: Arguments) -> dict[str, object]:
     named = RunData(arguments.data, arguments.validation, arguments.synthetic_prompts, parse_columns(arguments.columns))
     device = None if arguments.device is None else arguments.place()
     with computing_on(device), held_folder(arguments.out, join_processes().is_main_process and out is not None):
+        found = _before(arguments, config)
         with progress("encoding", arguments.quiet, "picture") as report:
             loaded = named.load(config, out, arguments.resume, report)
-        return _train(arguments, loaded) if out is not None else _dry_run(loaded, arguments.quiet)
+        return _train(arguments, loaded) if out is not None else found | _dry_run(loaded, arguments.quiet)
+
+
+def _before(arguments: Arguments, config: TrainConfig) -> dict[str, object]:
+    """Say what it takes where that was asked for, and refuse what will not fit."""
+    state, out = join_processes(), arguments.out
+    if state.num_processes > 1:  # what is spread over them is not counted here
+        return {}
+    encodes = not (is_cache(arguments.data) or (out / "cache").is_dir())
+    estimate = Training(config, encodes, str(state.device)).estimate()
+    found = say_estimate(estimate, out, arguments.quiet) if arguments.dry_run else {}
+    check_room(estimate, None if arguments.dry_run else out, arguments.force)
+    return found
 
 
 def _train(arguments: Arguments, loaded: LoadedData) -> dict[str, object]:

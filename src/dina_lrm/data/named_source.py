@@ -54,6 +54,20 @@ class NamedSource:
     def __post_init__(self) -> None:
         check_mapping(self.source, self.columns)
 
+    def distinct(self) -> tuple[int, int]:
+        """How many different pictures and prompts there are; pictures by their paths, others each as one of its own."""
+        paths: set[str] = set()
+        prompts: set[str] = set()
+        others = 0
+        for comparison in self.comparisons():
+            prompts.add(comparison.prompt)
+            for image in (comparison.image_a, comparison.image_b):
+                if isinstance(image, str | Path):
+                    paths.add(str(image))
+                else:
+                    others += 1
+        return len(paths) + others, len(prompts)
+
     @property
     def chosen_split(self) -> str | None:
         """The split that is read, None where the source has none. ValueError for one that it does not have."""

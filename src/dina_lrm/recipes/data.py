@@ -123,6 +123,11 @@ def data_for(
         )
 
 
+def is_cache(name: str) -> bool:
+    """Whether a name of data is that of a cache, which is encoded already: a folder, or an address of one."""
+    return "://" in name or any((Path(name) / each).is_file() for each in (HEADER, "pairs.parquet"))
+
+
 def _check_unchanged(name: str, cache: Path, columns: Mapping[str, str] | None) -> None:
     """Remember beside the cache which comparisons it is of; ValueError where they are no longer those."""
     told: dict[str, object] = {"comparisons": _content(name)} | ({"columns": dict(columns)} if columns else {})

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from dina_lrm.precision import default_device
 from dina_lrm.runs.imports import collector_at_rest
 from dina_lrm.serving.http.listening import listening_socket
 from dina_lrm.serving.settings import ServerSettings
@@ -25,8 +26,11 @@ def serve(
     *,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    force: bool = False,
 ) -> None:
     """Load the models, listen, and answer until SIGINT or SIGTERM; `told` hears what happens, in sentences.
+
+    With `force` models are loaded that will not fit into memory by what is counted beforehand.
 
     Raises:
         ValueError: settings that could not run, a model that is none, a library that is missing.
@@ -46,9 +50,13 @@ def serve(
         # Taken before models are loaded, so that a port which is not free is told at once
         listening = [stack.enter_context(listening_socket(settings, port)) for port in ports]
         with collector_at_rest():
+            from dina_lrm.profiling.estimates.reading import refuse_serving
             from dina_lrm.serving.load import load_engine
             from dina_lrm.serving.server import run_server
 
+            if not force:
+                place = device or default_device()
+                refuse_serving(settings, place, dtype)
             engine = load_engine(settings, told, device, dtype)
         gc.freeze()  # the models are there to stay too
         return run_server(engine, settings, told, listening)

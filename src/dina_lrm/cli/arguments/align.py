@@ -16,6 +16,7 @@ from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.applies import check_asked
 from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.console.before import Forced
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.options import DeviceOptions
@@ -38,7 +39,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
 
 
 @dataclass(kw_only=True)
-class AlignArguments(DeviceOptions, ReadsPrompts, ConfigArguments):
+class AlignArguments(DeviceOptions, ReadsPrompts, Forced, ConfigArguments):
     """Options of every `align` command."""
 
     recipe: AlignConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import UserError
 from dina_lrm.console.levels import parsed_ensembles, parsed_numbers
 from dina_lrm.console.options import EncoderOptions, ModelOptions
@@ -19,7 +20,7 @@ RESULT = "evaluation.json"
 
 
 @dataclass
-class Arguments(EncoderOptions, ModelOptions, ReadsTables):
+class Arguments(EncoderOptions, ModelOptions, ReadsTables, SaysBefore):
     """Measure reward models on comparison sets: accuracy, calibration, and the faults they miss.
 
     Every number comes with its 95 % interval, its number of pairs, ties and missing, and the Bayes ceiling where it is

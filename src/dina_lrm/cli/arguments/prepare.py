@@ -8,6 +8,7 @@ from typing import Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import UserError
 from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import DtypeName, EncoderOptions, PlaceOptions
@@ -16,7 +17,7 @@ from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons):
+class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons, SaysBefore):
     """Encode every image and prompt of a comparison file or a published data set once, for training and evaluation.
 
     All rows are checked before anything is encoded. A run that was stopped goes on when the same command is given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import EncoderOptions, ReadingOptions
 from dina_lrm.console.tables import ReadsPictures
@@ -13,7 +14,7 @@ from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(EncoderOptions, ReadingOptions, EngineOptions, ReadsPictures):
+class Arguments(EncoderOptions, ReadingOptions, EngineOptions, ReadsPictures, SaysBefore):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are

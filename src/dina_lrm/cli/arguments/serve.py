@@ -8,13 +8,14 @@ from typing import Annotated
 
 import tyro
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.config import ConfigArguments, Settings
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.serving.settings import ServerSettings
 
 
 @dataclass
-class Arguments(DeviceOptions, ConfigArguments):
+class Arguments(DeviceOptions, SaysBefore, ConfigArguments):
     """Answer trainers over HTTP with scores of latents and pictures, until it is interrupted.
 
     Example:

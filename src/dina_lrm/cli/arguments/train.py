@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from dina_lrm.console.before import Forced
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.former_options import with_sampler
@@ -37,7 +38,7 @@ else:
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
+class Arguments(DeviceOptions, ReadsTables, Forced, ConfigArguments):
     """Train a reward model: a recipe is a complete run, and every setting of it is an option.
 
     `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,
@@ -65,7 +66,8 @@ class Arguments(DeviceOptions, ReadsTables, ConfigArguments):
     """With --resume, batches of so many pairs (or tokens, with --batch-tokens) from the checkpoint on: the pairs that
     are left of the epoch keep their order and are cut anew. --batch-size stays what the run was started with."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Take two steps, report memory and an estimate of the time, and write nothing."""
+    """Say what it takes by what is counted, then take two steps, report memory and an estimate of the time, and write
+    nothing."""
     synthetic_prompts: int | None = ranged(None, COUNT)
     """Prompts of `--data synthetic`, eight pictures and all 28 comparisons of them each; 2,000 where none is given."""
 

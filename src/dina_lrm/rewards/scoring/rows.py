@@ -42,6 +42,12 @@ class ScoreRows:
         self.note = matched.note
         self._count = sum(map(len, matched.prompts)) + len(matched.absent)
 
+    @property
+    def distinct_prompts(self) -> int:
+        """How many different prompts there are."""
+        asked = (prompt for prompts in self._matched.prompts for prompt in prompts)
+        return len({*asked, *(prompt for _, prompt in self._matched.absent)})
+
     def __len__(self) -> int:
         return self._count
 
