@@ -9,7 +9,8 @@ import threading
 import pytest
 import torch
 
-from dina_lrm.runs.checkpoints import (
+from dina_lrm.runs.checkpoints.kept import Kept
+from dina_lrm.runs.checkpoints.stored import (
     Checkpoint,
     complete_checkpoints,
     load_checkpoint,
@@ -41,7 +42,7 @@ def test_round_trip(tmp_path):
 def test_steps_are_ordered_as_numbers_and_the_newest_kept(tmp_path):
     for step in (9, 10, 100):
         save_checkpoint(tmp_path, a_checkpoint(step))
-    prune_checkpoints(tmp_path, keep_last=2)
+    prune_checkpoints(tmp_path, Kept(last=2))
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-10", "step-100"]
 
 
@@ -125,7 +126,7 @@ def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tmp_path)
 def test_checkpoints_of_steps_that_the_run_has_not_reached_go(tmp_path):
     for step in (1, 2, 9):
         save_checkpoint(tmp_path, a_checkpoint(step))
-    prune_checkpoints(tmp_path, keep_last=2, newest=2)
+    prune_checkpoints(tmp_path, Kept(last=2), newest=2)
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-1", "step-2"]
 
 
@@ -142,7 +143,7 @@ def test_a_writer_killed_half_way_leaves_nothing_to_resume_from(tmp_path):
     (tmp_path / ".writing-step-4-77").mkdir()
     save_checkpoint(tmp_path, a_checkpoint(1))
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-1"]
-    prune_checkpoints(tmp_path, keep_last=1)
+    prune_checkpoints(tmp_path, Kept(last=1))
     assert [path.name for path in tmp_path.iterdir()] == ["step-1"]
 
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from dina_lrm.runs.checkpoints import complete_checkpoints, save_checkpoint
+from dina_lrm.runs.checkpoints.kept import Kept
+from dina_lrm.runs.checkpoints.stored import complete_checkpoints, save_checkpoint
 from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.moving_average import MovingAverage
+from dina_lrm.runs.places import check_room
 
 
 def learning(seed, decay=0.5):
@@ -32,14 +34,14 @@ def test_it_goes_on_from_the_newest_and_older_ones_go(tmp_path):
     old, new, fresh, told = learning(0), learning(1), learning(2), []
     for step, state in ((1, old), (2, old), (3, new)):
         save_checkpoint(tmp_path, state.checkpoint(step, {"note": step}))
-    found = fresh.resume(tmp_path, 2, told=lambda found: told.append((found.step, same(fresh, new))))
+    found = fresh.resume(tmp_path, Kept(2), told=lambda found: told.append((found.step, same(fresh, new))))
     assert (found.step, found.values["note"]) == (3, 3) and told == [(3, False)] and same(fresh, new)
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["step-2", "step-3"]
 
 
 def test_it_begins_at_the_start_where_there_is_no_checkpoint(tmp_path):
     fresh, told = learning(0), []
-    assert fresh.resume(tmp_path / "none", 1, told=told.append) is None and told == [None]
+    assert fresh.resume(tmp_path / "none", Kept(1), told=told.append) is None and told == [None]
     assert same(fresh, learning(0))
 
 
@@ -48,5 +50,22 @@ def test_other_parameters_are_refused_and_nothing_goes(tmp_path):
         save_checkpoint(tmp_path, learning(0).checkpoint(step, {}))
     other = torch.nn.Parameter(torch.zeros(3))
     with pytest.raises(ValueError, match="step 2: trained parameters differ, first 'bias'"):
-        Learning({"bias": other}, torch.optim.AdamW([other])).resume(tmp_path, 1)
+        Learning({"bias": other}, torch.optim.AdamW([other])).resume(tmp_path, Kept(1))
     assert len(complete_checkpoints(tmp_path)) == 2
+
+
+def test_the_size_is_that_of_the_files(tmp_path):
+    weight = torch.nn.Parameter(torch.ones(100_000))
+    fresh = Learning({"weight": weight}, torch.optim.AdamW([weight]), MovingAverage({"weight": weight}, 0.5))
+    before = fresh.check_room(tmp_path)
+    assert (before.weights, before.moments, before.average) == (400_000, 800_000, 400_000)
+    weight.sum().backward()
+    fresh.optimizer.step()
+    stored = sum(file.stat().st_size for file in save_checkpoint(tmp_path, fresh.checkpoint(1, {})).iterdir())
+    assert before.total <= fresh.size().total <= stored <= before.total + 2_000
+    assert before.told == "0.0016 GB (weights 0.0004, moments 0.0008, average 0.0004)"
+
+
+def test_a_full_disk_is_refused_with_both_numbers(tmp_path):
+    with pytest.raises(ValueError, match=r"GB are free, and two of them need 1000000000\.00 GB"):
+        check_room(tmp_path / "new", 10**18, "two of them")

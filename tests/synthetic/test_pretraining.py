@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dina_lrm.locate import BUNDLED_LORAS, locate_generator
 from dina_lrm.rewards.names import load_reward
-from dina_lrm.runs.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from dina_lrm.runs.checkpoints.stored import Checkpoint, load_checkpoint, save_checkpoint
 from dina_lrm.runs.metrics import METRICS_FILE, read_lines
 from dina_lrm.synthetic.comparisons import in_domain
 from dina_lrm.synthetic.pretraining.config import (

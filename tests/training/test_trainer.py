@@ -373,3 +373,34 @@ def test_a_model_is_written_whatever_could_be_measured_of_it(tiny_folder, tmp_pa
     stored = LatentRewardModel.from_pretrained(result.model_folder).config
     assert (stored.score_mean, stored.score_std) == (0.0, 1.0)
     assert "accuracy" not in stored.notes["training"]["measured"]
+
+
+def test_the_best_checkpoint_stays_beside_the_newest(tiny_folder, tmp_path):
+    log = LogSettings(log_every=1, checkpoint_every=0, keep_last=1, keep_best=1, best_by="loss", evaluate_every=1)
+    config = tiny_config(tiny_folder, log=dataclasses.replace(log, trackers=()))
+    held = tiny_comparisons(prompts=2, seed=7)
+    train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=held, quiet=True))
+    lines = read_lines(tmp_path / "run" / "metrics.jsonl")
+    measured = {line["step"]: line["validation_loss"] for line in lines if "validation_loss" in line}
+    best = min(measured, key=measured.get)
+    kept = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert set(measured) == {1, 2, 3, 4, 5} and kept == {f"step-{best}", "step-6"}
+
+
+def test_the_best_by_nothing_is_refused(tiny_folder, tmp_path):
+    with pytest.raises(ValueError, match=r"log\.keep_best"):
+        LogSettings(keep_best=1)
+    config = tiny_config(tiny_folder, log=LogSettings(keep_best=1, evaluate_every=1, trackers=()))
+    with pytest.raises(ValueError, match="nothing is held out to measure by"):
+        train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", quiet=True))
+
+
+def test_a_run_that_goes_on_elsewhere_says_that_dropout_is_drawn_otherwise(tiny_folder, tmp_path, capsys):
+    folder, config = tmp_path / "run", tiny_config(tiny_folder, steps=2, adaptation=ADAPTATION)
+    train(TrainingPlan(config, tiny_comparisons(), folder, quiet=True))
+    state = folder / "checkpoints" / "step-2" / "state.json"
+    state.write_text(state.read_text().replace('"processes": 1', '"processes": 4'))
+    train(TrainingPlan(dataclasses.replace(config, steps=3), tiny_comparisons(), folder, resume=True))
+    said = capsys.readouterr().err
+    assert "dropout: drawn otherwise by 1 processes than by 4 before" in said
+    assert "a checkpoint takes 0.00" in said

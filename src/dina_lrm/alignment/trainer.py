@@ -34,7 +34,9 @@ from dina_lrm.alignment.monitor.records import read_records
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
-from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, resumption
+from dina_lrm.runs.checkpoints.kept import Kept
+from dina_lrm.runs.checkpoints.stored import Checkpoint, resumption
+from dina_lrm.runs.checkpoints.writer import CheckpointWriter
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.runs.folder import CHECKPOINTS
 from dina_lrm.runs.learning import Learning
@@ -58,7 +60,7 @@ OnStep = Callable[[int, int, float], None]
 """Called with (step, steps, mean reward)."""
 Say = Callable[[str], None]
 """Called with a sentence about the run."""
-_KEPT: Final = 2
+_KEPT: Final = Kept(last=2)
 """Checkpoints: should the newest be damaged, the one before it is not."""
 
 
@@ -96,6 +98,8 @@ class AlignmentRun:
         self.config, self.generator, self.folder = config, generator, folder
         self._resume, self._say = resume, say
         self._processes = processes or Processes(cpu=generator.backbone.device.type == "cpu")
+        if self._processes.sharding is not None:
+            raise DinaError("align: a LoRA learns, and weights are not shared out; accepted: a data-parallel launch")
         for fault in distillation_faults(generator.pipeline, generator.model, generator.guidance):
             warnings.warn(fault, DistilledWarning, stacklevel=2)
         generator.check_prompts(list(dict.fromkeys([*prompts, *look_prompts])))
@@ -129,13 +133,19 @@ class AlignmentRun:
             point = self._restore()
             looks = self._looks(point.step) if self._processes.main else None
             if looks:
+                self._learning.check_room(self.folder / CHECKPOINTS)
+            if looks:
                 # Only now: a run that is refused leaves nothing that would have to be resumed
                 self._files.begin()
                 looks.begin()
             self._standardise(looks)
             last = min(self.config.steps, stop_after or self.config.steps)
-            with stop_on_signals() as stop, self._numbers(point.step) if looks else nullcontext() as numbers:
-                outcome = self._go(point, last, looks, numbers, on_look, on_step, stop)
+            with (
+                stop_on_signals() as stop,
+                self._numbers(point.step) if looks else nullcontext() as numbers,
+                CheckpointWriter(self.folder / CHECKPOINTS, _KEPT, self._processes) as writer,
+            ):
+                outcome = self._go(point, last, looks, numbers, writer, on_look, on_step, stop)
             if outcome.interrupted:
                 self._say(stopped_sentence(outcome.interrupted, outcome.steps, self.config.steps, "update"))
             if looks and (outcome.stopped or (outcome.steps == self.config.steps and not outcome.interrupted)):
@@ -149,6 +159,7 @@ class AlignmentRun:
         last: int,
         looks: Looks | None,
         numbers: RunNumbers | None,
+        writer: CheckpointWriter,
         on_look: OnLook,
         on_step: OnStep,
         stop: StopRequest,
@@ -157,7 +168,7 @@ class AlignmentRun:
         done, stopped, due = point.step, point.stopped, False
         if point.look_due:
             stopped = self._look(looks, done, on_look, numbers)
-            self._save(_Point(done, stopped, look_due=False), numbers)
+            self._save(_Point(done, stopped, look_due=False), numbers, writer)
         asked = self._asked(stop)
         while done < last and stopped is None and not asked:
             self._update(done, numbers, on_step)
@@ -167,7 +178,7 @@ class AlignmentRun:
             if due and not asked:  # else it is made when the run goes on: who asks to stop may not wait for it
                 stopped, due = self._look(looks, done, on_look, numbers), False
             if asked or stopped or done % self.config.checkpoint_every == 0 or done == self.config.steps:
-                self._save(_Point(done, stopped, due), numbers)
+                self._save(_Point(done, stopped, due), numbers, writer)
         return RunOutcome(done, stopped, interrupted=asked if done < last or due else None)
 
     def _update(self, step: int, numbers: RunNumbers | None, on_step: OnStep) -> None:
@@ -234,12 +245,11 @@ class AlignmentRun:
         anywhere = self._processes.mean({"asked": float(bool(stop))})["asked"] > 0
         return stop.reason if anywhere else None
 
-    def _save(self, point: _Point, numbers: RunNumbers | None) -> None:
-        if numbers is None:
-            return
-        numbers.sync()
+    def _save(self, point: _Point, numbers: RunNumbers | None, writer: CheckpointWriter) -> None:
+        if numbers is not None:
+            numbers.sync()
         values = {"stopped": point.stopped, "look_due": point.look_due}
-        keep_checkpoint(self.folder / CHECKPOINTS, self._learning.checkpoint(point.step, values), _KEPT)
+        writer.save(self._learning.checkpoint(point.step, values))
 
     def _restore(self) -> _Point:
         """Where the newest checkpoint is."""

@@ -77,6 +77,7 @@ def _dry_run(loaded: LoadedData, quiet: bool) -> dict[str, object]:
     console(quiet).print(
         f"{found['seconds_per_step']:.3f} s a step of {_step(config)}, {found['total_steps']} steps: about "
         f"{found['estimated_seconds'] / 60:.1f} min; peak memory {found['peak_memory_bytes'] / 2**30:.2f} GiB; "
+        f"a checkpoint {found['checkpoint_bytes'] / 1e9:.3g} GB, {config.log.keep_last + 1} of them at most; "
         f"{found['trained_parameters'] / 1e6:.2f} M of {found['parameters'] / 1e6:.2f} M parameters learn"
     )
     return {"recipe": config.name, "pairs": len(loaded.pairs), **found}

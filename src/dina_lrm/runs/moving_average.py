@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from dina_lrm.runs.sharding import own_rows, shared_out_like
 from dina_lrm.typed import DinaError
 
 
@@ -22,7 +23,7 @@ def decay_at(update: int, decay: float, warmup: bool = True, every: int = 1) -> 
 
 
 class MovingAverage:
-    """The average of some named parameters, kept in float32 on their own device.
+    """The average of some named parameters, kept in float32 on their own device, by each process of what it holds.
 
     average = MovingAverage(dict(model.named_parameters()), decay=0.995)
     ...
@@ -38,42 +39,46 @@ class MovingAverage:
         self._decay, self._warmup, self._every = decay, warmup, every
         self.updates = 0
         self._names = list(parameters)
-        self._live = [parameters[name] for name in self._names]
-        self._average = [parameter.detach().float().clone() for parameter in self._live]
+        self._parameters = [parameters[name] for name in self._names]
+        self._whole = [parameter.detach().float().clone() for parameter in self._parameters]
+        self._average = [own_rows(average) for average in self._whole]
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the weights as they are now."""
         weight = 1.0 - decay_at(self.updates, self._decay, self._warmup, self._every)
-        live = [p.detach() if p.dtype == torch.float32 else p.detach().float() for p in self._live]
-        torch._foreach_lerp_(self._average, live, weight)
+        torch._foreach_lerp_(self._average, [live.float() for live in self._live()], weight)
         self.updates += 1
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """The parameters hold the average inside, and exactly what they held before afterwards."""
-        kept = [parameter.detach().clone() for parameter in self._live]
+        kept = [live.clone() for live in self._live()]
         self.copy_to_parameters()
         try:
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_([*self._live], kept)
+                torch._foreach_copy_(self._live(), kept)
 
     @torch.no_grad()
     def copy_to_parameters(self) -> None:
         """Overwrite the parameters with the average: the end of a run."""
-        torch._foreach_copy_([*self._live], self._average)
+        torch._foreach_copy_(self._live(), self._average)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by parameter name; `updates` is a number of its own."""
-        return dict(zip(self._names, self._average, strict=True))
+        return dict(zip(self._names, self._whole, strict=True))
 
     @torch.no_grad()
     def load_state_dict(self, tensors: Mapping[str, Tensor], updates: int) -> None:
         """Restore `state_dict()` and the number of updates; raises `ValueError` for other names."""
         if set(tensors) != set(self._names):
             raise DinaError(f"moving average: names differ: {sorted(set(tensors) ^ set(self._names))[:5]}")
-        for average, name in zip(self._average, self._names, strict=True):
-            average.copy_(tensors[name])
+        for average, name in zip(self._whole, self._names, strict=True):
+            own_rows(average).copy_(own_rows(shared_out_like(tensors[name], average)))
         self.updates = updates
+
+    def _live(self) -> list[Tensor]:
+        """The parameters' memory, as far as this process holds it."""
+        return [own_rows(parameter) for parameter in self._parameters]

@@ -44,6 +44,15 @@ def check_file(option: str, file: Path, suffixes: Sequence[str] = ()) -> None:
     _try_to_write(option, file, folder)
 
 
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """ValueError where the disk of `folder` has less free than `needed` bytes, which `what` takes."""
+    free = shutil.disk_usage(nearest_existing(folder)).free
+    if free < needed:
+        raise DinaError(
+            f"{folder}: {free / 1e9:.2f} GB are free, and {what} need {needed / 1e9:.2f} GB; accepted: a disk with room"
+        )
+
+
 def nearest_existing(path: Path) -> Path:
     """The path, or the nearest folder or file above it that exists; OSError for a name that the disk cannot hold."""
     return next(place for place in (path, *path.absolute().parents) if place.exists())

@@ -18,6 +18,7 @@ _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
     Applies(("model.head.",), lambda c: c.model.head_kind == "qformer", "--model.head-kind qformer"),
     Applies(("model.pooled.",), lambda c: c.model.head_kind == "pooled", "--model.head-kind pooled"),
     Applies(_LORA, lambda c: c.adaptation.kind == "lora", "--adaptation.kind lora"),
+    Applies(("log.best_by",), lambda c: c.log.keep_best > 0, "--log.keep-best above 0"),
     Applies(("ema.decay", "ema.warmup"), lambda c: c.ema.enabled, "--ema.enabled"),
     Applies(
         ("objective.teacher.weight",), lambda c: c.objective.teacher.name is not None, "--objective.teacher.name MODEL"

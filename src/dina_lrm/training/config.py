@@ -18,6 +18,7 @@ from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig
 from dina_lrm.precision import Precision
 from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS, LevelDistribution, Uniform
+from dina_lrm.runs.checkpoints.kept import Measure
 from dina_lrm.runs.ranges import (
     ABOVE_0,
     COUNT,
@@ -292,6 +293,10 @@ class LogSettings:
     """0 = only at the end."""
     keep_last: int = ranged(3, COUNT)
     """Checkpoints that are kept, the newest."""
+    keep_best: int = ranged(0, COUNT_OR_0)
+    """Checkpoints that are kept beside the newest: those of the steps at which the held-out pairs were read best."""
+    best_by: Measure = "accuracy"
+    """What is best: the highest accuracy, or the lowest loss."""
     evaluate_every: int = ranged(0, COUNT_OR_0)
     """0 = only at the end."""
     trackers: tuple[Tracker, ...] = ("tensorboard",)
@@ -299,6 +304,8 @@ class LogSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self, "log")
+        measured = self.keep_best == 0 or self.evaluate_every > 0
+        require(measured, "log.keep_best", self.keep_best, "0 without --log.evaluate-every, which says when to measure")
 
 
 @dataclass(frozen=True)

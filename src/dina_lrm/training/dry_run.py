@@ -32,6 +32,8 @@ class DryRun:
     first_step_seconds: float
     """Includes what is done once, such as compilation."""
     peak_memory_bytes: int
+    checkpoint_bytes: int
+    """What one checkpoint takes on the disk."""
     parameters: int
     trained_parameters: int
 
@@ -60,6 +62,7 @@ def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPi
         estimated_seconds=seconds * trainer.total_steps,
         first_step_seconds=middle - start,
         peak_memory_bytes=peak_memory_bytes(processes.device),
+        checkpoint_bytes=trainer.stepper.learning.size().total,
         parameters=sum(parameter.numel() for parameter in trainer.stepper.model.parameters()),
         trained_parameters=sum(parameter.numel() for parameter in trainer.stepper.parameters.values()),
     )

@@ -32,15 +32,14 @@ def finished_model(
     folder: Path,
     write: bool,
 ) -> tuple[LatentRewardModel, Validation]:
-    """Finish the stepper's model in place, save it to `folder` when `write`, and return what it measures.
+    """Finish the stepper's model, save it to `folder` when `write`, and return what it measures.
 
-    Measured is on the validation set, or on a sample of what was trained on where there is none.
+    That is done in place, but where processes hold its weights together and each gets all of them. Measured is on the
+    validation set, or on a sample of what was trained on where there is none.
     The weights become the moving average, the mean and standard deviation of the scores are recorded for the z score,
     and the model is frozen, in eval mode, with its LoRA merged: exactly what `from_pretrained(folder)` gives.
     """
-    model, config = stepper.model, stepper.config
-    if stepper.average is not None:
-        stepper.average.copy_to_parameters()
+    model, config = stepper.finish(), stepper.config
     model.eval().requires_grad_(False)
     measured_on = validation if validation is not None else _sample(data, config.seed)
     with stepper.computing():

@@ -11,7 +11,7 @@ import torch
 
 from dina_lrm import __version__
 from dina_lrm.data.cache.encoded import EncodedComparisons
-from dina_lrm.runs.checkpoints import newest_values
+from dina_lrm.runs.checkpoints.stored import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CHECKPOINTS, CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_record

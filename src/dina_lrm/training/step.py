@@ -17,7 +17,8 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.moving_average import MovingAverage
 from dina_lrm.runs.processes import Processes
-from dina_lrm.training.assemble import build_optimizer, preference_objective, trained_parameters
+from dina_lrm.runs.sharding import let_go, own_rows, whole
+from dina_lrm.training.assemble import build_model, build_optimizer, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.faults import NonFiniteError, non_finite_names, stop_for_non_finite
@@ -41,7 +42,8 @@ class StepOutcome:
 class Stepper:
     """The weights that learn and everything that changes with them.
 
-    `model` is the bare model; the forward goes through its distributed wrapper where there are several processes.
+    `model` is the bare model; the forward goes through its distributed wrapper where there are several processes. Where
+    these hold its weights together, `model` has the rows of this process, and all compute alike or none can.
     """
 
     def __init__(
@@ -49,13 +51,14 @@ class Stepper:
     ) -> None:
         self.config, self.model, self.total_steps = config, model, total_steps
         self.objective = preference_objective(config.objective.preference)
+        blocks = [model.backbone.transformer.get_submodule(name) for name in model.backbone.used_blocks]
+        self._wrapped = processes.wrapped(model, blocks)
         self.parameters = trained_parameters(model)
         self.optimizer = build_optimizer(model, config.optimizer)
         ema = config.ema
         self.average = MovingAverage(self.parameters, ema.decay, ema.warmup) if ema.enabled else None
         self.learning = Learning(self.parameters, self.optimizer, self.average)
         self._processes, self._folder = processes, folder
-        self._wrapped = processes.wrapped(model)
         self._device = processes.device
         self._dtype = compute_dtype(config.compute.precision, self._device)
 
@@ -90,8 +93,21 @@ class Stepper:
         try:
             with self.average.swapped_in() if self.average is not None else nullcontext():
                 yield
+                let_go(self.model)
         finally:
             self.model.train()
+
+    def finish(self) -> LatentRewardModel:
+        """The model as it is at the end: averaged weights, all of them on every process."""
+        if self.average is not None:
+            self.average.copy_to_parameters()
+        if self._processes.sharding is None:
+            return self.model
+        finished = build_model(self.config, self._device)
+        with torch.no_grad():
+            for name, parameter in trained_parameters(finished).items():
+                parameter.copy_(whole(self.parameters[name]))
+        return finished
 
     def _set_learning_rate(self, step: int) -> float:
         factor = learning_rate_factor(step, self.total_steps, self.config.schedule)
@@ -127,10 +143,7 @@ class Stepper:
             )
 
     def _clip_gradients(self) -> Tensor:
-        limit = self.config.optimizer.clip_norm
-        return torch.nn.utils.clip_grad_norm_(
-            self.parameters.values(), math.inf if limit is None else limit, foreach=True
-        )
+        return self._processes.clip_gradients(self.parameters.values(), self.config.optimizer.clip_norm)
 
     def _reduce(
         self, inputs: StepInputs, outputs: list[LossOutput], norm: Tensor, stop: bool
@@ -145,8 +158,9 @@ class Stepper:
 
     def _fault(self, inputs: StepInputs, outputs: list[LossOutput]) -> NonFiniteError:
         step = inputs.step + 1
-        gradients = ((f"gradient of {name}", parameter.grad) for name, parameter in self.parameters.items())
-        weights = ((name, parameter) for name, parameter in self.parameters.items())
+        learned = self.parameters.items()
+        gradients = ((f"gradient of {name}", own_rows(p.grad)) for name, p in learned if p.grad is not None)
+        weights = ((name, own_rows(parameter)) for name, parameter in learned)
         losses = [(name, torch.cat([getattr(o, name) for o in outputs])) for name in ("scores", "pair_loss")]
         images = [part for micro in inputs.micro_batches for part in micro.batch.images]
         latents = ("latents", torch.cat([part.latents.flatten() for part in images]))

@@ -10,6 +10,7 @@ runs/x/
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -22,15 +23,17 @@ from dina_lrm.data.tokens import pair_tokens
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
-from dina_lrm.runs.checkpoints import Checkpoint, keep_checkpoint, resumption
-from dina_lrm.runs.folder import CHECKPOINTS
+from dina_lrm.runs.checkpoints.kept import Kept
+from dina_lrm.runs.checkpoints.stored import MEASURED, Checkpoint, is_among_the_best, resumption
+from dina_lrm.runs.checkpoints.writer import CheckpointWriter
+from dina_lrm.runs.folder import CHECKPOINTS, CONFIG
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.numbers import RunNumbers
 from dina_lrm.runs.processes import Processes, join_processes, peak_memory_bytes
 from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
-from dina_lrm.training.assemble import build_model
+from dina_lrm.training.assemble import build_model, has_dropout
 from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
@@ -42,10 +45,12 @@ from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.run_folder import RunRecord, open_run_folder
 from dina_lrm.training.step import Stepper
 from dina_lrm.training.validation import Validation, measurable, validate, weighing
-from dina_lrm.typed import from_plain, to_plain
+from dina_lrm.typed import DinaError, from_plain, to_plain
 
 _BATCHES: Final = "batches"
 """Where in its data a run is, among the values of a checkpoint."""
+PROCESSES: Final = "processes"
+"""Where a checkpoint says how many computed it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +142,8 @@ class Trainer:
             validation, self.left_out = measurable(weighing(validation, "validation"), config.batch_size)
         data = distilled(config.objective.teacher, data, processes, self._shown)
         self.config, self.data, self.validation, self.folder = config, data, validation, plan.place
+        if processes.sharding is not None and plan.pipeline is not None:
+            raise DinaError("pipeline: the weights of its owner would be shared out; accepted: none under FSDP2")
         model = build_model(config, processes.device, plan.pipeline)
         self.source = StepSource(
             weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
@@ -150,6 +157,11 @@ class Trainer:
             config.objective.noise_levels.together,
             _tokens(config, data, model),
         )
+        self._kept = Kept(config.log.keep_last, config.log.keep_best, config.log.best_by)
+        if self._kept.best and validation is None:
+            raise DinaError(
+                f"log.keep_best {self._kept.best}: nothing is held out to measure by; accepted: 0, or --validation"
+            )
         self._resumed_from: int | None = None
         self._passed_over: tuple[str, ...] = ()
         self.total_steps = self._steps()
@@ -162,6 +174,7 @@ class Trainer:
             check_free(model_folder)  # not at the end of the work
             open_run_folder(self.folder, self.record, self.plan.resume)
         self._processes.wait()
+        self._check_shared_folder()
         if self._held_out is not None:
             self._say(self._held_out)
         first = self._restore() if self.plan.resume else 0
@@ -169,6 +182,8 @@ class Trainer:
             shown = ", ".join(self.left_out[:8])
             instead = "" if self.validation is not None else "; training pairs are measured instead"
             self._say(f"validation: {len(self.left_out)} comparisons cannot be read and are left out: {shown}{instead}")
+        size = self.stepper.learning.check_room(self.folder / CHECKPOINTS)
+        self._say(f"a checkpoint takes {size.told}; kept: {self._kept.told}")
         start = time.perf_counter()
         with stop_on_signals() as stop, self._numbers(first) if self._processes.main else nullcontext() as numbers:
             done, stopped = self._loop(first, numbers, stop)
@@ -197,16 +212,27 @@ class Trainer:
             peak_memory_bytes=peak_memory_bytes(self._processes.device),
         )
 
+    def _check_shared_folder(self) -> None:
+        """Where processes hold the weights together, they write their checkpoints together too."""
+        if self._processes.sharding is None:
+            return
+        sees = (self.folder / CONFIG).is_file()
+        fault = None if sees else f"{self.folder}: process {self._processes.index} does not see the run"
+        faults = [said for said in self._processes.all_said(fault) if said is not None]
+        if faults:
+            raise DinaError(f"{faults[0]}; accepted: a folder that all machines share")
+
     def _restore(self) -> int:
         found = self.stepper.learning.resume(
             self.folder / CHECKPOINTS,
-            self.config.log.keep_last,
+            self._kept,
             self._processes,
             lambda found: self._say(f"{self.folder}: {resumption(found)}"),
         )
         step = 0 if found is None else found.step
         if found is not None:
             self._resumed_from, self._passed_over = found.step, found.passed_over
+            self._tell_of_dropout(found.values.get(PROCESSES, self._processes.count))
             self._follow(found)
         if self.plan.resume_batch is not None:
             self.source.resize(step, self.plan.resume_batch)
@@ -227,6 +253,11 @@ class Trainer:
     def _steps(self) -> int:
         return self.config.steps if self.config.steps is not None else self.source.steps_in(self.config.epochs)
 
+    def _tell_of_dropout(self, before: object) -> None:
+        """Its masks are drawn by each process for all its images at once."""
+        if before != self._processes.count and has_dropout(self.config):
+            self._say(f"dropout: drawn otherwise by {self._processes.count} processes than by {before} before")
+
     def _say(self, message: str) -> None:
         Screen(not self._shown, "stderr").print(message)
 
@@ -240,6 +271,7 @@ class Trainer:
         with (
             Prefetcher(self.source, self.total_steps - 1) as inputs,
             StepLine(self.total_steps, first, self._shown) as bar,
+            CheckpointWriter(self.folder / CHECKPOINTS, self._kept, self._processes) as writer,
         ):
             for step in range(first, self.total_steps):
                 outcome = self.stepper(inputs(step), bool(stop))
@@ -250,33 +282,46 @@ class Trainer:
                 ends = done == self.total_steps or outcome.stop
                 if ends or done % self.config.log.log_every == 0:
                     _log(numbers, done, {**means.take(), "learning_rate": outcome.learning_rate})
-                if not ends and _due(done, self.config.log.evaluate_every):
-                    self._evaluate(numbers, done)
-                if ends or _due(done, self.config.log.checkpoint_every):
-                    self._save(done, numbers)
+                measured = self._evaluate(numbers, done) if not ends and self._measures(done) else {}
+                if ends or _due(done, self.config.log.checkpoint_every) or self._is_best(done, measured, writer):
+                    self._save(done, numbers, writer, measured)
                 if outcome.stop and done < self.total_steps:
                     bar.say(stopped_sentence(stop.reason, done, self.total_steps))
                     return done, stop.reason
         return done, None
 
-    def _evaluate(self, numbers: RunNumbers | None, step: int) -> None:
-        if self.validation is None:
-            return
+    def _measures(self, step: int) -> bool:
+        return self.validation is not None and _due(step, self.config.log.evaluate_every)
+
+    def _evaluate(self, numbers: RunNumbers | None, step: int) -> dict[str, float]:
+        """What is measured on the held-out pairs, as far as it is a number."""
+        assert self.validation is not None
         with self.stepper.evaluating(), self.stepper.computing():
             found = validate(self.stepper.model, self.stepper.objective, self.validation, self.config.batch_size)
         _log(numbers, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
+        measured = {"loss": found.loss, "accuracy": found.accuracy}
+        return {name: value for name, value in measured.items() if math.isfinite(value)}
 
-    def _values(self, step: int) -> dict[str, Any]:
+    def _is_best(self, step: int, measured: dict[str, float], writer: CheckpointWriter) -> bool:
+        """Whether what was measured makes this step one of the best, the same on all processes."""
+        if not (self._kept.best and measured):
+            return False
+        writer.wait()
+        best = self._processes.main and is_among_the_best(self.folder / CHECKPOINTS, self._kept, step, measured)
+        return self._processes.agree("best" if best else None) is not None
+
+    def _values(self, step: int, measured: dict[str, float]) -> dict[str, Any]:
         """What a checkpoint says beside its tensors."""
         position = self.source.position(step, self.record.data_hash)
-        return {**self.record.to_dict(), _BATCHES: to_plain(position)}
+        known = {_BATCHES: to_plain(position), MEASURED: measured, PROCESSES: self._processes.count}
+        return {**self.record.to_dict(), **known}
 
-    def _save(self, step: int, numbers: RunNumbers | None) -> None:
+    def _save(
+        self, step: int, numbers: RunNumbers | None, writer: CheckpointWriter, measured: dict[str, float]
+    ) -> None:
         if numbers is not None:
             numbers.sync()
-            state = self.stepper.learning.checkpoint(step, self._values(step))
-            keep_checkpoint(self.folder / CHECKPOINTS, state, self.config.log.keep_last)
-        self._processes.wait()
+        writer.save(self.stepper.learning.checkpoint(step, self._values(step, measured)))
 
 
 def _tokens(config: TrainConfig, data: EncodedComparisons, model: LatentRewardModel) -> TokenBudget | None:

@@ -10,7 +10,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from dina_lrm.runs.checkpoints import keep_checkpoint
+from dina_lrm.runs.checkpoints.kept import Kept
+from dina_lrm.runs.checkpoints.stored import keep_checkpoint
 from dina_lrm.runs.learning import Learning
 from dina_lrm.runs.metrics import MetricsFile
 from dina_lrm.runs.moving_average import MovingAverage
@@ -21,7 +22,7 @@ Report = Callable[[str, int, int, float], None]
 """Called as (stage, step, steps, loss)."""
 _LOG_EVERY: Final = 10
 """Steps between two lines of metrics.jsonl."""
-_KEPT: Final = 1
+_KEPT: Final = Kept(last=1)
 """Checkpoints."""
 
 
@@ -78,7 +79,7 @@ class Stage:
         Raises Interrupted after the step in which SIGINT or SIGTERM came.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        found = self._learning.resume(self.folder, keep_last=_KEPT)
+        found = self._learning.resume(self.folder, _KEPT)
         start = 0 if found is None else found.step
         rows = batch_rows(n, self.schedule.batch_size, seed, start)
         with stop_on_signals() as stop, MetricsFile(self.folder, start) as metrics:

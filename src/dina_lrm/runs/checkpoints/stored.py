@@ -6,6 +6,10 @@
         ema.safetensors        the moving average by parameter name
         state.json             step, config, data fingerprint, size and SHA-256 of every file; written last
 
+What is frozen is in none of them. Where processes hold the weights together (`sharding.py`), each writes its rows into
+files of its own, `weights-00002-of-00004.safetensors`: the rows in the order of the files are the tensor, which any
+number of processes reads.
+
 A checkpoint takes its name when it is complete and on disk. What is read back is compared with the hashes, so that a
 flipped bit is an error and not other weights (older checkpoints have sizes alone). There is no generator state to keep:
 all randomness is a function of (seed, step).
@@ -16,16 +20,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from dina_lrm.runs.checkpoints.groups import StoredGroup, group_of
+from dina_lrm.runs.checkpoints.kept import Kept
 from dina_lrm.runs.content import content_of
 from dina_lrm.runs.files import (
     clear_litter,
@@ -42,7 +45,22 @@ STATE_FILE: Final = "state.json"
 _NAME: Final = re.compile(r"step-(\d+)")
 _OLD_LITTER: Final = ".writing-*"
 """What killed writers of earlier versions left."""
+MEASURED: Final = "validation"
+"""Where the values of a checkpoint hold what was measured at its step."""
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What a checkpoint says of one of its files."""
+
+    bytes: int
+    sha256: str | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> StoredFile:
+        """Of the file as it is."""
+        return cls(path.stat().st_size, content_of(path))
 
 
 @dataclass(frozen=True)
@@ -76,42 +94,57 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Stored:
-    bytes: int
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class _State:
     """What state.json holds; a size alone is of an earlier version."""
 
     step: int
-    files: dict[str, _Stored | int]
+    files: dict[str, StoredFile | int]
     values: dict[str, Any]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write `checkpoint` as `folder/step-N`, atomically, and return its path; an earlier one of that step gives way."""
-    target = folder / f"step-{checkpoint.step}"
+    target = checkpoint_folder(folder, checkpoint.step)
     with folder_replaced_when_complete(target) as temporary:
-        for group, tensors in checkpoint.tensors.items():
-            save_tensors(temporary / f"{group}.safetensors", tensors)
-        files: dict[str, _Stored | int] = {
-            path.name: _Stored(path.stat().st_size, content_of(path)) for path in sorted(temporary.iterdir())
-        }
-        write_json(temporary / STATE_FILE, to_plain(_State(checkpoint.step, files, dict(checkpoint.values))))
+        seal(temporary, checkpoint, write_groups(temporary, checkpoint.tensors))
     return target
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read a checkpoint; raises `ValueError` naming the file that is missing, cut off or not what was written."""
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return folder / f"step-{step}"
+
+
+def write_groups(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], suffix: str = "") -> dict[str, StoredFile]:
+    """Write a file for each group, its name ending in `suffix`; what is to be said of them."""
+    written = {f"{group}{suffix}.safetensors": own for group, own in tensors.items()}
+    for name, own in written.items():
+        save_tensors(folder / name, own)
+    return {name: StoredFile.of(folder / name) for name in written}
+
+
+def seal(folder: Path, checkpoint: Checkpoint, files: Mapping[str, StoredFile]) -> None:
+    """Say what a checkpoint holds, once all its files are written: without this it is none."""
+    write_json(
+        folder / STATE_FILE, to_plain(_State(checkpoint.step, dict(sorted(files.items())), dict(checkpoint.values)))
+    )
+
+
+def load_checkpoint(path: Path, verified: bool = True) -> Checkpoint:
+    """Read a checkpoint; raises `ValueError` naming the file that is missing, cut off or not what was written.
+
+    Tensors are read when they are asked for. Not `verified`, hashes are not compared: another process does.
+    """
     state = _state(path)
-    for name, stored in state.files.items():
+    for name, stored in state.files.items() if verified else ():
         sha256 = None if isinstance(stored, int) else stored.sha256
         if sha256 is not None and content_of(path / name) != sha256:
             raise DinaError(f"{path}: not a whole checkpoint: {name} is not what was written (its SHA-256 differs)")
-    groups = {Path(name).stem: _tensors(path / name, device) for name in state.files}
-    return Checkpoint(state.step, groups, state.values, path)
+    groups: dict[str, list[Path]] = {}
+    for name in sorted(state.files):
+        groups.setdefault(group_of(name), []).append(path / name)
+    tensors = {group: StoredGroup(files) for group, files in groups.items()}
+    return Checkpoint(state.step, tensors, state.values, path)
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
@@ -125,28 +158,50 @@ def newest_values(folder: Path) -> dict[str, Any] | None:
     return _state(complete[-1]).values if complete else None
 
 
-def keep_checkpoint(folder: Path, checkpoint: Checkpoint, keep_last: int) -> None:
-    """Save what the run has reached in `folder`; but for the `keep_last` newest checkpoints, earlier ones go."""
+def keep_checkpoint(folder: Path, checkpoint: Checkpoint, kept: Kept) -> None:
+    """Save what the run has reached in `folder`; what is not to be kept goes."""
     save_checkpoint(folder, checkpoint)
-    prune_checkpoints(folder, keep_last, checkpoint.step)
+    prune_checkpoints(folder, kept, checkpoint.step)
 
 
-def prune_checkpoints(folder: Path, keep_last: int, newest: int | None = None) -> None:
-    """Delete all but the `keep_last` newest complete checkpoints, and what a killed writer left.
+def prune_checkpoints(folder: Path, kept: Kept, newest: int | None = None) -> None:
+    """Delete complete checkpoints that are not to be kept, and what a killed writer left.
 
     `newest` is the step that the run has reached: a checkpoint of a later one was passed over as damaged, and goes.
     Called after each saving, and when a run goes on: it may have been killed between the two.
     """
     complete = complete_checkpoints(folder)
     late = [path for path in _all_checkpoints(folder) if newest is not None and _step_of(path) > newest]
-    for path in [*[path for path in complete if path not in late][:-keep_last], *late]:
+    reached = [path for path in complete if path not in late]
+    stay = {*reached[-kept.last :], *_best(reached, kept)}
+    for path in [*[path for path in reached if path not in stay], *late]:
         aside = temporary_name(path)
         os.replace(path, aside)  # so that a kill leaves a whole checkpoint or litter, and never half of one
         shutil.rmtree(aside)
     _clear(folder)
 
 
-def newest_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
+def is_among_the_best(folder: Path, kept: Kept, step: int, measured: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint of `step`, at which this was measured, would be one of the best so far."""
+    rank = kept.rank(measured)
+    if rank is None or kept.best == 0:
+        return False
+    earlier = [path for path in complete_checkpoints(folder) if _step_of(path) < step]
+    found = [kept.rank(_measured(path)) for path in _best(earlier, kept)]
+    return len(found) < kept.best or any(other is not None and rank < other for other in found)
+
+
+def _best(paths: Sequence[Path], kept: Kept) -> list[Path]:
+    ranked = [(rank, _step_of(path), path) for path in paths if (rank := kept.rank(_measured(path))) is not None]
+    return [path for _, _, path in sorted(ranked)[: kept.best]]
+
+
+def _measured(path: Path) -> Mapping[str, Any]:
+    found = _state(path).values.get(MEASURED)
+    return found if isinstance(found, Mapping) else {}
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint in `folder`, or None where there is no checkpoint at all.
 
     Raises ValueError where there are only damaged ones: to begin again over them would throw the run away.
@@ -155,7 +210,7 @@ def newest_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Check
     damaged: list[str] = []
     for path in reversed(_all_checkpoints(folder)):
         try:
-            return replace(load_checkpoint(path, device), passed_over=tuple(damaged))
+            return replace(load_checkpoint(path), passed_over=tuple(damaged))
         except ValueError as error:
             damaged.append(str(error))
     if damaged:
@@ -208,13 +263,6 @@ def _is_complete(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _tensors(path: Path, device: torch.device | str) -> dict[str, Tensor]:
-    try:
-        return load_file(path, device=str(device))
-    except SafetensorError as error:
-        raise DinaError(f"{path}: no readable safetensors file: {error}") from error
 
 
 def _recover(folder: Path) -> None:
