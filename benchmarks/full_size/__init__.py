@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-HELPERS = ("processes",)
+HELPERS = ("ours", "processes", "released")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -83,7 +83,7 @@ class RewardLora:
             raise DinaError("the LoRA is merged already")
         weights = {name: layer.get_base_layer().weight for name, layer in self.layers.items()}
         for name, weight in weights.items():
-            if not weight.is_floating_point():
+            if not weight.is_floating_point() or weight.itemsize == 1:
                 raise DinaError(f"{name}: cannot merge a LoRA into quantised weights of dtype {weight.dtype}")
         self._base = (
             {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()} if keep_base else None

@@ -2,7 +2,7 @@
 
 diffusers' `set_attention_backend` silently passes over attention processors that call PyTorch's scaled dot product
 attention themselves (SD3's do). For those, PyTorch's own choice of kernel gives the native backends; others are
-refused.
+refused. "tiled" is our own, for processors in bfloat16.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_utils import ModelMixin
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dina_lrm.backbones.tiled_attention import TiledAttention
 from dina_lrm.typed import DinaError
 
 AttentionChoice = Callable[[], AbstractContextManager[None]]
@@ -24,6 +25,7 @@ ATTENTION_LAYERS = (Attention, AttentionModuleMixin)
 
 _NATIVE: dict[str, AttentionChoice] = {
     "native": nullcontext,
+    "tiled": TiledAttention,
     "_native_cudnn": partial(sdpa_kernel, SDPBackend.CUDNN_ATTENTION),
     "_native_efficient": partial(sdpa_kernel, SDPBackend.EFFICIENT_ATTENTION),
     "_native_flash": partial(sdpa_kernel, SDPBackend.FLASH_ATTENTION),
@@ -36,6 +38,8 @@ def choose_attention(transformer: ModelMixin, name: str) -> AttentionChoice:
 
     Raises ValueError for a name that would have no effect.
     """
+    if name == "tiled":
+        return TiledAttention
     layers = [module for module in transformer.modules() if isinstance(module, ATTENTION_LAYERS)]
     if any("_attention_backend" in dir(layer.processor) for layer in layers):
         transformer.set_attention_backend(name)

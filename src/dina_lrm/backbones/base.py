@@ -12,13 +12,14 @@ A backbone runs in one of two modes:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import torch.fx.experimental._config
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
@@ -29,6 +30,7 @@ from dina_lrm.backbones.adapter_state import AdapterScope, ModuleState, refuse_m
 from dina_lrm.backbones.adapters import RewardLora, attach_lora
 from dina_lrm.backbones.attention import AttentionChoice, choose_attention
 from dina_lrm.backbones.conditioning import Conditioning, Features, PromptShape
+from dina_lrm.backbones.eight_bit import EightBit, in_eight_bits
 from dina_lrm.backbones.input_checks import check_batch, check_size
 from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale, encoded_in_parts
 from dina_lrm.backbones.parts import Encode, ExchangeableParts, Parts, has_component
@@ -426,6 +428,11 @@ class Backbone(nn.Module, ABC):
         if self.shared:
             self.borrowed_lora.extend(lora.modules())
 
+    def set_lora_dtype(self, dtype: torch.dtype) -> None:
+        """Keep the LoRA in another type than float32; ValueError without a LoRA."""
+        for module in self._existing_lora().modules():
+            module.to(dtype)
+
     def load_lora(self, folder: Path) -> None:
         """Attach the LoRA stored in a PEFT folder.
 
@@ -470,6 +477,11 @@ class Backbone(nn.Module, ABC):
         self._own_weights("merge_lora")
         self._existing_lora().merge(keep_base)
 
+    @property
+    def lora_merged(self) -> bool:
+        """Whether there is a LoRA that was added into the weights."""
+        return self._lora is not None and self._lora.merged
+
     def unmerge_lora(self) -> None:
         """Undo `merge_lora(keep_base=True)` exactly."""
         self._existing_lora().unmerge()
@@ -504,16 +516,34 @@ class Backbone(nn.Module, ABC):
         self._own_weights("set_attention_backend")
         self._attention = choose_attention(self.transformer, name)
 
-    def compile_blocks(self, mode: str | None = None, dynamic: bool | None = None, fullgraph: bool = False) -> None:
+    def compile_blocks(
+        self,
+        mode: str | None = None,
+        dynamic: bool | None = True,
+        fullgraph: bool = False,
+        backend: str | Callable[..., Any] = "inductor",
+    ) -> None:
         """Compile each block by itself (regional compilation); the arguments are `torch.compile`'s.
 
-        Standalone only, for compiled blocks would change the generator's outputs. Raises dynamo's global recompile
-        limit to 64: two kinds of blocks, resolutions and training or scoring each count against it.
+        Sizes stay open, so that another resolution, prompt length or batch is no other graph: `dynamic=None` compiles a
+        first size by itself. Standalone only, for compiled blocks would change the generator's outputs. Raises dynamo's
+        global recompile limit to 64 (kinds of blocks, training or scoring each count against it), and tells it that two
+        sizes which are equal by chance need not stay so.
         """
         self._own_weights("compile_blocks")
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+        torch.fx.experimental._config.use_duck_shape = False
         for name in self.used_blocks:
-            self.transformer.get_submodule(name).compile(mode=mode, dynamic=dynamic, fullgraph=fullgraph)
+            block = self.transformer.get_submodule(name)
+            block.compile(mode=mode, dynamic=dynamic, fullgraph=fullgraph, backend=backend)
+
+    def multiply_in(self, kind: EightBit) -> int:
+        """Multiply the frozen linear layers of the blocks in 8 bits (`eight_bit.py`); how many they are.
+
+        Standalone only, and for good; a LoRA is attached before. Raises ValueError where there is none.
+        """
+        self._own_weights("multiply_in")
+        return in_eight_bits(self.transformer, self.used_blocks, kind)
 
     def watch_shared(self, pipeline: DiffusionPipeline) -> None:
         """Remember the weights of the pipeline that `features` and `encode_prompts` read, as they are now."""

@@ -18,6 +18,7 @@ from typing import TypeAlias, final
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from dina_lrm.typed import DinaError
 
@@ -219,8 +220,9 @@ def _as_tensor(number: NoiseLevel | Timestep) -> Tensor:
 
 def _checked(noise_level: NoiseLevel, name: str = "noise level") -> Tensor:
     level = _as_tensor(noise_level)
-    # Reading values back would break a compiled graph; there the caller has checked. Tensors on "meta" have no values.
-    readable = not torch.compiler.is_compiling() and not level.is_meta
+    # Reading values back would break a compiled graph; there the caller has checked. Tensors on "meta", and
+    # those that only a cost is counted on, have no values.
+    readable = not (torch.compiler.is_compiling() or level.is_meta or isinstance(level, FakeTensor))
     if readable and not bool(((level >= 0) & (level <= 1)).all()):
         raise DinaError(f"{name} is {level.tolist()}; accepted: values in [0, 1], 0 = clean and 1 = noise")
     return level

@@ -25,6 +25,7 @@ from dina_lrm.typed import from_plain
 
 _MEASURES: Final = (
     "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm",
+    "pairs_per_second", "mfu", "data_wait",
 )  # fmt: skip
 """Keys of a line of metrics.jsonl, in the order in which they are drawn; those that a run did not log are left out."""
 

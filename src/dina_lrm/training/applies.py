@@ -19,6 +19,10 @@ _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
     Applies(("model.pooled.",), lambda c: c.model.head_kind == "pooled", "--model.head-kind pooled"),
     Applies(_LORA, lambda c: c.adaptation.kind == "lora", "--adaptation.kind lora"),
     Applies(("log.best_by",), lambda c: c.log.keep_best > 0, "--log.keep-best above 0"),
+    Applies(("adaptation.precision",), lambda c: c.adaptation.kind == "lora", "--adaptation.kind lora"),
+    Applies(
+        ("spikes.threshold", "spikes.window"), lambda c: c.spikes.action != "off", "--spikes.action warn, skip or stop"
+    ),
     Applies(("ema.decay", "ema.warmup"), lambda c: c.ema.enabled, "--ema.enabled"),
     Applies(
         ("objective.teacher.weight",), lambda c: c.objective.teacher.name is not None, "--objective.teacher.name MODEL"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
     from dina_lrm.backbones.base import Backbone
+
+
+LEAST_8BIT: Final = 4096
+"""Tensors of fewer numbers keep their moments in float32: 8 bits would save nothing there."""
 
 
 def preference_objective(settings: PreferenceSettings) -> PreferenceObjective:
@@ -69,10 +76,14 @@ def build_model(
     if config.initial is not None:
         begin_from(model, config.initial)
     model.head.requires_grad_(True)
+    if config.adaptation.precision == "bf16":
+        model.backbone.set_lora_dtype(torch.bfloat16)
     if config.compute.gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()
     if config.compute.attention_backend is not None:
         model.backbone.set_attention_backend(config.compute.attention_backend)
+    if config.compute.linears != "full":
+        model.backbone.multiply_in(config.compute.linears)
     if config.compute.compile:
         model.backbone.compile_blocks()
     return model.to(device).train()
@@ -115,17 +126,52 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def build_optimizer(model: LatentRewardModel, settings: OptimizerSettings) -> torch.optim.AdamW:
+def build_optimizer(model: LatentRewardModel, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """AdamW with the head in a group of its own; each group keeps its full rate as `base_lr`."""
     head = [parameter for parameter in model.head.parameters() if parameter.requires_grad]
     chosen = {id(parameter) for parameter in head}
     rest = [parameter for parameter in trained_parameters(model).values() if id(parameter) not in chosen]
     rates = ((head, settings.lr if settings.head_lr is None else settings.head_lr), (rest, settings.lr))
-    groups: list[dict[str, Any]] = [{"params": part, "lr": lr, "base_lr": lr} for part, lr in rates if part]
-    # One kernel for all tensors: a LoRA is hundreds of small ones
-    return torch.optim.AdamW(
-        groups, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay, fused=True
-    )
+    return adamw([{"params": part, "lr": lr, "base_lr": lr} for part, lr in rates if part], settings)
+
+
+def adamw(groups: Sequence[Mapping[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """AdamW over groups of parameters, each with its own `lr`.
+
+    The moments of "8bit" are numbers of 8 bits with a scale for each block of 256 of them (Dettmers et al., arXiv
+    2110.02861). Raises ValueError where bitsandbytes is not installed.
+    """
+    common: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, "weight_decay": settings.weight_decay}
+    rows = [dict(group) for group in groups]
+    match settings.kind:
+        case "fused":
+            return torch.optim.AdamW(rows, fused=True, **common)
+        case "foreach":
+            return torch.optim.AdamW(rows, foreach=True, **common)
+        case "8bit":
+            return _eight_bit(rows, common)
+
+
+def _eight_bit(rows: list[dict[str, Any]], common: Mapping[str, Any]) -> torch.optim.Optimizer:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise DinaError(
+            "optimizer.kind: '8bit' needs bitsandbytes, which is not installed (pip install bitsandbytes); "
+            "accepted without it: fused, foreach"
+        )
+    bitsandbytes: Any = importlib.import_module("bitsandbytes")
+
+    class AdamW8bit(bitsandbytes.optim.AdamW8bit):
+        """Takes its count of steps back as the tensor that a checkpoint makes of it."""
+
+        def load_state_dict(self, state_dict: dict[str, Any], move_to_device: bool = True) -> None:
+            state = {
+                number: {name: int(value) if name == "step" else value for name, value in entries.items()}
+                for number, entries in state_dict["state"].items()
+            }
+            super().load_state_dict({**state_dict, "state": state}, move_to_device)
+
+    made: torch.optim.Optimizer = AdamW8bit(rows, min_8bit_size=LEAST_8BIT, **common)
+    return made
 
 
 def reinitialise(backbone: Backbone, seed: int) -> None:

@@ -6,6 +6,7 @@ whole, so that the cuts change rounding and nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -192,7 +193,13 @@ def _missing(pairs: PairTable, of_all: Sequence[Tensor], rank: int) -> Int64[Ten
 
 
 class Prefetcher:
-    """Builds the next step's inputs in a thread while this one computes."""
+    """Builds the next step's inputs in a thread while this one computes.
+
+    `waited` is how many seconds the last call had to wait for what should have been there: not those of the first,
+    which nothing could run ahead of.
+    """
+
+    waited: float = 0.0
 
     def __init__(self, source: Callable[[int], StepInputs], last: int) -> None:
         self._source, self._last = source, last
@@ -212,4 +219,7 @@ class Prefetcher:
         pending = self._next if self._next is not None and self._next[0] == step else None
         future = pending[1] if pending is not None else self._pool.submit(self._source, step)
         self._next = (step + 1, self._pool.submit(self._source, step + 1)) if step < self._last else None
-        return future.result()
+        start = time.perf_counter()
+        inputs = future.result()
+        self.waited = time.perf_counter() - start if pending is not None else 0.0
+        return inputs

@@ -32,6 +32,8 @@ from dina_lrm.runs.ranges import (
     ranged,
 )
 from dina_lrm.runs.trackers import Tracker
+from dina_lrm.training.former_settings import levels_in_todays_places, with_later_settings
+from dina_lrm.training.spike_settings import SpikeSettings
 from dina_lrm.typed import DinaError, from_plain, from_tagged, one_of, require, to_plain, to_tagged
 
 Adaptation = Literal["lora", "frozen", "full"]
@@ -87,6 +89,8 @@ class AdaptationSettings:
     """What learns where the kind is "lora"."""
     random_backbone: bool = False
     """Baseline: replace the pretrained weights by fresh ones drawn from the seed of the run."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Type that the LoRA is kept and stepped in; bf16 halves its memory, and loses small updates."""
 
     def __post_init__(self) -> None:
         require(self.lora.alpha > 0, "adaptation.alpha", self.lora.alpha, "a finite number above 0")
@@ -215,6 +219,8 @@ class ObjectiveSettings:
 class OptimizerSettings:
     """AdamW."""
 
+    kind: Literal["fused", "foreach", "8bit"] = "fused"
+    """"fused": one kernel for all tensors, "foreach": one for each operation, "8bit" (bitsandbytes): small moments."""
     lr: float = ranged(5e-5, ABOVE_0)
     """Learning rate of the LoRA, and of the head where nothing else is said."""
     head_lr: float | None = ranged(None, ABOVE_0)
@@ -273,7 +279,9 @@ class ComputeSettings:
     compile: bool = False
     """Compile the backbone's blocks (regional compilation)."""
     attention_backend: str | None = None
-    """A name of diffusers' attention dispatcher; None = its default."""
+    """A name of diffusers' attention dispatcher, or "tiled" (processors in bfloat16); None = its default."""
+    linears: Literal["full", "int8", "float8"] = "full"
+    """What frozen linear layers are multiplied in; 8 bits change scores a little, and float8 is emulated on most."""
     accumulation: int = ranged(1, COUNT)
     """Micro-batches that each process cuts its share of a batch into."""
     micro_tokens: int | None = ranged(None, COUNT)
@@ -339,11 +347,15 @@ class TrainConfig:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     ema: EmaSettings = field(default_factory=EmaSettings)
+    spikes: SpikeSettings = field(default_factory=SpikeSettings)
     compute: ComputeSettings = field(default_factory=ComputeSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        frozen = self.adaptation.kind != "full" and not self.adaptation.random_backbone
+        told = "full where weights of the generator learn or are stored"
+        require(frozen or self.compute.linears == "full", "compute.linears", self.compute.linears, told)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""
@@ -368,11 +380,11 @@ def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
     Earlier versions stored them beside the others of `model` and `adaptation`, and the parameters of all distributions
     of noise levels beside each other.
     """
-    found = {"validation_by": "auto", **values}
+    found = with_later_settings(values)
     objective = found.get("objective")
     levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
     if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:
-        found["objective"] = {**objective, "noise_levels": _levels_in_todays_places(levels)}
+        found["objective"] = {**objective, "noise_levels": levels_in_todays_places(levels)}
     for group, part, defaults in (("model", "backbone", _SD35M), ("adaptation", "lora", LoraSettings())):
         flat = found.get(group)
         if isinstance(flat, Mapping) and part not in flat:
@@ -382,10 +394,3 @@ def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
                 rest = {key: value for key, value in flat.items() if key not in known}
                 found[group] = {**rest, part: {**known, **moved}}
     return found
-
-
-def _levels_in_todays_places(levels: Mapping[str, Any]) -> dict[str, Any]:
-    ours = {key: value for key, value in levels.items() if key in ("stratified", "together")}
-    given = {key: value for key, value in levels.items() if key not in ours and value is not None}
-    sampler = from_tagged(LEVEL_DISTRIBUTIONS, given, "config.objective.noise_levels")
-    return {**ours, "sampler": to_tagged(sampler, LEVEL_DISTRIBUTIONS)}

@@ -35,11 +35,15 @@ def stop_for_non_finite(
     floats = [column for name, column in batch.items() if name != "pair"]
     faulty = [row for row in rows if any(_is_non_finite(column[row]) for column in floats)]
     pairs = [str(batch["pair"][row]) for row in faulty or rows]
-    shown = ", ".join(pairs[:8]) + (f", ... ({len(pairs)} in all)" if len(pairs) > 8 else "")
     return NonFiniteError(
-        f"step {step}: {tensors[0]} is not finite ({len(tensors)} such tensors), in the pairs {shown}; everything is "
-        f"in {report}. The step was not applied. Look at these pairs first, then at the learning rate."
+        f"step {step}: {tensors[0]} is not finite ({len(tensors)} such tensors), in the pairs {named(pairs)}; "
+        f"everything is in {report}. The step was not applied. Look at these pairs first, then at the learning rate."
     )
+
+
+def named(pairs: Sequence[str]) -> str:
+    """The first few of the names, and how many there are."""
+    return ", ".join(pairs[:8]) + (f", ... ({len(pairs)} in all)" if len(pairs) > 8 else "")
 
 
 def _printable(batch: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:

@@ -37,7 +37,8 @@ def finished_model(
     That is done in place, but where processes hold its weights together and each gets all of them. Measured is on the
     validation set, or on a sample of what was trained on where there is none.
     The weights become the moving average, the mean and standard deviation of the scores are recorded for the z score,
-    and the model is frozen, in eval mode, with its LoRA merged: exactly what `from_pretrained(folder)` gives.
+    and the model is frozen, in eval mode, with its LoRA merged: exactly what `from_pretrained(folder)` gives. With
+    linear layers in 8 bits the LoRA stays apart, and what is measured is the model in 8 bits.
     """
     model, config = stepper.finish(), stepper.config
     model.eval().requires_grad_(False)
@@ -54,7 +55,7 @@ def finished_model(
         model = _with_own_backbone(model)
     if write:
         model.save_pretrained(folder)
-    if model.config.lora is not None and not model.backbone.shared:
+    if model.config.lora is not None and not model.backbone.shared and config.compute.linears == "full":
         model.backbone.merge_lora(keep_base=False)
     return model, found
 

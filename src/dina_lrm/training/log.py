@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from dina_lrm.live.line import LiveLine
+from dina_lrm.training.flops import ImageCost
 from dina_lrm.training.totals import PairTotals
+
+_TOLD_WAIT: Final = 0.03
+"""Share of the time spent waiting for data from which on the line tells of it."""
 
 
 class StepLine(LiveLine):
@@ -24,31 +30,44 @@ class StepLine(LiveLine):
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """`step` steps are done, with the latest running values."""
         said = f"loss {values['loss']:.4f}  accuracy {values['accuracy']:.3f}"
+        if math.isfinite(values.get("mfu", math.nan)):
+            said += f"  MFU {values['mfu']:.0%}"
+        if values.get("data_wait", 0.0) >= _TOLD_WAIT:
+            said += f"  waits for data {values['data_wait']:.0%}"
         self(step, self._total, said, values["pairs_per_second"])
 
 
 class RunningMeans:
-    """Totals over the steps since they were last read: means are taken over pairs, never over batch means."""
+    """Totals over the steps since they were last read: means are taken over pairs, never over batch means.
 
-    def __init__(self) -> None:
-        self._totals = PairTotals()
-        self._norms: list[float] = []
+    `ceiling` is what the device can do, in FLOPs a second (`flops.matmul_ceiling`); without one there is no MFU.
+    Tokens, FLOPs and waiting are those of this process.
+    """
+
+    def __init__(self, ceiling: float = math.nan) -> None:
+        self._ceiling = ceiling
         self._clear()
 
-    def add(self, totals: PairTotals, gradient_norm: float) -> None:
-        """What one step saw."""
+    def add(self, totals: PairTotals, gradient_norm: float, cost: ImageCost | None = None, waited: float = 0.0) -> None:
+        """What one step saw, what it computed (None: not known), and the seconds that it waited for its inputs."""
         self._totals += totals
         self._norms.append(gradient_norm)
+        self._cost += ImageCost(math.nan, math.nan) if cost is None else cost
+        self._waited += waited
 
     def read(self) -> dict[str, float]:
         """The means since the last `clear`; accuracy is NaN when only ties were seen."""
-        totals, seconds = self._totals, time.perf_counter() - self._since
+        totals, seconds = self._totals, max(time.perf_counter() - self._since, 1e-9)
         return {
             "loss": totals.mean_loss,
             "accuracy": totals.accuracy,
             "margin": totals.margin / totals.pairs,
             "gradient_norm": sum(self._norms) / len(self._norms),
-            "pairs_per_second": totals.pairs / max(seconds, 1e-9),
+            "pairs_per_second": totals.pairs / seconds,
+            "tokens_per_second": self._cost.tokens / seconds,
+            "mfu": self._cost.flops / seconds / self._ceiling,
+            "data_wait": self._waited / seconds,
+            "seconds_per_step": seconds / len(self._norms),
         }
 
     def take(self) -> dict[str, float]:
@@ -58,6 +77,7 @@ class RunningMeans:
         return values
 
     def _clear(self) -> None:
-        self._totals = PairTotals()
-        self._norms = []
+        self._totals, self._cost = PairTotals(), ImageCost()
+        self._norms: list[float] = []
+        self._waited = 0.0
         self._since = time.perf_counter()

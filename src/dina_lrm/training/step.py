@@ -21,10 +21,11 @@ from dina_lrm.runs.sharding import let_go, own_rows, whole
 from dina_lrm.training.assemble import build_model, build_optimizer, preference_objective, trained_parameters
 from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
-from dina_lrm.training.faults import NonFiniteError, non_finite_names, stop_for_non_finite
+from dina_lrm.training.faults import NonFiniteError, named, non_finite_names, stop_for_non_finite
 from dina_lrm.training.objective import LossOutput, comparison_loss
 from dina_lrm.training.randomness import seed_layers
 from dina_lrm.training.schedule import learning_rate_factor
+from dina_lrm.training.spikes import Spike, SpikeError, SpikeGuard, write_spike
 from dina_lrm.training.totals import PairTotals, pair_sums
 
 
@@ -37,6 +38,8 @@ class StepOutcome:
     learning_rate: float
     stop: bool
     """Whether any process asked for the run to stop."""
+    spike: Spike | None = None
+    """What the step stands out by."""
 
 
 class Stepper:
@@ -58,12 +61,17 @@ class Stepper:
         ema = config.ema
         self.average = MovingAverage(self.parameters, ema.decay, ema.warmup) if ema.enabled else None
         self.learning = Learning(self.parameters, self.optimizer, self.average)
+        self.guard = SpikeGuard(config.spikes)
         self._processes, self._folder = processes, folder
         self._device = processes.device
         self._dtype = compute_dtype(config.compute.precision, self._device)
 
     def __call__(self, inputs: StepInputs, stop: bool = False) -> StepOutcome:
-        """Take one step; raises `NonFiniteError` before the weights are touched when anything is NaN or infinite."""
+        """Take one step.
+
+        Raises `NonFiniteError` before the weights are touched when anything is NaN or infinite, and `SpikeError` for a
+        spike that is to stop the run.
+        """
         rate = self._set_learning_rate(inputs.step)
         seed_layers(self.config.seed, inputs.step, self._processes.index)
         outputs = self._backward(inputs)
@@ -71,10 +79,12 @@ class Stepper:
         totals, norm_value, stop_anywhere = self._reduce(inputs, outputs, norm, stop)
         if not (math.isfinite(norm_value) and totals.are_finite()):
             raise self._fault(inputs, outputs)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
-        return StepOutcome(totals, norm_value, rate, stop_anywhere)
+        spike = self._judged(inputs, outputs, totals.mean_loss, norm_value)
+        if spike is None or spike.action == "warn":
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update()
+        return StepOutcome(totals, norm_value, rate, stop_anywhere, spike)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -156,6 +166,17 @@ class Stepper:
         *numbers, asked, norm_value = torch.cat([everywhere, norm.detach().to(totals.dtype).reshape(1)]).tolist()
         return PairTotals(*numbers), norm_value, asked > 0
 
+    def _judged(self, inputs: StepInputs, outputs: list[LossOutput], loss: float, norm: float) -> Spike | None:
+        """The spike that a step is, written down; the numbers are those of all processes, and so is the verdict."""
+        spike = self.guard.judge(inputs.step + 1, {"loss": loss, "gradient_norm": norm})
+        if spike is None:
+            return None
+        path = write_spike(self._folder, self._processes.index, spike, _columns(inputs, outputs))
+        if spike.action == "stop":
+            names = [name for micro in inputs.micro_batches for name in micro.pair_names]
+            raise SpikeError(f"{spike.told}, in the pairs {named(names)}; everything is in {path}")
+        return spike
+
     def _fault(self, inputs: StepInputs, outputs: list[LossOutput]) -> NonFiniteError:
         step = inputs.step + 1
         learned = self.parameters.items()
@@ -168,7 +189,11 @@ class Stepper:
         found = non_finite_names([latents, embeds, *weights, *losses, *gradients])
         if not found:
             return NonFiniteError(f"step {step}: a loss or gradient of another process is not finite; see its report")
-        pairs = [name for micro in inputs.micro_batches for name in micro.pair_names]
-        margins, values = (torch.cat([getattr(o, name) for o in outputs]).tolist() for name in ("margin", "pair_loss"))
-        columns = {"pair": pairs, "margin": margins, "loss": values}
-        return stop_for_non_finite(self._folder, step, self._processes.index, found, columns)
+        return stop_for_non_finite(self._folder, step, self._processes.index, found, _columns(inputs, outputs))
+
+
+def _columns(inputs: StepInputs, outputs: list[LossOutput]) -> dict[str, list[object]]:
+    """The pairs of this process's share of a step, with their margins and losses."""
+    pairs: list[object] = [name for micro in inputs.micro_batches for name in micro.pair_names]
+    margins, losses = (torch.cat([getattr(o, name) for o in outputs]).tolist() for name in ("margin", "pair_loss"))
+    return {"pair": pairs, "margin": margins, "loss": losses}

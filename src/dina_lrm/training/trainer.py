@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.position import BatchPosition
 from dina_lrm.data.tokens import pair_tokens
+from dina_lrm.precision import compute_dtype
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.reward_model.formats.ours import check_free
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -38,11 +39,13 @@ from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget, weig
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
+from dina_lrm.training.flops import StepCosts, matmul_ceiling
 from dina_lrm.training.holding_out import hold_out
 from dina_lrm.training.log import RunningMeans, StepLine
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.run_folder import RunRecord, open_run_folder
+from dina_lrm.training.spikes import STATE, forget_later_spikes, spike_file
 from dina_lrm.training.step import Stepper
 from dina_lrm.training.validation import Validation, measurable, validate, weighing
 from dina_lrm.typed import DinaError, from_plain, to_plain
@@ -112,6 +115,7 @@ def train(plan: TrainingPlan) -> TrainResult:
         ValueError: a setting, a resumed run with other settings or data than the stored ones, no checkpoint that is
             whole.
         NonFiniteError: a NaN or infinity, naming the tensor and the pairs.
+        SpikeError: a step that stands out, where `spikes.action` is to stop.
     """
     with held_folder(plan.place, join_processes().is_main_process):
         return train_in(plan)
@@ -234,6 +238,8 @@ class Trainer:
             self._resumed_from, self._passed_over = found.step, found.passed_over
             self._tell_of_dropout(found.values.get(PROCESSES, self._processes.count))
             self._follow(found)
+            self.stepper.guard.restore(found.values.get(STATE))
+            forget_later_spikes(self.folder, self._processes.index, found.step)
         if self.plan.resume_batch is not None:
             self.source.resize(step, self.plan.resume_batch)
         if len(self.source.plan.sizes) > 1:
@@ -266,7 +272,8 @@ class Trainer:
 
     def _loop(self, first: int, numbers: RunNumbers | None, stop: StopRequest) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
-        means = RunningMeans()
+        device, costs = self._processes.device, StepCosts(self.stepper.model)
+        means = RunningMeans(matmul_ceiling(device, compute_dtype(self.config.compute.precision, device)))
         done, self._pairs_seen = first, 0.0
         with (
             Prefetcher(self.source, self.total_steps - 1) as inputs,
@@ -274,14 +281,17 @@ class Trainer:
             CheckpointWriter(self.folder / CHECKPOINTS, self._kept, self._processes) as writer,
         ):
             for step in range(first, self.total_steps):
-                outcome = self.stepper(inputs(step), bool(stop))
+                given = inputs(step)
+                outcome = self.stepper(given, bool(stop))
                 done = step + 1
-                means.add(outcome.totals, outcome.gradient_norm)
+                means.add(outcome.totals, outcome.gradient_norm, costs.of(given), inputs.waited)
+                if outcome.spike is not None:
+                    bar.say(f"{outcome.spike.told}; its pairs are in {spike_file(self.folder, self._processes.index)}")
                 self._pairs_seen += outcome.totals.pairs
                 bar.advance(done, means.read())
                 ends = done == self.total_steps or outcome.stop
                 if ends or done % self.config.log.log_every == 0:
-                    _log(numbers, done, {**means.take(), "learning_rate": outcome.learning_rate})
+                    _log(numbers, done, {**self._told(means.take(), done), "learning_rate": outcome.learning_rate})
                 measured = self._evaluate(numbers, done) if not ends and self._measures(done) else {}
                 if ends or _due(done, self.config.log.checkpoint_every) or self._is_best(done, measured, writer):
                     self._save(done, numbers, writer, measured)
@@ -289,6 +299,11 @@ class Trainer:
                     bar.say(stopped_sentence(stop.reason, done, self.total_steps))
                     return done, stop.reason
         return done, None
+
+    def _told(self, values: dict[str, float], done: int) -> dict[str, float]:
+        """The numbers of a line, with the most memory held so far and the seconds that the rest takes at this rate."""
+        left = values["seconds_per_step"] * (self.total_steps - done)
+        return {**values, "memory_bytes": peak_memory_bytes(self._processes.device), "seconds_left": left}
 
     def _measures(self, step: int) -> bool:
         return self.validation is not None and _due(step, self.config.log.evaluate_every)
@@ -314,7 +329,7 @@ class Trainer:
         """What a checkpoint says beside its tensors."""
         position = self.source.position(step, self.record.data_hash)
         known = {_BATCHES: to_plain(position), MEASURED: measured, PROCESSES: self._processes.count}
-        return {**self.record.to_dict(), **known}
+        return {**self.record.to_dict(), **known, STATE: self.stepper.guard.state()}
 
     def _save(
         self, step: int, numbers: RunNumbers | None, writer: CheckpointWriter, measured: dict[str, float]
