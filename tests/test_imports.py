@@ -40,7 +40,7 @@ WITHOUT_A_GENERATOR = (
 )  # fmt: skip
 """Commands that import no library before they need it; those left out train, sample or draw plots."""
 LATER = {
-    "accelerate", "datasets", "diffusers", "matplotlib", "pandas", "peft", "scipy.stats", "sklearn", "tensorboard",
+    "datasets", "diffusers", "matplotlib", "pandas", "peft", "scipy.stats", "sklearn", "tensorboard",
     "transformers", "uvicorn",
 }  # fmt: skip
 

@@ -39,7 +39,10 @@ def _before(arguments: Arguments, config: TrainConfig) -> dict[str, object]:
     if state.num_processes > 1:  # what is spread over them is not counted here
         return {}
     encodes = not (is_cache(arguments.data) or (out / "cache").is_dir())
-    estimate = Training(config, encodes, str(state.device)).estimate()
+    try:
+        estimate = Training(config, encodes, str(state.device)).estimate()
+    except (ValueError, OSError):
+        return {}  # a generator that cannot be loaded: told where it is, or beside the cache that is of another one
     found = say_estimate(estimate, out, arguments.quiet) if arguments.dry_run else {}
     check_room(estimate, None if arguments.dry_run else out, arguments.force)
     return found

@@ -122,7 +122,11 @@ class Scoring:
         )
 
     def _ways(self, size: GeneratorSize) -> list[tuple[str, Scoring]]:
-        return _narrower(self, size.dtype == torch.float32, self.batch_size > 1)
+        found = _narrower(self, size.dtype == torch.float32, self.batch_size > 1)
+        if self.eight or max(size.bytes("text encoder"), default=0) < _SMALL:
+            return found
+        rounded = [(f"{option} --t5-weights 8bit", replace(way, eight=True)) for option, way in found[:1]]
+        return [*found, ("--t5-weights 8bit", replace(self, eight=True)), *rounded]
 
 
 def _narrower(scoring: Scoring, wide: bool, several: bool) -> list[tuple[str, Scoring]]:
