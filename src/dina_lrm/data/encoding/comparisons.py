@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,11 @@ def encode_comparisons(
     job = _Job(backbone, place, settings, total, reading, progress, card, writers)
     try:
         return job.run(given)
+    except sqlite3.OperationalError as error:
+        where = "the encoding in memory" if place is None else str(layout.partial_folder(place))
+        raise DinaError(
+            f"{where}: cannot be written ({error}); is the disk full? Make room, and give the same again to go on"
+        ) from error
     except PictureChangedError as error:
         if place is None or not given.may_begin_again:
             raise
