@@ -52,7 +52,7 @@ def pairs_of(chosen: Tensor, rejected: Tensor, prompts: Conditioning, seed: int)
     latents = torch.stack([chosen, rejected], dim=1).flatten(0, 1)
     images = SizedImages(latents, prompts[groups], torch.arange(pairs), groups)
     first = torch.arange(0, 2 * pairs, 2)
-    batch = ComparisonBatch((images,), first, first + 1, torch.ones(pairs), torch.ones(pairs))
+    batch = ComparisonBatch((images,), first, first + 1, torch.arange(pairs), torch.ones(pairs), torch.ones(pairs))
     draw = torch.Generator().manual_seed(seed)
     noise = [torch.randn(pairs, *latents.shape[1:], generator=draw)]
     levels = torch.rand(pairs, generator=draw)
