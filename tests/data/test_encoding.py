@@ -64,7 +64,7 @@ def test_images_and_prompts_are_encoded_once_and_as_the_backbone_does(pairs, bac
         backbone, "encode_images", lambda x: (encoded.append(len(x)), type(backbone).encode_images(backbone, x))[1]
     )
     data = encode(pairs, backbone)
-    assert (len(data), data.images, len(data.prompts), sum(encoded)) == (6, 6, 2, 6)
+    assert (len(data), data.images, len(data.prompts), encoded) == (6, 6, 2, [2] * 4)  # of three each, filled up
     buckets = buckets_for(RESOLUTION, 8)
     for number, pair in enumerate(pairs):
         batch = data.batch(torch.tensor([number]))
@@ -171,7 +171,7 @@ def test_what_is_on_disk_is_not_encoded_again(tmp_path, backbone, monkeypatch):
         backbone, "encode_images", lambda x: (encoded.append(len(x)), type(backbone).encode_images(backbone, x))[1]
     )
     assert encode(pairs, backbone, tmp_path / "cache", shard_bytes=1).images == 7
-    assert sum(encoded) == 3
+    assert encoded == [2, 2]  # three, filled up
 
 
 def test_going_on_needs_the_same_comparisons_and_settings(tmp_path, pairs, backbone):

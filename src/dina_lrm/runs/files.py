@@ -63,22 +63,33 @@ def folder_replaced_when_complete(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(folder)
     clear_dead(folder.parent)
-    temporary, aside = temporary_name(folder), _aside(folder)
+    temporary = temporary_name(folder)
     temporary.mkdir()
     try:
         yield temporary
         by_umask(temporary)
         flush_tree(temporary)
-        if folder.exists():
-            os.replace(folder, aside)
-        os.replace(temporary, folder)
-        flush(folder.parent)
+        replace_folder(temporary, folder)
     except BaseException:
         recover_folder(folder)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def replace_folder(whole: Path, folder: Path) -> None:
+    """Let the folder `whole`, which is flushed, take the place of `folder` beside it; see `recover_folder`."""
+    aside = _aside(folder.absolute())
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(whole, folder)
+    except BaseException:
+        recover_folder(folder)
+        raise
+    flush(folder.absolute().parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:

@@ -159,6 +159,11 @@ class CacheHeader:
         return [*(shard for bucket in self.buckets for shard in bucket.shards), *self.prompts]
 
     @property
+    def sizes(self) -> list[tuple[int | None, int | None]]:
+        """Width and height of each bucket, in pixels."""
+        return [(bucket.width, bucket.height) for bucket in self.buckets]
+
+    @property
     def prompts_prefix(self) -> str:
         """What the names of the shards of prompts begin with."""
         return PROMPTS_PREFIX if self.format_version > 1 else "prompts-"

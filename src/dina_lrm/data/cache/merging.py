@@ -9,21 +9,14 @@ that the content is that of one run over both, in either order.
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dina_lrm.data.cache import tables
-from dina_lrm.data.cache.format import (
-    PROMPTS_PREFIX,
-    CacheHeader,
-    latents_prefix,
-    read_header,
-)
-from dina_lrm.data.cache.shards import ShardInfo, shard_name, stored_rows
+from dina_lrm.data.cache.format import PROMPTS_PREFIX, CacheHeader, latents_prefix
+from dina_lrm.data.cache.whole import PlacedShards, WholeCache
 from dina_lrm.runs.files import folder_replaced_when_complete
 from dina_lrm.typed import DinaError
 
@@ -51,12 +44,12 @@ def merge_caches(first: Path, second: Path, out: Path) -> Merged:
     """
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder, or remove it first")
-    sources = [_Source(folder) for folder in (first, second)]
+    sources = [WholeCache(folder) for folder in (first, second)]
     _check_alike(*sources)
     images = _joined(sources, "image")
     prompts = _joined(sources, "prompt")
     with folder_replaced_when_complete(out) as folder:
-        placed = _Placed(folder)
+        placed = PlacedShards(folder)
         buckets = tuple(
             dataclasses.replace(bucket, shards=placed.table(latents_prefix(number), sources, number))
             for number, bucket in enumerate(sources[0].header.buckets)
@@ -75,30 +68,7 @@ def merge_caches(first: Path, second: Path, out: Path) -> Merged:
     return Merged(header, images.common, prompts.common, placed.linked, placed.copied)
 
 
-class _Source:
-    """One of the two: its header and tables, its files looked at."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.header = folder, read_header(folder)
-        if self.header.format_version == 1:
-            raise DinaError(
-                f"{folder}: is of format 1, which knows no hashes of rows; accepted: what `dina-lrm cache upgrade` "
-                "makes of it"
-            )
-        for shards in (*(bucket.shards for bucket in self.header.buckets), self.header.prompts):
-            stored_rows(folder, shards)
-        self.tables = {name: self._columns(name) for name in tables.SCHEMAS[2]}
-
-    def shards(self, bucket: int | None) -> tuple[ShardInfo, ...]:
-        """Those of a bucket, or of the prompts."""
-        return self.header.prompts if bucket is None else self.header.buckets[bucket].shards
-
-    def _columns(self, name: str) -> list[tuple[Any, ...]]:
-        columns = tables.read_columns(self.folder, name, self.header).values()
-        return list(zip(*(v if isinstance(v, list) else v.tolist() for v in columns), strict=True))
-
-
-def _check_alike(one: _Source, other: _Source) -> None:
+def _check_alike(one: WholeCache, other: WholeCache) -> None:
     """Raise ValueError where the two were not encoded alike, with both values."""
     first, second = one.header, other.header
     if not first.backbone.same_as(second.backbone):
@@ -121,12 +91,12 @@ class _Joined:
     common: int
 
 
-def _joined(sources: list[_Source], what: str) -> _Joined:
+def _joined(sources: list[WholeCache], what: str) -> _Joined:
     one, other = sources
     name = tables.IMAGES_FILE if what == "image" else tables.PROMPTS_FILE
     starts: dict[int | None, int] = {}
     for bucket in (*range(len(one.header.buckets)), None):
-        starts[bucket] = sum(shard.rows for shard in one.shards(bucket))
+        starts[bucket] = one.rows(bucket)
     known: dict[tuple[Any, str], tuple[int, str]] = {}
     rows, place, common, counts = list(one.tables[name]), {}, 0, dict.fromkeys(starts, 0)
     for number, (bucket, row, key, sha256) in enumerate(_keyed(rows, what)):
@@ -165,54 +135,22 @@ def _again(told: tuple[Any, ...], row: int, what: str, *, known: bool) -> tuple[
     return (told[0], row, *told[2:-1], sha256) if what == "image" else (*told[:-1], sha256)
 
 
-def _pairs(sources: list[_Source], images: _Joined, prompts: _Joined) -> Iterator[tuple[Any, ...]]:
+def _pairs(sources: list[WholeCache], images: _Joined, prompts: _Joined) -> Iterator[tuple[Any, ...]]:
     one, other = (source.tables[tables.PAIRS_FILE] for source in sources)
     yield from one
-    start = _end(sources[0])
+    start = sources[0].end
     for number, prompt, bucket_a, image_a, bucket_b, image_b, *labels in other:
         there = images.place[bucket_a, image_a], images.place[bucket_b, image_b]
         yield number + start, prompts.place[None, prompt], bucket_a, there[0], bucket_b, there[1], *labels
 
 
-def _missing(sources: list[_Source]) -> Iterator[tuple[Any, ...]]:
+def _missing(sources: list[WholeCache]) -> Iterator[tuple[Any, ...]]:
     one, other = (source.tables[tables.MISSING_FILE] for source in sources)
     yield from one
-    start = _end(sources[0])
+    start = sources[0].end
     for number, *rest in other:
         yield number + start, *rest
 
 
-def _end(source: _Source) -> int:
-    """The number behind the last comparison of the stream that a cache was made of."""
-    rows = (*source.tables[tables.PAIRS_FILE], *source.tables[tables.MISSING_FILE])
-    return 1 + max((row[0] for row in rows), default=-1)
-
-
 def _same(values: list[Any]) -> Any:  # noqa: ANN401 - whatever a header records
     return values[0] if values[0] == values[1] else None
-
-
-class _Placed:
-    """Shards of both in a new folder, by hard links where the file system has them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.linked, self.copied = folder, 0, 0
-
-    def table(self, prefix: str, sources: list[_Source], bucket: int | None) -> tuple[ShardInfo, ...]:
-        """The shards of a table, numbered anew."""
-        found: list[ShardInfo] = []
-        for source in sources:
-            for shard in source.shards(bucket):
-                name = shard_name(prefix, len(found))
-                self._place(source.folder / f"{shard.name}.safetensors", self.folder / f"{name}.safetensors")
-                found.append(dataclasses.replace(shard, name=name))
-        return tuple(found)
-
-    def _place(self, source: Path, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-            self.linked += 1
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source, target)
-            self.copied += 1

@@ -32,12 +32,14 @@ from dina_lrm.data.cache.prompt_layout import row_hashes
 from dina_lrm.data.cache.rows import RowsTold
 from dina_lrm.data.cache.shards import ShardedRows, ShardInfo, Tensors, tensors_hash
 from dina_lrm.data.cache.tables import Tables, write_tables
+from dina_lrm.data.cache.whole import WholeCache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding.encode import encode_pictures, encode_prompts
 from dina_lrm.data.encoding.finishing import finished
+from dina_lrm.data.encoding.joined import joined, place_shards
 from dina_lrm.data.encoding.journal import Head, Journal, heads, noted_shards
 from dina_lrm.data.encoding.pictures import PictureChangedError
-from dina_lrm.data.encoding.plan import Plan
+from dina_lrm.data.encoding.plan import Plan, PlanReader
 from dina_lrm.data.encoding.planning import plan_comparisons
 from dina_lrm.data.encoding.room import check_room, row_bytes
 from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
@@ -71,6 +73,8 @@ def encode_comparisons(
     progress: ReportProgress | None = None,
     card: Callable[[CacheHeader], str] | None = None,
     writers: Writers = write_shards,
+    behind: WholeCache | None = None,
+    planned: Callable[[PlanReader], None] | None = None,
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
@@ -79,7 +83,9 @@ def encode_comparisons(
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
     one is an error. `reading` is called with (comparisons planned, `total`), then `progress` with (images and prompts
     encoded, all of them); `card` gives the text of the folder's README.md, from what the cache holds. `writers` make
-    the shards of a folder: several processes do, where one is not enough (`processes.Several`).
+    the shards of a folder: several processes do, where one is not enough (`processes.Several`). With `behind` the
+    folder `out` holds that cache and, behind it, what the comparisons add to it, with the settings that it was made
+    with. `planned` is called with the plan when it is complete.
 
     Raises:
         ValueError: no comparison could be encoded; a bad image with `on_bad="raise"`; other settings or comparisons
@@ -91,7 +97,7 @@ def encode_comparisons(
         total = len(comparisons) if isinstance(comparisons, Sized) else 0
     place = None if out is None else Path(out)
     given = _Given(comparisons, place is not None and layout.partial_folder(place).exists())
-    job = _Job(backbone, place, settings, total, reading, progress, card, writers)
+    job = _Job(backbone, place, settings, total, reading, progress, card, writers, behind, planned)
     try:
         return job.run(given)
     except sqlite3.OperationalError as error:
@@ -154,6 +160,8 @@ class _Job:
     progress: ReportProgress | None
     card: Callable[[CacheHeader], str] | None
     writers: Writers
+    behind: WholeCache | None = None
+    planned: Callable[[PlanReader], None] | None = None
 
     def run(self, comparisons: Iterable[Comparison]) -> EncodedComparisons:
         """Do all of it."""
@@ -172,6 +180,8 @@ class _Job:
     def _planned(self, plan: Plan, comparisons: Iterable[Comparison]) -> None:
         """Go through all comparisons, and cut their rows into shards."""
         report = self.reading or _silent
+        if self.behind is not None:
+            plan.begin_behind(self.behind)
         with ThreadPoolExecutor(self.settings.workers) as pool:
             count = plan_comparisons(
                 plan, comparisons, self._buckets, self.settings, pool, lambda done: report(done, max(self.total, done))
@@ -179,8 +189,10 @@ class _Job:
         if count == 0:
             raise DinaError("there are no comparisons to encode")
         plan.close_planning(count, self._shard_of)
+        if self.planned is not None:
+            self.planned(plan)
         pairs, _ = plan.counts
-        if not pairs:
+        if not pairs and not plan.known.pairs:
             _, _, image, reason = next(plan.missing_rows())
             raise DinaError(f"not one comparison could be encoded; the first: {image}: {reason}")
 
@@ -201,6 +213,9 @@ class _Job:
         """Write the tables, the header and the card."""
         devices = tuple(sorted({line.device for line in noted_shards(folder).values()}))
         told = finished(plan, lambda tasks: heads(folder, tasks), self._header(devices), self._buckets)
+        if self.behind is not None:
+            place_shards(self.behind, folder)
+            told = joined(self.behind, told)
         header = write_tables(folder, told.header, told.tables)
         if self.card is not None:
             write_text(folder / layout.CARD, self.card(header))
@@ -250,7 +265,10 @@ class _Job:
 
     def _fingerprint(self) -> dict[str, object]:
         settings = self.settings
-        return {
+        added_to = (
+            {} if self.behind is None else {"added to": f"{self.behind.header.content} {self.behind.header.order}"}
+        )
+        return added_to | {
             "batch_size": settings.batch_size,
             "shard_bytes": settings.shard_bytes,
             "backbone": BackboneIdentity.of(self.backbone.config).encodes_as,

@@ -1,4 +1,9 @@
-"""From work to tensors: the encoders of a generator, batch by batch."""
+"""From work to tensors: the encoders of a generator, batch by batch.
+
+Every batch is full: the last one of a shard is filled up with blank pictures, or with its last prompt again. The last
+bit of a row depends on how many rows are encoded with it, and not on what they hold or where it stands; so a row is
+the same whatever else a cache holds, and whichever part of it was encoded first.
+"""
 
 from __future__ import annotations
 
@@ -97,10 +102,9 @@ def _encode_batch(
     if any(each.pixels is not None for each in read):
         blank = torch.zeros(1, 3, work.size.height, work.size.width)  # a bad picture changes nothing for the others
         with torch.no_grad():
-            found = backbone.encode_images(
-                torch.cat([blank if (pixels := read[place].pixels) is None else pixels for place in seen])
-            )
-        rows[seen] = found.float().cpu()
+            given = [blank if (pixels := read[place].pixels) is None else pixels for place in seen]
+            found = backbone.encode_images(torch.cat([*given, *[blank] * (settings.batch_size - len(given))]))
+        rows[seen] = found[: len(seen)].float().cpu()
     unfit = {}
     for place, each in enumerate(read):
         if each.latents is not None and tuple(each.latents.shape) == shape:
@@ -132,13 +136,17 @@ def encode_prompts(
     """
     size = settings.batch_size
     batches = [work.prompts[start : start + size] for work in works for start in range(0, work.task.rows, size)]
-    encoded = backbone.encode_prompt_batches(batches)
+    encoded = zip(batches, backbone.encode_prompt_batches([_filled(batch, size) for batch in batches]), strict=True)
     for work in works:
         parts = []
-        for found in islice(encoded, -(-work.task.rows // size)):
-            parts.append(found.to("cpu", settings.dtype))
-            report(len(found))
+        for batch, found in islice(encoded, -(-work.task.rows // size)):
+            parts.append(found[: len(batch)].to("cpu", settings.dtype))
+            report(len(batch))
         yield _prompt_shard(backbone, work, Conditioning.cat(parts), settings)
+
+
+def _filled(prompts: tuple[str, ...], size: int) -> tuple[str, ...]:
+    return prompts + prompts[-1:] * (size - len(prompts))
 
 
 def _prompt_shard(backbone: Backbone, work: Work, found: Conditioning, settings: EncodingSettings) -> Encoded:

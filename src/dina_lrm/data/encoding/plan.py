@@ -7,10 +7,16 @@ source gave without a path.
     images    key of the content, size or fault, where it is found          rows      (bucket, row) of images
     prompts   text, row                                                      tasks     the shards to be made
     seen      what was planned of each comparison                            pairs, missing
+
+Where comparisons are added to a cache, its rows are there from the beginning, so that new ones come behind them:
+
+    held      rows and shards of its buckets and prompts                     again     comparisons that it holds
+    known     digests of its comparisons
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -18,11 +24,14 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache import pairs
+from dina_lrm.data.cache.tables import IMAGES_FILE, PAIRS_FILE, PROMPTS_FILE
+from dina_lrm.data.cache.whole import WholeCache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding.pictures import Looked, PictureChangedError, Place, place_of
 from dina_lrm.data.encoding.tasks import Task, Work
@@ -42,8 +51,20 @@ CREATE TABLE IF NOT EXISTS prompts (row INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS tasks (number INTEGER PRIMARY KEY, name TEXT UNIQUE, bucket INT, first INT, rows INT);
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest TEXT, key_a TEXT, key_b TEXT);
 CREATE TABLE IF NOT EXISTS pairs ({", ".join(pairs.COLUMNS)}, PRIMARY KEY (number));
+CREATE TABLE IF NOT EXISTS held (bucket INT, rows INT, shards INT);
+CREATE TABLE IF NOT EXISTS known (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS again ({", ".join(pairs.COLUMNS)}, PRIMARY KEY (number));
 CREATE TABLE IF NOT EXISTS missing (number INTEGER PRIMARY KEY, pair_id TEXT, image TEXT, reason TEXT);
 """
+
+
+@dataclass(frozen=True)
+class Known:
+    """How many comparisons, pictures (in a bucket) and prompts of what is planned a cache holds already."""
+
+    pairs: int = 0
+    pictures: int = 0
+    prompts: int = 0
 
 
 class PlanReader:
@@ -125,6 +146,18 @@ class PlanReader:
     def pictures_at_fault(self) -> int:
         """How many pictures cannot be read, as planning saw."""
         return int(self._one("SELECT COUNT(*) FROM images WHERE fault IS NOT NULL")[0])
+
+    @property
+    def known(self) -> Known:
+        """What the cache that is added to holds of what is planned."""
+        named = "SELECT {0} FROM pairs UNION SELECT {0} FROM again"
+        prompts = self._one(
+            f"SELECT COUNT(*) FROM ({named.format('prompt AS row')}) "
+            "JOIN held ON held.bucket IS NULL AND row < held.rows"
+        )
+        sides = " UNION ".join(named.format(f"bucket_{side} AS bucket, image_{side} AS row") for side in "ab")
+        images = self._one(f"SELECT COUNT(*) FROM ({sides}) AS side JOIN held USING (bucket) WHERE row < held.rows")
+        return Known(*self._one("SELECT COUNT(*) FROM again"), *images, *prompts)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -259,11 +292,37 @@ class Plan(PlanReader):
         text = (comparison.pair_id, comparison.prompt_id, comparison.source)
         real = struct.unpack("ff", struct.pack("ff", comparison.preference, comparison.weight))  # as float32
         values = (number, prompt, *images[0], *images[1], *real, *text)
-        self._database.execute(f"INSERT INTO pairs VALUES ({', '.join('?' * len(values))})", values)
+        table = "again" if self._is_known(values[1:]) else "pairs"
+        self._database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def add_missing(self, number: int, pair_id: str | None, image: str, reason: str) -> None:
         """Record a comparison that cannot be encoded."""
         self._database.execute("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?)", (number, pair_id, image, reason))
+
+    def begin_behind(self, cache: WholeCache) -> None:
+        """Let rows and shards begin behind those of a cache, whose pictures, prompts and comparisons are known.
+
+        Rows of it that hold nothing keep their places, and what they were to hold is tried again.
+        """
+        if self._database.execute("SELECT 1 FROM held").fetchone() is not None:
+            return
+        put, held = self._database.executemany, cache.tables
+        buckets = (None, *range(len(cache.header.buckets)))
+        put("INSERT INTO held VALUES (?, ?, ?)", ((b, cache.rows(b), len(cache.shards(b))) for b in buckets))
+        images = (
+            (bucket, row, key if sha256 else f"\0{row}") for bucket, row, _, key, _, _, sha256 in held[IMAGES_FILE]
+        )
+        put("INSERT INTO rows VALUES (?, ?, ?)", images)
+        prompts = enumerate(held[PROMPTS_FILE])
+        put(
+            "INSERT INTO prompts VALUES (?, ?)",
+            ((n, text if sha256 else f"\0{n}") for n, (text, *_, sha256) in prompts),
+        )
+        put("INSERT OR IGNORE INTO known VALUES (?)", ((_digest(row[1:]),) for row in held[PAIRS_FILE]))
+        self.commit()
+
+    def _is_known(self, told: tuple[Any, ...]) -> bool:
+        return self._database.execute("SELECT 1 FROM known WHERE digest = ?", (_digest(told),)).fetchone() is not None
 
     def commit(self) -> None:
         """Bring what was planned so far to the disk."""
@@ -285,12 +344,18 @@ class Plan(PlanReader):
         buckets = self._database.execute("SELECT DISTINCT bucket FROM rows ORDER BY bucket").fetchall()
         for bucket in (None, *(each for (each,) in buckets)):
             prefix, most = shard_of(bucket)
+            begin, shards = self._held_of(bucket)
             rows = self.rows_of(bucket)
-            for number, first in enumerate(range(0, rows, most)):
+            for number, first in enumerate(range(begin, rows, most), start=shards):
                 values = (f"{prefix}{number:05d}", bucket, first, min(most, rows - first))
                 self._database.execute("INSERT INTO tasks (name, bucket, first, rows) VALUES (?, ?, ?, ?)", values)
         self._database.execute("INSERT INTO complete VALUES (?)", (comparisons,))
         self.commit()
+
+    def _held_of(self, bucket: int | None) -> tuple[int, int]:
+        """Rows and shards that the cache has which is added to."""
+        found = self._database.execute("SELECT rows, shards FROM held WHERE bucket IS ?", (bucket,)).fetchone()
+        return found or (0, 0)
 
     def close(self) -> None:
         """Let go of the files; what is not committed is forgotten. May be called again."""
@@ -303,6 +368,11 @@ class Plan(PlanReader):
             self._database.close()
             if self._scratch is not None:
                 self._scratch.cleanup()
+
+
+def _digest(told: tuple[Any, ...]) -> bytes:
+    """What two equal rows of a table have in common, their numbers aside."""
+    return hashlib.sha256(repr(told).encode(errors="surrogatepass")).digest()
 
 
 def _place(name: str, key: str, path: str, offset: int, length: int, shape: str) -> Place:

@@ -228,7 +228,7 @@ def prepare(
         total=total,
         reading=reading,
         progress=progress,
-        card=lambda header: cache_card(_described(header, source)),
+        card=lambda header: cache_card(described(header, shown_source(source), licence_beside(source.path))),
         writers=_writers(launch, loaded, processes, engine),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
@@ -263,13 +263,13 @@ def opened_cache(folder: Path) -> Prepared:
     return Prepared(folder, EncodedComparisons.load(folder), ())
 
 
-def _described(header: CacheHeader, source: NamedSource) -> DataSet:
-    """What the card of a cache says."""
+def described(header: CacheHeader, source: str, licence: str) -> DataSet:
+    """What the card of a cache says, which was made of `source`."""
     backbone = base_name(header.backbone.pretrained)
     images = sum(shard.rows for bucket in header.buckets for shard in bucket.shards)
     prompts = sum(shard.rows for shard in header.prompts)
     counts = {
-        "source": shown_source(source),
+        "source": source,
         "pairs": f"{header.pairs:,}",
         "ties": f"{header.ties:,}",
         "images": f"{images:,}",
@@ -286,4 +286,4 @@ def _described(header: CacheHeader, source: NamedSource) -> DataSet:
         "conditioning of every prompt, each once. Another generator cannot read it. The licence is that which the card "
         "of the source states."
     )
-    return DataSet("Encoded comparisons", about, counts, licence_beside(source.path))
+    return DataSet("Encoded comparisons", about, counts, licence)
