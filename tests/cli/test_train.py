@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from dina_lrm.cli.main import main
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.sources import write_comparisons
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -20,6 +22,7 @@ from dina_lrm.runs.metrics import read_lines
 from dina_lrm.training import holding_out
 from dina_lrm.training.assemble import reward_model_config
 from dina_lrm.training.config import TrainConfig
+from tests.data.file_server import file_server
 from tests.training.tiny_runs import tiny_comparisons, tiny_config
 
 
@@ -61,6 +64,45 @@ def test_a_run_in_the_way_is_refused_and_resumed_when_asked(tiny, cache, tmp_pat
     assert "add --resume" in capsys.readouterr().err
     assert run(*words, "--resume", "--steps", 4) == 0
     assert (tmp_path / "run" / "checkpoints" / "step-4").is_dir()
+
+
+def test_a_run_whose_data_stop_answering_is_taken_up_to_the_same_end(tiny, cache, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DINA_LRM_COPIES", str(tmp_path / "copies"))
+    repack_cache(cache, tmp_path / "served" / "cache", 1)  # a row a shard
+    largest = max(path.stat().st_size for path in (tmp_path / "served").rglob("*.safetensors"))
+    monkeypatch.setenv("DINA_LRM_COPIES_GIB", str(1.01 * largest / 2**30))  # one shard, so that each is fetched again
+    with file_server(tmp_path / "served") as server:
+        address = server.url.replace("://", "://me:secret@") + "/cache"
+        far, whole = (
+            [
+                "synthetic",
+                "--data",
+                address,
+                "--out",
+                tmp_path / name,
+                *tiny,
+                "--steps",
+                9,
+                "--log.checkpoint-every",
+                1,
+                "--quiet",
+            ]
+            for name in ("far", "whole")
+        )
+        assert run(*whole) == 0
+        server.fail_after(server.asked.total() // 3, 403)
+        capsys.readouterr()
+        assert run(*far) != 0
+        told = capsys.readouterr().err
+        assert "safetensors: 403" in told
+        steps = [path.name for path in (tmp_path / "far" / "checkpoints").iterdir()]
+        assert steps and "step-9" not in steps
+        server.faults.clear()
+        assert run(*far, "--resume") == 0
+    weights = [load_file(tmp_path / name / "model" / "head.safetensors") for name in ("whole", "far")]
+    assert all(torch.equal(values, weights[1][name]) for name, values in weights[0].items())
+    kept = [path for path in (tmp_path / "far").rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+    assert not kept and "secret" not in told + capsys.readouterr().err
 
 
 def test_a_run_goes_on_with_batches_of_another_size_when_that_is_asked_for(tiny, cache, tmp_path, capsys):

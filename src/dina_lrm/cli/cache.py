@@ -1,13 +1,15 @@
-"""`dina-lrm cache info`, `verify`, `merge` and `upgrade`: what a cache holds, and another of the same content."""
+"""`dina-lrm cache info`, `verify`, `merge`, `repack` and `upgrade`: what a cache holds, and another made of it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from dina_lrm.cli.arguments.cache import Info, Merge, Upgrade, Verify
+from dina_lrm.cli.arguments.cache import Info, Merge, Repack, Upgrade, Verify
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.merging import merge_caches
+from dina_lrm.data.cache.remote.addresses import shown_address
+from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.encoding.prepared import opened_cache
 from dina_lrm.screen import table_of
@@ -18,7 +20,7 @@ SHOWN = 5
 def info(arguments: Info) -> dict[str, object]:
     """Open the cache, show a table."""
     held = opened_cache(arguments.cache)
-    console(arguments.quiet).print(table_of(("", ""), list(held.rows().items()), str(arguments.cache)))
+    console(arguments.quiet).print(table_of(("", ""), list(held.rows().items()), shown_address(arguments.cache)))
     return held.recorded()
 
 
@@ -26,18 +28,16 @@ def verify(arguments: Verify) -> dict[str, object]:
     """Verify, and name the files that are damaged."""
     with progress("verifying", arguments.quiet, "shard") as report:
         verdict = verify_cache(arguments.cache, report, arguments.level)
-    result = asdict(verdict)
+    result, cache = asdict(verdict), shown_address(arguments.cache)
     if verdict.problems:
         told = "; ".join(f"{problem.file}: {problem.reason}" for problem in verdict.problems[:SHOWN])
         more = f"; and {len(verdict.problems) - SHOWN} more" if len(verdict.problems) > SHOWN else ""
         mend = next((problem.mend for problem in verdict.problems if problem.mend), None)
-        hint = f". A file is written again by dina-lrm prepare SOURCE --out {arguments.cache} {mend}" if mend else ""
-        raise CommandFailed(f"{arguments.cache}: {told}{more}{hint}", result)
+        hint = f". A file is written again by dina-lrm prepare SOURCE --out {cache} {mend}" if mend else ""
+        raise CommandFailed(f"{cache}: {told}{more}{hint}", result)
     size = verdict.bytes / 2**20
     told = "heads and tables as they were written" if arguments.level == "quick" else "all as it was written"
-    console(arguments.quiet).print(
-        f"{arguments.cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}"
-    )
+    console(arguments.quiet).print(f"{cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}")
     return result
 
 
@@ -59,8 +59,23 @@ def upgrade(arguments: Upgrade) -> dict[str, object]:
     data.save(arguments.out)
     before, after = (opened_cache(folder) for folder in (arguments.cache, arguments.out))
     assert after.data.header is not None
+    sizes = [f"{held.rows()['size']}" for held in (after, before)]
     console(arguments.quiet).print(
-        f"{arguments.out}: format {after.data.header.format_version}, {after.bytes / 2**20:.1f} MiB of "
-        f"{before.bytes / 2**20:.1f} MiB"
+        f"{arguments.out}: format {after.data.header.format_version}, {sizes[0]} (before: {sizes[1]})"
     )
     return {"cache": arguments.out, "content": after.data.header.content, "bytes": [before.bytes, after.bytes]}
+
+
+def repack(arguments: Repack) -> dict[str, object]:
+    """Write anew, and say what changed."""
+    made = repack_cache(arguments.cache, arguments.out, arguments.shard_mib * 2**20, arguments.dtype)
+    console(arguments.quiet).print(f"{arguments.out}: {made}")
+    told = {name: value for name, value in asdict(made).items() if name != "header"}
+    return {
+        "cache": arguments.out,
+        "content": made.header.content,
+        "dtype": made.header.dtype,
+        "shards": len(made.header.shards),
+        "same_content": made.same_content,
+        **told,
+    }

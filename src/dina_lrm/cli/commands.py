@@ -23,6 +23,7 @@ COMMANDS: dict[str, Command] = {
     "cache verify": _command("cache:Verify", "Say whether a cache is what was written, to the bit.", "cache:verify"),
     "cache merge": _command("cache:Merge", "Make one cache of two, their shards as they are.", "cache:merge"),
     "cache add": _command("cache_add", "Add comparisons to a cache; only what is new is encoded."),
+    "cache repack": _command("cache:Repack", "Write a cache in other shards, or another type.", "cache:repack"),
     "cache upgrade": _command("cache:Upgrade", "Write a cache of an earlier format anew.", "cache:upgrade"),
     "cache info": _command("cache:Info", "Say what made a cache, and what it holds.", "cache:info"),
     "train": _command("train", "Train a reward model on comparisons, by a recipe."),

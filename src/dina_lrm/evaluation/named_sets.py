@@ -7,7 +7,7 @@ item = made_set(sets[0], lambda: model.backbone, pairs=500)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.remote.addresses import is_address, shown_address
 from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.data.sources import SOURCES, chosen_split, is_hub, read_comparisons, takes_columns
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
 
 SYNTHETIC: Final = "synthetic"
-_ACCEPTED: Final = '"synthetic", a comparison file, a cache folder, or a data set with --data'
+_ACCEPTED: Final = '"synthetic", a comparison file, a cache folder or its address, or a data set with --data'
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class NamedSet:
     path: Path | None = None
     split: str | None = None
     columns: Mapping[str, str] | None = None
+    address: str | None = field(default=None, repr=False)
+    """Where a cache lies that is on no disk of this machine; a password may stand in it."""
 
     @property
     def is_plain(self) -> bool:
@@ -62,8 +65,9 @@ def named_sets(
     """What `on` names, one by one: each set once, with commas between them.
 
     A name is "synthetic" (all test sets of the world), "synthetic:SET", a table or folder of comparisons read as
-    `source`, the folder of a cache, "hub:OWNER/NAME", or a data set as SOURCE, SOURCE:SPLIT or SOURCE=PATH; without a
-    path it lies in the folder of its name under `data`. `columns` says where values stand in tables with other names.
+    `source`, the folder of a cache or its address, "hub:OWNER/NAME", or a data set as SOURCE, SOURCE:SPLIT or
+    SOURCE=PATH; without a path it lies in the folder of its name under `data`. `columns` says where values stand in
+    tables with other names.
     Raises ValueError, which names `option`, where there is nothing of that name, or two sets would be called alike.
     """
     words = [word.strip() for word in on.split(",") if word.strip()]
@@ -83,6 +87,8 @@ def _named(word: str, data: Path | None, source: str, option: str) -> list[Named
         return [NamedSet(f"{SYNTHETIC}:{name}", name) for name in TEST_SETS]
     if word.startswith(f"{SYNTHETIC}:"):
         return [NamedSet(word, word.split(":", 1)[1])]
+    if is_address(word):
+        return [NamedSet(shown_address(word), Path(word.rstrip("/")).name, address=word)]
     if is_hub(word):
         dataset = hub_dataset(word)
         name = "-".join(filter(None, (Path(dataset.repo).name, dataset.config, dataset.split)))
@@ -116,6 +122,8 @@ def made_set(named: NamedSet, backbone: Callable[[], Backbone], pairs: int = 2_0
     A synthetic set has `pairs` pairs; it is rendered here, and encoded when a latent reward model judges it. `seed` is
     that of the synthetic pairs, and of the sides of published ones. Raises ValueError for a table without a row.
     """
+    if named.address is not None:
+        return EvaluationSet(named.name, EncodedComparisons.load(named.address, backbone()))
     if named.path is None:
         return rendered_set(synthetic_comparisons(named.name, pairs, seed), backbone)
     if named.source is None:

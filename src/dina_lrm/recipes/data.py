@@ -9,6 +9,7 @@ from pathlib import Path
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.format import HEADER
+from dina_lrm.data.cache.remote.addresses import is_address, shown_address
 from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.data.sources import is_hub, read_comparisons
 from dina_lrm.data.sources.folders import own_tables
@@ -64,7 +65,8 @@ class RunData:
         A run that goes on holds out what it began with.
         """
         if config.validation_by != "auto" and self.validation is not None:
-            told = f"validation_by {config.validation_by}: has no effect with --validation {self.validation}"
+            told = f"validation_by {config.validation_by}: has no effect with --validation"
+            told = f"{told} {shown_address(self.validation)}"
             raise DinaError(f"{told}; accepted where a share of --data is held out")
         prompts = self.synthetic_prompts or 2_000
         cache, other = (None, None) if folder is None else (folder / "cache", folder / "validation-cache")
@@ -72,7 +74,7 @@ class RunData:
         if self.validation not in (None, "none"):
             name, tenth = str(self.validation), max(prompts // 10, 1)
             held = data_for(config, name, other, tenth, progress, 1, self.columns)
-            return LoadedData(config, pairs, held, f"of {name}")
+            return LoadedData(config, pairs, held, f"of {shown_address(name)}")
         if self.validation == "none" or config.validation_fraction > 0:
             return LoadedData(config, pairs, None, "")
         if self.data == "synthetic" and config.validation_by == "auto":
@@ -96,20 +98,22 @@ def data_for(
 ) -> EncodedComparisons:
     """Encoded comparisons for the backbone of `config`.
 
-    `name` is a cache folder; a table of comparisons in any layout, the folder of one or "hub:OWNER/NAME", which is
-    encoded into `cache` (in memory when None) unless that was done before; or "synthetic": comparisons made by the
-    renderer, a function of the run's seed and `seed`. `columns` says where values stand in a table with other columns.
+    `name` is a cache folder, or the address of one; a table of comparisons in any layout, the folder of one or
+    "hub:OWNER/NAME", which is encoded into `cache` (in memory when None) unless that was done before; or "synthetic":
+    comparisons made by the renderer, a function of the run's seed and `seed`. `columns` says where values stand in a
+    table with other columns.
     Raises ValueError for a cache of another backbone, FileNotFoundError where there is nothing of that name.
     """
     if name == "synthetic":
         return _synthetic(config, synthetic_prompts, progress, seed)
     wanted = reward_model_config(config).backbone
     path = Path(name)
-    if any((path / name).is_file() for name in (HEADER, "pairs.parquet")):
-        return EncodedComparisons.load(path, wanted)
+    if is_cache(name):
+        return EncodedComparisons.load(name, wanted)
     if not (is_hub(name) or path.exists()):
         raise FileNotFoundError(
-            f'--data {name}: no such file; give a cache folder, a file of comparisons or "synthetic", or hub:ID'
+            f"--data {name}: no such file; give a cache folder or its address, a file of comparisons or "
+            '"synthetic", or hub:ID'
         )
     # One process encodes; the others wait and read what it wrote
     with join_processes().main_process_first():
@@ -125,7 +129,7 @@ def data_for(
 
 def is_cache(name: str) -> bool:
     """Whether a name of data is that of a cache, which is encoded already: a folder, or an address of one."""
-    return "://" in name or any((Path(name) / each).is_file() for each in (HEADER, "pairs.parquet"))
+    return is_address(name) or any((Path(name) / each).is_file() for each in (HEADER, "pairs.parquet"))
 
 
 def _check_unchanged(name: str, cache: Path, columns: Mapping[str, str] | None) -> None:

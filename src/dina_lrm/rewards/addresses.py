@@ -58,8 +58,8 @@ def without_password(reward: str) -> str:
 
 
 def without_passwords_in(text: str) -> str:
-    """A text, such as a command line, without those of all `remote:` addresses that stand in it."""
-    return re.sub(r"(remote:[a-z]+://)[^/?#\s,'\"]*@", r"\1", text, flags=re.IGNORECASE)
+    """A text, such as a command line, without those of all addresses that stand in it."""
+    return re.sub(r"([a-z][a-z0-9+.-]*://)[^/?#\s,'\"]*@", r"\1", text, flags=re.IGNORECASE)
 
 
 def without_passwords(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from dina_lrm.data.cache.remote.addresses import shown_address
 from dina_lrm.training.trainer import TrainResult
 
 
@@ -31,7 +32,7 @@ def next_commands(model: Path, data: str, validation: str | None) -> list[str]:
     commands = [f"dina-lrm rank PICTURES --model {named}"]
     if on not in (None, "none"):
         out = shlex.quote(str(model.parent / "evaluation"))
-        commands.append(f"dina-lrm evaluate {named} --on {shlex.quote(str(on))} --out {out}")
+        commands.append(f"dina-lrm evaluate {named} --on {shlex.quote(shown_address(str(on)))} --out {out}")
     else:
         commands.append(f"dina-lrm score --images PICTURES --prompts PROMPTS --model {named} --out scores.csv")
     return commands

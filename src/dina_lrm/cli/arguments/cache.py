@@ -1,4 +1,4 @@
-"""Options of `dina-lrm cache verify`, `info`, `merge` and `upgrade`."""
+"""Options of `dina-lrm cache verify`, `info`, `merge`, `repack` and `upgrade`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Literal
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments
-from dina_lrm.runs.places import check_folder
+from dina_lrm.runs.places import check_folder, check_new_folder
+from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 
 
 @dataclass
 class _Reads(CommonArguments):
-    cache: Positional[Path]
-    """The folder that `prepare` made."""
+    cache: Positional[str]
+    """The folder that `prepare` made, or its address: `https://HOST/cache`, `s3://BUCKET/cache`."""
 
 
 @dataclass
@@ -57,9 +58,9 @@ class Merge(CommonArguments):
         dina-lrm cache merge cache more --out both
     """
 
-    first: Positional[Path]
-    """A folder that `prepare` made."""
-    second: Positional[Path]
+    first: Positional[str]
+    """A folder that `prepare` made, or its address."""
+    second: Positional[str]
     """Another, of the same generator, bucket sizes, prompt length and type."""
     out: Path
     """The folder of both; it must not exist."""
@@ -85,3 +86,31 @@ class Upgrade(_Reads):
     def check(self) -> None:
         """Refuse a folder that cannot be made."""
         check_folder("--out", self.out.parent)
+
+
+@dataclass
+class Repack(_Reads):
+    """Write a cache anew: in shards of another size, images in the order in which training reads them, another type.
+
+    Comparisons and prompts keep their order, so that a run meets the same batches. Where the type stays, every row
+    stays the same to the bit, and so does the content; another type makes it another one, which a run does not take
+    for its own.
+
+    Examples:
+        dina-lrm cache repack cache --out small --shard-mib 16
+        dina-lrm cache repack cache --out halved --dtype bfloat16
+    """
+
+    out: Path
+    """The new cache's folder; it must not exist."""
+    shard_mib: int = ranged(128, COUNT)
+    """Size of a shard in MiB, at most; prompts are counted with their padding."""
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    """Type of the stored numbers; as it is, where none is given."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def check(self) -> None:
+        """Refuse a folder that is there, or cannot be made."""
+        check_new_folder("--out", self.out)

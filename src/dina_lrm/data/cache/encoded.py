@@ -31,7 +31,9 @@ from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.data.cache.content import FirstTally
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
+from dina_lrm.data.cache.place import place_of
 from dina_lrm.data.cache.prompt_layout import packed, unpacked
+from dina_lrm.data.cache.remote.copies import LocalCopies
 from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
     ShardedRows,
@@ -39,7 +41,6 @@ from dina_lrm.data.cache.shards import (
     check_finite,
     row_count,
     shard_name,
-    stored_rows,
     tensors_hash,
     write_shard,
     write_shards,
@@ -130,21 +131,29 @@ class EncodedComparisons:
         )
 
     @classmethod
-    def load(cls, folder: str | Path, backbone: Backbone | BackboneConfig | None = None) -> EncodedComparisons:
+    def load(
+        cls,
+        folder: str | Path,
+        backbone: Backbone | BackboneConfig | None = None,
+        copies: LocalCopies | None = None,
+    ) -> EncodedComparisons:
         """Open a cache folder, its tensors read where they are wanted; with `backbone`, only one that was made for it.
+
+        `folder` may be an address, such as `https://HOST/cache` or `s3://BUCKET/cache`: `copies` says where what is
+        fetched from there is kept, and how much of it (`place_of`).
 
         Raises:
             FileNotFoundError: there is no complete cache in `folder`.
             ValueError: another backbone or another format version made it, or a file of it is not what was written: the
                 tables are compared with their hashes here, a row of a tensor when it is first read.
         """
-        folder = Path(folder)
-        header = layout.read_header(folder)
+        place = place_of(folder, copies)
+        folder, header = place.folder, layout.read_header(place.folder)
         if isinstance(backbone, BackboneConfig):
-            header.check_backbone(backbone, folder)
+            header.check_backbone(backbone, place.shown)
         elif backbone is not None:
-            header.check_backbone(backbone.config, folder)
-            header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
+            header.check_backbone(backbone.config, place.shown)
+            header.check_scale(backbone.latent_scale, backbone.latent_shift, place.shown)
         tables.check_recorded(folder, tables.IMAGES_FILE, header)  # read when it is saved: a part of what was written
         pairs, prompts, missing = (
             tables.read_columns(folder, name, header)
@@ -152,10 +161,10 @@ class EncodedComparisons:
         )
         hashes = tables.row_hashes(folder, header)
         latents = [
-            stored_rows(folder, bucket.shards, None if hashes is None else hashes.images[number])
+            place.rows(bucket.shards, None if hashes is None else hashes.images[number])
             for number, bucket in enumerate(header.buckets)
         ]
-        conditioning = stored_rows(folder, header.prompts, None if hashes is None else hashes.prompts)
+        conditioning = place.rows(header.prompts, None if hashes is None else hashes.prompts)
         texts, truncated = list(prompts["text"]), list(prompts["truncated"])
         if header.format_version > 1:
             told = stored_rows_told(folder, header)

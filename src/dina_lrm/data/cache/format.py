@@ -172,7 +172,9 @@ class CacheHeader:
         """What the names of the shards of a bucket begin with."""
         return latents_prefix(bucket) if self.format_version > 1 else f"latents-{bucket:02d}-"
 
-    def check_scale(self, scale: float | tuple[float, ...], shift: float | tuple[float, ...], folder: Path) -> None:
+    def check_scale(
+        self, scale: float | tuple[float, ...], shift: float | tuple[float, ...], folder: Path | str
+    ) -> None:
         """Raise ValueError when the latents are scaled otherwise; one that records no scale passes."""
         stored, given = (self.latent_scale, self.latent_shift), (scale, shift)
         if self.latent_scale is not None and stored != given:
@@ -181,7 +183,7 @@ class CacheHeader:
                 "has another VAE. Encode the comparisons again with `dina-lrm prepare`"
             )
 
-    def check_backbone(self, config: BackboneConfig, folder: Path) -> None:
+    def check_backbone(self, config: BackboneConfig, folder: Path | str) -> None:
         """Raise ValueError when the cache was not made for that generator."""
         wanted = BackboneIdentity.of(config)
         if self.backbone.prompt_padding != wanted.prompt_padding:

@@ -32,10 +32,11 @@ class Merged:
     copied: int
 
 
-def merge_caches(first: Path, second: Path, out: Path) -> Merged:
+def merge_caches(first: Path | str, second: Path | str, out: Path) -> Merged:
     """Write the union of two caches into the folder `out`, which appears when it is complete.
 
-    Every table is compared with its hash, of the shards the heads alone; `verify_cache` reads them whole.
+    Both are folders or addresses (`place_of`). Every table is compared with its hash, of the shards the heads alone;
+    `verify_cache` reads them whole.
 
     Raises:
         FileExistsError: `out` exists.
@@ -72,14 +73,14 @@ def _check_alike(one: WholeCache, other: WholeCache) -> None:
     """Raise ValueError where the two were not encoded alike, with both values."""
     first, second = one.header, other.header
     if not first.backbone.same_as(second.backbone):
-        raise DinaError(f"{one.folder} was encoded by {first.backbone}, {other.folder} by {second.backbone}")
+        raise DinaError(f"{one.shown} was encoded by {first.backbone}, {other.shown} by {second.backbone}")
     for name in ("dtype", "resolution", "latent_scale", "latent_shift"):
         given = getattr(first, name), getattr(second, name)
         if given[0] != given[1]:
-            raise DinaError(f"{one.folder} has {name} {given[0]}, {other.folder} {given[1]}; accepted: the same")
+            raise DinaError(f"{one.shown} has {name} {given[0]}, {other.shown} {given[1]}; accepted: the same")
     sizes = [[(bucket.width, bucket.height) for bucket in header.buckets] for header in (first, second)]
     if sizes[0] != sizes[1]:
-        raise DinaError(f"{one.folder} has buckets {sizes[0]}, {other.folder} {sizes[1]}; accepted: the same")
+        raise DinaError(f"{one.shown} has buckets {sizes[0]}, {other.shown} {sizes[1]}; accepted: the same")
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def _joined(sources: list[WholeCache], what: str) -> _Joined:
         there = known.get((bucket, key)) if sha256 else None
         if there is not None and there[1] != sha256:
             raise DinaError(
-                f"{what} {key!r:.80} has the values {there[1][:12]} in {one.folder} and {sha256[:12]} in "
-                f"{other.folder}; accepted: caches that one encoder made"
+                f"{what} {key!r:.80} has the values {there[1][:12]} in {one.shown} and {sha256[:12]} in "
+                f"{other.shown}; accepted: caches that one encoder made"
             )
         row = starts[bucket] + own
         place[bucket, own] = row if there is None else there[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import torch
 from jaxtyping import Int64
@@ -38,8 +40,31 @@ Layout = dict[str, tuple[str, tuple[int, ...]]]
 """Type, as safetensors names it, and shape of each tensor of a shard."""
 
 
+class AnyShard(ABC):
+    """A shard that is not in memory, wherever it lies."""
+
+    info: ShardInfo
+
+    @abstractmethod
+    def layout(self) -> Layout:
+        """What its head says."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes of its file."""
+
+    @abstractmethod
+    def reader(self, hashes: Hashes | None = None) -> RowReader:
+        """Who reads its rows."""
+
+    @abstractmethod
+    def read(self) -> Tensors:
+        """Its tensors, which are those that were written."""
+
+
+@final
 @dataclass(frozen=True)
-class StoredShard:
+class StoredShard(AnyShard):
     """A shard that lies in a folder, and what the cache says of it."""
 
     folder: Path
@@ -70,6 +95,10 @@ class StoredShard:
             )
         return found
 
+    def size(self) -> int:
+        """Bytes of its file."""
+        return self.path.stat().st_size
+
     def reader(self, hashes: Hashes | None = None) -> RowReader:
         """Who reads its rows; `hashes` are those of its rows, where they are known."""
         self.layout()
@@ -98,7 +127,7 @@ class ShardedRows:
     """
 
     def __init__(
-        self, shards: Sequence[Tensors | StoredShard], counts: Sequence[int], hashes: Hashes | None = None
+        self, shards: Sequence[Tensors | AnyShard], counts: Sequence[int], hashes: Hashes | None = None
     ) -> None:
         self._shards = list(shards)
         self.counts = tuple(counts)
@@ -121,9 +150,9 @@ class ShardedRows:
         if not self._shards:
             return {}
         first = self._shards[0]
-        if isinstance(first, StoredShard):
-            return {name: shape[1:] for name, (_, shape) in first.layout().items()}
-        return {name: tuple(values.shape[1:]) for name, values in first.items()}
+        if isinstance(first, Mapping):
+            return {name: tuple(values.shape[1:]) for name, values in first.items()}
+        return {name: shape[1:] for name, (_, shape) in first.layout().items()}
 
     def shards(self) -> Iterator[Tensors]:
         """The tensors of each shard, in order."""
@@ -150,12 +179,12 @@ class ShardedRows:
     def _reader(self, number: int) -> RowReader:
         if number not in self._open:
             shard = self._shards[number]
-            if isinstance(shard, StoredShard):
+            if isinstance(shard, Mapping):
+                self._open[number] = MemoryRows(shard)
+            else:
                 end = int(self._ends[number])
                 hashes = None if self._hashes is None else self._hashes[end - self.counts[number] : end]
                 self._open[number] = shard.reader(hashes)
-            else:
-                self._open[number] = MemoryRows(shard)
         return self._open[number]
 
 

@@ -24,7 +24,9 @@ from dina_lrm.data.cache import tables
 from dina_lrm.data.cache.content import FirstTally, Tally
 from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.cache.pairs import PairTable
-from dina_lrm.data.cache.shards import ShardInfo, StoredShard, Tensors, bad_rows
+from dina_lrm.data.cache.place import place_of
+from dina_lrm.data.cache.remote.copies import LocalCopies
+from dina_lrm.data.cache.shards import AnyShard, ShardInfo, Tensors, bad_rows
 from dina_lrm.typed import require
 
 Level = Literal["quick", "full", "deep"]
@@ -55,21 +57,28 @@ class CacheVerdict:
 
 
 def verify_cache(
-    folder: Path, progress: Callable[[int, int], None] | None = None, level: Level = "full"
+    folder: Path | str,
+    progress: Callable[[int, int], None] | None = None,
+    level: Level = "full",
+    copies: LocalCopies | None = None,
 ) -> CacheVerdict:
     """Compare the files of a cache with what `cache.json` recorded, as closely as `level` says.
 
     Found are bytes that changed, files that are gone or that prepare did not write, values that are not finite, latents
-    without a spread, and comparisons that point nowhere. `progress` is called with (shards done, shards).
+    without a spread, and comparisons that point nowhere. `progress` is called with (shards done, shards). Of a cache at
+    an address (`place_of`) every shard is fetched again, quick looks at the tables alone, and what else lies there is
+    not seen.
 
     Raises FileNotFoundError where there is no complete cache, ValueError for another level.
     """
     require(level in LEVELS, "level", level, ", ".join(LEVELS))
+    place = place_of(folder, copies)
+    folder = place.folder
     try:
         header = layout.read_header(folder)
     except ValueError as error:
         return CacheVerdict(0, 0, 0, (_problem(folder, layout.HEADER, error),))
-    problems = [*_foreign(folder, header)]
+    problems = [*_foreign(folder, header)] if place.fetched is None else []
     columns = {}
     for name in layout.TABLES:
         try:
@@ -80,10 +89,12 @@ def verify_cache(
         problems += _table_problems(header, columns)
     pairs = PairTable.of_columns(columns[tables.PAIRS_FILE]) if tables.PAIRS_FILE in columns else None
     rows = size = 0
-    shards, spreads = list(_shards(header)), dict[int, _Spread]()
+    # Of a shard at an address not even the head can be read before it was fetched whole
+    here = level != "quick" or place.fetched is None
+    shards, spreads = list(_shards(header)) if here else [], dict[int, _Spread]()
     for done, (bucket, start, info) in enumerate(shards, start=1):
-        shard = StoredShard(folder, info)
         try:
+            shard = place.fresh_shard(info)
             if level == "quick":
                 shard.layout()
             else:
@@ -94,9 +105,9 @@ def verify_cache(
                     problems += _half_problems(shard, tensors, read)
                     if bucket is not None:
                         spreads.setdefault(bucket, _Spread()).add(tensors["latents"])
-            rows, size = rows + info.rows, size + shard.path.stat().st_size
+            rows, size = rows + info.rows, size + shard.size()
         except (ValueError, OSError) as error:
-            mend = f"--only {info.name}" if header.format_version > 1 else None
+            mend = f"--only {info.name}" if header.encode_batch is not None and header.format_version > 1 else None
             problems.append(dataclasses.replace(_problem(folder, f"{info.name}.safetensors", error), mend=mend))
         if progress is not None:
             progress(done, len(shards))
@@ -205,7 +216,7 @@ def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:
     return {row - start for row in torch.cat([a, b]).tolist()}
 
 
-def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
+def _tensor_problems(shard: AnyShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
     """What cannot be learnt from; `read` are the rows of images that are used, None for prompts."""
     file = f"{shard.info.name}.safetensors"
     for name, values in tensors.items():
@@ -221,7 +232,7 @@ def _tensor_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None
             )
 
 
-def _half_problems(shard: StoredShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
+def _half_problems(shard: AnyShard, tensors: Tensors, read: set[int] | None) -> Iterator[CacheProblem]:
     """Rows of which the first or the last half is zeros, as a write that was cut off leaves them."""
     if read is None:
         return

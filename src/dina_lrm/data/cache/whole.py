@@ -11,26 +11,33 @@ from typing import Any
 
 from dina_lrm.data.cache import tables
 from dina_lrm.data.cache.format import read_header
-from dina_lrm.data.cache.shards import ShardInfo, shard_name, stored_rows
+from dina_lrm.data.cache.place import place_of
+from dina_lrm.data.cache.shards import ShardInfo, shard_name
 from dina_lrm.typed import DinaError
 
 
 class WholeCache:
-    """The header and the tables of a cache, its files looked at: of shards the heads alone.
+    """The header and the tables of a cache, its files looked at: of shards the heads alone, at an address none.
 
     Raises FileNotFoundError where a file is gone, ValueError for one that is damaged, and for a cache of format 1.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.header = folder, read_header(folder)
+    def __init__(self, cache: Path | str) -> None:
+        self.place = place_of(cache)
+        self.folder, self.header = self.place.folder, read_header(self.place.folder)
         if self.header.format_version == 1:
             raise DinaError(
-                f"{folder}: is of format 1, which knows no hashes of rows; accepted: what `dina-lrm cache upgrade` "
-                "makes of it"
+                f"{self.shown}: is of format 1, which knows no hashes of rows; accepted: what `dina-lrm cache "
+                "upgrade` makes of it"
             )
         for shards in (*(bucket.shards for bucket in self.header.buckets), self.header.prompts):
-            stored_rows(folder, shards)
+            self.place.rows(shards)
         self.tables = {name: self._columns(name) for name in tables.SCHEMAS[2]}
+
+    @property
+    def shown(self) -> str:
+        """Where it lies, as it may be shown."""
+        return self.place.shown
 
     def shards(self, bucket: int | None) -> tuple[ShardInfo, ...]:
         """Those of a bucket, or of the prompts."""
@@ -63,7 +70,8 @@ class PlacedShards:
         for source in sources:
             for shard in source.shards(bucket):
                 name = shard_name(prefix, len(found))
-                self._place(source.folder / f"{shard.name}.safetensors", self.folder / f"{name}.safetensors")
+                with source.place.file(shard) as path:
+                    self._place(path, self.folder / f"{name}.safetensors")
                 found.append(dataclasses.replace(shard, name=name))
         return tuple(found)
 

@@ -16,6 +16,8 @@ from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.fit import SizeFit, size_fit
 from dina_lrm.data.cache.format import CacheHeader, partial_folder, read_header
+from dina_lrm.data.cache.parts import CacheParts
+from dina_lrm.data.cache.place import place_of
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoding.anew import encode_anew
 from dina_lrm.data.encoding.comparisons import Writers, encode_comparisons, encoded_buckets
@@ -42,6 +44,8 @@ class Prepared:
     folder: Path
     data: EncodedComparisons
     unread_prompts: tuple[str, ...]
+    shards_here: bool = True
+    """Whether the shards lie in the folder, and not at an address."""
 
     @property
     def header(self) -> CacheHeader:
@@ -89,19 +93,28 @@ class Prepared:
             "images": data.images if self.fit is None else f"{data.images}: {self.fit}",
             "prompts": f"{len(data.prompts)}, {header.truncated_prompts} of them cut",
             "missing": f"{header.missing_pairs} pairs, {header.missing_images} images",
-            "size": f"{self.bytes / 2**20:.1f} MiB",
+            "pair buckets": header.pair_buckets or "not known",
+            "prompt padding": header.backbone.prompt_padding,
+            **({} if self.parts is None else self.parts.rows()),
+            "size": "at an address, not counted" if self.bytes is None else f"{self.bytes / 2**20:.1f} MiB",
             "content": header.content,
         }
 
+    @cached_property
+    def parts(self) -> CacheParts | None:
+        """What its files are made of; None of a cache at an address, whose shards would have to be fetched."""
+        return CacheParts.of(self.folder, self.header) if self.shards_here else None
+
     @property
-    def bytes(self) -> int:
-        """How much its files take."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+    def bytes(self) -> int | None:
+        """How much its files take; None at an address."""
+        return None if self.parts is None else self.parts.bytes
 
     def recorded(self) -> dict[str, Any]:
         """All that its header records but the shards, and what it holds, as plain values."""
         data = self.data
         held = {"images": data.images, "prompts": len(data.prompts), "sizes": data.sizes(), "bytes": self.bytes}
+        held["parts"] = None if self.parts is None else asdict(self.parts)
         held["fit"] = None if self.fit is None else asdict(self.fit)
         return {name: value for name, value in (asdict(self.header) | held).items() if name != "buckets"}
 
@@ -258,9 +271,13 @@ def _writers(launch: Launch | None, encoders: Encoders, processes: int, engine: 
     return RayWriters(engine, encoders.load_for, with_gpu=encoders.device != "cpu")
 
 
-def opened_cache(folder: Path) -> Prepared:
-    """A cache that was prepared earlier. Raises ValueError and FileNotFoundError as `EncodedComparisons.load`."""
-    return Prepared(folder, EncodedComparisons.load(folder), ())
+def opened_cache(cache: Path | str) -> Prepared:
+    """A cache that was prepared earlier, a folder or an address.
+
+    Raises ValueError and FileNotFoundError as `EncodedComparisons.load`.
+    """
+    place = place_of(cache)
+    return Prepared(place.folder, EncodedComparisons.load(cache), (), shards_here=place.fetched is None)
 
 
 def described(header: CacheHeader, source: str, licence: str) -> DataSet:

@@ -1,0 +1,1 @@
+"""Caches that lie at an address: their tables and shards are copied to this machine when they are first needed."""
