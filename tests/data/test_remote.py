@@ -21,6 +21,7 @@ from dina_lrm.data.cache.remote.copies import LocalCopies
 from dina_lrm.data.cache.remote.patience import Patience
 from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.cache.verification import verify_cache
+from dina_lrm.evaluation.named_sets import made_set, named_sets
 from tests.data.file_server import file_server
 from tests.data.first_format import to_first_format
 
@@ -241,6 +242,17 @@ def test_passwords_are_shown_nowhere(server, copies):
     assert "cret" not in str(error.value) and "***@127.0.0.1" in str(error.value)
     assert not [path for path in copies.folder.rglob("*.json") if "cret" in path.read_text()]
     assert shown_address("s3://key:word@bucket/a") == "s3://***@bucket/a"
+
+
+def test_sets_to_measure_on_may_lie_at_an_address(server, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DINA_LRM_COPIES", str(tmp_path / "copies"))
+    address = server.url.replace("://", "://me:secret@") + "/cache"
+    first, second = named_sets(f"{address},{folder / 'whole'}")
+    assert (first.name, second.name) == ("cache", "whole") and "secret" not in repr(first)
+    same(made_set(first, lambda: CONFIG).data, EncodedComparisons.load(folder / "cache"))
+    with pytest.raises(ValueError, match="two sets are called 'cache'") as error:
+        named_sets(f"{address},{folder / 'cache'}")
+    assert "secret" not in str(error.value)
 
 
 def test_commands_take_addresses(server, folder, tmp_path, monkeypatch, capsys):

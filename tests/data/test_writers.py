@@ -14,6 +14,8 @@ import torch
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.cli.main import main
+from dina_lrm.data.cache.format import read_header
+from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding import claims as claiming
@@ -184,6 +186,18 @@ def test_one_shard_is_written_again_as_it_was(tmp_path, pairs, backbone, shard):
     if chosen.startswith("latents"):
         with pytest.raises(DinaError, match="1 of its 1 pictures are not among the comparisons given"):
             encode_anew(tmp_path / "cache", chosen, [], backbone)
+
+
+def test_a_shard_of_a_repacked_cache_is_written_again_where_its_type_was_kept(tmp_path, pairs, backbone):
+    encode_comparisons(pairs, backbone, tmp_path / "cache", **SMALL)
+    repack_cache(tmp_path / "cache", tmp_path / "new")
+    for shard in (info.name for info in read_header(tmp_path / "new").shards):
+        (tmp_path / "new" / f"{shard}.safetensors").unlink()
+        encode_anew(tmp_path / "new", shard, pairs, backbone)
+    assert verify_cache(tmp_path / "new").problems == ()
+    repack_cache(tmp_path / "cache", tmp_path / "half", dtype="float16")
+    with pytest.raises(DinaError, match="does not say how many rows were encoded at once"):
+        encode_anew(tmp_path / "half", "prompts/00000", pairs, backbone)
 
 
 def test_claims_are_of_one_writer_until_it_is_gone(tmp_path, monkeypatch):

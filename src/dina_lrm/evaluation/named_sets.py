@@ -78,7 +78,7 @@ def named_sets(
     names = [named.name for named in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DinaError(f"{option} {on}: two sets are called {twice[0]!r}")
+        raise DinaError(f"{option} {shown_address(on)}: two sets are called {twice[0]!r}")
     return tuple(found)
 
 
