@@ -11,6 +11,7 @@ from dina_lrm.data.cache.merging import merge_caches
 from dina_lrm.data.cache.remote.addresses import shown_address
 from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.cache.verification import verify_cache
+from dina_lrm.data.encoding.again import encode_again
 from dina_lrm.data.encoding.prepared import opened_cache
 from dina_lrm.screen import table_of
 
@@ -38,6 +39,24 @@ def verify(arguments: Verify) -> dict[str, object]:
     size = verdict.bytes / 2**20
     told = "heads and tables as they were written" if arguments.level == "quick" else "all as it was written"
     console(arguments.quiet).print(f"{cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}")
+    return result if arguments.reencode is None else result | _reencoded(arguments, arguments.reencode)
+
+
+def _reencoded(arguments: Verify, share: float) -> dict[str, object]:
+    """Encode some rows again, and name those that come out otherwise."""
+    found = encode_again(
+        arguments.cache, share, seed=arguments.seed, device=arguments.place(), tolerance=arguments.tolerance
+    )
+    result: dict[str, object] = {"reencoded": asdict(found)}
+    if found.unlike:
+        named = "; ".join(f"{each.row} ({each.name:.60}): {each.off:.2g}" for each in found.unlike[:SHOWN])
+        more = f"; and {len(found.unlike) - SHOWN} more" if len(found.unlike) > SHOWN else ""
+        raise CommandFailed(
+            f"{shown_address(arguments.cache)}: {len(found.unlike)} rows differ by more than {found.tolerance:g} "
+            f"standard deviations when {found.device} encodes them again: {named}{more}",
+            result,
+        )
+    console(arguments.quiet).print(str(found))
     return result
 
 

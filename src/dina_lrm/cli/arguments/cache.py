@@ -9,6 +9,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments
+from dina_lrm.console.options import PlaceOptions
 from dina_lrm.runs.places import check_folder, check_new_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 
@@ -31,7 +32,7 @@ class Info(_Reads):
 
 
 @dataclass
-class Verify(_Reads):
+class Verify(PlaceOptions, _Reads):
     """Read every file of a cache, and compare it with the hashes that `cache.json` records.
 
     Training and evaluation do so too, row by row when one is first read. Found here are also values that are not
@@ -41,10 +42,18 @@ class Verify(_Reads):
     Examples:
         dina-lrm cache verify cache
         dina-lrm cache verify cache --level quick
+        dina-lrm cache verify cache --reencode 0.001
     """
 
     level: Literal["quick", "full", "deep"] = "full"
     """quick: tables, counts and heads of files; full: every byte; deep: also whether the latents are as a VAE's are."""
+    reencode: float | None = None
+    """Share in (0, 1] of prompts and pictures, at least one of each, that the cache's generator encodes again to
+    compare: to the bit on the device that the cache records, within --tolerance elsewhere."""
+    tolerance: float | None = None
+    """How far values may be off, in standard deviations of their row; by default 0, or 0.05 on another device."""
+    seed: int = 0
+    """Which rows are chosen."""
 
 
 @dataclass

@@ -161,8 +161,8 @@ def add_comparisons(
         total = _count(source)
         loaded = encoders_of(cache.header, asked.backbone, device, compute_dtype, encoders)
         backbone = loaded.load()
-        _check_generator(cache, backbone)
-        settings = _settings(cache.header, folder, on_bad, shard_bytes)
+        check_generator(cache, backbone)
+        settings = settings_of(cache.header, folder, on_bad, shard_bytes)
         plans: list[Counts] = []
         data = encode_comparisons(
             _comparisons(source, shuffle),
@@ -195,7 +195,7 @@ def to_be_added(folder: Path, source: NamedSource, *, asked: Asked | None = None
     """What `add_comparisons` would add and encode; nothing is loaded or written."""
     cache = WholeCache(folder)
     (asked or Asked()).check(cache.header, folder)
-    total, settings = _count(source), _settings(cache.header, folder, "skip", SHARD_BYTES)
+    total, settings = _count(source), settings_of(cache.header, folder, "skip", SHARD_BYTES)
     buckets = [Bucket(width or 0, height or 0) for width, height in cache.header.sizes]
     with closing(Plan(None, {})) as plan, ThreadPoolExecutor(settings.workers) as pool:
         plan.begin_behind(cache)
@@ -228,7 +228,7 @@ def _comparisons(source: NamedSource, shuffle: bool) -> Iterable[Comparison]:
     return shuffle_sides(found, source.seed) if shuffle else found
 
 
-def _settings(header: CacheHeader, folder: Path, on_bad: OnBad, shard_bytes: int) -> EncodingSettings:
+def settings_of(header: CacheHeader, folder: Path | str, on_bad: OnBad, shard_bytes: int) -> EncodingSettings:
     """Those that the cache was made with."""
     if header.resolution is None:
         raise DinaError(f"{folder}: does not say for which resolution its buckets are; prepare the comparisons again")
@@ -237,7 +237,7 @@ def _settings(header: CacheHeader, folder: Path, on_bad: OnBad, shard_bytes: int
     return EncodingSettings(header.resolution, header.encode_batch or _BATCH, dtype, shard_bytes, on_bad, pair_buckets)
 
 
-def _check_generator(cache: WholeCache, backbone: Backbone) -> None:
+def check_generator(cache: WholeCache, backbone: Backbone) -> None:
     """Raise ValueError where another generator would encode what is new, with both values."""
     header, folder = cache.header, cache.folder
     header.check_backbone(backbone.config, folder)
