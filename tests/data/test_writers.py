@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -132,12 +133,22 @@ def test_writers_share_the_work_and_give_the_same_bytes(tmp_path, pairs, backbon
     assert sum(count > 0 for count in counts) > 1
 
 
-def dying(folder, writer):
-    """The encoders, for the first writer; the second is killed when it has written something."""
+def dying(folder, marker, writer):
+    """The encoders, for the first writer, whose pictures wait until the second one is killed at its own first."""
     ours = loaded(folder)
-    if writer == 1:
-        real = ours.encode_images
-        ours.encode_images = lambda pixels: (real(pixels), os.kill(os.getpid(), signal.SIGKILL))[0]
+    real = ours.encode_images
+
+    def waiting(pixels):
+        until = time.monotonic() + 60
+        while not marker.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        return real(pixels)
+
+    def killed(pixels):
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    ours.encode_images = killed if writer == 1 else waiting
     return ours
 
 
@@ -150,7 +161,7 @@ def test_what_a_killed_process_was_at_is_made_by_another(tmp_path, pairs, backbo
             pairs,
             backbone,
             tmp_path / "cache",
-            writers=Several(2, partial(dying, tiny_folder)),
+            writers=Several(2, partial(dying, tiny_folder, tmp_path / "killed")),
             progress=lambda done, total: seen.append((done, total)),
             **SMALL,
         )
