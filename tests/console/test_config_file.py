@@ -111,7 +111,7 @@ def test_the_folder_of_a_run_is_a_config(tmp_path):
     ("text", "told"),
     [
         ("lr: 1e-3\n", "lr: unknown key 'lr'; did you mean optimizer.lr? accepted: name, seed"),
-        ("optimizer: {lrr: 1}\n", "optimizer.lrr: unknown key 'lrr'; did you mean 'lr'? accepted: lr, head_lr"),
+        ("optimizer: {lrr: 1}\n", "optimizer.lrr: unknown key 'lrr'; did you mean 'lr'? accepted: kind, lr, head_lr"),
         ("model: {deptt: 1}\n", "model.deptt: unknown key 'deptt'; did you mean 'depth'? accepted: "),
         ("outt: x\n", "outt: unknown key 'outt'; did you mean 'out'? accepted: "),
         ("quiet: true\n", "quiet: unknown key 'quiet'; "),

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,13 +142,13 @@ class TestPrompts:
         self, model: LatentRewardModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen: list[str] = []
-        encode = model.backbone.encode_prompts
+        encode = model.backbone.encode_prompt_batches
 
-        def counted(prompts: list[str]) -> Conditioning:
-            seen.extend(prompts)
-            return encode(prompts)
+        def counted(batches: list[list[str]]) -> Iterator[Conditioning]:
+            seen.extend(prompt for batch in batches for prompt in batch)
+            return encode(batches)
 
-        monkeypatch.setattr(model.backbone, "encode_prompts", counted)
+        monkeypatch.setattr(model.backbone, "encode_prompt_batches", counted)
         model.score(some_images(10), PROMPTS * 2, batch_size=3)
         assert sorted(seen) == sorted(set(PROMPTS))
 

@@ -63,7 +63,7 @@ def test_the_size_is_that_of_the_files(tmp_path):
     fresh.optimizer.step()
     stored = sum(file.stat().st_size for file in save_checkpoint(tmp_path, fresh.checkpoint(1, {})).iterdir())
     assert before.total <= fresh.size().total <= stored <= before.total + 2_000
-    assert before.told == "0.0016 GB (weights 0.0004, moments 0.0008, average 0.0004)"
+    assert before.told == "1.6 MB (weights 0.4, moments 0.8, average 0.4)"
 
 
 def test_a_full_disk_is_refused_with_both_numbers(tmp_path):

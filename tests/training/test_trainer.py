@@ -360,8 +360,10 @@ def test_a_validation_set_that_cannot_be_read_is_found_before_the_training(tiny_
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
     damaged = EncodedComparisons.load(tmp_path / "cache")
     result = train(TrainingPlan(config, tiny_comparisons(), tmp_path / "run", validation=damaged))
-    assert result.measured_on == "training" and len(result.left_out) == 9 and result.model_folder.is_dir()
-    assert "9 comparisons cannot be read and are left out: pair-0" in " ".join(capsys.readouterr().err.split())
+    # Rows have hashes of their own: what is not damaged of a shard is measured
+    assert result.measured_on == "validation" and result.validation.pairs == 7 and result.model_folder.is_dir()
+    assert len(result.left_out) == 2
+    assert "2 comparisons cannot be read and are left out: pair-7" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_model_is_written_whatever_could_be_measured_of_it(tiny_folder, tmp_path):
@@ -403,4 +405,4 @@ def test_a_run_that_goes_on_elsewhere_says_that_dropout_is_drawn_otherwise(tiny_
     train(TrainingPlan(dataclasses.replace(config, steps=3), tiny_comparisons(), folder, resume=True))
     said = capsys.readouterr().err
     assert "dropout: drawn otherwise by 1 processes than by 4 before" in said
-    assert "a checkpoint takes 0.00" in said
+    assert "a checkpoint takes" not in said, "of a few kilobytes there is nothing to say"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.fx.experimental._config
@@ -94,6 +94,8 @@ class Backbone(nn.Module, ABC):
     """Components, where the pipeline has them, that a generator's LoRA may cover beside the model."""
     autoencoder: ClassVar[Autoencoder] = KLAutoencoder()
     """How its pipelines go from pixels to latents and back."""
+    open_sizes: ClassVar[bool] = True
+    """Whether its compiled blocks take pictures and batches of any size by one graph."""
     sampling: ClassVar[PipelineSampling] = PipelineSampling()
     """How its own pipeline samples."""
 
@@ -519,23 +521,25 @@ class Backbone(nn.Module, ABC):
     def compile_blocks(
         self,
         mode: str | None = None,
-        dynamic: bool | None = True,
+        dynamic: bool | Literal["family"] | None = "family",
         fullgraph: bool = False,
         backend: str | Callable[..., Any] = "inductor",
     ) -> None:
         """Compile each block by itself (regional compilation); the arguments are `torch.compile`'s.
 
-        Sizes stay open, so that another resolution, prompt length or batch is no other graph: `dynamic=None` compiles a
-        first size by itself. Standalone only, for compiled blocks would change the generator's outputs. Raises dynamo's
-        global recompile limit to 64 (kinds of blocks, training or scoring each count against it), and tells it that two
-        sizes which are equal by chance need not stay so.
+        Sizes stay open, so that another resolution, prompt length or batch is no other graph, but for families whose
+        blocks the compiler cannot take so (`open_sizes`): those have a graph for each. Standalone only, for compiled
+        blocks would change the generator's outputs. Raises dynamo's global recompile limit to 64 (kinds of blocks,
+        training or scoring each count against it), and tells it that two sizes which are equal by chance need not
+        stay so.
         """
         self._own_weights("compile_blocks")
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
         torch.fx.experimental._config.use_duck_shape = False
+        open_sizes = self.open_sizes if dynamic == "family" else dynamic
         for name in self.used_blocks:
             block = self.transformer.get_submodule(name)
-            block.compile(mode=mode, dynamic=dynamic, fullgraph=fullgraph, backend=backend)
+            block.compile(mode=mode, dynamic=open_sizes, fullgraph=fullgraph, backend=backend)
 
     def multiply_in(self, kind: EightBit) -> int:
         """Multiply the frozen linear layers of the blocks in 8 bits (`eight_bit.py`); how many they are.

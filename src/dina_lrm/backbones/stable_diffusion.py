@@ -54,6 +54,8 @@ class StableDiffusionBackbone(Backbone):
     least_prompt_length: ClassVar[int] = 0
     # These pipelines scale latents and never shift them, whatever their VAE's configuration holds
     autoencoder: ClassVar[Autoencoder] = KLAutoencoder(shifted=False)
+    # The compiler asks of sizes that stay open whether they are below a group's, which it cannot know
+    open_sizes: ClassVar[bool] = False
     sampling: ClassVar[PipelineSampling] = PipelineSampling(largest_shift=None)
     prompt_width: ClassVar[str] = "cross_attention_dim"
     short_states: ClassVar[bool] = True

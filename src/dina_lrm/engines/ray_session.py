@@ -21,6 +21,7 @@ OBJECT_BYTES: Final = 256 << 20
 def start_ray(cpus: int, object_bytes: int) -> None:
     """Start a Ray that reports to nobody, shows no dashboard, and asks for a token that no file holds."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _leave_print()
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray.init(
@@ -53,7 +54,13 @@ def session(engine: RayEngine) -> Iterator[None]:
         ray.shutdown()
 
 
+def _leave_print() -> None:
+    """Have Ray not put a `print` of its own in the place of Python's."""
+    os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")
+
+
 def _connect(address: str) -> None:
+    _leave_print()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

@@ -27,6 +27,8 @@ from dina_lrm.typed import DinaError
 
 _UPDATES: Final = "ema_updates"
 
+_UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
 
 @dataclass(frozen=True)
 class CheckpointSize:
@@ -45,8 +47,9 @@ class CheckpointSize:
     def told(self) -> str:
         """The whole and its parts, in words."""
         parts = {"weights": self.weights, "moments": self.moments, "average": self.average}
-        said = ", ".join(f"{name} {size / 1e9:.3g}" for name, size in parts.items() if size)
-        return f"{self.total / 1e9:.3g} GB ({said})"
+        unit, name = next((each for each in _UNITS if self.total >= each[0]), _UNITS[-1])
+        said = ", ".join(f"{part} {size / unit:.3g}" for part, size in parts.items() if size)
+        return f"{self.total / unit:.3g} {name} ({said})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """The fourth test set: samples of the bundled generator, judged by the analytic oracle.
 
-The pictures are kept in the package as one PNG sheet, because drawing them takes minutes on two cores;
+The pictures are kept in the package as one lossless WebP sheet, because drawing them takes minutes on two cores;
 `dina-lrm synthetic generate` draws them again from the same seeds.
 """
 
@@ -40,8 +40,10 @@ def save_generated(images: NDArray[np.uint8], folder: Path) -> None:
     sheet = np.zeros((rows * _COLUMNS, *images.shape[1:]), np.uint8)
     sheet[: len(images)] = images
     tiled = sheet.reshape(rows, _COLUMNS, IMAGE_SIZE, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
-    with replaced_when_complete(folder / "sheet.png") as temporary:
-        Image.fromarray(tiled.reshape(rows * IMAGE_SIZE, _COLUMNS * IMAGE_SIZE, 3)).save(temporary, optimize=True)
+    with replaced_when_complete(folder / "sheet.webp") as temporary:
+        Image.fromarray(tiled.reshape(rows * IMAGE_SIZE, _COLUMNS * IMAGE_SIZE, 3)).save(
+            temporary, "WEBP", lossless=True, quality=100, method=6
+        )
     prompts = [prompt for prompt in generated_prompts(len(images) // TEST_IMAGES) for _ in range(TEST_IMAGES)]
     parts = oracle_parts(images, prompts)
     facts: dict[str, object] = {
@@ -60,12 +62,12 @@ def stored_oracle_error(folder: Path = FOLDER) -> OracleError:
 
 def load_generated_images(folder: Path = FOLDER) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """(n, 32, 32, 3) pictures and their (n, 2) alignment and quality by the oracle."""
-    sheet_path = folder / "sheet.png"
+    sheet_path = folder / "sheet.webp"
     if not sheet_path.exists():
         raise FileNotFoundError(f"{sheet_path} is missing; `dina-lrm synthetic generate --out {folder}` makes it")
     facts = json.loads((folder / "oracle.json").read_text())
     # A sheet of few pictures is a strip, longer than pictures may be
-    sheet = np.asarray(Image.open(sheet_path, formats=["PNG"]))
+    sheet = np.asarray(Image.open(sheet_path, formats=["WEBP"]))
     rows = sheet.shape[0] // IMAGE_SIZE
     tiles = sheet.reshape(rows, IMAGE_SIZE, _COLUMNS, IMAGE_SIZE, 3).transpose(0, 2, 1, 3, 4)
     images = tiles.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)[: facts["images"]]

@@ -55,6 +55,9 @@ _BATCHES: Final = "batches"
 PROCESSES: Final = "processes"
 """Where a checkpoint says how many computed it."""
 
+WORTH_SAYING: Final = 100_000_000
+"""Bytes of a checkpoint of which a run speaks when it begins; a dry run tells any size."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
@@ -187,7 +190,8 @@ class Trainer:
             instead = "" if self.validation is not None else "; training pairs are measured instead"
             self._say(f"validation: {len(self.left_out)} comparisons cannot be read and are left out: {shown}{instead}")
         size = self.stepper.learning.check_room(self.folder / CHECKPOINTS)
-        self._say(f"a checkpoint takes {size.told}; kept: {self._kept.told}")
+        if size.total >= WORTH_SAYING:
+            self._say(f"a checkpoint takes {size.told}; kept: {self._kept.told}")
         start = time.perf_counter()
         with stop_on_signals() as stop, self._numbers(first) if self._processes.main else nullcontext() as numbers:
             done, stopped = self._loop(first, numbers, stop)
