@@ -164,7 +164,7 @@ def test_mistakes_are_bad_input_and_named(words, said, tiny, cache, tmp_path, ca
 
 def test_data_that_is_not_there_is_named(tiny, tmp_path, capsys):
     assert run("synthetic", "--data", tmp_path / "none.jsonl", "--out", tmp_path / "run", *tiny) == 2
-    assert 'give a cache folder, a file of comparisons or "synthetic"' in capsys.readouterr().err
+    assert 'give a cache folder or its address, a file of comparisons or "synthetic"' in capsys.readouterr().err
 
 
 def test_a_cache_of_another_generator_is_refused(tiny, cache, tmp_path, capsys, tiny_folder):

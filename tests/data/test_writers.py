@@ -113,9 +113,25 @@ def test_a_shard_without_a_line_is_adopted_and_not_made_again(tmp_path, pairs, b
     assert all((tmp_path / "cache" / "prompts" / path.name).stat().st_ino == node for path, node in there.items())
 
 
+def with_another(encode_images, number, at_work):
+    """Pictures of this writer wait until another one has some too: else a quick one may be done with all of them."""
+
+    def encode(pixels):
+        at_work.add(number)
+        until = time.monotonic() + 60
+        while len(at_work) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        return encode_images(pixels)
+
+    return encode
+
+
 def test_writers_share_the_work_and_give_the_same_bytes(tmp_path, pairs, backbone, tiny_folder):
     encode_comparisons(pairs, backbone, tmp_path / "straight", **SMALL)
     counts, theirs = [0, 0, 0], [loaded(tiny_folder) for _ in range(3)]
+    at_work = set()
+    for number, each in enumerate(theirs):
+        each.encode_images = with_another(each.encode_images, number, at_work)
 
     def three(ours, writing, report):
         def write(number):
