@@ -117,7 +117,7 @@ class RowFile:
 def _columns(size: bytes, read: object, total: int) -> dict[str, StoredColumn]:
     (length,) = struct.unpack("<Q", size)
     if length > min(_LARGEST_HEAD, total - 8):
-        raise ValueError(f"its head of {length} bytes is longer than itself")
+        raise DinaError(f"its head of {length} bytes is longer than itself")
     assert callable(read)
     head = json.loads(read(length))
     found = {}
@@ -127,7 +127,7 @@ def _columns(size: bytes, read: object, total: int) -> dict[str, StoredColumn]:
         first, last = told["data_offsets"]
         column = StoredColumn(_DTYPES[told["dtype"]], tuple(told["shape"]), 8 + length + first)
         if last - first != column.dtype.itemsize * torch.Size(column.shape).numel() or 8 + length + last > total:
-            raise ValueError(f"{name} ends at byte {8 + length + last} of {total}")
+            raise DinaError(f"{name} ends at byte {8 + length + last} of {total}")
         found[name] = column
     return found
 
