@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
+from dina_lrm.profiling.architectures import SD35_MEDIUM
 from tests.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
 
 BLOCKS: Final = 24
@@ -121,21 +122,8 @@ _T5: Final[Mapping[str, Any]] = {
 
 
 def _transformer(blocks: int) -> SD3Transformer2DModel:
-    return SD3Transformer2DModel(
-        sample_size=128,
-        patch_size=2,
-        in_channels=16,
-        out_channels=16,
-        num_layers=blocks,
-        attention_head_dim=64,
-        num_attention_heads=24,
-        joint_attention_dim=4096,
-        caption_projection_dim=1536,
-        pooled_projection_dim=2048,
-        pos_embed_max_size=384,
-        dual_attention_layers=tuple(range(min(13, blocks))),
-        qk_norm="rms_norm",
-    )
+    dual = tuple(range(min(13, blocks)))
+    return SD3Transformer2DModel(**SD35_MEDIUM | {"num_layers": blocks, "dual_attention_layers": dual})
 
 
 def _autoencoder() -> AutoencoderKL:

@@ -131,7 +131,8 @@ class _Taken:
     """The output of an encoder, of which only what was asked for stays when it is closed."""
 
     def __init__(self, whole: Any) -> None:  # noqa: ANN401 - an output of transformers, or a tuple in it
-        self._whole, self._parts = whole, {}  # type: ignore[var-annotated]
+        self._whole = whole
+        self._parts: dict[int | str, Any] = {}
 
     def __getitem__(self, key: int | str) -> Any:  # noqa: ANN401
         return self._part(key, lambda whole: whole[key])

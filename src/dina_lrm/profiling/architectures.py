@@ -7,7 +7,7 @@ batch, latent side, text tokens) and gives the latents and a function that retur
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, ZImageTransformer2DModel
@@ -18,27 +18,30 @@ from dina_lrm.profiling.counting import empty, without_storage
 Call = tuple[Tensor, Callable[[], Tensor]]
 """The latents, and the call."""
 
+SD35_MEDIUM: Final[dict[str, Any]] = {
+    "sample_size": 128,
+    "patch_size": 2,
+    "in_channels": 16,
+    "out_channels": 16,
+    "num_layers": 24,
+    "attention_head_dim": 64,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 4096,
+    "caption_projection_dim": 1536,
+    "pooled_projection_dim": 2048,
+    "pos_embed_max_size": 384,
+    "dual_attention_layers": tuple(range(13)),
+    "qk_norm": "rms_norm",
+}
+"""The published configuration of its transformer."""
+
 
 def sd35(blocks: int) -> nn.Module:
     """Stable Diffusion 3.5 Medium."""
 
     def build() -> nn.Module:
         # The last block of the whole lacks the text stream's output: one more is built than is kept
-        model = SD3Transformer2DModel(
-            sample_size=128,
-            patch_size=2,
-            in_channels=16,
-            num_layers=min(blocks + 1, 24),
-            attention_head_dim=64,
-            num_attention_heads=24,
-            joint_attention_dim=4096,
-            caption_projection_dim=1536,
-            pooled_projection_dim=2048,
-            out_channels=16,
-            pos_embed_max_size=384,
-            dual_attention_layers=tuple(range(13)),
-            qk_norm="rms_norm",
-        )
+        model = SD3Transformer2DModel(**SD35_MEDIUM | {"num_layers": min(blocks + 1, SD35_MEDIUM["num_layers"])})
         model.transformer_blocks = nn.ModuleList(list(model.transformer_blocks)[:blocks])
         return model
 
