@@ -90,6 +90,17 @@ def test_a_folder_is_no_file(tmp_path):
         pass
 
 
+def test_two_writers_of_one_process_may_write_the_same_file_at_once(tmp_path):
+    path = tmp_path / "a.txt"
+    with replaced_when_complete(path) as first:
+        first.write_text("first")
+        with replaced_when_complete(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
 def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
     mine = temporary_name(tmp_path / "b.json", ".json").name
     left = tmp_path / mine.replace(f".{os.getpid()}.", f".{dead_process()}.")

@@ -8,6 +8,7 @@ of that machine into the same folder, or by `clear_litter`: whether the writer o
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _LITTER = re.compile(r"\.dina-lrm\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{12}\.tmp(\..{1,16})?")
 _ASIDE = ".dina-lrm.{}.old"
+_NUMBERS = itertools.count()
 
 
 @contextmanager
@@ -185,8 +187,12 @@ def flush_tree(folder: Path) -> None:
 
 
 def temporary_name(path: Path, suffix: str = "") -> Path:
-    """The name beside `path` that this process writes it under; what it leaves there when it is killed is litter."""
-    return path.with_name(f".dina-lrm.{os.getpid()}.{machine()}.{_hash(path)}.tmp{suffix}")
+    """A name beside `path` to write it under, another at each call: threads may write the same file at once.
+
+    What a killed process leaves of that name is litter.
+    """
+    own = _hash(f"{path.name}/{next(_NUMBERS)}")
+    return path.with_name(f".dina-lrm.{os.getpid()}.{machine()}.{own}.tmp{suffix}")
 
 
 @cache
@@ -196,12 +202,12 @@ def machine() -> str:
 
 
 def _aside(folder: Path) -> Path:
-    return folder.with_name(_ASIDE.format(_hash(folder)))
+    return folder.with_name(_ASIDE.format(_hash(folder.name)))
 
 
-def _hash(path: Path) -> str:
-    """In place of the name, which may be too long to be lengthened."""
-    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+def _hash(name: str) -> str:
+    """In place of a name, which may be too long to be lengthened."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
 
 
 def _clear(folder: Path, is_litter: Callable[[int, str], bool]) -> None:
