@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 HELPERS = ("__main__", "fuzzing", "load", "measuring")
-LONG = ("full_size", "fuzz", "many_machines", "prepare_kills", "prepare_processes", "serving_fuzz")
+LONG = ("collecting", "full_size", "fuzz", "many_machines", "prepare_kills", "prepare_processes", "serving_fuzz")
 
 
 def main(chosen: list[str]) -> None:

@@ -200,10 +200,10 @@ def test_in_bfloat16_scores_stay_near_those_in_float32():
 
 
 def test_connections_are_refused_until_a_server_listens():
-    with listening_socket(ServerSettings(port=0)) as taken:
+    with listening_socket(ServerSettings(port=0).door) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             pass
         taken.listen()
         with pytest.raises(OSError, match=rf"127.0.0.1:{port} cannot be listened at"):
-            listening_socket(ServerSettings(port=port))
+            listening_socket(ServerSettings(port=port).door)

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "serve": _command("serve", "Answer trainers over HTTP with scores of latents and pictures."),
     "integrate": _command("integrate", "Show how a reward goes into a trainer, and write its files."),
     "score": _command("score", "Score image files for prompts into a table."),
+    "annotate": _command("annotate", "Ask people which of two pictures is better, in a browser."),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),

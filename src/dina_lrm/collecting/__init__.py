@@ -3,8 +3,8 @@
 | noun | place |
 |---|---|
 | whose votes are collected on what, and where they go | `settings.py` |
-| which two pictures come next | `pairs.py` |
-| the file of votes of this page; the store that a collection has | `ballots.py`; `data/votes/` |
-| a person's session: pictures, the pair that is shown, votes | `session.py` |
-| the page in a browser | `server.py`, `requests.py`, `page.py` |
+| the pairs of a folder, two folders, a table, a run, a generator | `candidates/` |
+| people who are asked, on a page, into a store of votes (`data.votes`) | `asking/` |
+| the small page of one person, whose votes are a file of comparisons | `job.py`, `session.py`, `pairs.py`, |
+| | `ballots.py`, `server.py`, `requests.py`, `page.py` |
 """

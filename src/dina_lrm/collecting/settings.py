@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tyro.conf import Positional
 
+from dina_lrm.collecting.asking.questions import Question, questions_of
+from dina_lrm.precision import Precision
+from dina_lrm.ranking.settings import Hidden
 from dina_lrm.runs.places import check_file
+from dina_lrm.serving.door import Door
 from dina_lrm.typed import DinaError
+
+STORES: Final = (".sqlite", ".db")
+"""How stores of votes are called."""
 
 
 @dataclass(frozen=True)
@@ -36,3 +44,78 @@ class VoteSettings:
         if not 0 <= self.port <= 65535:
             raise DinaError(f"--port {self.port}; accepted: whole numbers from 0 to 65535")
         check_file("--out", self.out, (".jsonl",))
+
+
+@dataclass(frozen=True)
+class AnnotateSettings:
+    """What people are asked about, what they are asked, and where their answers go."""
+
+    where: Positional[str]
+    """What to vote on: a folder of pictures (captions x.txt beside x.png, or a metadata.jsonl, are their prompts), a
+    table of pictures, a file of comparisons, the folder of an alignment run (its looks), or a generator that draws as
+    people vote ("synthetic", the folder of a pipeline)."""
+    against: Path | None = None
+    """A second folder: pictures of the same names are compared, one of each."""
+    out: Path = Path("votes.sqlite")
+    """The store of votes, one file; votes that it holds are gone on from."""
+    prompt: str | None = None
+    """One text for all pictures, in the place of captions. With neither, all are compared as "a picture"."""
+    prompts: tuple[str, ...] = ()
+    """Prompts for a generator: texts, or a file of them. Without, a bundled generator draws captions of its world."""
+    questions: tuple[str, ...] = ()
+    """What is asked of each pair: any of overall, prompt, quality, or NAME=TEXT; several are asked after each other.
+    Without, what the store asks already, or overall."""
+    controls: float | None = None
+    """Share of what is asked that are controls, whose answer is known (a picture against its damaged self, a picture
+    of the prompt against one of another); a new store has 0.1. Until somebody has answered ten it is half."""
+    repeats: float | None = None
+    """Share of what is asked that the same person answered before, sides swapped; a new store has 0.05."""
+    votes_a_pair: int | None = None
+    """Votes of different people after which a pair is not asked again; a new store has 3."""
+    aim: int = 300
+    """Votes of each person that the page counts up to; nothing ends there."""
+    host: str = "127.0.0.1"
+    """Address of the page; another than this machine's own needs a token."""
+    port: int = 8790
+    """Port of the page; 0 takes a free one. What waits in a browser is sent to the port that it was cast at."""
+    token_file: Path | None = None
+    """A file with a token, of at least 16 characters; the page is then opened by the address that is printed."""
+    tls_cert: Path | None = None
+    """A certificate (PEM), for https."""
+    tls_key: Path | None = None
+    """Its private key."""
+    seed: int = 0
+    """Seed of which pairs come first."""
+    device: Hidden[str | None] = None
+    """Where a generator draws; the best device here by default."""
+    precision: Hidden[Precision] = "auto"
+    """What its weights are held in."""
+
+    def check(self) -> None:
+        """Refuse a place that is not there, questions that are none, and an open door. Raises DinaError."""
+        if self.against is not None:
+            for option, folder in (("", Path(self.where)), ("--against ", self.against)):
+                if not folder.is_dir():
+                    raise DinaError(f"{option}{folder}: no such folder; accepted: two folders of pictures")
+        for option, text in (("--prompt", self.prompt), *(("--prompts", text) for text in self.prompts)):
+            if text is not None and not text.strip():
+                raise DinaError(f"{option}: is empty; accepted: a text, or no {option}")
+        for option, share in (("--controls", self.controls), ("--repeats", self.repeats)):
+            if share is not None and not 0 <= share <= 0.5:
+                raise DinaError(f"{option} {share}; accepted: a share from 0 to 0.5")
+        if self.votes_a_pair is not None and self.votes_a_pair < 1:
+            raise DinaError(f"--votes-a-pair {self.votes_a_pair}; accepted: whole numbers of at least 1")
+        if self.aim < 1:
+            raise DinaError(f"--aim {self.aim}; accepted: whole numbers of at least 1")
+        self.asked()
+        self.door.check()
+        check_file("--out", self.out, STORES)
+
+    def asked(self) -> tuple[Question, ...]:
+        """The questions that are said; none where none are. Raises DinaError for words that are none."""
+        return questions_of(self.questions) if self.questions else ()
+
+    @property
+    def door(self) -> Door:
+        """Where the page is and who may open it."""
+        return Door(self.host, self.port, self.token_file, self.tls_cert, self.tls_key)

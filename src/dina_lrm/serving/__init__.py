@@ -4,7 +4,7 @@ Protocols know bytes and nothing of models; the batcher knows items and nothing 
 
 | noun | place |
 |---|---|
-| what a server is told, what bounds it | `settings.py`, `limits.py` |
+| what a server is told, where it listens and who may ask, what bounds it | `settings.py`, `door.py`, `limits.py` |
 | the job, from settings to the last answer | `job.py`, `load.py`, `server.py` |
 | several processes behind one address | `ray_serve.py`, `peers.py` |
 | the application: routes in groups, and the HTTP around them | `app.py`, `routes/`, `http/` |

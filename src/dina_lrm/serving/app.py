@@ -7,18 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from dina_lrm import __version__
 from dina_lrm.serving.engine import Engine
+from dina_lrm.serving.http.answering import answer_problems
 from dina_lrm.serving.http.guard import Guard
-from dina_lrm.serving.http.refusals import refusal
 from dina_lrm.serving.http.watching import Watch
 from dina_lrm.serving.peers import Alone, Peers
-from dina_lrm.serving.problems import Problem
 from dina_lrm.serving.routes.desk import Desk
 from dina_lrm.serving.routes.documents import completed, page
 from dina_lrm.serving.routes.latents import add_latents, add_prompts
@@ -73,9 +71,7 @@ def make_pickle_app(desk: Desk, token: str | None = None) -> ASGIApp:
 
 
 def _surrounded(app: FastAPI, desk: Desk, token: str | None) -> FastAPI:
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _http_problem)
-    app.add_exception_handler(Exception, _failed)
+    answer_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_PACKING, compresslevel=5)
     app.add_middleware(Watch, counts=desk)
     app.add_middleware(Guard, token=token)
@@ -88,18 +84,3 @@ def _docs(app: FastAPI, token: bool) -> Callable[[Request], Awaitable[Response]]
         return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/"), token), headers=policy)
 
     return docs
-
-
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return refusal(error, request.scope["path"])
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = {404: "unknown_route", 405: "unknown_method"}.get(error.status_code, "bad_request")
-    return refusal(Problem(error.status_code, code, str(error.detail)), request.scope["path"])
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    return refusal(Problem(500, "failed", f"{type(error).__name__}"), request.scope["path"])

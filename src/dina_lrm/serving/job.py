@@ -48,7 +48,7 @@ def serve(
     ports = [settings.port, *([] if settings.pickle_port is None else [settings.pickle_port])]
     with ExitStack() as stack:
         # Taken before models are loaded, so that a port which is not free is told at once
-        listening = [stack.enter_context(listening_socket(settings, port)) for port in ports]
+        listening = [stack.enter_context(listening_socket(settings.door, port)) for port in ports]
         with collector_at_rest():
             from dina_lrm.profiling.estimates.reading import refuse_serving
             from dina_lrm.serving.load import load_engine

@@ -217,7 +217,7 @@ def deploy(
         serve.run(application, name=NAME)
     except RuntimeError as error:
         raise _not_started() from error
-    return address_of(settings, settings.host, settings.port)
+    return address_of(settings.door, settings.host, settings.port)
 
 
 def run_replicas(
@@ -272,7 +272,7 @@ def _start_ray(settings: ServerSettings) -> None:
 def _port(settings: ServerSettings) -> int:
     """The port of the settings, which is free, or where Ray Serve listens already. OSError for any other."""
     if not (ray.is_initialized() and serve.status().proxies):
-        with closing(listening_socket(settings)) as free:
+        with closing(listening_socket(settings.door)) as free:
             return int(free.getsockname()[1])
     try:
         with closing(socket.create_connection((settings.host, settings.port), timeout=5)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import inf
@@ -11,11 +10,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from dina_lrm.rewards.addresses import LOOPBACK
+from dina_lrm.serving.door import Door, check_port
 from dina_lrm.serving.limits import MIB, Limits
 from dina_lrm.typed import DinaError, to_plain
-
-_SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,6 @@ class ModelLimits:
 
 
 _WHOLE = ("max_batch_size", "batch", "waiting_bytes")
-
-
-def _unasked() -> str:
-    raise DinaError("the key has a password, which nobody is asked for")
 
 
 def _number(given: str, number: str, whole: bool) -> int | float:
@@ -114,32 +107,21 @@ class ServerSettings:
     def check(self) -> None:
         """Refuse what could not run, and an open door. Raises ValueError."""
         self.own_limits()
-        for option, port in (("--port", self.port), ("--pickle-port", self.pickle_port)):
-            if port is not None and not 0 <= port <= 65_535:
-                raise DinaError(f"{option} {port}; accepted: 0 to 65535")
+        check_port("--port", self.port)
+        if self.pickle_port is not None:
+            check_port("--pickle-port", self.pickle_port)
         if self.pickle_port is not None and (self.replicas or 0 < self.port == self.pickle_port):
             told = f"--replicas {self.replicas}" if self.replicas else f"--port {self.port}"
             raise DinaError(f"--pickle-port {self.pickle_port} with {told}; accepted: another port, without replicas")
         if not 0 <= self.replicas <= 1000 or not 0 < self.replica_cpus < inf or not 0 <= self.replica_gpus < inf:
             told = f"--replicas {self.replicas}, --replica-cpus {self.replica_cpus}, --replica-gpus {self.replica_gpus}"
             raise DinaError(f"{told}; accepted: 0 to 1000, above 0, 0 up")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise DinaError("--tls-cert, --tls-key: a certificate and its key go together; accepted: both, or neither")
-        self._check_certificate()
-        if self.token() is None and self.host not in LOOPBACK:
-            told = f"--host {self.host} without a token: anybody could ask"
-            raise DinaError(f"{told}; accepted: 127.0.0.1, or with --token-file")
+        self.door.check()
 
-    def _check_certificate(self) -> None:
-        if self.tls_cert is None or self.tls_key is None:
-            return
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.tls_cert, self.tls_key, _unasked)
-        except (OSError, ValueError) as error:  # SSLError is an OSError
-            told = f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}: {error!s:.200}"
-            raise DinaError(
-                f"{told}; accepted: a certificate and its key, both PEM, the key without a password"
-            ) from error
+    @property
+    def door(self) -> Door:
+        """Where it listens and who may ask."""
+        return Door(self.host, self.port, self.token_file, self.tls_cert, self.tls_key)
 
     def own_limits(self) -> dict[str, ModelLimits]:
         """The limits of each model, by its name. Raises ValueError for what is none, and for names of no model."""
@@ -166,17 +148,7 @@ class ServerSettings:
 
     def token(self) -> str | None:
         """The token, read from its file; None without one. Raises ValueError for a file that holds none."""
-        if self.token_file is None:
-            return None
-        try:
-            token = self.token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError) as error:
-            accepted = "a file with a token of plain characters"
-            raise DinaError(f"--token-file {self.token_file}: {error}; accepted: {accepted}") from error
-        if len(token) < _SHORTEST_TOKEN or not token.isprintable() or " " in token:
-            told = f"a token of {len(token)} characters"
-            raise DinaError(f"--token-file {self.token_file}: {told}; accepted: at least {_SHORTEST_TOKEN}, no spaces")
-        return token
+        return self.door.token()
 
     def named(self) -> dict[str, str]:
         """Where each model is, by its name. Raises ValueError for names that are none, or stand twice."""

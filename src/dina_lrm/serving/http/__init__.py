@@ -2,10 +2,10 @@
 
 | noun | place |
 |---|---|
-| connections, and what is no HTTP | `wire.py`, `listening.py` |
+| connections, and what is no HTTP | `wire.py`, `listening.py`, `running.py` |
 | who may ask | `guard.py`, `browsers.py` |
 | bodies in bounded time and size, unpacked | `bodies.py`, `packing.py` |
-| answers to what is refused | `refusals.py` |
+| answers to what is refused | `refusals.py`, `answering.py` |
 | counts of answers, clients that left | `watching.py` |
 | what the documents of the routes show | `examples.py` |
 """

@@ -22,11 +22,14 @@ class Guard:
     """Lets through what has the token, on every route; compared in constant time.
 
     Without a token the server is for programs of this machine: a page in a browser, which may reach it by a name of its
-    own (DNS rebinding), is refused (`browsers.stranger`), but for our own pages.
+    own (DNS rebinding), is refused (`browsers.stranger`), but for our own pages. `free` are paths that are answered
+    without a token: a page that holds nothing, and asks for the token itself.
     """
 
-    def __init__(self, app: App, token: str | None, hosts: frozenset[str] = LOOPBACK) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(
+        self, app: App, token: str | None, hosts: frozenset[str] = LOOPBACK, free: frozenset[str] = frozenset()
+    ) -> None:
+        self._app, self._hosts, self._free = app, hosts, free
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,15 +41,17 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = dict(scope["headers"])
-        refused = _unsound(scope["http_version"], headers) or self._refused(headers)
+        refused = _unsound(scope["http_version"], headers) or self._refused(scope["path"], headers)
         if refused is None:
             await self._app(scope, receive, send)
         else:
             more = {400: {"connection": "close"}, 401: {"www-authenticate": "Bearer"}}.get(refused.status, {})
             await refusal(refused, scope["path"], more)(scope, receive, send)
 
-    def _refused(self, headers: dict[bytes, bytes]) -> Problem | None:
+    def _refused(self, path: str, headers: dict[bytes, bytes]) -> Problem | None:
         if self._token is not None:
+            if path in self._free:
+                return None
             given = headers.get(b"authorization", b"")
             kind, _, token = given.partition(b" ")
             right = kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

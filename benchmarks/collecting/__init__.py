@@ -1,0 +1,21 @@
+"""What collecting votes costs and keeps: `python -m benchmarks collecting PART [OPTION ...]`, a part a file."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+PARTS: Final = {
+    "interrupted": "a server that is killed between a vote and its answer: nothing is lost, nothing doubled",
+    "latency": "from a vote to the next picture in a real browser",
+}
+
+
+def main(words: list[str]) -> None:
+    """Run the part that is named, or all of them with their default sizes."""
+    if words and words[0] not in PARTS:
+        told = "; ".join(f"{name}: {about}" for name, about in PARTS.items())
+        sys.exit(f"benchmark collecting {words[0]!r}; accepted: {told}")
+    for part in words[:1] or PARTS:
+        import_module(f"benchmarks.collecting.{part}").main(words[1:])
