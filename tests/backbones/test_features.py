@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.image_dropout import draw_by_rows
 from tests.backbones.families import (
     FAMILY_CASES,
     PROMPTS,
@@ -168,6 +169,27 @@ def test_lora_dropout_is_the_same_in_the_recomputation(case, backbone, condition
         results.append(gradients(case, backbone, conditioning))
     for a, b in zip(*results, strict=True):
         assert (a is None and b is None) or torch.equal(a, b)
+
+
+def test_what_is_dropped_of_an_image_does_not_depend_on_those_beside_it(case, backbone, conditioning):
+    backbone.add_lora(replace(SETTINGS, dropout=0.5))
+    randomize_lora(backbone)
+    assert draw_by_rows(backbone, backbone.transformer, backbone.rows_read)
+    still = backbone.features(case.latents(), levels_of(), conditioning)  # nothing is dropped, nobody names the rows
+    backbone.train()
+    latents, levels, names = case.latents(), levels_of(), torch.tensor([2**62, 3, 5])
+
+    def read(rows):
+        with backbone.rows_read.of(names[rows]):
+            return backbone.features(latents[rows], levels[rows], conditioning[rows])
+
+    together = read(torch.arange(3))
+    for row in range(3):
+        assert_close(together.rows(slice(row, row + 1)), read(torch.tensor([row])))
+    assert not torch.allclose(together.visual[-1], still.visual[-1])
+    with backbone.rows_read.of(names + 1):
+        other = backbone.features(latents, levels, conditioning)
+    assert not torch.allclose(together.visual[-1], other.visual[-1])
 
 
 # PyTorch says so of norms with float32 weights under autocast, which are FLUX's own.

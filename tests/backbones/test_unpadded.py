@@ -49,6 +49,34 @@ def test_a_prompt_is_encoded_and_read_as_if_it_were_alone(case, unpadded):
 
 
 @drops
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_rows_are_read_under_their_names_whatever_their_length(case, unpadded, recomputed):
+    unpadded.add_lora(replace(SETTINGS, dropout=0.5))
+    if recomputed:
+        unpadded.enable_gradient_checkpointing()
+    seen = {True: {}, False: {}}  # in the forward pass, and behind it
+    unpadded.train()
+    forward = [True]
+    for name in unpadded.used_blocks:
+        block = unpadded.transformer.get_submodule(name)
+        block.register_forward_pre_hook(
+            lambda block, given, name=name: (
+                seen[forward[0]].setdefault(name, []).extend(unpadded.rows_read.names.tolist())
+            )
+        )
+    told, names = unpadded.encode_prompts(UNEQUAL), torch.tensor([7, 8, 9])
+    with unpadded.rows_read.of(names):
+        features = unpadded.features(case.latents(), levels_of(), told)
+    forward[0] = False
+    assert unpadded.rows_read.names is None
+    features.visual[-1].sum().backward()
+    assert all(sorted(rows) == names.tolist() for rows in seen[True].values())
+    assert len(seen[True]) == len(unpadded.used_blocks)
+    assert (seen[False] == {}) == (not recomputed)
+    assert all(sorted(rows) == names.tolist() for rows in seen[False].values())
+
+
+@drops
 def test_the_states_of_a_prompt_that_needs_no_padding_are_the_padded_ones(case, folder, unpadded):
     padded = case.standalone(folder)
     full = [PROMPTS[0], LONG] if case.config.prompt_length else [LONG]

@@ -22,13 +22,18 @@ from dina_lrm.training.trainer import train
 from tests.training.launching import WAYS
 from tests.training.tiny_runs import sized_comparisons, tiny_comparisons, tiny_config
 
+DROPPING = LoraSettings(rank=2, alpha=4.0, dropout=0.2)
+"""Masks are a function of (seed, step, image): they are the same on any number of processes."""
 VARIANTS = {
     "lora": {},
     "full": {"adaptation": AdaptationSettings(kind="full"), "optimizer": OptimizerSettings(lr=1e-3, eps=1e-2)},
     "bf16": {"compute": ComputeSettings(precision="bf16")},
-    "cut": {"compute": ComputeSettings(precision="fp32", accumulation=3, gradient_checkpointing=True), "batch_size": 5},
-    "dropout": {"adaptation": AdaptationSettings(lora=LoraSettings(rank=2, alpha=4.0, dropout=0.2))},
-    "sized": {},
+    "cut": {
+        "compute": ComputeSettings(precision="fp32", accumulation=3, gradient_checkpointing=True),
+        "batch_size": 5,
+        "adaptation": AdaptationSettings(lora=DROPPING),
+    },
+    "sized": {"adaptation": AdaptationSettings(lora=DROPPING)},
     "heterogeneous": {"objective": {"heterogeneous": HeterogeneousSettings(0.5)}},
     "together": {"objective": {"noise_levels": NoiseLevelSettings(together=2)}},
 }

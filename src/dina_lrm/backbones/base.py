@@ -36,6 +36,7 @@ from dina_lrm.backbones.latents import Autoencoder, KLAutoencoder, Scale, encode
 from dina_lrm.backbones.parts import Encode, ExchangeableParts, Parts, has_component
 from dina_lrm.backbones.pipeline_sampling import PipelineSampling
 from dina_lrm.backbones.placement import weights_dtype
+from dina_lrm.backbones.rows_read import RowsRead
 from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings, LoraSettings
 from dina_lrm.backbones.shared_weights import SharedWeights
 from dina_lrm.backbones.taps import BlockScope, TappedRun, block_names, run_tapped
@@ -152,6 +153,7 @@ class Backbone(nn.Module, ABC):
         self._scope = AdapterScope(transformer)
         self._lora: RewardLora | None = None
         self._gradient_checkpointing = False
+        self.rows_read = RowsRead()
         self._shared: SharedWeights | None = None
         self._attention: AttentionChoice = nullcontext
         self._empty: Conditioning | None = None
@@ -269,7 +271,7 @@ class Backbone(nn.Module, ABC):
         that disagree.
         """
         if self.config.prompt_padding == "none":
-            return features_by_length(self._features, noisy_latents, noise_level, conditioning)
+            return features_by_length(self._features, noisy_latents, noise_level, conditioning, self.rows_read)
         return self._features(noisy_latents, noise_level, conditioning)
 
     def check_prompts(self, conditioning: Conditioning) -> None:
@@ -598,13 +600,13 @@ class Backbone(nn.Module, ABC):
         return self.block_names(self.transformer)[: self.config.depth]
 
     def _block_scope(self) -> BlockScope:
-        training = self.training
+        training, names = self.training, self.rows_read.names
 
         @contextmanager
         def scope(block: nn.Module) -> Iterator[None]:
             # Entered again for a block that gradient checkpointing recomputes, when the generator has its turn back.
             adapter = self._scope.entered(block, training) if self.shared else nullcontext()
-            with turn(self.transformer), adapter, self._attention():
+            with turn(self.transformer), adapter, self._attention(), self.rows_read.of(names):
                 yield
 
         return scope

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from dina_lrm.backbones.conditioning import Conditioning, Features
 from dina_lrm.backbones.families import FAMILIES
+from dina_lrm.backbones.rows_read import RowsRead
 from dina_lrm.backbones.settings import BackboneConfig, PromptPadding
 from dina_lrm.typed import DinaError
 
@@ -110,13 +111,15 @@ def features_by_length(
     noisy_latents: Float[Tensor, "batch channels height width"],
     noise_level: Float[Tensor, " batch"],
     conditioning: Conditioning,
+    read: RowsRead,
 ) -> Features:
     """Features of each image for its prompt as long as it is; the model runs once for each length of the batch."""
     lengths = check_ended(conditioning)
     parts, order = [], []
     for length, rows in _groups(lengths):
         told = _cut(conditioning[rows], length)
-        parts.append(features(noisy_latents[rows], noise_level[rows], told))
+        with read.chosen(rows):
+            parts.append(features(noisy_latents[rows], noise_level[rows], told))
         order.append(rows)
     back = torch.cat(order).argsort()
     return _joined(parts, conditioning.prompt_embeds.shape[1], back, conditioning.prompt_mask)

@@ -115,12 +115,6 @@ def begin_from(model: LatentRewardModel, name: str) -> None:
         copy_strictly("backbone", backbone_weights(model.backbone), stored.backbone)
 
 
-def has_dropout(config: TrainConfig) -> bool:
-    """Whether anything of what learns is left out by chance."""
-    lora = config.adaptation.kind == "lora" and config.adaptation.lora.dropout > 0
-    return lora or (config.model.head_kind == "qformer" and config.model.head.dropout > 0)
-
-
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """What an optimiser step changes, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

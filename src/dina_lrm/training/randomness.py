@@ -1,19 +1,26 @@
 """All randomness of a run as a function of (seed, step), so that there is no generator state to save or lose.
 
 A run that is killed and resumed, cut into micro-batches or spread over processes then draws the same numbers: noise is
-keyed by (seed, step, prompt), whichever process meets the prompt.
+keyed by (seed, step, prompt), whichever process meets the prompt, and dropout by (seed, step, image).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.image_dropout import draw_by_rows
+from dina_lrm.backbones.rows_read import RowsRead
+from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.training.objective import Scorer
 
 _MASK = (1 << 64) - 1
 # Which draw of a step a seed belongs to: the same (seed, step) must not give related numbers for different uses.
@@ -58,9 +65,41 @@ def step_noise(
     return noise
 
 
-def seed_layers(seed: int, step: int, rank: int) -> None:
-    """Seed torch's global generators for the dropout layers of one step on one process."""
-    torch.manual_seed(mixed_seed(seed, step, LAYERS, rank))
+@final
+class Dropouts:
+    """The dropout layers of a model that is trained, which draw by image from now on.
+
+    `any` says whether there are some: layers that drop nothing are left as they are.
+    """
+
+    def __init__(self, model: LatentRewardModel, seed: int) -> None:
+        self._rows, self._seed = model.backbone.rows_read, seed
+        self.any = draw_by_rows(model, model.backbone.transformer, self._rows)
+
+    def scorer(self, model: Scorer, batch: ComparisonBatch, step: int) -> Scorer:
+        """`model`, told which images it reads when it is called for each size of the batch in turn."""
+        if not self.any:
+            return model
+        return _Named(model, self._rows, iter([self._names(images, batch.prompts, step) for images in batch.images]))
+
+    def _names(self, images: SizedImages, prompts: Tensor, step: int) -> Int64[Tensor, " images"]:
+        size = images.latents.shape[-2:]
+        rows = zip(prompts[images.group].tolist(), images.rows.tolist(), strict=True)
+        names = [mixed_seed(self._seed, step, LAYERS, prompt, *size, row) for prompt, row in rows]
+        return torch.tensor(names, device=images.latents.device)
+
+
+class _Named:
+    """A model that is called once for each of several groups of images, and names their rows."""
+
+    def __init__(self, model: Scorer, rows: RowsRead, names: Iterator[Tensor]) -> None:
+        self._model, self._rows, self._names = model, rows, names
+
+    def __call__(self, states: Tensor, levels: Tensor, conditioning: Conditioning) -> Tensor:
+        names = next(self._names)
+        # An image is there once, or at a second noise level behind all others
+        with self._rows.of(names.repeat(len(states) // len(names))):
+            return self._model(states, levels, conditioning)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dina_lrm.training.batching import MicroBatch, StepInputs
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.faults import NonFiniteError, named, non_finite_names, stop_for_non_finite
 from dina_lrm.training.objective import LossOutput, comparison_loss
-from dina_lrm.training.randomness import seed_layers
+from dina_lrm.training.randomness import Dropouts
 from dina_lrm.training.schedule import learning_rate_factor
 from dina_lrm.training.spikes import Spike, SpikeError, SpikeGuard, write_spike
 from dina_lrm.training.totals import PairTotals, pair_sums
@@ -55,6 +55,7 @@ class Stepper:
         self.config, self.model, self.total_steps = config, model, total_steps
         self.objective = preference_objective(config.objective.preference)
         blocks = [model.backbone.transformer.get_submodule(name) for name in model.backbone.used_blocks]
+        self._dropouts = Dropouts(model, config.seed)
         self._wrapped = processes.wrapped(model, blocks)
         self.parameters = trained_parameters(model)
         self.optimizer = build_optimizer(model, config.optimizer)
@@ -73,7 +74,6 @@ class Stepper:
         spike that is to stop the run.
         """
         rate = self._set_learning_rate(inputs.step)
-        seed_layers(self.config.seed, inputs.step, self._processes.index)
         outputs = self._backward(inputs)
         norm = self._clip_gradients()
         totals, norm_value, stop_anywhere = self._reduce(inputs, outputs, norm, stop)
@@ -133,16 +133,16 @@ class Stepper:
         for number, micro in enumerate(inputs.micro_batches, start=1):
             last = number == len(inputs.micro_batches)
             with nullcontext() if last else self._processes.unsynchronised(self._wrapped):
-                outputs.append(self._forward(micro, divisor))
+                outputs.append(self._forward(micro, divisor, inputs.step))
                 outputs[-1].loss.backward()
         return outputs
 
-    def _forward(self, micro: MicroBatch, divisor: float) -> LossOutput:
+    def _forward(self, micro: MicroBatch, divisor: float, step: int) -> LossOutput:
         batch = micro.batch.to(self._device)
         level, noise = micro.noise_level.to(self._device), [noise.to(self._device) for noise in micro.noise]
         with self.computing():
             return comparison_loss(
-                self._wrapped,
+                self._dropouts.scorer(self._wrapped, batch, step),
                 self.model.process,
                 self.objective,
                 batch,

@@ -34,7 +34,7 @@ from dina_lrm.runs.processes import Processes, join_processes, peak_memory_bytes
 from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentence
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
-from dina_lrm.training.assemble import build_model, has_dropout
+from dina_lrm.training.assemble import build_model
 from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget, weighted_by_prompt
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.distillation import distilled
@@ -240,7 +240,6 @@ class Trainer:
         step = 0 if found is None else found.step
         if found is not None:
             self._resumed_from, self._passed_over = found.step, found.passed_over
-            self._tell_of_dropout(found.values.get(PROCESSES, self._processes.count))
             self._follow(found)
             self.stepper.guard.restore(found.values.get(STATE))
             forget_later_spikes(self.folder, self._processes.index, found.step)
@@ -262,11 +261,6 @@ class Trainer:
 
     def _steps(self) -> int:
         return self.config.steps if self.config.steps is not None else self.source.steps_in(self.config.epochs)
-
-    def _tell_of_dropout(self, before: object) -> None:
-        """Its masks are drawn by each process for all its images at once."""
-        if before != self._processes.count and has_dropout(self.config):
-            self._say(f"dropout: drawn otherwise by {self._processes.count} processes than by {before} before")
 
     def _say(self, message: str) -> None:
         Screen(not self._shown, "stderr").print(message)

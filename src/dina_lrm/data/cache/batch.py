@@ -17,13 +17,15 @@ class SizedImages:
     """Images of one size, each once for each prompt that it is judged for: what goes through a model together.
 
     `latents` and `conditioning` have one row for each image. `groups` are the numbers, in their batch and ascending, of
-    the prompts that an image here is judged for; `member` says which of these each image belongs to.
+    the prompts that an image here is judged for; `member` says which of these each image belongs to; `rows` says which
+    of all images of its size, in the set that they are of, each image is.
     """
 
     latents: Float[Tensor, "images channels height width"]
     conditioning: Conditioning
     groups: Int64[Tensor, " groups"]
     member: Int64[Tensor, " images"]
+    rows: Int64[Tensor, " images"]
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -40,6 +42,7 @@ class SizedImages:
             self.conditioning.to(device, dtype),
             self.groups.to(device),
             self.member.to(device),
+            self.rows.to(device),
         )
 
 
@@ -74,7 +77,8 @@ class ComparisonBatch:
     ) -> ComparisonBatch:
         """Comparisons whose images all have one size; every group from 0 on has an image, and is a prompt's row."""
         groups = torch.arange(int(group.max()) + 1, device=group.device)
-        return cls((SizedImages(latents, conditioning, groups, group),), first, second, groups, preference, weight)
+        images = SizedImages(latents, conditioning, groups, group, torch.arange(len(latents), device=group.device))
+        return cls((images,), first, second, groups, preference, weight)
 
     def __len__(self) -> int:
         return len(self.preference)

@@ -317,8 +317,9 @@ class EncodedComparisons:
         for bucket in wanted[:, 0].unique().tolist():
             here = wanted[:, 0] == bucket
             groups, member = group[here].unique(return_inverse=True)
-            latents = self.latents[bucket].rows(wanted[here, 2])["latents"].float()
-            sized.append(SizedImages(latents, conditioning[group[here]], groups, member))
+            rows = wanted[here, 2]
+            latents = self.latents[bucket].rows(rows)["latents"].float()
+            sized.append(SizedImages(latents, conditioning[group[here]], groups, member, rows))
         first, second = place[: 2 * len(indices)].chunk(2)
         labels = (pairs.preference[indices], pairs.weight[indices])
         return ComparisonBatch(tuple(sized), first, second, prompt_rows, *labels, beside=beside is not None)
