@@ -17,8 +17,10 @@ from dina_lrm.data.encoding.adding import Asked, add_comparisons, to_be_added
 from dina_lrm.data.encoding.prepared import prepare
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources import write_comparisons
+from dina_lrm.engines.settings import RayEngine
 from tests.data.first_format import to_first_format
 from tests.data.test_encoding import StopError, picture
+from tests.training.launching import ended, start_group
 
 SMALL = {"shard_bytes": 1}
 
@@ -165,3 +167,56 @@ def test_command(tmp_path, parts, capsys):
     assert main(words) == 0
     assert json.loads(told.read_text())["content"] == whole.content
     assert "3 of 8 comparisons added, 1 there already" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
+def grown(tmp_path, parts, pairs):
+    """A cache of one comparison, and what it is when all others are added by one process."""
+    made(table(pairs[:1], tmp_path / "one.jsonl"), tmp_path / "cache")
+    shutil.copytree(tmp_path / "cache", tmp_path / "straight")
+    add_comparisons(tmp_path / "straight", parts["whole"], **SMALL)
+    return bytes_of(tmp_path / "straight")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["in place", "elsewhere"])
+def test_processes_of_a_launch_add_the_same_bytes(tmp_path, parts, grown, warm_programs, place):
+    out = [] if place == "in place" else ["--out", str(tmp_path / "both")]
+    words = ["cache", "add", str(tmp_path / "cache"), str(tmp_path / "whole.jsonl"), "--device", "cpu", *out]
+    ends = ended(start_group(2, [str(warm_programs / "python"), "-m", "dina_lrm", *words]))
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert sum("5 of 10 comparisons added, 1 there already" in " ".join(said.split()) for _, said in ends) == 1
+    assert unlike(bytes_of(tmp_path / ("both" if out else "cache")), grown) == set()
+    assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.added")]
+
+
+@pytest.mark.slow
+def test_several_processes_add_the_same_bytes(tmp_path, parts, grown):
+    add_comparisons(tmp_path / "cache", parts["whole"], processes=2, **SMALL)
+    assert unlike(bytes_of(tmp_path / "cache"), grown) == set()
+
+
+@pytest.mark.slow
+def test_workers_of_ray_add_the_same_bytes(tmp_path, parts, grown):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    add_comparisons(tmp_path / "cache", parts["whole"], engine=RayEngine(actors=2), **SMALL)
+    assert unlike(bytes_of(tmp_path / "cache"), grown) == set()
+
+
+def unlike(one, other):
+    """Files that are not the same in two folders; what the card says of when it was made is the run's own."""
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+def test_a_kill_between_two_names_is_ended_by_the_command_too(tmp_path, parts, grown, monkeypatch):
+    def stopping(added, folder):
+        os.replace(folder, adding.recover_folder.__globals__["_aside"](folder))
+        raise StopError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(adding, "replace_folder", stopping)
+        with pytest.raises(StopError):
+            add_comparisons(tmp_path / "cache", parts["whole"], **SMALL)
+    assert not (tmp_path / "cache").exists()
+    assert main(["cache", "add", str(tmp_path / "cache"), str(tmp_path / "whole.jsonl")]) == 0
+    assert unlike(bytes_of(tmp_path / "cache"), grown) == set()

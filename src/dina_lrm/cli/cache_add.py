@@ -10,8 +10,9 @@ from dina_lrm.cli.arguments.cache_add import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
-from dina_lrm.data.cache.format import CacheHeader, read_header
-from dina_lrm.data.encoding.adding import Asked, Counts, add_comparisons, to_be_added
+from dina_lrm.data.cache.format import read_header
+from dina_lrm.data.encoding.adding import Asked, Counts, add_comparisons, settle, to_be_added
+from dina_lrm.data.encoding.launched import is_first
 from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.profiling.estimates.reading import Preparing
@@ -19,20 +20,25 @@ from dina_lrm.profiling.estimates.reading import Preparing
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Check, encode what is new, and say what was known."""
+    engine = arguments.ray_engine()
     source = source_of(arguments, NamedSource(arguments.source, arguments.comparisons))
     asked = Asked(**{field.name: getattr(arguments, field.name) for field in fields(Asked)})
-    header, place = read_header(arguments.cache), arguments.out or arguments.cache
-    shown = console(arguments.quiet)
-    if arguments.out is not None:
+    place = arguments.out or arguments.cache
+    quiet = arguments.quiet or not is_first()
+    shown = console(quiet)
+    if arguments.out is not None and is_first():
         check_free(arguments.out)
     unread = source.tables_left_out()
     if arguments.dry_run:
         counts = to_be_added(arguments.cache, source, asked=asked, shuffle=arguments.shuffle_sides)
-        estimate = say_estimate(_preparing(arguments, header, counts).estimate(), place, arguments.quiet)
+        estimate = say_estimate(_preparing(arguments, counts).estimate(), place, quiet)
         shown.print(f"it would be: {counts}")
         return {"added": asdict(counts), **estimate}
-    check_room(_preparing(arguments, header).estimate(), place, arguments.force)
-    with progress("adding", arguments.quiet) as line:
+    if arguments.out is None and is_first():
+        settle(arguments.cache)
+    if engine is None and is_first():  # else others load the generator
+        check_room(_preparing(arguments).estimate(), place, arguments.force)
+    with progress("adding", quiet) as line:
         added = add_comparisons(
             arguments.cache,
             source,
@@ -41,9 +47,11 @@ def run(arguments: Arguments) -> dict[str, object]:
             shuffle=arguments.shuffle_sides,
             on_bad=arguments.on_bad,
             shard_bytes=arguments.shard_mib * 2**20,
-            device=arguments.place(),
+            device=arguments.device if engine else arguments.place(),
             compute_dtype=_compute(arguments),
+            encoders=arguments.encoders(),
             processes=arguments.processes,
+            engine=engine,
             reading=lambda done, total: line(done, total, "comparisons read"),
             progress=lambda done, total: line(done, total, "pictures and prompts encoded"),
         )
@@ -58,8 +66,9 @@ def _compute(arguments: Arguments) -> torch.dtype | None:
     return None if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype)
 
 
-def _preparing(arguments: Arguments, header: CacheHeader, counts: Counts | None = None) -> Preparing:
+def _preparing(arguments: Arguments, counts: Counts | None = None) -> Preparing:
     """What the encoders take, for so much that is new."""
+    header = read_header(arguments.cache)
     by = header.backbone
     return Preparing(
         arguments.backbone or by.pretrained,
@@ -73,5 +82,6 @@ def _preparing(arguments: Arguments, header: CacheHeader, counts: Counts | None 
         device=arguments.place(),
         compute=_compute(arguments),
         processes=arguments.processes,
-        eight=by.t5_weights == "8bit",
+        encoders=arguments.encoders(),
+        t5_weights=by.t5_weights,
     )

@@ -10,13 +10,14 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import UserError
-from dina_lrm.console.options import DtypeName, PlaceOptions
+from dina_lrm.console.engines import EngineOptions
+from dina_lrm.console.options import DtypeName, OffloadOptions, PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
 from dina_lrm.runs.places import check_folder
 
 
 @dataclass
-class Arguments(PlaceOptions, ReadsComparisons, SaysBefore):
+class Arguments(OffloadOptions, PlaceOptions, EngineOptions, ReadsComparisons, SaysBefore):
     """Add comparisons to a finished cache: only pictures and prompts that it does not hold are encoded.
 
     Generator, sizes and type are the cache's. A comparison that it holds already (prompt, pictures, sides, label and
@@ -27,6 +28,7 @@ class Arguments(PlaceOptions, ReadsComparisons, SaysBefore):
         dina-lrm cache add cache more.jsonl
         dina-lrm cache add cache more.jsonl --out both
         dina-lrm cache add cache more.jsonl --dry-run
+        dina-lrm cache add /shared/cache more.jsonl --engine ray --ray-address auto
     """
 
     cache: Positional[Path]
@@ -64,6 +66,8 @@ class Arguments(PlaceOptions, ReadsComparisons, SaysBefore):
         """Refuse a folder that cannot be made, and counts below one."""
         if self.out is not None:
             check_folder("--out", self.out.parent)
+        if self.ray_engine() is not None and self.processes != 1:
+            raise UserError(f"--processes {self.processes} with --engine ray; accepted: --actors {self.processes}")
         for name in ("processes", "shard_mib"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}; accepted: 1 or more")

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -22,23 +23,23 @@ from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.cards.bases import UNKNOWN, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
 from dina_lrm.data.buckets import Bucket
-from dina_lrm.data.cache.encoded import EncodedComparisons
-from dina_lrm.data.cache.format import HEADER, CacheHeader, read_header
+from dina_lrm.data.cache.format import HEADER, CacheHeader, partial_folder, read_header
 from dina_lrm.data.cache.whole import WholeCache
 from dina_lrm.data.comparison import Comparison, shuffle_sides
-from dina_lrm.data.encoding.comparisons import encode_comparisons, encoded_buckets
+from dina_lrm.data.encoding.comparisons import encode_by, encoded_buckets
+from dina_lrm.data.encoding.launched import Launch, is_finished, is_first, is_launched
 from dina_lrm.data.encoding.plan import PLAN, Plan, PlanReader
 from dina_lrm.data.encoding.planning import plan_comparisons
-from dina_lrm.data.encoding.prepared import Encoders, Prepared, described
-from dina_lrm.data.encoding.processes import Several
+from dina_lrm.data.encoding.prepared import Encoders, Prepared, check_writers, described, opened_cache, writers_of
 from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
-from dina_lrm.data.encoding.writing import write_shards
+from dina_lrm.data.encoding.writing import Writing
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.data.sources.carded import licence_beside, shown_source
+from dina_lrm.engines.settings import RayEngine
 from dina_lrm.runs.files import recover_folder, replace_folder
 from dina_lrm.runs.lock import held_name, one_writer
 from dina_lrm.runs.progress import ReportProgress
-from dina_lrm.typed import DinaError, require
+from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from dina_lrm.backbones.base import Backbone
@@ -133,6 +134,7 @@ def add_comparisons(
     compute_dtype: torch.dtype | None = None,
     encoders: EncoderSettings | None = None,
     processes: int = 1,
+    engine: RayEngine | None = None,
     reading: ReportProgress | None = None,
     progress: ReportProgress | None = None,
 ) -> Added:
@@ -142,43 +144,44 @@ def add_comparisons(
     the same prompt, the same pictures by their content on the same sides, and the same preference, weight, pair id,
     prompt id and source. Generator, sizes and types are the cache's; what is `asked` for otherwise is refused. Its
     content is then that of one `prepare` over both, where rows do not depend on the batch that they are encoded in
-    (float32 on the CPU). The other options are those of `prepare`.
+    (float32 on the CPU). The other options are those of `prepare`, and so is what the processes of a launch do: what
+    the others return is what the cache holds, and counts of nothing.
 
     Raises:
         ValueError: a cache of format 1; another generator, size or type than the cache's; as `prepare`.
         FileExistsError: `out` exists.
     """
-    require(processes >= 1, "processes", processes, "at least 1")
+    check_writers(processes, engine)
     folder = folder.resolve()
     asked = asked or Asked()
     with ExitStack() as held:
-        if out is None:
+        if out is None and is_first():
             held.enter_context(held_name(folder))
             _settle(folder)
             held.enter_context(one_writer(folder))
+        # What the others read, the first has settled before it joins them
+        launch = Launch(str(device) == "cpu") if is_launched() else None
         cache = WholeCache(folder)
         asked.check(cache.header, folder)
         total = _count(source)
-        loaded = encoders_of(cache.header, asked.backbone, device, compute_dtype, encoders)
+        place = device if launch is None else str(launch.device)
+        loaded = encoders_of(cache.header, asked.backbone, place, compute_dtype, encoders)
         backbone = loaded.load()
         check_generator(cache, backbone)
         settings = settings_of(cache.header, folder, on_bad, shard_bytes)
+        if launch is not None and launch.index:
+            return _helped(launch, backbone, settings, folder, out)
         plans: list[Counts] = []
-        data = encode_comparisons(
+        data = encode_by(
+            settings,
             _comparisons(source, shuffle),
             backbone,
             out or _beside(folder),
-            resolution=settings.resolution,
-            batch_size=settings.batch_size,
-            dtype=settings.dtype,
-            on_bad=on_bad,
-            pair_buckets=settings.pair_buckets,
-            shard_bytes=shard_bytes,
             total=total,
             reading=reading,
             progress=progress,
             card=lambda header: cache_card(_described(header, source, folder)),
-            writers=write_shards if processes == 1 else Several(processes, loaded.load_for),
+            writers=writers_of(launch, loaded, processes, engine),
             behind=cache,
             planned=lambda plan: plans.append(_planned(plan, cache, total)),
         )
@@ -187,8 +190,30 @@ def add_comparisons(
         if out is None:
             replace_folder(_beside(folder), folder)
     unread = tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None)
-    place = out or folder
-    return Added(Prepared(place, EncodedComparisons.load(place), unread), counts)
+    return Added(replace(opened_cache(out or folder), unread_prompts=unread), counts)
+
+
+def _helped(launch: Launch, backbone: Backbone, settings: EncodingSettings, folder: Path, out: Path | None) -> Added:
+    """What a process does beside the first of its launch."""
+    made = out or _beside(folder)
+    writing = Writing(partial_folder(made), settings, encoded_buckets(backbone, settings.resolution))
+    launch.other(backbone, writing, partial(is_finished, made) if out is not None else partial(_is_exchanged, folder))
+    return Added(opened_cache(out or folder), Counts(*[0] * len(fields(Counts))))
+
+
+def _is_exchanged(folder: Path) -> bool:
+    """Whether what was added has taken the name of the cache, step after step as it is given it."""
+    made = _beside(folder)
+    return not partial_folder(made).exists() and not made.exists() and (folder / HEADER).is_file()
+
+
+def settle(folder: Path) -> None:
+    """End what an earlier run was killed in, after its last shard, so that the cache has its name; else do nothing.
+
+    Raises ValueError (`BusyError`) where another process adds to it.
+    """
+    with held_name(folder.resolve()):
+        _settle(folder.resolve())
 
 
 def to_be_added(folder: Path, source: NamedSource, *, asked: Asked | None = None, shuffle: bool = False) -> Counts:

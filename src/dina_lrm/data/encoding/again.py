@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache.prompt_layout import row_hashes, unpacked
 from dina_lrm.data.cache.tables import IMAGES_FILE, PROMPTS_FILE
@@ -70,20 +71,27 @@ class Again:
 
 
 def encode_again(
-    folder: Path | str, share: float, *, seed: int = 0, device: str | None = "cpu", tolerance: float | None = None
+    folder: Path | str,
+    share: float,
+    *,
+    seed: int = 0,
+    device: str | None = "cpu",
+    tolerance: float | None = None,
+    encoders: EncoderSettings | None = None,
 ) -> Again:
     """Encode a share in (0, 1] of a cache's prompts and pictures again, chosen by `seed`, at least one of each.
 
     Pictures are found by the names that the cache has of them; those that are no longer there, that hold something
     else or were never files are counted as gone. `tolerance` is in standard deviations of a row; by default 0, equal
-    to the bit, where the cache records this device alone, else `ELSEWHERE`. NaN differs from everything.
+    to the bit, where the cache records this device alone, else `ELSEWHERE`. NaN differs from everything. `encoders`
+    says how text encoders are held.
 
     Raises ValueError for another share, a cache of format 1, and a generator that is no longer the cache's.
     """
     require(0 < share <= 1, "share", share, "above 0, at most 1")
     cache = WholeCache(folder)
     settings = settings_of(cache.header, cache.shown, "skip", SHARD_BYTES)
-    backbone = encoders_of(cache.header, device=device).load()
+    backbone = encoders_of(cache.header, device=device, encoders=encoders).load()
     check_generator(cache, backbone)
     now = device_name(backbone)
     allowed = tolerance if tolerance is not None else 0.0 if cache.header.devices == (now,) else ELSEWHERE

@@ -71,10 +71,7 @@ def encode_comparisons(
     total: int | None = None,
     reading: ReportProgress | None = None,
     progress: ReportProgress | None = None,
-    card: Callable[[CacheHeader], str] | None = None,
     writers: Writers = write_shards,
-    behind: WholeCache | None = None,
-    planned: Callable[[PlanReader], None] | None = None,
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
@@ -82,10 +79,8 @@ def encode_comparisons(
     where pictures were drawn anew meanwhile it is begun again, with a warning (`PicturesChangedWarning`).
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
     one is an error. `reading` is called with (comparisons planned, `total`), then `progress` with (images and prompts
-    encoded, all of them); `card` gives the text of the folder's README.md, from what the cache holds. `writers` make
-    the shards of a folder: several processes do, where one is not enough (`processes.Several`). With `behind` the
-    folder `out` holds that cache and, behind it, what the comparisons add to it, with the settings that it was made
-    with. `planned` is called with the plan when it is complete.
+    encoded, all of them). `writers` make the shards of a folder: several processes do, where one is not enough
+    (`processes.Several`). The other options are those of `EncodingSettings`.
 
     Raises:
         ValueError: no comparison could be encoded; a bad image with `on_bad="raise"`; other settings or comparisons
@@ -93,6 +88,31 @@ def encode_comparisons(
         FileExistsError: `out` exists.
     """
     settings = EncodingSettings(resolution, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
+    return encode_by(
+        settings, comparisons, backbone, out, total=total, reading=reading, progress=progress, writers=writers
+    )
+
+
+def encode_by(
+    settings: EncodingSettings,
+    comparisons: Iterable[Comparison],
+    backbone: Backbone,
+    out: str | Path | None = None,
+    *,
+    total: int | None = None,
+    reading: ReportProgress | None = None,
+    progress: ReportProgress | None = None,
+    card: Callable[[CacheHeader], str] | None = None,
+    writers: Writers = write_shards,
+    behind: WholeCache | None = None,
+    planned: Callable[[PlanReader], None] | None = None,
+) -> EncodedComparisons:
+    """`encode_comparisons`, by `settings`.
+
+    `card` gives the text of the folder's README.md, from what the cache holds. With `behind` the folder `out` holds
+    that cache and, behind it, what the comparisons add to it, with the settings that it was made with. `planned` is
+    called with the plan when it is complete.
+    """
     if total is None:
         total = len(comparisons) if isinstance(comparisons, Sized) else 0
     place = None if out is None else Path(out)

@@ -55,8 +55,8 @@ class Launch:
         while not all(path.exists() for path in others):
             time.sleep(_PAUSE)
 
-    def other(self, backbone: Backbone, out: Path, writing: Writing) -> None:
-        """What every other process does, until the cache `out` is finished.
+    def other(self, backbone: Backbone, writing: Writing, ended: Callable[[], bool]) -> None:
+        """What every other process does, until the cache is finished, which `ended` says.
 
         Where one of them fails, the launcher ends all.
         """
@@ -64,5 +64,10 @@ class Launch:
             time.sleep(_PAUSE)
         write_shards(backbone, writing, lambda rows: None, self.index)
         write_text(writing.folder / f"{self._name}.{self.index}", "")
-        while not (out / HEADER).is_file() or (out / PLAN).exists() or partial_folder(out).exists():
+        while not ended():
             time.sleep(_PAUSE)
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the cache `out`, which others make, has its name and is done."""
+    return not partial_folder(out).exists() and (out / HEADER).is_file() and not (out / PLAN).exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,9 @@ from dina_lrm.data.cache.parts import CacheParts
 from dina_lrm.data.cache.place import place_of
 from dina_lrm.data.comparison import shuffle_sides
 from dina_lrm.data.encoding.anew import encode_anew
-from dina_lrm.data.encoding.comparisons import Writers, encode_comparisons, encoded_buckets
+from dina_lrm.data.encoding.comparisons import Writers, encode_by, encoded_buckets
 from dina_lrm.data.encoding.encoders import encoding_backbone, native_resolution
-from dina_lrm.data.encoding.launched import Launch, is_launched
+from dina_lrm.data.encoding.launched import Launch, is_finished, is_launched
 from dina_lrm.data.encoding.processes import Several
 from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
 from dina_lrm.data.encoding.writing import Writing, write_shards
@@ -211,9 +211,7 @@ def prepare(
         ValueError: no comparison; a row that is not accepted; a bad image with `on_bad="raise"`; too little room.
         FileExistsError: `out` exists.
     """
-    require(processes >= 1, "processes", processes, "at least 1")
-    require(processes == 1 or not is_launched(), "processes", processes, "1 in each process of a launch")
-    require(engine is None or not is_launched(), "engine", "ray", "the local one in a process of a launch")
+    check_writers(processes, engine)
     launch = Launch(str(device) == "cpu") if is_launched() else None
     device = device if launch is None else launch.device
     total = sum(1 for _ in source.comparisons())
@@ -226,23 +224,19 @@ def prepare(
     side = native_resolution(backbone) if resolution is None else resolution
     settings = EncodingSettings(side, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
     if launch is not None and launch.index:
-        launch.other(backbone, out, Writing(partial_folder(out), settings, encoded_buckets(backbone, side)))
+        writing = Writing(partial_folder(out), settings, encoded_buckets(backbone, side))
+        launch.other(backbone, writing, partial(is_finished, out))
         return opened_cache(out)
-    data = encode_comparisons(
+    data = encode_by(
+        settings,
         shuffle_sides(comparisons, source.seed) if shuffle else comparisons,
         backbone,
         out,
-        resolution=side,
-        batch_size=batch_size,
-        dtype=dtype,
-        on_bad=on_bad,
-        pair_buckets=pair_buckets,
-        shard_bytes=shard_bytes,
         total=total,
         reading=reading,
         progress=progress,
         card=lambda header: cache_card(described(header, shown_source(source), licence_beside(source.path))),
-        writers=_writers(launch, loaded, processes, engine),
+        writers=writers_of(launch, loaded, processes, engine),
     )
     return Prepared(out, data, tuple(told for told in backbone.unread_prompts(data.prompts) if told is not None))
 
@@ -259,7 +253,14 @@ def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.de
     return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
 
 
-def _writers(launch: Launch | None, encoders: Encoders, processes: int, engine: RayEngine | None) -> Writers:
+def check_writers(processes: int, engine: RayEngine | None) -> None:
+    """Raise ValueError for writers that there cannot be."""
+    require(processes >= 1, "processes", processes, "at least 1")
+    require(processes == 1 or not is_launched(), "processes", processes, "1 in each process of a launch")
+    require(engine is None or not is_launched(), "engine", "ray", "the local one in a process of a launch")
+
+
+def writers_of(launch: Launch | None, encoders: Encoders, processes: int, engine: RayEngine | None) -> Writers:
     """Who makes the shards: this process, those of its launch, several of this machine, or workers of Ray."""
     if launch is not None:
         return launch.first
