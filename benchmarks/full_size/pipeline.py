@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from dina_lrm.profiling.architectures import SD35_MEDIUM
+from dina_lrm.profiling.encoders import AUTOENCODER, CLIP_G, CLIP_L, T5_XXL
 from tests.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
 
 BLOCKS: Final = 24
@@ -76,10 +77,10 @@ def empty_models(t5_layers: int = T5_LAYERS, blocks: int = BLOCKS) -> dict[str, 
     with init_empty_weights(include_buffers=True):
         return {
             "transformer": _transformer(blocks),
-            "vae": _autoencoder(),
-            "text_encoder": _clip(768, 12, 12, "quick_gelu"),
-            "text_encoder_2": _clip(1280, 32, 20, "gelu"),
-            "text_encoder_3": T5EncoderModel(T5Config(num_layers=t5_layers, **_T5)),
+            "vae": AutoencoderKL(**AUTOENCODER, **_LATENTS),
+            "text_encoder": CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_L)),
+            "text_encoder_2": CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_G)),
+            "text_encoder_3": T5EncoderModel(T5Config(**{**T5_XXL, **_ENCODER_ALONE, "num_layers": t5_layers})),
         }
 
 
@@ -109,53 +110,15 @@ def write_model(
         (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
 
 
-_T5: Final[Mapping[str, Any]] = {
-    "vocab_size": 32128,
-    "d_model": 4096,
-    "d_kv": 64,
-    "d_ff": 10240,
-    "num_heads": 64,
-    "feed_forward_proj": "gated-gelu",
-    "is_encoder_decoder": True,
-    "tie_word_embeddings": False,
-}
+_ENCODER_ALONE: Final[Mapping[str, Any]] = {"is_encoder_decoder": True, "tie_word_embeddings": False}
+"""What the published configuration of T5 says beside its shape."""
+_LATENTS: Final[Mapping[str, Any]] = {"scaling_factor": 1.5305, "shift_factor": 0.0609, "force_upcast": True}
+"""What that of SD3.5's autoencoder says beside its shape."""
 
 
 def _transformer(blocks: int) -> SD3Transformer2DModel:
     dual = tuple(range(min(13, blocks)))
     return SD3Transformer2DModel(**SD35_MEDIUM | {"num_layers": blocks, "dual_attention_layers": dual})
-
-
-def _autoencoder() -> AutoencoderKL:
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(128, 256, 512, 512),
-        layers_per_block=2,
-        latent_channels=16,
-        sample_size=1024,
-        scaling_factor=1.5305,
-        shift_factor=0.0609,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        force_upcast=True,
-    )
-
-
-def _clip(width: int, layers: int, heads: int, activation: str) -> CLIPTextModelWithProjection:
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=49408,
-            hidden_size=width,
-            intermediate_size=4 * width,
-            projection_dim=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            max_position_embeddings=CLIP_TOKENS,
-            hidden_act=activation,
-            eos_token_id=2,  # as published: the end is where the largest number stands
-        )
-    )
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -12,6 +12,48 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, Qwen3Config, Qwen3Model, T5Config, T5EncoderModel
 
 from dina_lrm.profiling.counting import Cost, count, empty, without_storage
+
+CLIP_L: Final[Mapping[str, Any]] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "projection_dim": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "hidden_act": "quick_gelu",
+    "eos_token_id": 2,  # as published: the end is where the largest number stands
+}
+"""The published configuration of the smaller CLIP text encoder of SD3.5, and that of FLUX."""
+CLIP_G: Final[Mapping[str, Any]] = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "projection_dim": 1280,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "hidden_act": "gelu",
+    "eos_token_id": 2,
+}
+"""That of the larger one of SD3.5."""
+T5_XXL: Final[Mapping[str, Any]] = {
+    "vocab_size": 32128,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10240,
+    "num_layers": 24,
+    "num_heads": 64,
+    "feed_forward_proj": "gated-gelu",
+}
+"""That of the T5 encoder of both."""
+AUTOENCODER: Final[Mapping[str, Any]] = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 16,
+    "sample_size": 1024,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
+"""That of the 16-channel autoencoder that SD3, FLUX and Z-Image share; scale and shift are each one's own."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +68,8 @@ class TextEncoder:
 
 @cache
 def vae_cost(batch: int, pixels: int, decode: bool, backward: bool) -> Cost:
-    """The 16-channel autoencoder that SD3, FLUX and Z-Image share: encoding images, or decoding latents."""
-    model = without_storage(
-        lambda: AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512),
-            layers_per_block=2,
-            latent_channels=16,
-            sample_size=1024,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-        )
-    )
+    """`AUTOENCODER`: encoding images, or decoding latents."""
+    model = without_storage(lambda: AutoencoderKL(**AUTOENCODER))
     if decode:
         latents = empty(batch, 16, pixels // 8, pixels // 8).requires_grad_(backward)
         return count(lambda: model.decode(latents).sample, backward, (model.decoder,))
@@ -55,11 +86,8 @@ def text_cost(encoder: str, batch: int) -> Cost:
     return count(lambda: chosen.call(model, states), False, (model,))
 
 
-def _clip(**shape: Any) -> Callable[[], nn.Module]:  # noqa: ANN401 - a configuration's numbers and names
-    def build() -> nn.Module:
-        return CLIPTextModelWithProjection(CLIPTextConfig(projection_dim=shape["hidden_size"], eos_token_id=2, **shape))
-
-    return build
+def _clip(shape: Mapping[str, Any]) -> Callable[[], nn.Module]:
+    return lambda: CLIPTextModelWithProjection(CLIPTextConfig(**shape))
 
 
 def _call_clip(model: Any, states: Tensor) -> Tensor:  # noqa: ANN401 - a model of transformers
@@ -67,8 +95,7 @@ def _call_clip(model: Any, states: Tensor) -> Tensor:  # noqa: ANN401 - a model 
 
 
 def _t5() -> nn.Module:
-    shape = {"vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
-    return T5EncoderModel(T5Config(feed_forward_proj="gated-gelu", **shape))
+    return T5EncoderModel(T5Config(**T5_XXL))
 
 
 def _qwen3() -> nn.Module:
@@ -92,24 +119,8 @@ def _call_qwen3(model: Any, states: Tensor) -> Tensor:  # noqa: ANN401 - a model
 
 
 TEXT_ENCODERS: Final[dict[str, TextEncoder]] = {
-    "clip-l": TextEncoder(
-        _clip(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12),
-        tokens=77,
-        width=768,
-        call=_call_clip,
-    ),
-    "clip-g": TextEncoder(
-        _clip(
-            hidden_size=1280,
-            intermediate_size=5120,
-            num_hidden_layers=32,
-            num_attention_heads=20,
-            hidden_act="gelu",
-        ),
-        tokens=77,
-        width=1280,
-        call=_call_clip,
-    ),
+    "clip-l": TextEncoder(_clip(CLIP_L), tokens=77, width=768, call=_call_clip),
+    "clip-g": TextEncoder(_clip(CLIP_G), tokens=77, width=1280, call=_call_clip),
     "t5-xxl": TextEncoder(
         _t5, tokens=128, width=4096, call=lambda model, states: model.encoder(inputs_embeds=states).last_hidden_state
     ),
