@@ -10,26 +10,32 @@ from dina_lrm.evaluation.environment import command_line
 from dina_lrm.evaluation.named_sets import named_sets
 from dina_lrm.evaluation.plan import Evaluation, EvaluationPlan
 from dina_lrm.profiling.estimates.reading import Evaluating
-from dina_lrm.reports.evaluation import evaluation_shown, write_evaluation
-from dina_lrm.reports.tables import accuracy_means
+from dina_lrm.reports.tables import accuracy_means, evaluation_shown
 from dina_lrm.reports.terminal import as_rich
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Evaluate every judge on every set, print the table, write the report."""
     plan, out = _plan(arguments), arguments.out
-    eight = arguments.t5_weights == "8bit"
     estimate = Evaluating(
-        plan.judges, plan.batch_size, plan.device or "cpu", plan.dtype, plan.backbone, eight
+        plan.judges,
+        plan.batch_size,
+        plan.device or "cpu",
+        plan.dtype,
+        plan.backbone,
+        arguments.encoders(),
+        arguments.t5_weights,
     ).estimate()
     if arguments.dry_run:
         return say_estimate(estimate, out, arguments.quiet)
-    check_room(estimate, out, arguments.force or arguments.offload_encoders)
+    check_room(estimate, out, arguments.force)
     found = plan.run(None if out is None else out / "parts", titled_progress(arguments.quiet, "pair"), command_line())
     shown = console(arguments.quiet)
     for part in evaluation_shown(found.results) if found.results else ():
         shown.print(part if isinstance(part, str) else as_rich(part))
     if out is not None and found.results:
+        from dina_lrm.reports.evaluation import write_evaluation  # which draws: matplotlib takes a second
+
         page, board = write_evaluation(out, found)
         shown.print(f"report: {page}")
         shown.print(f"leaderboard: {board}")

@@ -6,6 +6,7 @@ other colours than the picture's) does too, and a note says so.
 
 from __future__ import annotations
 
+import io
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -89,8 +90,6 @@ def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile to sRGB; None where nothing would change."""
-    import io
-
     from PIL import ImageCms
 
     try:

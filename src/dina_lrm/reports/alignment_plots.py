@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import stdtrit
 
 from dina_lrm.alignment.monitor.alarm import FINDINGS, AlarmSettings, Finding, History, alarms
-from dina_lrm.reports.axes import in_plot, legend_above, panels_of, title_of
+from dina_lrm.reports.axes import in_plot, legend_above, panels_of
 from dina_lrm.reports.blocks import Cell, Figure, Section, Table, Text
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme
+from dina_lrm.reports.titles import title_of
 from dina_lrm.typed import DinaError
 
 Runs = Mapping[str, Sequence[History]]

@@ -20,12 +20,6 @@ _LETTERS: Final = 40
 """Most letters of a name in a legend, or beside an axis."""
 
 
-def title_of(name: str) -> str:
-    """A set's or measure's name as a reader sees it: `unseen_defects` -> `Unseen defects`."""
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
 def in_plot(name: str, letters: int = _LETTERS) -> str:
     """Anybody's name for something as a plot shows it: one line, cut in its middle where it would push the axes aside.
 

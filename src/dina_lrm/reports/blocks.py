@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import matplotlib.figure
 import numpy as np
 from PIL import Image
 
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.typed import DinaError
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,6 @@ from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.plan import Evaluation
 from dina_lrm.evaluation.results import Disagreement, EvaluationResult
 from dina_lrm.reports import plots, tables
-from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
     Block,
     Facts,
@@ -27,7 +26,6 @@ from dina_lrm.reports.blocks import (
     Mark,
     Picture,
     Section,
-    Table,
     Text,
     as_written,
 )
@@ -37,6 +35,7 @@ from dina_lrm.reports.html import write_report
 from dina_lrm.reports.leaderboard import write_leaderboard
 from dina_lrm.reports.records import write_record
 from dina_lrm.reports.theme import LIGHT
+from dina_lrm.reports.titles import title_of
 from dina_lrm.screen import number_text
 
 PairImages = Callable[[str, int], tuple[np.ndarray | Image.Image, np.ndarray | Image.Image]]
@@ -70,18 +69,6 @@ def evaluation_sections(
     if any(measured.diagnostics for measured in main.sets):
         sections.append(_faults(main, folded=bool(main.tests)))
     return [*sections, _provenance(results)]
-
-
-def evaluation_shown(results: Sequence[EvaluationResult]) -> Iterator[Table | str]:
-    """Yield what is shown at once: accuracies of all results; counts, faults and notes of the first of them."""
-    main = results[0]
-    if main.tests:
-        yield tables.accuracy_table(results)
-        yield tables.counts_table(main)
-    for measured in main.sets:
-        if measured.diagnostics:
-            yield tables.fault_table(measured)
-        yield from (f"{measured.name}: {note}" for note in measured.notes)
 
 
 def write_evaluation(folder: Path, found: Evaluation) -> tuple[Path, Path]:

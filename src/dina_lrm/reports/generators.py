@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dina_lrm.evaluation.generators.comparison import GeneratorComparison, GroupComparison, MeasureComparison
 from dina_lrm.evaluation.interval import Interval
-from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import (
     Block,
     Cell,
@@ -33,6 +32,7 @@ from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.plots import win_plot
 from dina_lrm.reports.records import write_record
+from dina_lrm.reports.titles import title_of
 from dina_lrm.screen import NO_NUMBER
 from dina_lrm.synthetic.generated import stored_oracle_error
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +16,12 @@ from markupsafe import Markup
 from PIL import Image
 
 from dina_lrm import __version__
-from dina_lrm.evaluation.interval import Interval
-from dina_lrm.reports.blocks import Cell, Picture, Section, Share, Table
+from dina_lrm.reports.blocks import Picture, Section
+from dina_lrm.reports.cells import table_cells
 from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.reports.pages import LOSSLESS_UP_TO, data_uri, template_environment, write_page
 from dina_lrm.reports.panels import plate
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
-from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.typed import DinaError
 
 _LARGEST_PICTURE: Final = 384
@@ -90,39 +88,6 @@ def _pil(image: np.ndarray | Image.Image) -> Image.Image:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DinaError(f"picture is {image.dtype} of shape {image.shape}; accepted: uint8 of shape (h, w, 3)")
     return Image.fromarray(image)
-
-
-@dataclass(frozen=True)
-class ShownCell:
-    """A cell as text; `numeric` tells whether its column holds numbers."""
-
-    text: str
-    interval: str = ""
-    best: bool = False
-    numeric: bool = False
-
-
-def table_cells(table: Table) -> list[list[ShownCell]]:
-    """Each cell of the table as it is shown."""
-    numeric = [any(isinstance(row[i], int | float | Share) for row in table.rows) for i in range(len(table.columns))]
-    return [[_shown(cell, numeric[i]) for i, cell in enumerate(row)] for row in table.rows]
-
-
-def _shown(cell: Cell, numeric: bool) -> ShownCell:
-    if not isinstance(cell, Share):
-        return ShownCell(_plain_cell(cell), numeric=numeric)
-    form = "+.1f" if cell.signed else ".1f"
-    if not isinstance(cell.value, Interval):
-        return ShownCell(number_text(cell.value, form, percent=True), best=cell.best, numeric=numeric)
-    middle = cell.value.middle(form, percent=True)
-    ends = "" if middle == NO_NUMBER else f"({cell.value.ends(form, percent=True)})"
-    return ShownCell(middle, ends, cell.best, numeric)
-
-
-def _plain_cell(cell: str | int | float | None) -> str:
-    if cell is None or isinstance(cell, float):
-        return number_text(cell, ".3f")
-    return f"{cell:,}".replace(",", "\u202f") if isinstance(cell, int) else cell
 
 
 def _slug(title: str) -> str:

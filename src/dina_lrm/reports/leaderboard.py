@@ -9,11 +9,11 @@ from pathlib import Path
 from dina_lrm import __version__
 from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.pages import template_environment, write_page
 from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+from dina_lrm.reports.titles import title_of
 
 
 @dataclass(frozen=True)

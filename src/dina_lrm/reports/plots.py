@@ -27,10 +27,10 @@ from dina_lrm.reports.axes import (
     panels_of,
     percent,
     percent_axis,
-    title_of,
 )
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme
+from dina_lrm.reports.titles import title_of
 
 
 def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAPTIVE) -> Figure:

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dina_lrm.reports.axes import in_plot, panels_of, title_of
+from dina_lrm.reports.axes import in_plot, panels_of
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import ADAPTIVE, Theme
+from dina_lrm.reports.titles import title_of
 
 
 def training_curves(

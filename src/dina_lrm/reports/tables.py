@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dina_lrm.evaluation.accuracy import PairwiseAccuracy
 from dina_lrm.evaluation.diagnostics import ALL, SEVERITIES
 from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.readings import Reading
 from dina_lrm.evaluation.results import EvaluationResult, ReadingResult, SetResult
-from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.blocks import Cell, Share, Table
+from dina_lrm.reports.titles import title_of
 from dina_lrm.screen import number_text
+
+
+def evaluation_shown(results: Sequence[EvaluationResult]) -> Iterator[Table | str]:
+    """Yield what is shown at once: accuracies of all results; counts, faults and notes of the first of them."""
+    main = results[0]
+    if main.tests:
+        yield accuracy_table(results)
+        yield counts_table(main)
+    for measured in main.sets:
+        if measured.diagnostics:
+            yield fault_table(measured)
+        yield from (f"{measured.name}: {note}" for note in measured.notes)
 
 
 def accuracy_table(results: Sequence[EvaluationResult]) -> Table:

@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dina_lrm.reports.blocks import Table
-from dina_lrm.reports.html import table_cells
+from dina_lrm.reports.cells import table_cells
 from dina_lrm.screen import escaped, text_of
 
 _TEXT_WIDTH: Final = 28

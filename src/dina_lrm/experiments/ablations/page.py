@@ -33,7 +33,7 @@ from dina_lrm.experiments.ablations.variants import VARIANTS
 from dina_lrm.experiments.cells import load_cells
 from dina_lrm.experiments.estimates import as_stored, written
 from dina_lrm.experiments.page import PLOTS, LinkedImage, MarkdownTable, Part, StudyResults
-from dina_lrm.reports.axes import title_of
+from dina_lrm.reports.titles import title_of
 from dina_lrm.screen import number_text
 
 

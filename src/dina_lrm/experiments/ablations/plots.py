@@ -12,9 +12,10 @@ from dina_lrm.experiments.ablations.cells import Cell
 from dina_lrm.experiments.ablations.estimates import MEAN, SETS, accuracy
 from dina_lrm.experiments.ablations.tables import Ablation, Row
 from dina_lrm.experiments.ablations.variants import PIXELS, READING_NAMES, SWEEP, VARIANTS
-from dina_lrm.reports.axes import line_with_band, percent_axis, title_of
+from dina_lrm.reports.axes import line_with_band, percent_axis
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import LIGHT
+from dina_lrm.reports.titles import title_of
 
 REFERENCE: Final = Row("base")
 """What every other row is set against."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 from dina_lrm.evaluation.diagnostics import ALL
 from dina_lrm.evaluation.paired import JudgeDifference
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.reports.axes import title_of
 from dina_lrm.reports.first.verdicts import Verdict, accuracy_verdict, ahead_verdict, faults_verdict
+from dina_lrm.reports.titles import title_of
 
 
 def evaluation_verdict(results: Sequence[EvaluationResult], differences: Sequence[JudgeDifference] = ()) -> Verdict:
