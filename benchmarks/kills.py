@@ -9,6 +9,7 @@ Whatever one process has imported is shared: each run is a fork of it.
 
     python -m benchmarks kills
     python -m benchmarks.kills --commands score train --every 3 --json kills.json
+    python -m benchmarks.kills --commands align --every 4 --begin 2      # the 2nd operation, the 6th, the 10th ...
 """
 
 from __future__ import annotations
@@ -233,8 +234,8 @@ def _without_measured(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_without_measured(item) for item in value] if isinstance(value, list) else value
 
 
-def judge(name: str, materials: Path, every: int, report: Callable[[str], None]) -> Found:
-    """Kill one command at every `every`-th operation, in each mode."""
+def judge(name: str, materials: Path, every: int, report: Callable[[str], None], begin: int = 1) -> Found:
+    """Kill one command at every `every`-th operation from the `begin`-th on, in each mode."""
     found, start = Found(), time.perf_counter()
     words = COMMANDS[name].split()
     with tempfile.TemporaryDirectory() as scratch:
@@ -249,7 +250,7 @@ def judge(name: str, materials: Path, every: int, report: Callable[[str], None])
         found.operations = len(operations)
         wanted = tree(place)
         for mode in MODES:
-            for at in range(1, len(operations) + 1, every):
+            for at in range(begin, len(operations) + 1, every):
                 if mode != "before" and not operations[at - 1].startswith("open "):
                     continue
                 shutil.rmtree(place)
@@ -258,6 +259,8 @@ def judge(name: str, materials: Path, every: int, report: Callable[[str], None])
                 killed = run(words, place, output, Killer(place, at, mode, log))
                 if killed == -signal.SIGKILL:
                     found.kills[mode] += 1
+                    if sum(found.kills.values()) % 20 == 0:
+                        report(f"{name}: {found.kills} of {len(operations)} operations, {len(found.failures)} failures")
                 fault = _again(name, words, place, output, wanted, found)
                 if fault:
                     found.failures.append(f"{told}: {fault}")
@@ -367,6 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=list(COMMANDS))
     parser.add_argument("--every", type=int, default=1, help="kill at every n-th operation")
+    parser.add_argument("--begin", type=int, default=1, help="the first operation that is killed at")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -376,7 +380,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         materials = Path(scratch) / "materials"
         make_materials(materials)
         for name in given.commands:
-            found = results[name] = judge(name, materials, given.every, lambda line: print(f"  {line}", flush=True))
+            said = lambda line: print(f"  {line}", flush=True)  # noqa: E731 - used once
+            found = results[name] = judge(name, materials, given.every, said, given.begin)
             kills = ", ".join(f"{found.kills[mode]} {mode}" for mode in MODES)
             print(
                 f"{name}: {found.operations} operations; kills: {kills}; {len(found.failures)} failures "
