@@ -8,14 +8,18 @@ import torch
 from PIL import Image
 
 from dina_lrm.backbones.at_once import DEVICE_PIXELS, HOST_PIXELS, pictures_at_once
+from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.cli.main import main
+from dina_lrm.generators.settings import usual_settings
 from dina_lrm.profiling.encoders import vae_cost
 from dina_lrm.profiling.estimates.estimate import LIBRARIES, JobEstimate, Load, Phase
 from dina_lrm.profiling.estimates.generator import encoder_flops
 from dina_lrm.profiling.estimates.learning import Aligning, Training
 from dina_lrm.profiling.estimates.rate import measured_rate
-from dina_lrm.profiling.estimates.reading import Evaluating, Preparing, Scoring, Serving
+from dina_lrm.profiling.estimates.reading import Evaluating, Preparing, Scoring
 from dina_lrm.profiling.estimates.room import Room, free_room
+from dina_lrm.profiling.estimates.sampling import Sampling
+from dina_lrm.profiling.estimates.serving import Serving
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.alignment import REFL_RECIPES
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -74,6 +78,7 @@ def test_what_learns_is_counted_to_the_number():
         Serving({"a": "synthetic", "b": "latent:synthetic", "c": "sharpness"}),
         Aligning(REFL_RECIPES["synthetic"]()),
         Training(RECIPES["synthetic"].make(), encodes=True),
+        Sampling(usual_settings("synthetic"), 64, rewards=("sharpness",)),
     ],
     ids=lambda job: type(job).__name__,
 )
@@ -81,6 +86,23 @@ def test_jobs_of_the_bundled_world_fit_and_are_said_in_plain_values(job):
     found = job.estimate()
     assert LIBRARIES < found.peak < 2**31
     assert json.dumps(found.to_dict(ALL_ROOM)) and list(found.lines(ALL_ROOM))
+
+
+def test_text_encoders_that_wait_in_their_files_are_not_held():
+    offloaded = EncoderSettings(offload=True)
+    encoders = sum(load.bytes for load in Scoring("synthetic").estimate().loads if load.name.startswith("text_encoder"))
+    assert encoders > 0
+    for job in (Preparing("synthetic"), Scoring("synthetic"), Serving({"a": "synthetic"})):
+        assert job.estimate().peak - replace(job, encoders=offloaded).estimate().peak == encoders, type(job).__name__
+    rounded = replace(Scoring("synthetic"), t5_weights="8bit").estimate()  # as large as the largest is, by half
+    assert 0 < Scoring("synthetic").estimate().peak - rounded.peak < encoders
+
+
+def test_two_generators_side_by_side_take_twice_the_memory():
+    one = Sampling(usual_settings("synthetic"), 4)
+    two = replace(one, generators=2)
+    assert two.estimate().peak - one.estimate().peak == sum(load.bytes for load in one.estimate().loads)
+    assert replace(one, batch_size=8).estimate().peak > one.estimate().peak
 
 
 def test_models_of_one_generator_are_served_from_one():
@@ -118,3 +140,32 @@ def test_a_command_says_what_it_takes_and_refuses_what_does_not_fit(tmp_path, mo
     many = [*words, "--batch-size", str(10**9)]
     assert main(many) == 2 and "--batch-size 1 (" in capsys.readouterr().err
     assert main([*many, "--force"]) == 0 and (tmp_path / "s.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "red.png", "red.png", "--prompt", "a cube"],
+        ["rank", "pictures", "--model", "synthetic"],
+        ["calibrate", "synthetic", "--out", "copy"],
+        ["sample", "--prompts", "a red ring on white", "--out", "out"],
+        ["evaluate-generator", "synthetic", "synthetic-uncurated", "--prompts", "synthetic", "--out", "out"],
+        ["profile", "synthetic"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_dry_run_says_what_it_takes_and_leaves_nothing(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    for name in ("red.png", "pictures/red.png"):
+        Image.new("RGB", (32, 32), "red").save(name)
+    before = {*tmp_path.rglob("*")}
+    assert main([*words, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "loads transformer" in told and "peak memory on cpu: at least" in told
+    assert {*tmp_path.rglob("*")} == before
+
+
+def test_a_dry_run_of_what_is_counted_without_weights_is_refused(capsys):
+    assert main(["profile", "sd3.5-medium", "--dry-run"]) == 2
+    assert "--dry-run with sd3.5-medium: is counted without weights" in capsys.readouterr().err

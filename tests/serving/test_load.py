@@ -87,6 +87,22 @@ def test_a_shared_generator_is_in_memory_once(alone, together):
     assert len({id(each.model.backbone.transformer) for each in together.models.values()}) == 1
 
 
+@pytest.mark.parametrize("names", [["first"], ["first", "plain"]])
+def test_text_encoders_that_wait_in_their_files_say_the_same(places, names):
+    some = {name: places[name] for name in names}
+    held, whole = loaded(some, offload_encoders=True), loaded(some)
+    for name in names:
+        found, wanted = (engine.models[name].encode(["a red cube"]) for engine in (held, whole))
+        assert torch.equal(found[0].conditioning.prompt_embeds, wanted[0].conditioning.prompt_embeds)
+        pictures = [PictureItem(Image.new("RGB", (32, 32), "red"), "a red cube", (0.4,), 0)]
+        assert held.models[name].score(pictures)[0].raw == whole.models[name].score(pictures)[0].raw
+
+
+def test_encoders_that_are_not_there_cannot_be_held():
+    with pytest.raises(ValueError, match=r"--offload-encoders with --no-text-encoders: there are none to hold"):
+        ServerSettings(text_encoders=False, offload_encoders=True).check()
+
+
 def test_another_generator_is_not_shared_whatever_its_name(places, tiny_folder, tmp_path):
     shutil.copytree(tiny_folder, tmp_path / "generator")
     changed = tiny_reward_model(tiny_folder).backbone.transformer

@@ -10,7 +10,7 @@ from dina_lrm.backbones.families import FAMILIES
 from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.pipeline_backbone import PipelineBackbone
 from dina_lrm.backbones.registry import load_backbone
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings
 from dina_lrm.runs.content import content_of_folder
 
 
@@ -36,15 +36,18 @@ def common_pipeline(
     dtype: torch.dtype | None = None,
     *,
     text_encoders: bool = True,
+    encoders: EncoderSettings | None = None,
 ) -> DiffusionPipeline:
     """A pipeline to hand to each of these reward models as `pipeline=`; it cannot sample.
 
     Its transformer ends behind the deepest block that one of them uses. Without `text_encoders` it has none, and its
-    readers can be told prompts as conditioning only. Raises ValueError for families of which nothing is common.
+    readers can be told prompts as conditioning only; `encoders` says how it holds those that it has.
+    Raises ValueError for families of which nothing is common.
     """
     deepest = replace(
         max(configs, key=lambda each: each.depth), prompt_length=max(each.prompt_length for each in configs)
     )
     backbone = load_backbone(deepest, device=device, dtype=dtype)
     assert isinstance(backbone, PipelineBackbone)
+    backbone.hold_encoders(encoders or EncoderSettings())
     return backbone.as_pipeline(text_encoders=text_encoders)

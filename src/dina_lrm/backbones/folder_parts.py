@@ -252,12 +252,19 @@ class TransformerFolderParts(FolderParts):
         return pipeline
 
     def whole_pipeline(self, device: torch.device, dtype: torch.dtype, *, text_encoders: bool) -> DiffusionPipeline:
-        """One with the autoencoder too, frozen; without `text_encoders` it has none of them."""
+        """One with the autoencoder too, frozen; without `text_encoders` it has none of them.
+
+        Seats stand for those that wait elsewhere or are rounded: whoever reads the pipeline loads them here.
+        """
         names = text_encoder_names(self._folder)
-        absent = {**self._absent, **({} if text_encoders else dict.fromkeys(names))}
+        seated = text_encoders and (self._settings.offload or bool(self._in_8_bits))
+        absent = {**self._absent, **({} if text_encoders and not seated else dict.fromkeys(names))}
         vae = frozen_vae(self._vae_class, self._folder, dtype)
         given = {"transformer": self._model, "vae": vae, **absent}
         pipeline = load_pipeline(self._folder, dtype, given, self._pipeline_class)
+        if seated:
+            self._settings = EncoderSettings(stay=True, offload=self._settings.offload)
+            pipeline.register_modules(**self._seats_of(self.prompt_pipeline(device, dtype)))
         for part in modules_of(pipeline).values():
             part.requires_grad_(False).eval()
         return pipeline.to(device)

@@ -45,7 +45,12 @@ def verify(arguments: Verify) -> dict[str, object]:
 def _reencoded(arguments: Verify, share: float) -> dict[str, object]:
     """Encode some rows again, and name those that come out otherwise."""
     found = encode_again(
-        arguments.cache, share, seed=arguments.seed, device=arguments.place(), tolerance=arguments.tolerance
+        arguments.cache,
+        share,
+        seed=arguments.seed,
+        device=arguments.place(),
+        tolerance=arguments.tolerance,
+        encoders=arguments.encoders(),
     )
     result: dict[str, object] = {"reencoded": asdict(found)}
     if found.unlike:

@@ -6,8 +6,10 @@ import warnings
 from pathlib import Path
 
 from dina_lrm.cli.arguments.compare import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import UserError, console
 from dina_lrm.data.prompt_sets import names_a_file
+from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.screen import table_of
 
@@ -17,12 +19,18 @@ def run(arguments: Arguments) -> dict[str, object]:
     if names_a_file(arguments.prompt) and Path(arguments.prompt).suffix:
         raise UserError(f"--prompt {arguments.prompt}: is called like a file; accepted: the text both were made for")
     images, levels = [arguments.image_a, arguments.image_b], arguments.levels()
+    estimate = _scoring(arguments).estimate()
+    if arguments.dry_run:
+        return say_estimate(estimate, None, arguments.quiet)
+    check_room(estimate, None, arguments.force)
     model = LatentRewardModel.from_pretrained(
         arguments.model,
         backbone=arguments.backbone,
         revision=arguments.revision,
         device=arguments.place(),
         dtype=arguments.torch_dtype(),
+        encoders=arguments.encoders(),
+        t5_weights=arguments.t5_weights,
     )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
@@ -40,3 +48,22 @@ def run(arguments: Arguments) -> dict[str, object]:
     for note in notes:
         shown.print(note)
     return {"prompt": arguments.prompt, "images": rows, "probability_a": probability, "notes": notes}
+
+
+def _scoring(arguments: Arguments) -> Scoring:
+    """What is asked for, as it is estimated."""
+    levels = arguments.levels()
+    return Scoring(
+        arguments.model,
+        pictures=2,
+        prompts=1,
+        batch_size=2,
+        levels=len(levels) if isinstance(levels, tuple) else 1,
+        device=arguments.place(),
+        dtype=arguments.torch_dtype(),
+        backbone=arguments.backbone,
+        revision=arguments.revision,
+        job="compare",
+        encoders=arguments.encoders(),
+        t5_weights=arguments.t5_weights,
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dina_lrm.cli.arguments.evaluate_generator import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import CommandFailed, console, titled_progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
+from dina_lrm.profiling.estimates.sampling import Sampling
 from dina_lrm.reports.generators import generator_verdict, result_tables, verdicts, write_generator_evaluation
 from dina_lrm.reports.terminal import as_rich
 from dina_lrm.rewards.names import check_rewards
@@ -15,11 +18,17 @@ from dina_lrm.synthetic.prompts import judged_prompts
 
 if TYPE_CHECKING:
     from dina_lrm.evaluation.generators.plan import GeneratorPlan
+    from dina_lrm.profiling.estimates.estimate import JobEstimate
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Draw, measure, compare, report."""
-    found = _plan(arguments).run(arguments.out / "samples", titled_progress(arguments.quiet, "block"), command_line())
+    plan = _plan(arguments)
+    estimate = _estimate(plan)
+    if arguments.dry_run:
+        return say_estimate(estimate, arguments.out, arguments.quiet)
+    check_room(estimate, arguments.out, arguments.force)
+    found = plan.run(arguments.out / "samples", titled_progress(arguments.quiet, "block"), command_line())
     shown, result = console(arguments.quiet), found.result
     shown.print(f"report: {write_generator_evaluation(arguments.out, found)}")
     for table in result_tables(result):
@@ -56,3 +65,12 @@ def _plan(arguments: Arguments) -> GeneratorPlan:
         device=arguments.place(),
         precision=arguments.precision(None),
     )
+
+
+def _estimate(plan: GeneratorPlan) -> JobEstimate:
+    """What drawing takes; a LoRA shares the weights of its base."""
+    settings = replace(plan.pair.settings(), pretrained=plan.base)
+    count = 1 if plan.pair.lora is not None else 2
+    return Sampling(
+        settings, plan.batch_size, plan.device, plan.rewards, generators=count, job="evaluate-generator"
+    ).estimate()

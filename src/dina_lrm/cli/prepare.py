@@ -34,7 +34,7 @@ def run(arguments: Arguments) -> dict[str, object]:
         counted = replace(preparing, pictures=pictures, prompts=prompts)
         return say_estimate(counted.estimate(), arguments.out, arguments.quiet)
     if engine is None:  # else others load the generator
-        check_room(preparing.estimate(), arguments.out, arguments.force or arguments.offload_encoders)
+        check_room(preparing.estimate(), arguments.out, arguments.force)
     with progress("preparing", arguments.quiet or not is_first()) as line:
         prepared = prepare(
             source,
@@ -80,5 +80,6 @@ def _preparing(arguments: Arguments) -> Preparing:
         device=arguments.place(),
         compute=None if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype),
         processes=arguments.processes,
-        eight=arguments.t5_weights == "8bit",
+        encoders=arguments.encoders(),
+        t5_weights=arguments.t5_weights or "stored",
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from dina_lrm.cli.arguments.profile import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import UserError, console, progress
+from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.profiling.generators import GENERATORS
 from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted
@@ -24,6 +26,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     for judge in arguments.pixel_rewards:
         pixel_judge(judge)
     if arguments.subject in GENERATORS:
+        _check_counted(arguments)
         return _count(arguments)
     if not Path(arguments.subject).exists() and "/" not in arguments.subject and arguments.subject != "synthetic":
         raise UserError(
@@ -47,10 +50,44 @@ def _count(given: Arguments) -> dict[str, object]:
 
 def _measure(given: Arguments) -> dict[str, object]:
     device, rest = given.place(), (given.batch_sizes, given.levels, given.rounds)
+    estimate = _scoring(given, device).estimate()
+    if given.dry_run:
+        return say_estimate(estimate, None, given.quiet)
+    check_room(estimate, None, given.force)
+    held = given.encoders(), given.t5_weights
     with progress("measuring", given.quiet, "job") as report:
-        found = measure_model(given.subject, torch.device(device), *rest, report, given.backbone, given.torch_dtype())
+        found = measure_model(
+            given.subject, torch.device(device), *rest, report, given.backbone, given.torch_dtype(), *held
+        )
     for table in measured_shown(f"{given.subject} on {device}", found):
         console(given.quiet).print(table)
     if given.plot is not None:
         draw_measured(given.plot, found)
     return {"subject": given.subject, "device": device, "rows": [asdict(row) for row in found]}
+
+
+def _check_counted(given: Arguments) -> None:
+    """Refuse what would do nothing: of a generator that is counted nothing is loaded."""
+    asked = {
+        "--offload-encoders": given.offload_encoders,
+        "--t5-weights": given.t5_weights is not None,
+        "--dry-run": given.dry_run,
+    }
+    for option, is_given in asked.items():
+        if is_given:
+            raise UserError(f"{option} with {given.subject}: is counted without weights; accepted with a reward model")
+
+
+def _scoring(given: Arguments, device: str) -> Scoring:
+    """Scoring, as it is estimated; training and alignment are measured behind it."""
+    return Scoring(
+        given.subject,
+        batch_size=max(given.batch_sizes),
+        levels=given.levels,
+        device=device,
+        dtype=given.torch_dtype(),
+        backbone=given.backbone,
+        job="profile",
+        encoders=given.encoders(),
+        t5_weights=given.t5_weights,
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dina_lrm.cli.arguments.sample import Arguments
+from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.generators.settings import as_asked, usual_settings
+from dina_lrm.profiling.estimates.sampling import Sampling
 from dina_lrm.reports.samples import KIND, SHEET, sample_facts, sample_lines, write_samples
 from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.ownership import check_replaceable
@@ -33,6 +35,10 @@ def run(arguments: Arguments) -> dict[str, object]:
         guidance=arguments.guidance,
         precision=arguments.precision(None),
     )
+    estimate = Sampling(settings, arguments.batch_size, arguments.place(), (arguments.reward,)).estimate()
+    if arguments.dry_run:
+        return say_estimate(estimate, arguments.out, arguments.quiet)
+    check_room(estimate, arguments.out, arguments.force)
     plan = SamplingPlan(arguments.n, settings.sampling_steps, arguments.seed, arguments.batch_size)
     generator = tuned_generator(settings, arguments.place(), arguments.lora, arguments.lora_scale)
     reward = RewardTerm(arguments.reward, noise_level=arguments.reward_level)

@@ -28,7 +28,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if arguments.dry_run:
         return say_estimate(_scoring(arguments, rows).estimate(), out, arguments.quiet)
     if engine is None:  # else others load the model
-        check_room(_scoring(arguments, rows).estimate(), out, arguments.force or arguments.offload_encoders)
+        check_room(_scoring(arguments, rows).estimate(), out, arguments.force)
     with progress("scoring", arguments.quiet, "picture") as report:
         summary = score_files_by(
             arguments.model,
@@ -77,5 +77,6 @@ def _scoring(arguments: Arguments, rows: ScoreRows) -> Scoring:
         dtype=arguments.torch_dtype(),
         backbone=arguments.backbone,
         revision=arguments.revision,
-        eight=arguments.t5_weights == "8bit",
+        encoders=arguments.encoders(),
+        t5_weights=arguments.t5_weights,
     )

@@ -13,7 +13,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     told = Screen(arguments.quiet, live=True).print
     device, dtype = arguments.place(), arguments.torch_dtype()
     if arguments.dry_run:
-        from dina_lrm.profiling.estimates.reading import serving_of  # which brings torch in, as serving does later
+        from dina_lrm.profiling.estimates.serving import serving_of  # which brings torch in, as serving does later
 
         return say_estimate(serving_of(arguments.recipe, device, dtype).estimate(), None, arguments.quiet)
     serve(arguments.recipe, told, device=device, dtype=dtype, force=arguments.force)

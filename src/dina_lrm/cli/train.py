@@ -24,7 +24,8 @@ from dina_lrm.training.trainer import train_in
 def run(arguments: Arguments) -> dict[str, object]:
     """Train, or measure what training would take."""
     config, out = arguments.config(), None if arguments.dry_run else arguments.out
-    named = RunData(arguments.data, arguments.validation, arguments.synthetic_prompts, parse_columns(arguments.columns))
+    columns = parse_columns(arguments.columns)
+    named = RunData(arguments.data, arguments.validation, arguments.synthetic_prompts, columns, arguments.encoders())
     device = None if arguments.device is None else arguments.place()
     with computing_on(device), held_folder(arguments.out, join_processes().is_main_process and out is not None):
         found = _before(arguments, config)
@@ -40,7 +41,7 @@ def _before(arguments: Arguments, config: TrainConfig) -> dict[str, object]:
         return {}
     encodes = not (is_cache(arguments.data) or (out / "cache").is_dir())
     try:
-        estimate = Training(config, encodes, str(state.device)).estimate()
+        estimate = Training(config, encodes, str(state.device), encoders=arguments.encoders()).estimate()
     except (ValueError, OSError):
         return {}  # a generator that cannot be loaded: told where it is, or beside the cache that is of another one
     found = say_estimate(estimate, out, arguments.quiet) if arguments.dry_run else {}

@@ -53,19 +53,25 @@ class DeviceOptions(PlaceOptions):
 
 
 @dataclass(kw_only=True)
-class EncoderOptions:
-    """How text encoders and autoencoder are held where memory is short."""
+class OffloadOptions:
+    """How text encoders are held where memory is short, without a change of what they say."""
 
     offload_encoders: FlagCreatePairsOff[bool] = False
     """Leave text encoders in the host's memory, mapped from their files; each block goes to the device while it runs.
     They are loaded one at a time in any case where they would not fit together."""
-    t5_weights: T5Weights | None = None
-    """How T5 is held: as stored, or rounded to 8 bits (needs torchao), which halves its memory and changes what it says
-    of prompts. By default as the model says, or else as stored."""
 
     def encoders(self) -> EncoderSettings:
         """The same as a setting."""
         return EncoderSettings(offload=self.offload_encoders)
+
+
+@dataclass(kw_only=True)
+class EncoderOptions(OffloadOptions):
+    """How text encoders and autoencoder are held where memory is short."""
+
+    t5_weights: T5Weights | None = None
+    """How T5 is held: as stored, or rounded to 8 bits (needs torchao), which halves its memory and changes what it says
+    of prompts. By default as the model says, or else as stored."""
 
 
 @dataclass(kw_only=True)

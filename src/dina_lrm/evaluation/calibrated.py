@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.evaluation.calibration import Calibration
 from dina_lrm.evaluation.evaluate import judge_set
 from dina_lrm.evaluation.judges import LatentJudge
@@ -54,16 +55,21 @@ def calibrated_copy(
     backbone: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights | None = None,
     progress: ReportProgress | None = None,
     option: str = "on",
 ) -> CalibratedCopy:
     """Fit a temperature on a set that `model` was neither trained nor will be tested on; store it with a copy.
 
     Margins are divided by it before they become win probabilities; scores and rankings stay as they are. `pairs` are
-    those of a synthetic set. Raises ValueError, which names `option`, for a set of too few prompts.
+    those of a synthetic set; `encoders` and `t5_weights` are as in `LatentRewardModel.from_pretrained`.
+    Raises ValueError, which names `option`, for a set of too few prompts.
     """
     stored = ours.read(model)
-    loaded = LatentRewardModel.from_pretrained(model, backbone=backbone, device=device, dtype=dtype)
+    loaded = LatentRewardModel.from_pretrained(
+        model, backbone=backbone, device=device, dtype=dtype, encoders=encoders, t5_weights=t5_weights
+    )
     item = made_set(on, lambda: loaded.backbone, pairs, seed)
     judge = LatentJudge(loaded, model, (loaded.config.noise_level,), (), batch_size)
     measured = judge_set(judge, item, seed, progress).result.at(judge.reference)

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.pipeline_folder import load_pipeline
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings, T5Weights
 from dina_lrm.backbones.t5 import without_t5
 from dina_lrm.profiling.live_bytes import peak_bytes
 from dina_lrm.profiling.workloads import ReflSteps, Workload, scoring, training
@@ -46,14 +47,25 @@ def measure_model(
     progress: Callable[[int, int], None] | None = None,
     backbone: str | None = None,
     dtype: torch.dtype | None = None,
+    encoders: EncoderSettings | None = None,
+    t5_weights: T5Weights | None = None,
 ) -> tuple[MeasuredRow, ...]:
     """Measure scoring, a training step and ReFL steps of the model `name`; see `profiling.workloads`.
 
     Seconds are medians of `rounds` after two that warm up. The model is loaded three times, one after the other: as
-    for scoring, as for training, and on a whole generator whose weights it shares.
+    for scoring, as for training, and on a whole generator whose weights it shares. `encoders` and `t5_weights` are as
+    in `LatentRewardModel.from_pretrained`, of the first two.
     """
     rows: list[MeasuredRow] = []
-    for workload, batch in _workloads(name, device, sorted(batch_sizes), levels, backbone, dtype):
+    load = partial(
+        LatentRewardModel.from_pretrained,
+        name,
+        device=device,
+        backbone=backbone,
+        encoders=encoders,
+        t5_weights=t5_weights,
+    )
+    for workload, batch in _workloads(name, load, device, sorted(batch_sizes), levels, backbone, dtype):
         rows.append(_measured(workload, batch, rounds, device))
         if progress is not None:
             progress(len(rows), _JOBS * len(batch_sizes))
@@ -62,19 +74,20 @@ def measure_model(
 
 def _workloads(
     name: str,
+    load: Callable[..., LatentRewardModel],
     device: torch.device,
     batches: Sequence[int],
     levels: int,
     backbone: str | None,
     dtype: torch.dtype | None,
 ) -> Iterator[tuple[Workload, int]]:
-    model = LatentRewardModel.from_pretrained(name, device=device, dtype=dtype, backbone=backbone)
+    model = load(dtype=dtype)
     for batch in batches:
         yield from ((workload, batch) for workload in scoring(model, batch, levels))
     dtype = model.backbone.dtype
     place = replace(model.config.backbone, pretrained=backbone or model.config.backbone.pretrained)
     del model
-    trainable = LatentRewardModel.from_pretrained(name, device=device, dtype=dtype, backbone=backbone, trainable=True)
+    trainable = load(dtype=dtype, trainable=True)
     for batch in batches:
         yield training(trainable, batch), batch
     del trainable

@@ -73,7 +73,14 @@ def ranked(settings: RankSettings, progress: TitledProgress = silent, command: s
         check_links(settings.links, settings.folder)
     _check_page(settings.out, settings.folder, len(rows))
     dtype = None if settings.dtype == "auto" else getattr(torch, settings.dtype)
-    scorer, made_by = scorer_named(settings.model, seed=settings.seed, device=settings.device, dtype=dtype)
+    scorer, made_by = scorer_named(
+        settings.model,
+        seed=settings.seed,
+        device=settings.device,
+        dtype=dtype,
+        encoders=settings.encoders,
+        t5_weights=settings.t5_weights,
+    )
     scores = settings.scores
     scores.absolute().parent.mkdir(parents=True, exist_ok=True)
     with one_writer(scores):

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from tyro.conf import Fixed, Positional, Suppress
 
+from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.runs.places import check_file, check_folder
 from dina_lrm.typed import DinaError
 
@@ -43,6 +44,10 @@ class RankSettings:
     """Where to compute: a device of torch, or "auto"; by default the CPU."""
     dtype: Hidden[Literal["auto", "float32", "bfloat16"]] = "auto"
     """The type of a latent model's generator; auto is the device's own."""
+    encoders: Hidden[EncoderSettings] = EncoderSettings()  # noqa: RUF009 - it is frozen
+    """How a latent model holds its text encoders."""
+    t5_weights: Hidden[T5Weights | None] = None
+    """How a latent model holds T5; by default as it says."""
 
     def check(self) -> None:
         """Refuse a folder that is not there, an empty prompt, and a page that cannot be written. Raises DinaError."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dina_lrm.backbones.base import Backbone
+from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.format import HEADER
 from dina_lrm.data.cache.remote.addresses import is_address, shown_address
@@ -56,6 +57,8 @@ class RunData:
     validation: str | None = None
     synthetic_prompts: int | None = None
     columns: Mapping[str, str] | None = None
+    encoders: EncoderSettings = EncoderSettings()  # noqa: RUF009 - it is frozen
+    """How text encoders are held while comparisons are encoded."""
 
     def load(
         self, config: TrainConfig, folder: Path | None, resume: bool, progress: Callable[[int, int], None] | None = None
@@ -70,16 +73,16 @@ class RunData:
             raise DinaError(f"{told}; accepted where a share of --data is held out")
         prompts = self.synthetic_prompts or 2_000
         cache, other = (None, None) if folder is None else (folder / "cache", folder / "validation-cache")
-        pairs = data_for(config, self.data, cache, prompts, progress, columns=self.columns)
+        pairs = data_for(config, self.data, cache, prompts, progress, 0, self.columns, self.encoders)
         if self.validation not in (None, "none"):
             name, tenth = str(self.validation), max(prompts // 10, 1)
-            held = data_for(config, name, other, tenth, progress, 1, self.columns)
+            held = data_for(config, name, other, tenth, progress, 1, self.columns, self.encoders)
             return LoadedData(config, pairs, held, f"of {shown_address(name)}")
         if self.validation == "none" or config.validation_fraction > 0:
             return LoadedData(config, pairs, None, "")
         if self.data == "synthetic" and config.validation_by == "auto":
             few = min(max(prompts // 10, 1), _FEW_PROMPTS)
-            held = data_for(config, self.data, None, few, progress, 1)
+            held = data_for(config, self.data, None, few, progress, 1, encoders=self.encoders)
             return LoadedData(config, pairs, held, f"of {few} other prompts of the synthetic world")
         share = usual_fraction(len(pairs))
         if folder is not None and resume and (folder / CONFIG).is_file():
@@ -95,17 +98,18 @@ def data_for(
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
+    encoders: EncoderSettings | None = None,
 ) -> EncodedComparisons:
     """Encoded comparisons for the backbone of `config`.
 
     `name` is a cache folder, or the address of one; a table of comparisons in any layout, the folder of one or
     "hub:OWNER/NAME", which is encoded into `cache` (in memory when None) unless that was done before; or "synthetic":
     comparisons made by the renderer, a function of the run's seed and `seed`. `columns` says where values stand in a
-    table with other columns.
+    table with other columns; `encoders` how text encoders are held where there is anything to encode.
     Raises ValueError for a cache of another backbone, FileNotFoundError where there is nothing of that name.
     """
     if name == "synthetic":
-        return _synthetic(config, synthetic_prompts, progress, seed)
+        return _synthetic(config, synthetic_prompts, progress, seed, encoders)
     wanted = reward_model_config(config).backbone
     path = Path(name)
     if is_cache(name):
@@ -122,9 +126,8 @@ def data_for(
             if cache.is_dir():
                 return EncodedComparisons.load(cache, wanted)
         comparisons = read_comparisons(path, columns=columns)
-        return encode_comparisons(
-            comparisons, encoding_backbone(config), cache, resolution=config.model.resolution, progress=progress
-        )
+        backbone = encoding_backbone(config, encoders)
+        return encode_comparisons(comparisons, backbone, cache, resolution=config.model.resolution, progress=progress)
 
 
 def is_cache(name: str) -> bool:
@@ -154,14 +157,20 @@ def _content(name: str) -> str:
     return content_of(path) if path.is_file() else content_of_files(path, own_tables(path))
 
 
-def encoding_backbone(config: TrainConfig) -> Backbone:
+def encoding_backbone(config: TrainConfig, encoders: EncoderSettings | None = None) -> Backbone:
     """The generator of `config` on this process's device, for its encoders."""
-    return backbone_of(reward_model_config(config), device=join_processes().device)
+    backbone = backbone_of(reward_model_config(config), device=join_processes().device)
+    backbone.hold_encoders(encoders or EncoderSettings())
+    return backbone
 
 
 def _synthetic(
-    config: TrainConfig, prompts: int, progress: Callable[[int, int], None] | None, seed: int
+    config: TrainConfig,
+    prompts: int,
+    progress: Callable[[int, int], None] | None,
+    seed: int,
+    encoders: EncoderSettings | None,
 ) -> EncodedComparisons:
     # Validation comparisons (seed > 0) must never be those of some other run's training
     made = training_comparisons(prompts, IMAGES_PER_PROMPT, seed=config.seed + 500_000 * seed)
-    return encode(made, encoding_backbone(config), progress=progress)
+    return encode(made, encoding_backbone(config, encoders), progress=progress)

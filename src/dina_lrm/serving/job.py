@@ -50,7 +50,7 @@ def serve(
         # Taken before models are loaded, so that a port which is not free is told at once
         listening = [stack.enter_context(listening_socket(settings.door, port)) for port in ports]
         with collector_at_rest():
-            from dina_lrm.profiling.estimates.reading import refuse_serving
+            from dina_lrm.profiling.estimates.serving import refuse_serving
             from dina_lrm.serving.load import load_engine
             from dina_lrm.serving.server import run_server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ import torch
 
 from dina_lrm.backbones.common import can_be_common, common_pipeline, same_generator
 from dina_lrm.backbones.prompt_rows import PREFIX
-from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings
 from dina_lrm.locate import BUNDLED, GENERATOR_FILES_OF_LATENTS, locate_generator, locate_reward_model
 from dina_lrm.precision import default_device
 from dina_lrm.reward_model.formats import ours as checkpoint
@@ -81,10 +82,18 @@ def _latent(
 ) -> LatentServed:
     place = _place(where)
     if pipeline is None:
-        own = _generator(where, settings)
-        model = LatentRewardModel.from_pretrained(place, device=device, dtype=dtype, backbone=own)
+        model = LatentRewardModel.from_pretrained(
+            place,
+            device=device,
+            dtype=dtype,
+            backbone=_generator(where, settings),
+            encoders=_held(settings),
+            t5_weights=settings.t5_weights,
+        )
     else:
-        model = LatentRewardModel.from_pretrained(place, pipeline=pipeline, backbone=settings.backbone)
+        model = LatentRewardModel.from_pretrained(
+            place, pipeline=pipeline, backbone=settings.backbone, t5_weights=settings.t5_weights
+        )
     # Models of one generator, prompt length and padding read prompts alike
     told = model.config.backbone
     key = (id(model if pipeline is None else pipeline), told.prompt_length, told.prompt_padding)
@@ -118,29 +127,42 @@ def _shared(
     """The pipeline of each model that shares its generator with another, by name."""
     found = {}
     stored = {name: checkpoint.read(_place(where), None, _generator(where, settings)) for name, where in latent.items()}
-    for group in _groups(stored):
+    for group in _groups(stored, settings):
         if len(group) > 1:
             pipeline = common_pipeline(
-                [*group.values()], device, _dtype(device, dtype), text_encoders=settings.text_encoders
+                [*group.values()],
+                device,
+                _dtype(device, dtype),
+                text_encoders=settings.text_encoders,
+                encoders=_held(settings),
             )
             found.update(dict.fromkeys(group, pipeline))
     return found
 
 
-def _groups(stored: Mapping[str, StoredModel]) -> list[dict[str, BackboneConfig]]:
+def _groups(stored: Mapping[str, StoredModel], settings: ServerSettings) -> list[dict[str, BackboneConfig]]:
     """Models by name whose generators are one and the same."""
     groups: list[dict[str, BackboneConfig]] = []
     for name, model in stored.items() if len(stored) > 1 else ():
-        config = model.config.backbone
+        config = _held_as(model.config.backbone, settings)
         if model.backbone is not None or model.text_encoders is not None or not can_be_common(config):
             continue  # what it reads was trained, and is its own
         for group in groups:
-            if same_generator(next(iter(group.values())), config):
+            other = next(iter(group.values()))
+            if config.t5_weights == other.t5_weights and same_generator(other, config):
                 group[name] = config
                 break
         else:
             groups.append({name: config})
     return groups
+
+
+def _held(settings: ServerSettings) -> EncoderSettings:
+    return EncoderSettings(offload=settings.offload_encoders)
+
+
+def _held_as(config: BackboneConfig, settings: ServerSettings) -> BackboneConfig:
+    return config if settings.t5_weights is None else replace(config, t5_weights=settings.t5_weights)
 
 
 def _dtype(device: str, dtype: torch.dtype | None) -> torch.dtype | None:

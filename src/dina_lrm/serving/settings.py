@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from dina_lrm.backbones.settings import T5Weights
 from dina_lrm.serving.door import Door, check_port
 from dina_lrm.serving.limits import MIB, Limits
 from dina_lrm.typed import DinaError, to_plain
@@ -62,6 +63,11 @@ class ServerSettings:
     """Where the generator of the latent reward models is, a folder or hub id, when it is not where they say."""
     text_encoders: bool = True
     """Hold the text encoders, for pictures and texts; without them latents are scored, of prompts that come encoded."""
+    offload_encoders: bool = False
+    """Leave text encoders in the host's memory, mapped from their files; a block goes to the device while it runs."""
+    t5_weights: T5Weights | None = None
+    """How T5 is held: as stored, or rounded to 8 bits (needs torchao), which halves its memory and changes what it says
+    of prompts. By default as the models say, or else as stored."""
     model_limits: tuple[str, ...] = ()
     """Limits of single models, NAME.LIMIT=NUMBER: max_batch_size, max_wait_ms, batch (items of a request),
     waiting_bytes or deadline; others are those of all."""
@@ -107,6 +113,9 @@ class ServerSettings:
     def check(self) -> None:
         """Refuse what could not run, and an open door. Raises ValueError."""
         self.own_limits()
+        if not self.text_encoders and (self.offload_encoders or self.t5_weights is not None):
+            told = "--offload-encoders" if self.offload_encoders else f"--t5-weights {self.t5_weights}"
+            raise DinaError(f"{told} with --no-text-encoders: there are none to hold; accepted: one of the two")
         check_port("--port", self.port)
         if self.pickle_port is not None:
             check_port("--pickle-port", self.pickle_port)

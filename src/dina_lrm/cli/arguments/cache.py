@@ -9,7 +9,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments
-from dina_lrm.console.options import PlaceOptions
+from dina_lrm.console.options import OffloadOptions, PlaceOptions
 from dina_lrm.runs.places import check_folder, check_new_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 
@@ -32,7 +32,7 @@ class Info(_Reads):
 
 
 @dataclass
-class Verify(PlaceOptions, _Reads):
+class Verify(OffloadOptions, PlaceOptions, _Reads):
     """Read every file of a cache, and compare it with the hashes that `cache.json` records.
 
     Training and evaluation do so too, row by row when one is first read. Found here are also values that are not

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import WritesToOut
-from dina_lrm.console.options import ModelOptions
+from dina_lrm.console.options import EncoderOptions, ModelOptions
 from dina_lrm.console.tables import ReadsTables
 from dina_lrm.runs.places import check_new_folder
 
 
 @dataclass
-class Arguments(WritesToOut, ModelOptions, ReadsTables):
+class Arguments(WritesToOut, EncoderOptions, ModelOptions, ReadsTables, SaysBefore):
     """Fit a temperature and store it with a copy of the model.
 
     Margins are divided by it before they become win probabilities; scores and rankings stay as they are. Give pairs

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import CommonArguments, UserError
-from dina_lrm.console.options import ReadingOptions
+from dina_lrm.console.before import SaysBefore
+from dina_lrm.console.common import UserError
+from dina_lrm.console.options import EncoderOptions, ReadingOptions
 from dina_lrm.screen import whole
 
 
 @dataclass
-class Arguments(ReadingOptions, CommonArguments):
+class Arguments(EncoderOptions, ReadingOptions, SaysBefore):
     """Compare two images: raw scores, z-scores, and the probability that the first is preferred.
 
     Example:

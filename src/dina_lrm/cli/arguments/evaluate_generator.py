@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.evaluation.generators.checks import check_asked
@@ -17,7 +18,7 @@ from dina_lrm.runs.settings import option
 
 
 @dataclass
-class Arguments(DeviceOptions, ReadsPrompts):
+class Arguments(DeviceOptions, ReadsPrompts, SaysBefore):
     """Judge a tuned generator: rewards, truth, composition, diversity, beside its base on the same prompts and seeds.
 
     Every number has a 95 % interval, by a bootstrap that draws prompts; ties count half. Rewards that the tuning was

@@ -7,19 +7,21 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dina_lrm.console.common import CommonArguments, UserError
-from dina_lrm.console.options import ModelOptions
+from dina_lrm.console.before import SaysBefore
+from dina_lrm.console.common import UserError
+from dina_lrm.console.options import EncoderOptions, ModelOptions
 from dina_lrm.runs.ownership import check_page
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(ModelOptions, CommonArguments):
+class Arguments(EncoderOptions, ModelOptions, SaysBefore):
     """Count what a reward model costs on a generator of full size, without weights; or measure one that is here.
 
     A generator of the paper (sd3.5-medium, flux.1-dev, z-image-turbo) is counted: parameters, FLOPs, memory that
     autograd keeps, and the seconds that a roofline expects on a GPU, for scoring, training and one ReFL step, beside
-    rewards of pixels. A reward model is measured: latency, throughput and memory of the same jobs.
+    rewards of pixels. A reward model is measured: latency, throughput and memory of the same jobs; how text encoders
+    are held, and what is said beforehand, concern such a one.
 
     Examples:
         dina-lrm profile sd3.5-medium --resolution 1024 --gpu h100

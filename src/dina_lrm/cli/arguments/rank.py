@@ -7,13 +7,13 @@ from typing import Annotated
 
 import tyro
 
-from dina_lrm.console.common import CommonArguments
-from dina_lrm.console.options import DeviceOptions
+from dina_lrm.console.before import SaysBefore
+from dina_lrm.console.options import DeviceOptions, EncoderOptions
 from dina_lrm.ranking.settings import RankSettings
 
 
 @dataclass
-class Arguments(DeviceOptions, CommonArguments):
+class Arguments(EncoderOptions, DeviceOptions, SaysBefore):
     """Show the pictures of a folder from best to worst, as one page: score, percentile, a slider, a filter, CSV.
 
     Example:

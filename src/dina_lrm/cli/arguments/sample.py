@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 import tyro
 
+from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import UserError, WritesToOut
 from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.tables import ReadsPrompts
@@ -22,7 +23,7 @@ _OF_METHOD: Final[dict[MethodName, tuple[str, ...]]] = {
 
 
 @dataclass
-class Arguments(WritesToOut, DeviceOptions, ReadsPrompts):
+class Arguments(WritesToOut, DeviceOptions, ReadsPrompts, SaysBefore):
     """Sample with a reward: choose among samples, drop weak ones early, climb its gradient, or search the noise.
 
     OUT gets a picture a prompt, sheet.png (the first sample beside the chosen one) and samples.json (seeds, scores of

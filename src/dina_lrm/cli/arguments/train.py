@@ -14,7 +14,7 @@ from dina_lrm.console.before import Forced
 from dina_lrm.console.common import UserError
 from dina_lrm.console.config import ConfigArguments
 from dina_lrm.console.former_options import with_sampler
-from dina_lrm.console.options import DeviceOptions
+from dina_lrm.console.options import DeviceOptions, OffloadOptions
 from dina_lrm.console.own_recipe import Choice, recipe_type, with_own
 from dina_lrm.console.tables import ReadsTables
 from dina_lrm.recipes import RECIPES
@@ -38,7 +38,7 @@ else:
 
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Arguments(DeviceOptions, ReadsTables, Forced, ConfigArguments):
+class Arguments(OffloadOptions, DeviceOptions, ReadsTables, Forced, ConfigArguments):
     """Train a reward model: a recipe is a complete run, and every setting of it is an option.
 
     `dina-lrm train RECIPE --help` lists the settings with the recipe's values. Ctrl-C or SIGTERM finishes the step,

@@ -11,18 +11,18 @@ from typing import Any, Final
 import torch
 
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.families import FAMILIES
-from dina_lrm.backbones.settings import LoraSettings
+from dina_lrm.backbones.settings import EncoderSettings, LoraSettings
 from dina_lrm.backbones.weight_files import DIFFUSERS, tensor_files
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.heads.pooled import PooledHead
 from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import HeadConfig, PooledConfig
-from dina_lrm.locate import BUNDLED_LORAS
 from dina_lrm.precision import compute_dtype
 from dina_lrm.profiling.estimates.estimate import JobEstimate, Load, Phase
 from dina_lrm.profiling.estimates.generator import GeneratorSize, generator_size
+from dina_lrm.profiling.estimates.reading import held_encoders
+from dina_lrm.profiling.estimates.sampling import whole_generator
 from dina_lrm.runs.tensor_files import opened_tensors
 from dina_lrm.training.config import TrainConfig
 
@@ -46,6 +46,7 @@ class Training:
     """Whether comparisons are still to be encoded, before training."""
     device: str = "cpu"
     processes: int = 1
+    encoders: EncoderSettings = EncoderSettings()  # noqa: RUF009 - it is frozen
 
     def estimate(self) -> JobEstimate:
         """By headers and configurations. Raises as loading the generator does."""
@@ -57,7 +58,8 @@ class Training:
         model = sum(size.bytes("model"))
         phases = [Phase("training", model + held.bytes, self._activations(size))]
         if self.encodes:
-            most = max([*size.bytes("text encoder"), *size.bytes("autoencoder")], default=0)
+            encoders = held_encoders(size, self.encoders, config.model.backbone.t5_weights)
+            most = max([*encoders, *size.bytes("autoencoder")], default=0)
             work = size.picture_bytes(config.model.resolution**2, 16, self.device)
             phases.append(Phase("encoding", model + most, work))
         kept = config.log.keep_last + 1  # one is written while the others are there
@@ -116,17 +118,13 @@ class Aligning:
     def estimate(self) -> JobEstimate:
         """By headers and configurations; activations and rewards are not counted: `--dry-run` measures them."""
         settings: GeneratorSettings = self.config.generator
-        name = BUNDLED_LORAS.get(settings.pretrained, (settings.pretrained,))[0]
-        anatomy = anatomy_of(name)
-        whole = replace(anatomy.backbone(name, anatomy.blocks), prompt_length=settings.prompt_length)
-        dtype = compute_dtype(settings.precision, self.device)
-        size = generator_size(whole, dtype)
+        size = whole_generator(settings, self.device)
         learned = lora_numbers(LoraSettings(rank=settings.rank), size)
         held = Load("the LoRA, with gradient, moments and average", "float32", learned * LEARNING_BYTES)
         loads = (*size.loads(), held)
         generator = replace(settings, precision="bf16")
         narrower = replace(self, config=replace(self.config, generator=generator))
-        ways = (("--dtype bfloat16", narrower.estimate),) if dtype == torch.float32 else ()
+        ways = (("--dtype bfloat16", narrower.estimate),) if size.dtype == torch.float32 else ()
         return JobEstimate(
             job=f"align {self.config.algorithm}",
             device=self.device,

@@ -1,8 +1,8 @@
-"""Estimates of the jobs that read pictures with models at hand: prepare, score, evaluate, serve."""
+"""Estimates of the jobs that read pictures with models at hand: prepare, score, evaluate and those like them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -11,15 +11,14 @@ import torch
 
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.families import FAMILIES
-from dina_lrm.backbones.settings import BackboneConfig
-from dina_lrm.locate import BUNDLED, GENERATOR_FILES_OF_LATENTS, locate_generator, locate_reward_model
+from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings, T5Weights
+from dina_lrm.locate import locate_reward_model
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.profiling.estimates.estimate import JobEstimate, Load, Phase, phases_of
 from dina_lrm.profiling.estimates.generator import GeneratorSize, generator_size
 from dina_lrm.profiling.estimates.room import free_room
 from dina_lrm.reward_model.formats import ours as checkpoint
-from dina_lrm.rewards.names import is_reward, parsed_name
-from dina_lrm.serving.settings import ServerSettings
+from dina_lrm.rewards.names import is_reward
 
 LATENT: Final = ("latent", "image")
 """Families of rewards that are latent reward models."""
@@ -42,8 +41,8 @@ class Preparing:
     device: str = "cpu"
     compute: torch.dtype | None = None
     processes: int = 1
-    eight: bool = False
-    """Whether the long text encoder is rounded to 8 bits."""
+    encoders: EncoderSettings = EncoderSettings()  # noqa: RUF009 - it is frozen
+    t5_weights: T5Weights = "stored"
 
     def estimate(self) -> JobEstimate:
         """By the headers and configurations of the generator. Raises as loading it does."""
@@ -59,7 +58,14 @@ class Preparing:
             device=self.device,
             loads=size.loads(),
             phases=_phases(
-                size, size.bytes("model"), pixels, self.batch_size, self.device, 0, self.processes, self.eight
+                size,
+                size.bytes("model"),
+                pixels,
+                self.batch_size,
+                self.device,
+                0,
+                held_encoders(size, self.encoders, self.t5_weights),
+                self.processes,
             ),
             disk=disk,
             flops=flops,
@@ -71,6 +77,8 @@ class Preparing:
 
     def _ways(self, config: BackboneConfig) -> list[tuple[str, Callable[[], JobEstimate]]]:
         ways = [("--batch-size 1", replace(self, batch_size=1))] if self.batch_size > 1 else []
+        if not self.encoders.offload:
+            ways.append(("--offload-encoders", replace(self, encoders=EncoderSettings(offload=True))))
         if config.prompt_length and FAMILIES[config.family].load_class().least_prompt_length == 0:
             ways += [
                 (f"{before}--prompt-length 0, without the long text encoder", replace(each, prompt_length=0))
@@ -93,7 +101,9 @@ class Scoring:
     backbone: str | None = None
     revision: str | None = None
     job: str = "score"
-    eight: bool = False
+    encoders: EncoderSettings = EncoderSettings()  # noqa: RUF009 - it is frozen
+    t5_weights: T5Weights | None = None
+    """None is as the model says."""
 
     def estimate(self) -> JobEstimate:
         """By headers and configurations. Raises as loading the model does; of other rewards nothing is counted."""
@@ -105,15 +115,14 @@ class Scoring:
         config = checkpoint.read(name, self.revision, self.backbone).config
         size = generator_size(config.backbone, computing_dtype(self.device, self.dtype))
         own, pixels = stored_weights(name, self.revision), config.resolution**2
+        encoders = held_encoders(size, self.encoders, self.t5_weights or config.backbone.t5_weights)
         flops = self.pictures * (size.picture_flops(pixels) + self.levels * size.token_flops(pixels))
         flops += self.prompts * size.prompt_flops()
         return JobEstimate(
             job=self.job,
             device=self.device,
             loads=(*size.loads(), own),
-            phases=_phases(
-                size, [*size.bytes("model"), own.bytes], pixels, self.batch_size, self.device, 1, eight=self.eight
-            ),
+            phases=_phases(size, [*size.bytes("model"), own.bytes], pixels, self.batch_size, self.device, 1, encoders),
             flops=flops,
             dtype=size.dtype,
             counts=counts,
@@ -123,10 +132,16 @@ class Scoring:
 
     def _ways(self, size: GeneratorSize) -> list[tuple[str, Scoring]]:
         found = _narrower(self, size.dtype == torch.float32, self.batch_size > 1)
-        if self.eight or max(size.bytes("text encoder"), default=0) < _SMALL:
+        if max(size.bytes("text encoder"), default=0) < _SMALL:
             return found
-        rounded = [(f"{option} --t5-weights 8bit", replace(way, eight=True)) for option, way in found[:1]]
-        return [*found, ("--t5-weights 8bit", replace(self, eight=True)), *rounded]
+        if not self.encoders.offload:
+            offloaded = EncoderSettings(offload=True)
+            found.append(("--offload-encoders", replace(self, encoders=offloaded)))
+            found += [(f"{option} --offload-encoders", replace(way, encoders=offloaded)) for option, way in found[:1]]
+        if self.t5_weights == "8bit":
+            return found
+        rounded = [(f"{option} --t5-weights 8bit", replace(way, t5_weights="8bit")) for option, way in found[:1]]
+        return [*found, ("--t5-weights 8bit", replace(self, t5_weights="8bit")), *rounded]
 
 
 def _narrower(scoring: Scoring, wide: bool, several: bool) -> list[tuple[str, Scoring]]:
@@ -145,7 +160,8 @@ class Evaluating:
     device: str = "cpu"
     dtype: torch.dtype | None = None
     backbone: str | None = None
-    eight: bool = False
+    encoders: EncoderSettings = EncoderSettings()  # noqa: RUF009 - it is frozen
+    t5_weights: T5Weights | None = None
 
     def estimate(self) -> JobEstimate:
         """Of the judge that takes most; what the sets hold is known only when they are read."""
@@ -170,66 +186,9 @@ class Evaluating:
             dtype=self.dtype,
             backbone=self.backbone,
             job="evaluate",
-            eight=self.eight,
+            encoders=self.encoders,
+            t5_weights=self.t5_weights,
         )
-
-
-@dataclass(frozen=True)
-class Serving:
-    """What serving models by name takes: all stay in memory, text encoders too; one generator is loaded once."""
-
-    models: Mapping[str, str]
-    text_encoders: bool = True
-    device: str = "cpu"
-    dtype: torch.dtype | None = None
-    backbone: str | None = None
-
-    def estimate(self) -> JobEstimate:
-        """The sum over the generators, each as deep as its deepest reader."""
-        latent = {name: place for name, place in self.models.items() if _is_latent(place)}
-        loads: list[Load] = []
-        sizes: dict[tuple[str, str | None], GeneratorSize] = {}
-        for name, where in latent.items():
-            place = where.partition(":")[2] if parsed_name(where)[0] in LATENT else where
-            config = checkpoint.read(place, None, self.backbone).config
-            backbone = config.backbone if self.text_encoders else _without_text(config.backbone)
-            own = stored_weights(place, None)
-            loads.append(replace(own, name=f"{name} ({own.name})"))
-            key = (backbone.pretrained, backbone.revision)
-            if key not in sizes or sizes[key].config.depth < backbone.depth:
-                dtype = computing_dtype(self.device, self.dtype)
-                sizes[key] = generator_size(backbone, dtype, text_encoders=self.text_encoders)
-        loads += [load for size in sizes.values() for load in size.loads()]
-        other = [place for place in self.models.values() if not _is_latent(place)]
-        wide = bool(sizes) and computing_dtype(self.device, self.dtype) == torch.float32
-        ways = [("--dtype bfloat16", replace(self, dtype=torch.bfloat16))] if wide else []
-        ways += [("--no-text-encoders", replace(self, text_encoders=False))] if self.text_encoders and sizes else []
-        return JobEstimate(
-            job="serve",
-            device=self.device,
-            loads=tuple(loads),
-            phases=(Phase("serving", sum(load.bytes for load in loads)),) if loads else (),
-            uncounted=("pictures that are being scored", *(f"the reward {place}" for place in other)),
-            ways=tuple((option, way.estimate) for option, way in ways),
-        )
-
-
-def serving_of(settings: ServerSettings, device: str, dtype: torch.dtype | None) -> Serving:
-    """What a server of these settings takes."""
-    return Serving(settings.named(), settings.text_encoders, device, dtype, settings.backbone)
-
-
-def refuse_serving(settings: ServerSettings, device: str, dtype: torch.dtype | None) -> None:
-    """Raise DinaError for models that do not fit into what is free."""
-    serving_of(settings, device, dtype).estimate().refuse(free_room(device))
-
-
-def _without_text(config: BackboneConfig) -> BackboneConfig:
-    """A generator of the hub, where it lies without the weights of its text encoders."""
-    if config.pretrained in BUNDLED or Path(config.pretrained).expanduser().exists():
-        return config
-    folder = locate_generator(config.pretrained, config.revision, GENERATOR_FILES_OF_LATENTS)
-    return replace(config, pretrained=str(folder), revision=None)
 
 
 def computing_dtype(device: str, dtype: torch.dtype | None) -> torch.dtype:
@@ -246,8 +205,14 @@ def stored_weights(name: str, revision: str | None) -> Load:
     return Load("head and LoRA", "float32", sum(path.stat().st_size for path in files))
 
 
-def _is_latent(place: str) -> bool:
-    return not is_reward(place) or parsed_name(place)[0] in LATENT
+def held_encoders(size: GeneratorSize, held: EncoderSettings, t5_weights: T5Weights) -> list[int]:
+    """What each text encoder takes where the job computes; nothing where they wait in their files."""
+    found = sorted(size.bytes("text encoder"))
+    if held.offload or not found:
+        return []
+    if t5_weights == "8bit":
+        found[-1] //= 2  # of 16 bits
+    return found
 
 
 def _phases(
@@ -257,17 +222,14 @@ def _phases(
     batch: int,
     device: str,
     levels: int,
+    encoders: Sequence[int],
     processes: int = 1,
-    eight: bool = False,
 ) -> tuple[Phase, ...]:
     """Prompts, pictures and scores, one after the other; small text encoders stay meanwhile, others go.
 
     Several processes share the files of text encoders, which are mapped, and have all else of their own.
     """
-    encoders, free = size.bytes("text encoder"), free_room(device).memory
-    if eight and encoders:
-        encoders = sorted(encoders)
-        encoders[-1] //= 2  # of 16 bits
+    free = free_room(device).memory
     # As they are held: see `backbones.folder_parts`
     stay = sum(encoders) < _SMALL or free is None or sum(encoders) <= (free - sum(kept)) // 2
     rest = processes * sum(kept) + (sum(encoders) if stay else 0)
