@@ -22,6 +22,8 @@ EightBit = Literal["int8", "float8"]
 _LARGEST: Final = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
 _TYPES: Final[dict[EightBit, torch.dtype]] = {"int8": torch.int8, "float8": torch.float8_e4m3fn}
 _FACTORS: Final = ("lora_A", "lora_B")
+_AT_ONCE: Final = 128
+"""Rows that a processor multiplies together: measured at the sizes of SD3.5 Medium, between 64 and 512."""
 _LEAST: Final = 32
 """Rows and columns below which a layer is left alone: there is nothing to gain."""
 
@@ -52,16 +54,13 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, emulated: bool) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(weight, scale)
         ctx.emulated = emulated
-        rows, own = _rounded(x.flatten(0, -2), weight.dtype)
-        product = _multiplied(rows, weight.t(), emulated) * own * scale
-        return product.to(x.dtype).unflatten(0, x.shape[:-1])
+        return _product(x.flatten(0, -2), weight.t(), scale, emulated).unflatten(0, x.shape[:-1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
         weight, scale = ctx.saved_tensors
-        rows, own = _rounded(gradient.flatten(0, -2).float() * scale, weight.dtype)
-        product = _multiplied(rows, weight, ctx.emulated) * own
-        return product.to(gradient.dtype).unflatten(0, gradient.shape[:-1]), None, None, None
+        scaled = _product(gradient.flatten(0, -2), weight, None, ctx.emulated, before=scale)
+        return scaled.unflatten(0, gradient.shape[:-1]), None, None, None
 
 
 def in_eight_bits(model: nn.Module, blocks: Sequence[str], kind: EightBit) -> int:
@@ -84,10 +83,32 @@ def in_eight_bits(model: nn.Module, blocks: Sequence[str], kind: EightBit) -> in
     return changed
 
 
+def _product(rows: Tensor, right: Tensor, after: Tensor | None, emulated: bool, before: Tensor | None = None) -> Tensor:
+    """`rows` times the matrix `right` of 8 bits, in the type of the rows; columns scaled `before` and `after` it.
+
+    On a processor a few rows at a time, so that what stands between, in float32, stays in its caches.
+    """
+    if rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return _product_at_once(rows, right, after, emulated, before)
+    found = rows.new_empty(len(rows), right.shape[1])
+    for start in range(0, len(rows), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        found[some] = _product_at_once(rows[some], right, after, emulated, before)
+    return found
+
+
+def _product_at_once(
+    rows: Tensor, right: Tensor, after: Tensor | None, emulated: bool, before: Tensor | None
+) -> Tensor:
+    low, own = _rounded(rows.float() if before is None else rows.float() * before, right.dtype)
+    product = _multiplied(low, right, emulated).mul_(own)
+    return (product if after is None else product.mul_(after)).to(rows.dtype)
+
+
 def _rounded(rows: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The rows in 8 bits, and the scale of each, (rows, 1) in float32."""
+    """The rows, of float32, in 8 bits, and the scale of each, (rows, 1) in float32."""
     largest = _LARGEST[dtype]
-    scale = rows.abs().amax(dim=-1, keepdim=True).float().clamp(min=1e-12) / largest
+    scale = rows.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12) / largest
     scaled = rows / scale
     return (scaled.round_() if dtype == torch.int8 else scaled.clamp(-largest, largest)).to(dtype), scale
 
