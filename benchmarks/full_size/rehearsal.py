@@ -77,7 +77,7 @@ def words_of(job: str, given: argparse.Namespace, work: Path) -> list[str]:
             return [*program, "score", "--images", str(table), "--model", str(work / "model"), "--out", _scores(work)]
         case _:
             model = ["--model.pretrained", str(given.generator), "--model.resolution", side]
-            short = ["--schedule.steps", "1", "--data", str(work / "cache"), "--out", str(work / "run")]
+            short = ["--steps", "1", "--data", str(work / "cache"), "--out", str(work / "run")]
             return [*program, "train", "paper-sd35m", *model, *short]
 
 

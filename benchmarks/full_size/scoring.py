@@ -5,7 +5,8 @@
 The same latents and encoded prompts (77 + 128 tokens) at noise level 0.4, with the first 12 blocks, a LoRA of rank 64
 and the head. The released score is `DRMInferencer.reward` without gradients, its LoRA loaded from a folder, which PEFT
 keeps apart and in float32. Ours begins without any speed-up and adds one after the other, at last linear layers in 8
-bits. What a LoRA merged into bfloat16 weights changes is said as the largest difference of scores, beside their spread.
+bits and compiled blocks; each stage takes turns with a released score of its own. What a LoRA merged into bfloat16
+weights changes is said as the largest difference of scores, beside their spread.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from torch import Tensor
 
 from benchmarks.full_size.ours import config_on, random_prompts
 from benchmarks.full_size.released import Released, drawn_latents
-from benchmarks.full_size.training import T5_TOKENS, arguments, told, told_as_they_come
+from benchmarks.full_size.training import T5_TOKENS, arguments, told, told_as_they_come, told_rows
 from benchmarks.measuring import timed_in_turn
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.assemble import build_model
 from dina_lrm.training.config import ComputeSettings
 
 LEVEL = 0.4
-IN_8_BITS = "ours, merged, tiled, linear layers in int8"
 
 
 def main(argv: Sequence[str]) -> dict[str, object]:
@@ -49,26 +49,29 @@ def main(argv: Sequence[str]) -> dict[str, object]:
     _give_effect(model)
     scores: dict[str, Tensor] = {}
 
-    def ours(name: str, merged: bool, attention: str) -> Callable[[], object]:
+    def ours(name: str, attention: str) -> Callable[[], object]:
         def run() -> None:
-            if merged != model.backbone.lora_merged:
-                model.backbone.merge_lora() if merged else model.backbone.unmerge_lora()
             model.backbone.set_attention_backend(attention)
             scores[name] = model.score_latents(latents, prompts, LEVEL)
 
         return run
 
-    names = {
-        "ours, LoRA apart": (False, "native"),
-        "ours, LoRA merged": (True, "native"),
-        "ours, LoRA merged, attention tiled": (True, "tiled"),
+    stages: dict[str, tuple[Callable[[], object], dict[str, str]]] = {
+        "LoRA apart": (lambda: None, {"ours, LoRA apart": "native"}),
+        "merged": (
+            model.backbone.merge_lora,
+            {"ours, LoRA merged": "native", "ours, LoRA merged, attention tiled": "tiled"},
+        ),
+        "int8": (lambda: model.backbone.multiply_in("int8"), {"ours, merged, tiled, linear layers in int8": "tiled"}),
+        "compiled": (lambda: model.backbone.compile_blocks(), {"ours, the same, blocks compiled": "tiled"}),
     }
-    jobs = told_as_they_come({"released": theirs} | {name: ours(name, *how) for name, how in names.items()})
-    times = timed_in_turn(jobs, given.rounds, given.warm_up)
-    model.backbone.multiply_in("int8")
-    low = told_as_they_come({"released": theirs, IN_8_BITS: ours(IN_8_BITS, True, "tiled")})
-    times[IN_8_BITS] = timed_in_turn(low, given.rounds, given.warm_up)[IN_8_BITS]
-    found = told(f"scoring of {given.pairs} latents, {given.blocks} blocks", times, "released", given)
+    rows: dict[str, dict[str, object]] = {}
+    for prepare, names in stages.values():  # each from the one before, and beside a released score of its own
+        prepare()
+        jobs = {"released": theirs} | {name: ours(name, attention) for name, attention in names.items()}
+        times = timed_in_turn(told_as_they_come(jobs), given.rounds, given.warm_up)
+        rows |= told_rows(times, "released")
+    found = told(f"scoring of {given.pairs} latents, {given.blocks} blocks", rows, given)
     apart = next(iter(scores.values()))
     spread = float(apart.std()) if len(apart) > 1 else float("nan")
     found["differences"] = {name: float((one - apart).abs().max()) for name, one in list(scores.items())[1:]}

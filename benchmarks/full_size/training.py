@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> dict[str, object]:
         times = timed_in_turn(told_as_they_come(jobs), given.rounds, given.warm_up)
     times["released, prompts encoded already"] = _less(times["released"], times["released, its prompts alone"])
     what = f"training step, {given.pairs} pairs, {given.blocks} blocks, latents 16 x {given.side} x {given.side}"
-    return told(what, times, "released", given)
+    return told(what, told_rows(times, "released"), given)
 
 
 def _jobs(given: argparse.Namespace, place: Path) -> dict[str, Callable[[], object]]:
@@ -121,19 +121,27 @@ def arguments(text: str | None, argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def told(what: str, times: dict[str, Timing], base: str, given: argparse.Namespace) -> dict[str, object]:
-    """Print the seconds and the ratios of all to `base`, and write them."""
-    print(f"{what}; {given.threads} threads, {given.rounds} rounds; {resident() / 1024:.1f} GiB held")
-    rows = {}
-    for name, timing in times.items():
-        wall, cpu = speed_up(times[base], timing), cpu_saving(times[base], timing)
-        print(f"  {name:<34} {timing.median:8.2f} s   {wall} as fast as {base}, CPU {cpu} less")
-        rows[name] = {
+def told_rows(times: Mapping[str, Timing], base: str) -> dict[str, dict[str, object]]:
+    """What each took, and its ratios to `base` of the same rounds."""
+    return {
+        name: {
             "seconds": timing.seconds,
             "cpu_seconds": timing.cpu_seconds,
-            "speed_up": str(wall),
-            "cpu_saving": str(cpu),
+            "median": timing.median,
+            "speed_up": str(speed_up(times[base], timing)),
+            "cpu_saving": str(cpu_saving(times[base], timing)),
         }
+        for name, timing in times.items()
+    }
+
+
+def told(what: str, rows: dict[str, dict[str, object]], given: argparse.Namespace) -> dict[str, object]:
+    """Print the seconds and ratios of all, and write them."""
+    print(f"{what}; {given.threads} threads, {given.rounds} rounds; {resident() / 1024:.1f} GiB held")
+    for name, row in rows.items():
+        print(
+            f"  {name:<44} {row['median']:8.2f} s   {row['speed_up']} as fast as released, CPU {row['cpu_saving']} less"
+        )
     found: dict[str, object] = {"what": what, "threads": given.threads, "rounds": given.rounds, "rows": rows}
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=2) + "\n")

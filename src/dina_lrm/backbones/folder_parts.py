@@ -24,6 +24,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.encoder_turns import Seat, encoded_in_turn
 from dina_lrm.backbones.free_memory import free_bytes
 from dina_lrm.backbones.loads import held_dtype, stored_type, text_encoder_names
+from dina_lrm.backbones.mapped_pages import let_pages_go
 from dina_lrm.backbones.parts import Encode, Parts, frozen_vae, modules_of
 from dina_lrm.backbones.pipeline_folder import component_class, load_component, load_pipeline
 from dina_lrm.backbones.settings import EncoderSettings
@@ -164,6 +165,8 @@ class FolderParts(Parts):
             encoder, held = self.load_weights(name, dtype), dtype
         if not self._settings.offload:
             encoder = encoder.to(device)
+        if self._settings.stay is False:
+            let_pages_go(encoder)
         return compute_by_block(encoder, device, dtype) if held != dtype or self._settings.offload else encoder
 
     def _kept_encoder(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:

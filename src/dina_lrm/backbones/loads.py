@@ -7,6 +7,7 @@ component.bytes_in(torch.float32)     what its weights take in memory when the j
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,23 @@ class Component:
         """
         held = held_dtype(self.dtype, dtype) if self.role == "text encoder" else dtype
         return sum(count * (held if each.is_floating_point else each).itemsize for each, count in self.stored.items())
+
+    def bytes_in_turn(self, dtype: torch.dtype) -> int:
+        """What a text encoder takes at once on the host where it has a turn of its own: its table of tokens, a layer
+        and the next one, and a copy of a layer where it is cast, if it is mapped (`mapped_pages`); else all of it.
+        """
+        whole, held = self.bytes_in(dtype), held_dtype(self.dtype, dtype)
+        config = read_json_object(self.folder / "config.json")
+        text = config.get("text_config")
+        told = text if isinstance(text, dict) else config
+        layers = told.get("num_hidden_layers", told.get("num_layers"))
+        width = told.get("hidden_size", told.get("d_model"))
+        words = told.get("vocab_size")
+        if held != self.dtype or not (sys.platform == "linux" and layers and width and words):
+            return whole
+        table = int(words) * int(width) * held.itemsize
+        layer = (whole - table) / int(layers)
+        return min(whole, round(table + 2 * layer + (layer * dtype.itemsize / held.itemsize if held != dtype else 0)))
 
 
 def held_dtype(stored: torch.dtype, compute: torch.dtype) -> torch.dtype:

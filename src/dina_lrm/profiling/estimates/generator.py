@@ -77,6 +77,10 @@ class GeneratorSize:
         """What each component of a role weighs."""
         return [part.bytes_in(self.dtype) for part in self.parts if part.role == role]
 
+    def bytes_in_turn(self, role: str) -> list[int]:
+        """What each component of a role takes at once where it has a turn of its own on the host."""
+        return [part.bytes_in_turn(self.dtype) for part in self.parts if part.role == role]
+
     def parameters(self, role: str) -> int:
         """Numbers of all components of a role."""
         return sum(part.parameters for part in self.parts if part.role == role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -19,15 +20,25 @@ def seconds_of(flops: float, device: str, dtype: torch.dtype) -> float:
 def measured_rate(device: str, dtype: torch.dtype, seconds: float = 0.02) -> float:
     """FLOPs a second of a product of matrices in `dtype`, measured for so long.
 
-    On the host by processor seconds, which are little blurred by what else runs there, times the threads of torch.
+    On the host one thread is measured, by its processor seconds, and multiplied by the threads of torch: threads that
+    wait for each other on a busy machine would be counted as work.
     """
     place = torch.device(device)
-    host = place.type == "cpu"
-    clock, side, threads = (time.process_time, 256, torch.get_num_threads()) if host else (time.perf_counter, 4096, 1)
+    if place.type != "cpu":
+        return _rate(place, dtype, 4096, time.perf_counter, seconds)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return threads * _rate(place, dtype, 256, time.thread_time, seconds)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rate(place: torch.device, dtype: torch.dtype, side: int, clock: Callable[[], float], seconds: float) -> float:
     factor = torch.ones(side, side, dtype=dtype, device=place)
     float((factor @ factor)[0, 0])
     done, start, passed = 0, clock(), 0.0
     while passed < seconds:
         float((factor @ factor)[0, 0])
         done, passed = done + 1, clock() - start
-    return 2.0 * side**3 * done * threads / passed
+    return 2.0 * side**3 * done / passed

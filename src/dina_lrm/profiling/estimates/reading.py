@@ -227,14 +227,16 @@ def _phases(
 ) -> tuple[Phase, ...]:
     """Prompts, pictures and scores, one after the other; small text encoders stay meanwhile, others go.
 
-    Several processes share the files of text encoders, which are mapped, and have all else of their own.
+    Several processes share the files of text encoders, which are mapped, and have all else of their own. On the host
+    the pages of a layer go behind it.
     """
     free = free_room(device).memory
     # As they are held: see `backbones.folder_parts`
     stay = sum(encoders) < _SMALL or free is None or sum(encoders) <= (free - sum(kept)) // 2
     rest = processes * sum(kept) + (sum(encoders) if stay else 0)
     autoencoder = processes * sum(size.bytes("autoencoder"))
-    prompts = Phase("encoding prompts", 0 if stay else max(encoders, default=0))
+    turns = size.bytes_in_turn("text encoder") if torch.device(device).type == "cpu" and not eight else encoders
+    prompts = Phase("encoding prompts", 0 if stay else max(turns, default=0))
     pictures = Phase("encoding pictures", autoencoder, processes * size.picture_bytes(pixels, batch, device))
     scores = [Phase("scoring", autoencoder, batch * size.state_bytes(pixels))] if levels else []
     return phases_of(rest, prompts, pictures, *scores)
