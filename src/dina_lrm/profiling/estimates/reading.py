@@ -235,7 +235,8 @@ def _phases(
     stay = sum(encoders) < _SMALL or free is None or sum(encoders) <= (free - sum(kept)) // 2
     rest = processes * sum(kept) + (sum(encoders) if stay else 0)
     autoencoder = processes * sum(size.bytes("autoencoder"))
-    turns = size.bytes_in_turn("text encoder") if torch.device(device).type == "cpu" and not eight else encoders
+    mapped = torch.device(device).type == "cpu" and sum(encoders) == sum(size.bytes("text encoder"))  # none is rounded
+    turns = size.bytes_in_turn("text encoder") if mapped else encoders
     prompts = Phase("encoding prompts", 0 if stay else max(turns, default=0))
     pictures = Phase("encoding pictures", autoencoder, processes * size.picture_bytes(pixels, batch, device))
     scores = [Phase("scoring", autoencoder, batch * size.state_bytes(pixels))] if levels else []
