@@ -112,4 +112,4 @@ def _read(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
 def _madvise() -> Callable[[int, int, int], int]:
     function = ctypes.CDLL(None, use_errno=True).madvise
     function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int), ctypes.c_int
-    return function  # type: ignore[no-any-return]
+    return function
