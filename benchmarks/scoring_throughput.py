@@ -68,7 +68,7 @@ def plain_scores(model: LatentRewardModel, work: Workload, batch_size: int) -> T
                 latents = model.backbone.encode_images(work.images[rows] * 2 - 1)
                 noise = seeded_noise(tuple(latents.shape[1:]), 0).expand(latents.shape)
                 noisy = model.process.add_noise(latents, noise, level)
-                sides.append(model(noisy, torch.full((len(rows),), level), conditioning))
+                sides.append(model.main_of(model(noisy, torch.full((len(rows),), level), conditioning)))
             found.append(torch.stack(sides, dim=1))
     return torch.cat(found)
 

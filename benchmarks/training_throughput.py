@@ -85,7 +85,8 @@ class PlainTraining:
     def _scores(self, latents: Tensor, noise: Tensor, level: Tensor, prompts: list[str]) -> Tensor:
         with torch.no_grad():
             conditioning = self.model.backbone.encode_prompts(prompts)
-        return self.model(self.model.process.add_noise(latents, noise, level), level, conditioning)
+        scores = self.model(self.model.process.add_noise(latents, noise, level), level, conditioning)
+        return self.model.main_of(scores)
 
     def _prompt_rows(self, names: Sequence[str]) -> list[int]:
         rows = {name: row for row, name in enumerate(self.data.pairs.pair_id)}

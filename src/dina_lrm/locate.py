@@ -64,6 +64,15 @@ _GENERATOR = _Wanted("generator", "generator", INDEX)
 _REWARD_MODEL = _Wanted("reward_model", "reward model", "config.json")
 
 
+def split_score(name: str | Path) -> tuple[str | Path, str | None]:
+    """The place of a reward model and the name of one of its scores, written PLACE?score=NAME; None: its main one.
+
+    A folder that is called so is a folder.
+    """
+    place, found, score = str(name).rpartition("?score=")
+    return (name, None) if not found or not place or os.path.exists(str(name)) else (place, score)
+
+
 def locate_generator(
     name: str | Path, revision: str | None = None, allow_patterns: Sequence[str] = GENERATOR_FILES
 ) -> Path:
@@ -88,9 +97,9 @@ def locate_reward_model(
 ) -> Path:
     """Folder of a reward model, ours or the one released with the paper, with `config.json`; else as a generator's.
 
-    The folder of a run of training stands for the model that it left.
+    The folder of a run of training stands for the model that it left. What follows "?score=" is left aside.
     """
-    return _locate(_REWARD_MODEL, name, revision, allow_patterns)
+    return _locate(_REWARD_MODEL, split_score(name)[0], revision, allow_patterns)
 
 
 def locate_judge(
@@ -121,9 +130,10 @@ def _locate(wanted: _Wanted, name: str | Path, revision: str | None, allow_patte
 
 def absolute(name: str) -> str:
     """A folder or file by its whole path, so that what remembers it finds it from anywhere; any other name as it is."""
-    if name in BUNDLED or name in BUNDLED_LORAS or not os.path.exists(path := Path(name).expanduser()):
+    place, score = split_score(name)
+    if place in BUNDLED or place in BUNDLED_LORAS or not os.path.exists(path := Path(place).expanduser()):
         return name
-    return os.path.abspath(path)
+    return os.path.abspath(path) + ("" if score is None else f"?score={score}")
 
 
 def components_without_weights(folder: Path) -> list[str]:

@@ -144,7 +144,7 @@ def test_agrees_with_the_specification(name: str, levels: int) -> None:
     config, visual, text = CONFIGS[name]
     head = build(config, visual, text)
     given = [features(seed, visual, text) for seed in range(levels)]
-    np.testing.assert_allclose(head(given).detach().numpy(), oracle(head, given), rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(head(given)[:, 0].detach().numpy(), oracle(head, given), rtol=2e-4, atol=2e-5)
 
 
 def test_state_dict_is_the_released_table() -> None:
@@ -219,7 +219,7 @@ def test_zero_initialised_film_still_learns_from_the_noise_level() -> None:
 
 def test_an_ensemble_of_one_is_the_single_level() -> None:
     head, level = build(), features(0)
-    assert torch.equal(head.score([head.tokens(level)]), head([level]))
+    assert torch.equal(head.scores([head.tokens(level)]), head([level]))
 
 
 def test_repeating_a_level_changes_nothing() -> None:
@@ -308,7 +308,7 @@ def test_the_logistic_stays_inside_its_bounds() -> None:
     with torch.no_grad():
         head.head.bias.fill_(1e4)
     score = head([features(0)])
-    assert torch.equal(score, torch.full((3,), 2.0))
+    assert torch.equal(score, torch.full((3, 1), 2.0))
 
 
 def test_a_head_keeps_its_own_precision() -> None:
@@ -345,7 +345,7 @@ def test_under_autocast_it_scores_and_trains() -> None:
         (lambda: build(text=()), "use_text=True but the backbone taps no text layer"),
         (lambda: build()([features(0, visual=(WIDTH,))]), "1 visual features given; 2 visual taps"),
         (lambda: build()([features(0, text=(WIDTH,) * 3)]), "3 text features given; 2 text taps"),
-        (lambda: build().score([]), "no tokens"),
+        (lambda: build().scores([]), "no tokens"),
     ],
 )
 def test_faults_say_what_was_given_and_accepted(make: Callable[[], object], message: str) -> None:

@@ -189,7 +189,7 @@ class TestNoise:
         levels = torch.tensor([0.2, 0.5, 0.7])
         noisy = torch.stack([model.process.add_noise(latents, noise, level) for level in levels], dim=1)
         with torch.no_grad():
-            together = model(noisy, levels.expand(3, -1), conditioning)
+            together = model(noisy, levels.expand(3, -1), conditioning)[:, 0]
         close(model.score_latents(latents, conditioning, levels.tolist(), noise=noise), together)
 
     def test_score_noisy_of_the_noised_latent_is_score_latents(self, model: LatentRewardModel) -> None:
@@ -198,7 +198,7 @@ class TestNoise:
         expected = model.score_latents(latents, conditioning, 0.3, noise=noise)
         close(model.score_noisy(noisy, 0.3, conditioning), expected)
         close(model.score_noisy(noisy, torch.full((3,), 0.3), conditioning), expected)
-        close(model(noisy, torch.full((3,), 0.3), conditioning), expected)
+        close(model(noisy, torch.full((3,), 0.3), conditioning)[:, 0], expected)
 
     def test_score_noisy_takes_a_level_for_each_item(self, model: LatentRewardModel) -> None:
         noisy, conditioning, levels = some_latents(3), some_conditioning(3), torch.tensor([0.0, 0.4, 1.0])

@@ -1,1 +1,1 @@
-"""Heads: the features of a backbone become one scalar score."""
+"""Heads: the features of a backbone become one score, or several by name."""

@@ -1,7 +1,7 @@
-r"""What a head is: features of one noise level -> tokens; tokens of one or more levels -> a score.
+r"""What a head is: features of one noise level -> tokens; tokens of one or more levels -> one or several scores.
 
     tokens_k = head.tokens(features at t_k)          k = 1..K, each modulated at its own noise level
-    score    = head.score([tokens_1, ..., tokens_K])
+    scores   = head.scores([tokens_1, ..., tokens_K])
 
 K = 1 is the plain score; K > 1 is the token-level noise ensemble (paper, Eq. 13): the query transformer runs once over
 the tokens of all levels, so that an ensemble costs K backbone passes and a single head pass.
@@ -32,7 +32,7 @@ class HeadTokens:
     def cat(levels: Sequence["HeadTokens"]) -> "HeadTokens":
         """Concatenate the tokens of several noise levels along the token axis."""
         if not levels:
-            raise DinaError("head: score() was given no tokens; it takes those of at least one noise level")
+            raise DinaError("head: scores() was given no tokens; it takes those of at least one noise level")
         if len(levels) == 1:
             return levels[0]
         return HeadTokens(
@@ -43,24 +43,32 @@ class HeadTokens:
 
 
 class Head(nn.Module, ABC):
-    """Maps backbone features to one scalar a sample. Final classes implement `tokens` and `score`."""
+    """Maps backbone features to the scores of a sample, all from one pass; their names are the model's.
+
+    Final classes implement `tokens` and `scores`.
+    """
 
     @property
     def reads_unconditional(self) -> bool:
         """Whether `tokens` needs the features of the empty prompt too (classifier-free guidance on features)."""
         return False
 
+    @property
+    def count(self) -> int:
+        """How many scores it gives."""
+        return 1
+
     @abstractmethod
     def tokens(self, features: Features) -> HeadTokens:
         """Context tokens of one noise level, modulated by that level's time embedding."""
 
     @abstractmethod
-    def score(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, " batch"]:
-        """One float32 score a sample from the tokens of one or several noise levels."""
+    def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch scores"]:
+        """The float32 scores of each sample from the tokens of one or several noise levels."""
 
-    def forward(self, features: Sequence[Features]) -> Float[Tensor, " batch"]:
+    def forward(self, features: Sequence[Features]) -> Float[Tensor, "batch scores"]:
         """Score the features of one or several noise levels of the same samples."""
-        return self.score([self.tokens(level) for level in features])
+        return self.scores([self.tokens(level) for level in features])
 
 
 def _cat_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:

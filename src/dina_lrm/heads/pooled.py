@@ -59,11 +59,11 @@ class PooledHead(Head):
         text = text if self.text_projection is None else self.text_projection(text)
         return HeadTokens(_unit(visual).unsqueeze(1), _unit(text).unsqueeze(1))
 
-    def score(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, " batch"]:
+    def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch 1"]:
         """Scaled cosine, averaged over the noise levels."""
         levels = HeadTokens.cat(tokens)
         assert levels.text is not None
-        return self.logit_scale.float().exp() * (levels.visual * levels.text).sum(dim=-1).mean(dim=1)
+        return self.logit_scale.float().exp() * (levels.visual * levels.text).sum(dim=-1).mean(dim=1, keepdim=True)
 
     def _pooled(self, features: Features) -> list[Tensor]:
         means = [tokens.float().mean(dim=1) for tokens in features.visual]

@@ -5,7 +5,7 @@ r"""The query transformer of the paper (section 4.2): learned queries read the t
     Q <- Q + gated cross attention(Q; V, T)
     Q <- Q + cross attention(Q; V)
     Q <- Q + FFN(Q)
-    score = mean over queries of a linear map
+    scores = mean over queries of a linear map, which has a row for each score
 
 Parameter names are those of the weights released with the paper, so that their state dict loads as it is.
 """
@@ -34,6 +34,7 @@ class QFormerHead(Head):
         visual_widths: Sequence[int],
         text_widths: Sequence[int],
         time_embedding_width: int,
+        scores: int = 1,
     ) -> None:
         super().__init__()
         if not visual_widths:
@@ -61,9 +62,15 @@ class QFormerHead(Head):
         self.norm_ff = nn.RMSNorm(width)
         expand, contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.ff = nn.Sequential(expand, nn.GELU(), contract, nn.Dropout(dropout))
-        self.head = nn.Linear(width, 1)
-        self.eta3 = nn.Parameter(torch.tensor(0.0)) if config.logistic else None
-        self.eta4 = nn.Parameter(torch.tensor(0.15)) if config.logistic else None
+        self.head = nn.Linear(width, scores)
+        shape = () if scores == 1 else (scores,)
+        self.eta3 = nn.Parameter(torch.zeros(shape)) if config.logistic else None
+        self.eta4 = nn.Parameter(torch.full(shape, 0.15)) if config.logistic else None
+
+    @property
+    def count(self) -> int:
+        """A score for each row of the last map."""
+        return self.head.out_features
 
     def tokens(self, features: Features) -> HeadTokens:
         """FiLM-modulate each tap at the level's own time embedding and fuse the taps."""
@@ -78,17 +85,17 @@ class QFormerHead(Head):
         seen = features.text_mask if self.config.mask_text_padding else features.text_there
         return HeadTokens(visual, text, seen)
 
-    def score(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, " batch"]:
+    def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch scores"]:
         """Run the queries once over the tokens of all given noise levels."""
         context = HeadTokens.cat(tokens)
         queries = self.query_tokens.expand(len(context.visual), -1, -1)
         queries = self.attn1(queries, context.visual, context.text, context.text_mask)
         queries = self.attn2(queries, context.visual)
         queries = queries + self.ff(self.norm_ff(queries))
-        score = self.head(queries).float().mean(dim=(1, 2))
+        scores = self.head(queries).float().mean(dim=1)
         if self.eta3 is None or self.eta4 is None:
-            return score
-        return 4.0 * torch.sigmoid((score - self.eta3.float()) / (self.eta4.float().abs() + 1e-6)) - 2.0
+            return scores
+        return 4.0 * torch.sigmoid((scores - self.eta3.float()) / (self.eta4.float().abs() + 1e-6)) - 2.0
 
 
 def _adapted(stream: str, adapters: nn.ModuleList, features: Sequence[Tensor], temb: Tensor) -> Tensor:

@@ -77,6 +77,14 @@ class PooledConfig:
             raise DinaError(f"head: logit_scale={self.logit_scale}; accepted: a finite number")
 
 
+def check_one_score(scores: int) -> None:
+    """Raise ValueError for several scores of a `PooledHead`: a cosine with the prompt is one number."""
+    if scores != 1:
+        raise DinaError(
+            f"head: {scores} scores of pooled maps; accepted: 1, or the head 'qformer', which gives several"
+        )
+
+
 HeadConfig: TypeAlias = QFormerConfig | PooledConfig
 
 HEAD_KINDS: Final[dict[str, type[HeadConfig]]] = {"qformer": QFormerConfig, "pooled": PooledConfig}

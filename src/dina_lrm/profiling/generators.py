@@ -131,6 +131,6 @@ def head_cost(chosen: FullSizeGenerator, batch: int, pixels: int, levels: int, b
             time = torch.empty(batch, chosen.time_width, device=META)
             return head.tokens(Features(tuple(states[: len(taps)]), tuple(states[len(taps) :]), time, None))
 
-        return head.score([features() for _ in range(levels)])
+        return head.scores([features() for _ in range(levels)])
 
     return count(run, backward, (head,))

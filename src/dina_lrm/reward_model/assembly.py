@@ -44,5 +44,5 @@ def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> 
     """A head for the backbone's features, float32, its weights a function of `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = build_head(config.head, backbone)
+        head = build_head(config.head, backbone, len(config.names))
     return head.to(backbone.device)

@@ -2,14 +2,30 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dina_lrm import __version__
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
+from dina_lrm.heads.names import ONLY, check_known, check_names
 from dina_lrm.heads.settings import HEAD_KINDS, HeadConfig, QFormerConfig
 from dina_lrm.preference.likelihood import PREFERENCE_MODELS, PreferenceModel, Thurstone
 from dina_lrm.typed import DinaError, from_plain, one_of, to_plain
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """What a raw score of one name means: z = (raw - mean) / std; margins are divided by the temperature."""
+
+    mean: float = 0.0
+    std: float = 1.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that no score has."""
+        _require(math.isfinite(self.mean), "score_mean", self.mean, "a finite number")
+        _require(0 < self.std < math.inf, "score_std", self.std, "a finite number above 0")
+        _require(0 < self.temperature < math.inf, "temperature", self.temperature, "a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,12 @@ class RewardModelConfig:
     score_std: float = 1.0
     temperature: float = 1.0
     """Margins are divided by it before the preference model: calibrates `win_probability`."""
+    scores: tuple[str, ...] = ()
+    """Names of the scores that the head gives, in the order of its outputs; none: a single one without a name."""
+    main_score: str | None = None
+    """The one that `score` gives, and that `score_mean`, `score_std` and `temperature` are of; None = the first."""
+    other_scales: dict[str, ScoreScale] = field(default_factory=dict)
+    """What the scores beside the main one mean."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Free-form facts about the training; `notes["results"]` is the model card's table."""
     library_version: str = __version__
@@ -47,11 +69,44 @@ class RewardModelConfig:
             _require(0.0 <= level <= 1.0, name, level, "noise levels in [0, 1]")
         _require(bool(self.ensemble_levels), "ensemble_levels", self.ensemble_levels, "at least one noise level")
         _require(self.resolution >= 1, "resolution", self.resolution, "a number of pixels, at least 1")
-        _require(math.isfinite(self.score_mean), "score_mean", self.score_mean, "a finite number")
-        _require(0 < self.score_std < math.inf, "score_std", self.score_std, "a finite number above 0")
-        _require(0 < self.temperature < math.inf, "temperature", self.temperature, "a finite number above 0")
+        ScoreScale(self.score_mean, self.score_std, self.temperature)
+        check_names("config.scores", self.scores)
+        check_known("config.main_score", self.main, self.names)
+        for name in self.other_scales:
+            check_known("config.other_scales", name, [other for other in self.names if other != self.main])
         if self.own_backbone and self.lora is not None:
             raise DinaError("config: own_backbone=True and a LoRA were given; a model has one or the other")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all scores in the order of the head's outputs; "score" is a single one without a name."""
+        return self.scores or (ONLY,)
+
+    @property
+    def main(self) -> str:
+        """The name of the score that is given where none is asked for."""
+        return self.main_score or self.names[0]
+
+    @property
+    def scales(self) -> dict[str, ScoreScale]:
+        """What each score means, by name, in the order of the head's outputs."""
+        own = ScoreScale(self.score_mean, self.score_std, self.temperature)
+        return {name: own if name == self.main else self.other_scales.get(name, ScoreScale()) for name in self.names}
+
+    def with_scales(self, scales: Mapping[str, ScoreScale], main: str | None = None) -> "RewardModelConfig":
+        """The same model with other scales for the scores named, and with the score `main` as its main one."""
+        main = self.main if main is None else main
+        check_known("score", main, self.names)
+        every = {**self.scales, **scales}
+        own = every.pop(main)
+        return replace(
+            self,
+            score_mean=own.mean,
+            score_std=own.std,
+            temperature=own.temperature,
+            main_score=main if self.scores else None,
+            other_scales={name: scale for name, scale in every.items() if scale != ScoreScale()},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""

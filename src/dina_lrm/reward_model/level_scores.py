@@ -35,8 +35,8 @@ def scores_of_groups(
     conditioning: Conditioning,
     groups: Sequence[Sequence[float]],
     noise: Float[Tensor, "batch channels height width"],
-) -> Float[Tensor, "batch groups"]:
-    """One score a group of noise levels: the backbone runs once a distinct level, the head once a group."""
+) -> Float[Tensor, "batch groups scores"]:
+    """All scores for each group of noise levels: the backbone runs once a distinct level, the head once a group."""
 
     def tokens(level: float) -> HeadTokens:
         noisy = backbone.process.add_noise(latents, noise, level)
@@ -44,19 +44,22 @@ def scores_of_groups(
         return head.tokens(read_features(backbone, head, noisy, levels, conditioning))
 
     by_level = {level: tokens(level) for level in dict.fromkeys(level for group in groups for level in group)}
-    scores = [head.score([by_level[level] for level in group]) for group in groups]
-    return torch.stack(scores, dim=1) if scores else latents.new_zeros(len(latents), 0, dtype=torch.float32)
+    scores = [head.scores([by_level[level] for level in group]) for group in groups]
+    return torch.stack(scores, dim=1) if scores else latents.new_zeros(len(latents), 0, head.count, dtype=torch.float32)
 
 
 def scores_of_batches(
     backbone: "Backbone", head: Head, batches: Iterable[EncodedBatch], count: int, levels: Sequence[float], seed: int
-) -> Float[Tensor, " count"]:
-    """Scores of `count` items that come in batches, at one noise level or of one ensemble."""
-    scores = torch.empty(count, device=backbone.device)
+) -> Float[Tensor, "count scores"]:
+    """All scores of `count` items that come in batches, at one noise level or of one ensemble."""
+    found: list[Tensor] = []
+    rows: list[int] = []
     for batch in batches:
         noise = common_noise(batch.latents, seed)
-        found = scores_of_groups(backbone, head, batch.latents, batch.conditioning, [levels], noise)
-        scores[batch.rows] = found[:, 0]
+        found.append(scores_of_groups(backbone, head, batch.latents, batch.conditioning, [levels], noise)[:, 0])
+        rows += batch.rows
+    scores = torch.empty(count, found[0].shape[1], device=backbone.device)
+    scores[rows] = torch.cat(found)
     return scores
 
 

@@ -15,67 +15,46 @@ model.win_probability("a.png", "b.png", "a red cube", noise_level=(0.2, 0.5, 0.7
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import EncoderSettings, T5Weights
-from dina_lrm.data.buckets import Bucket, buckets_for
-from dina_lrm.diffusion.process import ForwardProcess
-from dina_lrm.heads.base import Head
-from dina_lrm.heads.reading import read_features
 from dina_lrm.images import split_images
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.reward_model.assembly import backbone_of, fresh_head
 from dina_lrm.reward_model.checks import (
     NoiseLevels,
-    check_latents,
-    check_noise,
-    check_scale,
-    checked_level_per_item,
     checked_levels,
     checked_prompts,
-    checked_seed,
-    matched_conditioning,
     matched_prompts,
 )
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.describing import as_html, describe, two_lines
 from dina_lrm.reward_model.formats import ours as checkpoint
-from dina_lrm.reward_model.inputs import Notices, PromptStore, encoded_batches, encoded_images
+from dina_lrm.reward_model.inputs import Notices, PromptStore, encoded_images
 from dina_lrm.reward_model.level_scores import (
     LevelScores,
-    common_noise,
-    scores_of_batches,
-    scores_of_groups,
     scoring_mode,
 )
+from dina_lrm.reward_model.reading import ScoreReader
 from dina_lrm.typed import DinaError
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-    from dina_lrm.backbones.base import Backbone
 
-
-class LatentRewardModel(nn.Module):
+class LatentRewardModel(ScoreReader):
     """Scores images, latents and noisy latents for prompts. Make one with `from_pretrained` or `build`.
 
     Scoring and encoding are safe from several threads, which take turns; a shared pipeline that samples in another
     thread is not waited for.
     """
-
-    def __init__(self, config: RewardModelConfig, backbone: "Backbone", head: Head) -> None:
-        super().__init__()
-        self.config = config
-        self.backbone = backbone
-        self.head = head
 
     @classmethod
     def build(
@@ -141,11 +120,6 @@ class LatentRewardModel(nn.Module):
         return model.train(trainable)
 
     @property
-    def process(self) -> ForwardProcess:
-        """The forward process of the generator."""
-        return self.backbone.process
-
-    @property
     def preference(self) -> PreferenceModel:
         """How margins of scores become probabilities."""
         return self.config.preference
@@ -154,28 +128,6 @@ class LatentRewardModel(nn.Module):
     def device(self) -> torch.device:
         """Where the model computes and where its results are."""
         return self.backbone.device
-
-    @property
-    def buckets(self) -> tuple[Bucket, ...]:
-        """The image sizes that the model scores; other images are scaled and cropped to the nearest."""
-        multiple = self.backbone.pixels_per_latent * self.backbone.latent_multiple
-        return buckets_for(self.config.resolution, multiple)
-
-    def forward(
-        self,
-        noisy_latents: Float[Tensor, "batch ... channels height width"],
-        noise_level: Float[Tensor, "batch ..."],
-        conditioning: Conditioning,
-    ) -> Float[Tensor, " batch"]:
-        """Raw scores of noisy latents at their own noise levels: what is trained. No checks; see `score_noisy`.
-
-        With an axis of levels, the head reads the tokens of all of them at once: the ensemble of `score`.
-        """
-        read = partial(read_features, self.backbone, self.head)
-        if noise_level.ndim == 1:
-            return self.head([read(noisy_latents, noise_level, conditioning)])
-        states = zip(noisy_latents.unbind(1), noise_level.unbind(1), strict=True)
-        return self.head([read(noisy, level, conditioning) for noisy, level in states])
 
     def score(
         self,
@@ -191,10 +143,33 @@ class LatentRewardModel(nn.Module):
         `prompts` is one for each image, or one string for all; none may be empty. A sequence of noise levels is a
         token-level ensemble; None is the level stored with the model. `batch_size` bounds memory and changes nothing
         else. Warns once of images that were resized (`ResizeWarning`) and prompts that were cut
-        (`PromptTruncatedWarning`).
+        (`PromptTruncatedWarning`). Of a model with several scores it is the main one; see `scores` and `named`.
         """
         items = split_images(images)
-        return self._score("score", items, matched_prompts("score", prompts, len(items)), noise_level, seed, batch_size)
+        matched = matched_prompts("score", prompts, len(items))
+        return self.main_of(self._image_scores("score", items, matched, noise_level, seed, batch_size))
+
+    def scores(
+        self,
+        images: GivenPicture | Sequence[GivenPicture],
+        prompts: str | Sequence[str],
+        noise_level: NoiseLevels | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+    ) -> dict[str, Float[Tensor, " images"]]:
+        """`score` for each of the model's scores by name, from one pass; a single one without a name is "score"."""
+        items = split_images(images)
+        matched = matched_prompts("scores", prompts, len(items))
+        return self.by_name(self._image_scores("scores", items, matched, noise_level, seed, batch_size))
+
+    def named(self, name: str) -> "LatentRewardModel":
+        """The same model, its weights shared, whose main score is the one of that name: all else reads that one.
+
+        ValueError for a name that is none of `config.names`.
+        """
+        view = LatentRewardModel(self.config.with_scales({}, main=name), self.backbone, self.head)
+        view.training = self.training
+        return view
 
     def score_latents(
         self,
@@ -213,7 +188,23 @@ class LatentRewardModel(nn.Module):
         pictures are refused, as not scaled; a generator's `own`, which it sampled, are scored with a warning.
         """
         levels = checked_levels("score_latents", noise_level, self.config.noise_level)
-        return self._groups("score_latents", latents, conditioning, [levels], noise, seed, own)[:, 0]
+        every = self._latent_scores("score_latents", latents, conditioning, [levels], noise, seed, own)
+        return self.main_of(every[:, 0])
+
+    def latent_scores(
+        self,
+        latents: Shaped[Tensor, "..."],
+        conditioning: Conditioning,
+        noise_level: NoiseLevels | None = None,
+        noise: Shaped[Tensor, "..."] | None = None,
+        seed: int = 0,
+        *,
+        own: bool = False,
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """`score_latents` for each of the model's scores by name, from one pass; all differentiable."""
+        levels = checked_levels("latent_scores", noise_level, self.config.noise_level)
+        every = self._latent_scores("latent_scores", latents, conditioning, [levels], noise, seed, own)
+        return self.by_name(every[:, 0])
 
     def score_levels(
         self,
@@ -228,7 +219,7 @@ class LatentRewardModel(nn.Module):
         groups = [
             checked_levels("score_levels", group, 0.0) for group in ([[level] for level in levels] + [*ensembles])
         ]
-        scores = self._groups("score_levels", latents, conditioning, groups, noise, seed)
+        scores = self.main_of(self._latent_scores("score_levels", latents, conditioning, groups, noise, seed))
         return LevelScores(scores[:, : len(levels)], scores[:, len(levels) :])
 
     def score_noisy(
@@ -238,11 +229,16 @@ class LatentRewardModel(nn.Module):
         conditioning: Conditioning,
     ) -> Float[Tensor, " batch"]:
         """Raw float32 scores of states x_t at their own noise levels (one number, or one an item); differentiable."""
-        check_latents("score_noisy", noisy_latents, self.backbone)
-        levels = checked_level_per_item("score_noisy", noise_level, len(noisy_latents))
-        conditioning = matched_conditioning("score_noisy", conditioning, len(noisy_latents))
-        with scoring_mode(self, self.backbone, differentiable=noisy_latents):
-            return self(noisy_latents, levels, conditioning)
+        return self.main_of(self._state_scores("score_noisy", noisy_latents, noise_level, conditioning))
+
+    def noisy_scores(
+        self,
+        noisy_latents: Shaped[Tensor, "..."],
+        noise_level: float | int | Shaped[Tensor, "..."],
+        conditioning: Conditioning,
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """`score_noisy` for each of the model's scores by name, from one pass; all differentiable."""
+        return self.by_name(self._state_scores("noisy_scores", noisy_latents, noise_level, conditioning))
 
     def win_probability(
         self,
@@ -258,7 +254,8 @@ class LatentRewardModel(nn.Module):
         if len(a) != len(b):
             raise DinaError(f"win_probability: {len(a)} images a and {len(b)} images b; accepted: equally many")
         matched = matched_prompts("win_probability", prompts, len(a))
-        scores = self._score("win_probability", [*a, *b], matched * 2, noise_level, seed, batch_size)
+        every = self._image_scores("win_probability", [*a, *b], matched * 2, noise_level, seed, batch_size)
+        scores = self.main_of(every)
         return self.margin_probability(scores[: len(a)] - scores[len(a) :], noise_level)
 
     def margin_probability(
@@ -328,40 +325,3 @@ class LatentRewardModel(nn.Module):
         """
         with checkpoint.to_store(self.config, self.backbone, self.head) as stored:
             return checkpoint.push(repo_id, stored, private, token, message)
-
-    def _score(
-        self,
-        where: str,
-        images: Sequence[GivenPicture],
-        prompts: Sequence[str],
-        noise_level: NoiseLevels | None,
-        seed: int,
-        batch_size: int,
-    ) -> Tensor:
-        levels = checked_levels(where, noise_level, self.config.noise_level)
-        seed = checked_seed(where, seed)
-        notices = Notices()
-        with scoring_mode(self, self.backbone):
-            batches = encoded_batches(where, self.backbone, images, prompts, self.buckets, batch_size, notices)
-            scores = scores_of_batches(self.backbone, self.head, batches, len(images), levels, seed)
-        notices.say(where, stacklevel=3)
-        return scores
-
-    def _groups(
-        self,
-        where: str,
-        latents: Tensor,
-        conditioning: Conditioning,
-        groups: Sequence[Sequence[float]],
-        noise: Tensor | None,
-        seed: int,
-        own: bool = False,
-    ) -> Tensor:
-        check_latents(where, latents, self.backbone)
-        check_scale(where, latents, own=own)
-        conditioning = matched_conditioning(where, conditioning, len(latents))
-        if noise is not None:
-            check_noise(where, noise, latents)
-        drawn = common_noise(latents, checked_seed(where, seed)) if noise is None else noise
-        with scoring_mode(self, self.backbone, differentiable=latents):
-            return scores_of_groups(self.backbone, self.head, latents, conditioning, groups, drawn)

@@ -52,7 +52,10 @@ def parts_of_value(value: object) -> Iterable[bytes]:
     """What can be told of a reward or a part of one; its class alone for what is neither plain nor weights."""
     yield type(value).__qualname__.encode()
     if isinstance(value, LatentRewardModel):
-        yield json.dumps(value.config.to_dict() | {"backbone": None, "notes": None}, sort_keys=True).encode()
+        told = value.config.to_dict() | {"backbone": None, "notes": None}
+        if not value.config.scores:  # as of a model of an earlier version
+            told = {name: told[name] for name in told if name not in ("scores", "main_score", "other_scales")}
+        yield json.dumps(told, sort_keys=True).encode()
         yield from parts_of_tensors(value.head)
         for name, tensor in sorted(value.backbone.lora_state_dict().items()) if value.config.lora is not None else ():
             yield from _of_tensor(name, tensor)

@@ -12,6 +12,7 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
+from dina_lrm.locate import split_score
 from dina_lrm.rewards.base import BindableReward, HostGenerator, NoiseLevels, ReadsNoise
 from dina_lrm.rewards.gradients import check_gradient
 from dina_lrm.typed import DinaError
@@ -82,7 +83,7 @@ def reward_family(name: str) -> tuple[str, str]:
     """
     family, model = parsed_name(name)
     row = REWARDS.get(family)
-    if row is None and os.path.isdir(name):
+    if row is None and os.path.isdir(split_score(name)[0]):
         return "latent", name
     if row is None or not (model or row.default is not None):
         known = ", ".join(

@@ -71,7 +71,7 @@ class InPass:
         with scoring_mode(self._model, self._backbone, differentiable=x):
             if guidance <= 1.0 and not head.reads_unconditional:
                 velocity, features = backbone.velocity_and_features(x, levels, conditioning)
-                return velocity, head([features])
+                return velocity, self._model.main_of(head([features]))
             # The prompt comes first, then what the head and what guidance compare it with, mostly the same
             empty, unguided = backbone.empty_conditioning(), backbone.unguided_conditioning()
             others = [empty] if head.reads_unconditional else []
@@ -84,7 +84,8 @@ class InPass:
             if head.reads_unconditional:
                 read = replace(read, unconditional=features.rows(slice(batch, 2 * batch)).visual)
             velocity, last = velocities[:batch], velocities[-batch:]
-            return velocity if guidance <= 1.0 else backbone.sampling.guide(last, velocity, guidance), head([read])
+            guided = velocity if guidance <= 1.0 else backbone.sampling.guide(last, velocity, guidance)
+            return guided, self._model.main_of(head([read]))
 
     def _check_untouched(self) -> None:
         """The states are the reward's own at this moment only: what learns may have learned since."""

@@ -32,7 +32,7 @@ class RewardTerm:
 def named_term(option: str, text: str) -> RewardTerm:
     """The reward of "NAME" or "NAME=WEIGHT", as an option gave it; ValueError for a weight that is no number."""
     name, equals, weight = text.rpartition("=")
-    if not equals:
+    if not equals or name.endswith("?score"):  # a score of a model by name, without a weight
         return RewardTerm(text)
     try:
         return RewardTerm(name, float(weight))

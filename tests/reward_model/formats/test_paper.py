@@ -66,7 +66,7 @@ class Released:
 
     def score(self, latents: Tensor, conditioning: Conditioning, noise: Tensor, *levels: float) -> Tensor:
         features = [self.backbone((1 - t) * latents + t * noise, t, conditioning) for t in levels]
-        return self.head(features)
+        return self.head(features)[:, 0]
 
 
 def random_tensors(like: dict[str, Tensor], seed: int, scale: float = 0.2) -> dict[str, Tensor]:
@@ -193,7 +193,7 @@ def test_scores_ensembles_and_gradients_are_those_of_the_reference(
         expected.sum().backward()
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4 * float(theirs.grad.abs().max()))
     noisy = some_latents(3)
-    expected = released.head([released.backbone(noisy, 0.7, conditioning)])
+    expected = released.head([released.backbone(noisy, 0.7, conditioning)])[:, 0]
     torch.testing.assert_close(model.score_noisy(noisy, 0.7, conditioning), expected, rtol=1e-4, atol=1e-6)
 
 

@@ -144,7 +144,7 @@ class Released:
         for row in range(len(latents)):
             item = slice(row, row + 1)
             features = [self.reference((1 - t) * latents[item] + t * noise[item], t, conditioning[row]) for t in levels]
-            scores.append(self.head(features))
+            scores.append(self.head(features)[:, 0])
         return torch.cat(scores)
 
 

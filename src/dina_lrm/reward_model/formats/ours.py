@@ -29,7 +29,8 @@ from torch import Tensor
 from dina_lrm import __version__
 from dina_lrm.cards.measured import Measurement, measurements, merged
 from dina_lrm.heads.base import Head
-from dina_lrm.locate import locate_reward_model
+from dina_lrm.heads.names import check_known
+from dina_lrm.locate import locate_reward_model, split_score
 from dina_lrm.reward_model.card import model_card, with_results
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.lrm import is_published_lrm, read_published_lrm
@@ -53,16 +54,20 @@ LORA_FILES = ("adapter_config.json", "adapter_model.safetensors")
 def read(name: str | Path, revision: str | None = None, backbone: str | None = None) -> StoredModel:
     """Read "synthetic", a folder (ours or released with the paper) or a hub id.
 
-    `backbone` replaces the stored name of the generator: another place of the same weights. Raises FileNotFoundError
-    naming a missing file, ValueError for a file that is not what it should be.
+    With "?score=NAME" behind it that score is the main one, whichever was when it was stored. `backbone` replaces the
+    stored name of the generator: another place of the same weights. Raises FileNotFoundError naming a missing file,
+    ValueError for a file that is not what it should be.
     """
-    if is_published_lrm(Path(name)):
-        stored = read_published_lrm(Path(name))
+    place, score = split_score(name)
+    if is_published_lrm(Path(place)):
+        stored = read_published_lrm(Path(place))
     else:
-        folder = locate_reward_model(name, revision)
+        folder = locate_reward_model(place, revision)
         values = read_json(folder / CONFIG)
         released = "model" in values and "backbone" not in values
         stored = read_released(folder, values) if released else _read_ours(folder, values)
+    if score is not None:
+        stored = replace(stored, config=_of_score(stored.config, score, str(name)))
     if backbone is None:
         return stored
     moved = replace(stored.config.backbone, pretrained=backbone, revision=None)
@@ -164,6 +169,11 @@ def to_store(config: RewardModelConfig, backbone: Backbone, head: Head) -> Itera
             backbone.save_lora(lora)
         own = backbone_weights(backbone) if config.own_backbone else None
         yield StoredModel(config, head.state_dict(), lora, own, backbone.text_encoders)
+
+
+def _of_score(config: RewardModelConfig, score: str, where: str) -> RewardModelConfig:
+    check_known(where, score, config.names)
+    return config.with_scales({}, main=score)
 
 
 def _read_ours(folder: Path, values: Mapping[str, object]) -> StoredModel:

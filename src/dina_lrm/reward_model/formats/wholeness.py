@@ -17,7 +17,7 @@ from dina_lrm.backbones.adapter_files import WEIGHTS_FILE, read_lora_folder
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.pooled import PooledHead
 from dina_lrm.heads.qformer import QFormerHead
-from dina_lrm.heads.settings import PooledConfig, QFormerConfig
+from dina_lrm.heads.settings import PooledConfig, QFormerConfig, check_one_score
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.formats.stored import StoredModel, check_strictly
 from dina_lrm.runs.tensor_files import opened_tensors
@@ -54,6 +54,8 @@ def _check_lora(folder: Path) -> None:
 
 def check_head(config: RewardModelConfig, tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError naming any tensor that the head lacks, has too many, or has in a shape that fits no other."""
+    if isinstance(config.head, PooledConfig):
+        check_one_score(len(config.names))
     with _META:
         head = _pooled(config.head, tensors) if isinstance(config.head, PooledConfig) else _qformer(config, tensors)
     check_strictly("head", head.state_dict(), tensors)
@@ -75,7 +77,7 @@ def _qformer(config: RewardModelConfig, tensors: Mapping[str, Tensor]) -> Head:
 
     time = _columns(tensors, "layer_adapters_visual.0.cond_mlp.0.weight", 0)
     visual, text = widths("visual", len(config.backbone.visual_taps)), widths("text", len(config.backbone.text_taps))
-    return QFormerHead(config.head, visual, text, time)
+    return QFormerHead(config.head, visual, text, time, len(config.names))
 
 
 def _columns(tensors: Mapping[str, Tensor], name: str, otherwise: int) -> int:

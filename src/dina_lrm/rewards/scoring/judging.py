@@ -15,7 +15,7 @@ from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.data.buckets import Bucket
 from dina_lrm.data.cache.generator_content import generator_content
 from dina_lrm.images import image_pixels
-from dina_lrm.locate import locate_reward_model
+from dina_lrm.locate import locate_reward_model, split_score
 from dina_lrm.reward_model.checks import NoiseLevels, checked_levels
 from dina_lrm.reward_model.inputs import PromptTruncatedWarning
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -132,8 +132,14 @@ def scorer_named(
     family, _, rest = name.partition(":")
     bare = rest if family in ("latent", "image") and rest else name
     folder = locate_reward_model(bare, revision)
+    score = split_score(bare)[1]
     model = LatentRewardModel.from_pretrained(
-        folder, backbone=backbone, device=device, dtype=dtype, encoders=encoders, t5_weights=t5_weights
+        folder if score is None else f"{folder}?score={score}",
+        backbone=backbone,
+        device=device,
+        dtype=dtype,
+        encoders=encoders,
+        t5_weights=t5_weights,
     )
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     used = model.config.backbone
