@@ -127,8 +127,7 @@ def encodings(place: Place) -> Json:
     """What the bundled generator's encoders make of pictures and prompts."""
     from safetensors.torch import load_file
 
-    from dina_lrm.data.cache.encoded import conditioning_tensors
-    from dina_lrm.data.cache.prompt_layout import unpacked
+    from dina_lrm.data.cache.prompt_layout import conditioning_tensors, unpacked
 
     out, table = place.folder / "cache", place.pairs / "comparisons.jsonl"
     words = f"--backbone synthetic --dtype float32 --out {quoted(out)} --quiet"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import in_pass_reward, judges
+from benchmarks import in_pass_reward, judges, named_scores
 from benchmarks.measuring import Timing, cpu_saving, peak_memory, speed_up, timed_in_turn
 from benchmarks.scoring_throughput import Workload, measure, our_scores, plain_scores
 from benchmarks.serving_replicas import replicas_needed
@@ -82,3 +82,15 @@ def test_replicas_are_as_many_as_a_step_keeps_busy_for_its_seconds() -> None:
     assert replicas_needed(252, batch_ms=100, seconds=3.1) == 2
     assert replicas_needed(4096, batch_ms=100, seconds=5.0) == 11
     assert replicas_needed(8, batch_ms=100, seconds=0.01, batch=1) == 80
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_two_scores_and_two_models_learn_from_the_same_and_are_asked_the_same() -> None:
+    found = named_scores.measured(named_scores.Sizes(prompts=2, steps=1, batch=8, pairs=9), seed=0)
+    told = named_scores.summary([found])
+    for row in told["axes"].values():
+        assert row["said"]["one"]["n"] == row["said"]["two"]["n"] == 9
+        assert row["true"]["one"]["n"] == row["true"]["two"]["n"] > 0
+        assert 0.5 < row["ceiling"] < 1
+    assert all(found.scoring_seconds[kind] > 0 for kind in ("one", "two"))
+    assert len(named_scores.lines(told)) == 6

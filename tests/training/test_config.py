@@ -19,9 +19,8 @@ from dina_lrm.training.config import (
     OptimizerSettings,
     PreferenceName,
     TrainConfig,
-    _as_text,
-    _from_text,
 )
+from dina_lrm.training.settings.levels import _as_text, _from_text
 
 CONFIGS = [
     TrainConfig(),

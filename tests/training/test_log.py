@@ -5,7 +5,11 @@ import pytest
 
 from dina_lrm.runs.metrics import MetricsFile, read_lines
 from dina_lrm.training.log import RunningMeans, StepLine
-from dina_lrm.training.totals import PairTotals
+from dina_lrm.training.totals import PairTotals, ScoreTotals
+
+
+def totals(**sums: float) -> ScoreTotals:
+    return ScoreTotals("score", {"score": PairTotals(**sums)})
 
 
 def test_lines_after_the_resumed_step_are_dropped(tmp_path):
@@ -31,12 +35,12 @@ def test_every_line_is_json_even_without_a_decided_pair(tmp_path):
 
 def test_means_are_over_pairs_and_not_over_batches():
     means = RunningMeans()
-    means.add(PairTotals(loss=6.0, weight=3.0, correct=1.0, decided=3.0, pairs=3.0, margin=3.0), gradient_norm=1.0)
-    means.add(PairTotals(loss=1.0, weight=1.0, correct=1.0, decided=1.0, pairs=1.0, margin=5.0), gradient_norm=3.0)
+    means.add(totals(loss=6.0, weight=3.0, correct=1.0, decided=3.0, pairs=3.0, margin=3.0), 3, gradient_norm=1.0)
+    means.add(totals(loss=1.0, weight=1.0, correct=1.0, decided=1.0, pairs=1.0, margin=5.0), 1, gradient_norm=3.0)
     found = means.take()
     assert (found["loss"], found["accuracy"], found["margin"]) == (7 / 4, 2 / 4, 8 / 4)
     assert found["gradient_norm"] == 2.0
-    means.add(PairTotals(loss=0.5, weight=1.0, pairs=1.0), gradient_norm=1.0)
+    means.add(totals(loss=0.5, weight=1.0, pairs=1.0), 1, gradient_norm=1.0)
     assert math.isnan(means.read()["accuracy"])
     assert means.read()["loss"] == 0.5
 

@@ -24,7 +24,7 @@ class MeanScorer(nn.Module):
 
     def forward(self, noisy_latents, noise_level, conditioning):
         self.seen.append((noisy_latents.detach(), noise_level, conditioning))
-        return self.scale * noisy_latents.mean(dim=(1, 2, 3))
+        return self.scale * noisy_latents.mean(dim=(1, 2, 3))[:, None]
 
 
 def a_batch(preference=(1.0, 0.0, 0.5), weight=(1.0, 1.0, 1.0)):
@@ -170,7 +170,7 @@ class LevelScorer(MeanScorer):
 
     def forward(self, noisy_latents, noise_level, conditioning):
         super().forward(noisy_latents, noise_level, conditioning)
-        return -self.scale * noise_level
+        return -self.scale * noise_level[:, None]
 
 
 def test_heterogeneous_pairs_compare_an_image_with_itself_under_more_of_the_same_noise():

@@ -107,7 +107,7 @@ def test_a_loss_of_two_sizes_is_that_of_each_picture_scored_by_itself(model):
                 model.process.add_noise(part.latents, noise[part.member], level := micro.noise_level[part.group]),
                 level,
                 part.conditioning,
-            )
+            )[:, 0]
             for part, noise in zip(batch.images, micro.noise, strict=True)
         ]
     )

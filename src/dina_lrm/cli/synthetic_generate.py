@@ -13,7 +13,9 @@ def run(arguments: Arguments) -> dict[str, object]:
     if arguments.redraw:
         return _redraw(arguments)
     labels = Labelling(arguments.personalities or ("balanced",), arguments.votes or 1, arguments.ties or 0.0)
-    wanted = SyntheticSet(arguments.set, arguments.prompts, arguments.images or 8, arguments.seed, labels)
+    wanted = SyntheticSet(
+        arguments.set, arguments.prompts, arguments.images or 8, arguments.seed, labels, arguments.by_name
+    )
     if arguments.set == "on_policy":
         with progress("drawing", arguments.quiet, "picture") as report:
             made = wanted.write(arguments.out, report)

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from dina_lrm.data.named import named_preferences
 from dina_lrm.pictures.sources import described, plain_picture
 from dina_lrm.runs.content import content_of
 from dina_lrm.typed import DinaError
@@ -70,8 +71,10 @@ class Comparison:
 
     `preference` is P(a preferred to b) in [0, 1], 0.5 a tie; `weight` scales its loss and is at least 0. `source` says
     which data set it is from, `pair_id` names the judgement, `prompt_id` the group of judgements it belongs to. `votes`
-    is how many people judged, `confidence` what the data set says of its own label, in [0, 1]. Numbers may be NumPy's,
-    images also file objects, other buffers and {"bytes", "path"}: they are kept as plain numbers, bytes and paths.
+    is how many people judged, `confidence` what the data set says of its own label, in [0, 1]. `preferences` says
+    P(a preferred) for each question that was asked, as pairs of its name and the number, sorted; `named_preferences`
+    makes them of a mapping. Numbers may be NumPy's, images also file objects, other buffers and {"bytes", "path"}: they
+    are kept as plain numbers, bytes and paths.
 
     Raises:
         ValueError: an empty prompt, text that holds half a character or NUL, a preference or confidence outside
@@ -88,6 +91,7 @@ class Comparison:
     prompt_id: str | None = None
     votes: int | None = None
     confidence: float | None = None
+    preferences: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         for name, plain in _PLAIN.items():
@@ -115,7 +119,13 @@ class Comparison:
 
     def swapped(self) -> Comparison:
         """The same judgement with the images in the other order."""
-        return dataclasses.replace(self, image_a=self.image_b, image_b=self.image_a, preference=1.0 - self.preference)
+        return dataclasses.replace(
+            self,
+            image_a=self.image_b,
+            image_b=self.image_a,
+            preference=1.0 - self.preference,
+            preferences=tuple((name, 1.0 - value) for name, value in self.preferences),
+        )
 
 
 def _text(value: object, name: str) -> str:
@@ -173,6 +183,7 @@ _PLAIN: dict[str, Callable[[object, str], object]] = {
     "prompt_id": _name,
     "votes": _count,
     "confidence": _optional_number,
+    "preferences": named_preferences,
 }
 """How each field becomes what is written and read back as it is."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -10,8 +11,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dina_lrm.data.cache.format import Missing
-from dina_lrm.data.cache.pairs import COMMON_COLUMNS, PairTable
+from dina_lrm.data.cache.pairs import COMMON_COLUMNS, NAMED, PairTable
 from dina_lrm.data.comparison import Comparison, ImageSource, image_key
+from dina_lrm.data.named import as_text, told_by_name
 
 
 class PlainComparisons:
@@ -36,8 +38,9 @@ class PlainComparisons:
                 sides.append(images[key])
             prompt = prompts.setdefault(comparison.prompt, len(prompts))
             text = (comparison.pair_id, comparison.prompt_id, comparison.source)
-            rows.append((number, prompt, 0, *sides, comparison.preference, comparison.weight, *text))
-        self.pairs = PairTable.of_rows(rows, COMMON_COLUMNS)
+            told = (comparison.preference, comparison.weight, *text, as_text(comparison.preferences))
+            rows.append((number, prompt, 0, *sides, *told))
+        self.pairs = PairTable.of_rows(rows, (*COMMON_COLUMNS, NAMED))
         self.prompts = tuple(prompts)
         self.missing: tuple[Missing, ...] = ()
         self._keys = tuple(images)
@@ -47,6 +50,11 @@ class PlainComparisons:
 
     def __iter__(self) -> Iterator[Comparison]:
         return iter(self.comparisons)
+
+    def about(self, score: str) -> PlainComparisons:
+        """The comparisons that say something of a score by name, with that as their plain preference."""
+        said = ((one, told_by_name(as_text(one.preferences), one.preference).get(score)) for one in self.comparisons)
+        return PlainComparisons(dataclasses.replace(one, preference=label) for one, label in said if label is not None)
 
     @property
     def preference(self) -> Float32[Tensor, " pairs"]:
@@ -64,6 +72,6 @@ class PlainComparisons:
         digest = hashlib.sha256()
         for row in self.pairs.common_rows():
             digest.update(repr(row).encode())
-        for name in (*self.prompts, *self._keys):
+        for name in (*self.prompts, *self._keys, *filter(None, self.pairs.preferences)):
             digest.update(name.encode())
         return digest.hexdigest()

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.plain import PlainComparisons
+from dina_lrm.evaluation.about import set_for
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.evaluation.judges import Judge, LatentJudge
 from dina_lrm.evaluation.measures import KnownAnswers, diagnostics_of, measure_readings, worst_disagreements
@@ -43,13 +44,14 @@ def evaluate(
 ) -> EvaluationResult:
     """Accuracy, calibration and faults of `model` on every set at every noise level and ensemble.
 
-    `levels` and `ensembles` default to the one level and the one ensemble stored with the model. With several
-    `draws`, scores are means over the noise of as many seeds, and the uncertainty of single draws is measured;
-    `antithetic` draws are a noise and its negative by turns, whose mean varies less and which are not independent, so
-    that their uncertainty is not measured. Scores are kept, so memory grows by 16 bytes a pair, reading and draw;
-    latents are read `batch_size` pairs at a time.
+    Of a model with named scores it is the main one, on what the sets say of it. `levels` and `ensembles` default to the
+    one level and the one ensemble stored with the model. With several `draws`, scores are means over the noise of as
+    many seeds, and the uncertainty of single draws is measured; `antithetic` draws are a noise and its negative by
+    turns, whose mean varies less and which are not independent, so that their uncertainty is not measured. Scores are
+    kept, so memory grows by 16 bytes a pair, reading and draw; latents are read `batch_size` pairs at a time.
     """
     judge = LatentJudge(model, name, levels, ensembles, batch_size, draws, antithetic=antithetic)
+    sets = {title: set_for(item, model) for title, item in sets.items()}
     return evaluate_judge(judge, sets, seed, progress, convention, command)
 
 

@@ -134,10 +134,10 @@ def made_set(named: NamedSet, backbone: Callable[[], Backbone], pairs: int = 2_0
     if len(data) == 0:
         raise DinaError(f"{named.path}: holds no comparisons; accepted: a table with one row at least")
     notes = () if named.split is None else (f"source {named.source}, split {named.split}",)
-    return EvaluationSet(named.name, data, notes=notes, pictures=lambda pair: _pictures(data, pair))
+    return EvaluationSet(named.name, data, notes=notes, pictures=lambda pair: pair_pictures(data, pair))
 
 
-def _pictures(data: PlainComparisons, pair: int) -> tuple[np.ndarray, np.ndarray]:
+def pair_pictures(data: PlainComparisons, pair: int) -> tuple[np.ndarray, np.ndarray]:
     """Both images of a pair, grey where one cannot be read."""
     comparison = data.comparisons[pair]
     loaded = [load_or_fault(image) for image in (comparison.image_a, comparison.image_b)]

@@ -19,6 +19,7 @@ import numpy as np
 
 from dina_lrm.backbones.settings import EncoderSettings, T5Weights
 from dina_lrm.data.encoding.encoders import encoding_backbone
+from dina_lrm.evaluation.about import set_for
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
 from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_judge
@@ -187,9 +188,9 @@ class _Work:
             reward = picture_judge(name, min(plan.batch_size, _PICTURES_AT_ONCE))
             self._contents[reward.name] = content_of_reward(reward.reward)
             return reward, None
-        folder = locate_reward_model(name)
+        locate_reward_model(name)  # one that is none is said before anything is loaded
         model = LatentRewardModel.from_pretrained(
-            folder,
+            name,
             backbone=plan.backbone,
             device=plan.device,
             dtype=plan.dtype,
@@ -232,8 +233,12 @@ class _Work:
         if key not in self._made:
             backbone = self._bundled_backbone if model is None else lambda: model.backbone
             self._made[key] = made_set(named, backbone, self._plan.pairs, self._plan.seed)
-        self._sets.setdefault(named.name, self._made[key])
-        return self._made[key]
+        item = self._made[key]
+        if model is not None and model.config.scores:
+            own_key = (*key, "about", model.config.main)
+            item = self._made.setdefault(own_key, set_for(item, model))
+        self._sets.setdefault(item.name, item)
+        return item
 
     def _bundled_backbone(self) -> Backbone:
         """What synthetic sets are encoded with where no latent reward model asks for another generator."""
@@ -250,6 +255,5 @@ class _Work:
             if judged
         ]
         judged = {name: {part.result.name: part for part in parts} for name, (_, parts, _) in self._judged.items()}
-        tested = {named.name: self._sets[named.name] for named in plan.sets if named.name in self._sets}
-        differences = judge_differences(judged, tested, plan.convention, plan.seed)
+        differences = judge_differences(judged, self._sets, plan.convention, plan.seed)
         return Evaluation(tuple(results), tuple(differences), tuple(self._failures), self._sets, self._model)

@@ -27,11 +27,16 @@ class RenderedComparisons:
     """Judged pictures as a set of comparisons; `backbone` is asked for when they are first encoded, and once.
 
     Rows of images and prompts are those of the encoded set. The content hash is one of pictures, prompts and labels:
-    it is the same whatever generator encodes them.
+    it is the same whatever generator encodes them. A set whose encoding is `shared` has the same pictures and pairs.
     """
 
-    def __init__(self, drawn: SyntheticComparisons, backbone: Callable[[], Backbone]) -> None:
-        self.drawn, self._backbone = drawn, backbone
+    def __init__(
+        self,
+        drawn: SyntheticComparisons,
+        backbone: Callable[[], Backbone],
+        shared: RenderedComparisons | None = None,
+    ) -> None:
+        self.drawn, self._backbone, self._shared = drawn, backbone, shared
         self.prompts, prompt = prompt_rows(drawn)
         count, pairs = len(drawn), torch.from_numpy(drawn.pairs)
         self.pairs = PairTable(
@@ -58,6 +63,10 @@ class RenderedComparisons:
         """P(first image preferred) of each comparison."""
         return self.pairs.preference
 
+    def about(self, name: str) -> RenderedComparisons:
+        """The same pictures, encoded once for both, with what was said of an axis. ValueError for one not asked of."""
+        return RenderedComparisons(self.drawn.about(name), self._backbone, self)
+
     @property
     def images(self) -> int:
         """Number of pictures."""
@@ -70,6 +79,8 @@ class RenderedComparisons:
 
     def encoded(self, progress: ReportProgress | None = None) -> EncodedComparisons:
         """The comparisons encoded for the generator."""
+        if self._encoded is None and self._shared is not None:
+            self._encoded = self._shared.encoded(progress).with_preference(self.preference, "of another question")
         if self._encoded is None:
             self._encoded = encode(self.drawn, self._backbone(), progress=progress)
         return self._encoded

@@ -173,4 +173,5 @@ def _synthetic(
 ) -> EncodedComparisons:
     # Validation comparisons (seed > 0) must never be those of some other run's training
     made = training_comparisons(prompts, IMAGES_PER_PROMPT, seed=config.seed + 500_000 * seed)
-    return encode(made, encoding_backbone(config, encoders), progress=progress)
+    by_name = bool(config.model.scores)
+    return encode(made, encoding_backbone(config, encoders), progress=progress, by_name=by_name)

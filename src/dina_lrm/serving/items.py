@@ -85,10 +85,14 @@ Item = LatentItem | PictureItem
 
 @dataclass(frozen=True)
 class ItemScore:
-    """A raw score, and sentences by code about what was read (a prompt that was cut)."""
+    """A raw score, and sentences by code about what was read (a prompt that was cut).
+
+    `named` has, of a model with several scores, each one by name: raw, and as z-score where the model knows its scale.
+    """
 
     raw: float
     warnings: tuple[tuple[str, str], ...] = ()
+    named: tuple[tuple[str, float, float | None], ...] = ()
 
 
 @dataclass(frozen=True)

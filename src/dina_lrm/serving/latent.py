@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Final, final
 
 import torch
@@ -119,6 +119,9 @@ class LatentServed:
             "score_std": config.score_std,
             "preference": config.preference.to_dict(),
             "temperature": config.temperature,
+            "scores": list(config.names),
+            "main_score": config.main,
+            "scales": {name: asdict(scale) for name, scale in config.scales.items()},
         }
 
     def _expect_text_encoders(self, what: str) -> None:
@@ -175,19 +178,34 @@ class LatentServed:
         told = Conditioning.cat([item.conditioning.to(self.model.device) for item in items])
         latents = torch.stack([item.latents for item in items]).float().to(self.model.device)
         with torch.no_grad():
-            found = self._raw(latents, told, items).tolist()
-        rows = zip(items, found, strict=True)
-        return [ItemScore(raw, (*self._noticed(item.conditioning), *_large(item), *item.noticed)) for item, raw in rows]
+            every = {name: found.tolist() for name, found in self._raw(latents, told, items).items()}
+        main, named = every[self.model.config.main], self._named(every)
+        rows = zip(items, main, named, strict=True)
+        return [
+            ItemScore(raw, (*self._noticed(item.conditioning), *_large(item), *item.noticed), own)
+            for item, raw, own in rows
+        ]
 
-    def _raw(self, latents: Tensor, told: Conditioning, items: Sequence[LatentItem]) -> Tensor:
+    def _named(self, every: Mapping[str, list[float]]) -> list[tuple[tuple[str, float, float | None], ...]]:
+        """Each item's scores by name with their z-scores; nothing of a model with a single one."""
+        columns = [
+            [
+                (name, raw, None if (scale.mean, scale.std) == (0.0, 1.0) else (raw - scale.mean) / scale.std)
+                for raw in every[name]
+            ]
+            for name, scale in self.model.config.scales.items()
+        ]
+        return [*zip(*columns, strict=True)] if len(columns) > 1 else [()] * len(columns[0])
+
+    def _raw(self, latents: Tensor, told: Conditioning, items: Sequence[LatentItem]) -> dict[str, Tensor]:
         levels = [item.levels or (self.model.config.noise_level,) for item in items]
         if items[0].state == "noisy":
-            return self.model.score_noisy(latents, torch.tensor([level for (level,) in levels]), told)
+            return self.model.noisy_scores(latents, torch.tensor([level for (level,) in levels]), told)
         noise = torch.stack([seeded_noise(latents.shape[1:], item.seed) for item in items]).to(latents.device)
         if len(levels[0]) > 1:  # one ensemble, which is a part of the key
-            return self.model.score_latents(latents, told, levels[0], noise=noise, own=True)
+            return self.model.latent_scores(latents, told, levels[0], noise=noise, own=True)
         read_at = torch.tensor([level for (level,) in levels])
-        return self.model.score_noisy(self.model.process.add_noise(latents, noise, read_at), read_at, told)
+        return self.model.noisy_scores(self.model.process.add_noise(latents, noise, read_at), read_at, told)
 
     def _of_pictures(self, items: Sequence[PictureItem]) -> list[ItemScore]:
         if not items:

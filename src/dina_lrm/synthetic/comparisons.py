@@ -1,8 +1,8 @@
 """Comparisons of the synthetic world: images, noisy labels, and the truth behind them."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.heads.names import OVERALL
 from dina_lrm.synthetic.defects import SEEN_DEFECTS, UNSEEN_DEFECTS
 from dina_lrm.synthetic.draws import (
     MISMATCHES,
@@ -23,9 +24,26 @@ from dina_lrm.synthetic.draws import (
     render_draws,
 )
 from dina_lrm.synthetic.scene import Prompt, realise, sample_prompt, seen
-from dina_lrm.synthetic.utility import PERSONALITIES, Annotator, bayes_ceiling, utility_parts, vote
+from dina_lrm.synthetic.utility import (
+    AXES,
+    PERSONALITIES,
+    Annotator,
+    axis_parts,
+    bayes_ceiling,
+    utility_parts,
+    vote,
+)
 from dina_lrm.synthetic.vocabulary import HELD_OUT
 from dina_lrm.typed import DinaError
+
+
+@dataclass(frozen=True, eq=False)
+class AxisTruth:
+    """What is true and said of one axis: columns as `SyntheticComparisons` has them of the whole."""
+
+    utility: NDArray[np.float64]
+    preference: NDArray[np.float64]
+    probability: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +51,8 @@ class SyntheticComparisons:
     """Judged pictures: `group` numbers the prompt of each picture, `pairs` are rows of pictures of one prompt.
 
     `preference` is what the annotators said, `probability` what they say on average; `utility` is true. `kind` and
-    `severity` say, for the diagnostic set, what is wrong with the worse picture of each pair.
+    `severity` say, for the diagnostic set, what is wrong with the worse picture of each pair. `axes` has what was said
+    when people were asked for alignment or quality alone.
     """
 
     prompts: tuple[str, ...]
@@ -46,6 +65,7 @@ class SyntheticComparisons:
     source: str
     kind: tuple[str, ...] | None = None
     severity: NDArray[np.float64] | None = None
+    axes: Mapping[str, AxisTruth] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -63,22 +83,43 @@ class SyntheticComparisons:
             found.update(np.ascontiguousarray(column).tobytes())
         return found.hexdigest()
 
-    def comparisons(self) -> Iterator[Comparison]:
-        """The pairs with their pictures in memory."""
+    def about(self, name: str) -> "SyntheticComparisons":
+        """The same pictures with what is true and said of one axis; "overall" is the whole.
+
+        Raises ValueError for a name that people were not asked about.
+        """
+        if name == OVERALL:
+            return self
+        if name not in self.axes:
+            raise DinaError(f"{self.source}: {name!r} was not asked; accepted: {', '.join((OVERALL, *self.axes))}")
+        truth = self.axes[name]
+        return replace(self, utility=truth.utility, preference=truth.preference, probability=truth.probability)
+
+    def said_by_name(self) -> list[dict[str, float]]:
+        """What was said of each pair, overall and of each axis."""
+        columns = {OVERALL: self.preference, **{name: truth.preference for name, truth in self.axes.items()}}
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def comparisons(self, by_name: bool = False) -> Iterator[Comparison]:
+        """The pairs with their pictures in memory; `by_name` with what was said of each axis."""
         for n, (a, b) in enumerate(self.pairs):
             image_a, image_b = (Image.fromarray(self.images[row]) for row in (a, b))
-            yield self._comparison(n, image_a, image_b)
+            yield self._comparison(n, image_a, image_b, by_name)
 
-    def write_images(self, folder: Path) -> Iterator[Comparison]:
-        """Write every picture as PNG under the folder; the pairs with paths."""
+    def write_images(self, folder: Path, by_name: bool = False) -> Iterator[Comparison]:
+        """Write every picture as PNG under the folder; the pairs with paths, `by_name` as in `comparisons`."""
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{self.source}-{row:06d}.png" for row in range(len(self.images))]
         for path, image in zip(paths, self.images, strict=True):
             Image.fromarray(image).save(path)
         for n, (a, b) in enumerate(self.pairs):
-            yield self._comparison(n, str(paths[a]), str(paths[b]))
+            yield self._comparison(n, str(paths[a]), str(paths[b]), by_name)
 
-    def _comparison(self, n: int, image_a: str | Image.Image, image_b: str | Image.Image) -> Comparison:
+    def _comparison(
+        self, n: int, image_a: str | Image.Image, image_b: str | Image.Image, by_name: bool = False
+    ) -> Comparison:
+        said = {name: float(truth.preference[n]) for name, truth in self.axes.items()} if by_name else {}
         group = int(self.group[self.pairs[n, 0]])
         return Comparison(
             prompt=self.prompts[group],
@@ -88,6 +129,7 @@ class SyntheticComparisons:
             source=self.source,
             pair_id=f"{self.source}-{n}",
             prompt_id=f"{self.source}-prompt-{group}",
+            preferences=tuple({OVERALL: float(self.preference[n]), **said}.items()) if by_name else (),
         )
 
 
@@ -115,6 +157,17 @@ class Labelling:
         each = np.stack([person.probability(parts[pairs[:, 0]], parts[pairs[:, 1]]) for person in people])
         return vote(each[judges, np.arange(len(pairs))], self.votes, self.ties, rng), each.mean(axis=0)
 
+    def heard_by_axis(
+        self, parts: NDArray[np.float64], pairs: NDArray[np.int64], rng: np.random.Generator
+    ) -> dict[str, AxisTruth]:
+        """What annotators say when they are asked for one axis alone, as noisily as ever."""
+        found = {}
+        for axis in AXES:
+            alone = axis_parts(parts, axis)
+            preference, probability = self.heard(alone, pairs, rng)
+            found[axis] = AxisTruth(alone.sum(axis=1), preference, probability)
+        return found
+
 
 def judge(
     draws: list[Draw], group: NDArray[np.int64], pairs: NDArray[np.int64], labels: Labelling, source: str, seed: int
@@ -135,6 +188,7 @@ def judge(
         preference=preference,
         probability=probability,
         source=source,
+        axes=labels.heard_by_axis(parts, pairs, np.random.default_rng((seed, 78))),
     )
 
 
@@ -214,7 +268,11 @@ def _prompts(pairs: int) -> int:
 
 def _test_pairs(pairs: int, made: SyntheticComparisons) -> SyntheticComparisons:
     kept = {name: getattr(made, name)[:pairs] for name in ("pairs", "preference", "probability")}
-    return replace(made, **kept)
+    axes = {
+        name: replace(truth, preference=truth.preference[:pairs], probability=truth.probability[:pairs])
+        for name, truth in made.axes.items()
+    }
+    return replace(made, **kept, axes=axes)
 
 
 RENDERED_SETS: Final[dict[str, Callable[[int, int], SyntheticComparisons]]] = {
@@ -253,6 +311,13 @@ def diagnostic(each: int = 50, seed: int = 0) -> SyntheticComparisons:
         **fields,
         preference=perfect_first,
         probability=perfect_first,
+        axes={name: _certain(truth, pairs) for name, truth in judged.axes.items()},
         kind=tuple(kind for kind, _ in wanted for _ in range(each)),
         severity=np.repeat([severity for _, severity in wanted], each),
     )
+
+
+def _certain(truth: AxisTruth, pairs: NDArray[np.int64]) -> AxisTruth:
+    """What somebody says who is never wrong: a tie where a fault is of another kind than what was asked."""
+    said = 0.5 + 0.5 * np.sign(truth.utility[pairs[:, 0]] - truth.utility[pairs[:, 1]])
+    return AxisTruth(truth.utility, said, said)

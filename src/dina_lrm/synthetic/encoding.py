@@ -25,8 +25,12 @@ def encode(
     backbone: Backbone,
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    by_name: bool = False,
 ) -> EncodedComparisons:
-    """Encode every picture and every distinct prompt once; `progress` is called with (pictures done, pictures)."""
+    """Encode every picture and every distinct prompt once; `progress` is called with (pictures done, pictures).
+
+    `by_name` with what was said of each axis, for models with scores of these names.
+    """
     latents = []
     for start in range(0, len(comparisons.images), batch_size):
         part = torch.from_numpy(np.ascontiguousarray(comparisons.images[start : start + batch_size]))
@@ -46,6 +50,7 @@ def encode(
         preference=torch.from_numpy(comparisons.preference).float(),
         prompts=texts,
         pair_id=pair_names(comparisons),
+        preferences=comparisons.said_by_name() if by_name else None,
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dina_lrm.locate import ASSETS
 from dina_lrm.runs.files import replaced_when_complete, write_json
-from dina_lrm.synthetic.comparisons import TEST_IMAGES, SyntheticComparisons, ranking_pairs
+from dina_lrm.synthetic.comparisons import TEST_IMAGES, Labelling, SyntheticComparisons, ranking_pairs
 from dina_lrm.synthetic.oracle import OracleError, oracle_error, oracle_parts
 from dina_lrm.synthetic.scene import Prompt, sample_prompt
 from dina_lrm.synthetic.utility import PERSONALITIES, vote
@@ -93,4 +93,5 @@ def generated(pairs: int = 2_000, seed: int = 0, folder: Path = FOLDER) -> Synth
         preference=vote(probability, 1, 0.0, np.random.default_rng((SEED, seed))),
         probability=probability,
         source="generated",
+        axes=Labelling().heard_by_axis(parts, chosen, np.random.default_rng((SEED, seed, 1))),
     )

@@ -48,4 +48,5 @@ def on_policy_comparisons(
         preference=preference,
         probability=probability,
         source="on-policy",
+        axes=(labels or Labelling()).heard_by_axis(parts, pairs, np.random.default_rng((SEED, seed, 1))),
     )

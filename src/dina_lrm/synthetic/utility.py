@@ -73,6 +73,17 @@ def utility_parts(draws: Sequence[Draw]) -> NDArray[np.float64]:
     return parts
 
 
+AXES: Final = ("alignment", "quality")
+"""What is asked of pictures one by one: the columns of `utility_parts`."""
+
+
+def axis_parts(parts: NDArray[np.float64], axis: str) -> NDArray[np.float64]:
+    """(n, 2) the same, with all but one axis left aside. Raises ValueError for an unknown one."""
+    if axis not in AXES:
+        raise DinaError(f"axis {axis!r}; accepted: {', '.join(AXES)}")
+    return np.where(np.arange(len(AXES)) == AXES.index(axis), parts, 0.0)
+
+
 def true_utility(draws: Sequence[Draw]) -> NDArray[np.float64]:
     """(n,) utility in the eyes of the balanced annotator."""
     return PERSONALITIES["balanced"].utility(utility_parts(draws))

@@ -38,6 +38,8 @@ class SyntheticSet:
     images: int = 8
     seed: int = 0
     labels: Labelling = field(default_factory=Labelling)
+    by_name: bool = False
+    """Write what was said of each axis too, alignment and quality, beside the overall preference."""
 
     def make(self, report: ReportProgress = lambda done, total: None) -> SyntheticComparisons:
         """The judged pictures, a function of the seed; `report` is told of samples as they are drawn.
@@ -60,7 +62,7 @@ class SyntheticSet:
         # It has its name once it is complete: after a kill, the same call starts again
         with folder_replaced_when_complete(folder) as temporary:
             made = self.make(report)
-            counted = Counted(made.write_images(temporary / "images"))
+            counted = Counted(made.write_images(temporary / "images", self.by_name))
             write_comparisons(temporary / COMPARISONS, counted)
             write_text(temporary / CARD, comparisons_card(self._described(made, counted), COMPARISONS, counted.columns))
             mark(temporary, KIND)

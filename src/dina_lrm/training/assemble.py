@@ -60,6 +60,8 @@ def reward_model_config(config: TrainConfig) -> RewardModelConfig:
         noise_level=model.noise_level,
         ensemble_levels=model.ensemble_levels,
         resolution=model.resolution,
+        scores=model.scores,
+        main_score=model.main_score,
     )
 
 
@@ -99,11 +101,12 @@ def begin_from(model: LatentRewardModel, name: str) -> None:
     wanted, found = model.config, stored.config
     # The same generator may lie in another place
     moved = replace(found.backbone, pretrained=wanted.backbone.pretrained, revision=wanted.backbone.revision)
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "backbone": (wanted.backbone, moved),
         "head": (wanted.head, found.head),
         "LoRA": (wanted.lora, found.lora),
         "own backbone": (wanted.own_backbone, found.own_backbone),
+        "scores": (wanted.names, found.names),
     }
     for part, (ours, theirs) in pairs.items():
         if ours != theirs:

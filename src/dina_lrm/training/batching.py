@@ -7,7 +7,7 @@ whole, so that the cuts change rounding and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -109,8 +109,9 @@ class StepSource:
         world: int = 1,
         together: int = 1,
         tokens: TokenBudget | None = None,
+        scores: Mapping[str, float] | None = None,
     ) -> None:
-        self.data = data
+        self.data, self._scores = data, dict(scores or {})
         prompts = data.pairs.prompt
         if tokens is None or tokens.step is None:
             self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
@@ -153,7 +154,7 @@ class StepSource:
         for number in range(max(map(len, cut))):
             of_all = [parts[number] if number < len(parts) else nothing for parts in cut]
             micro.append(self._micro_batch(step, of_all, keys, levels))
-        return StepInputs(step, micro, float(self.data.weight[whole].sum()))
+        return StepInputs(step, micro, float(self.data.pairs.judgements(whole, self._scores).weight.sum()))
 
     def _check_world(self, batch_size: int) -> None:
         if self.plan.unit == "pairs" and batch_size < self._world:
@@ -169,7 +170,7 @@ class StepSource:
 
     def _micro_batch(self, step: int, of_all: Sequence[Tensor], keys: Tensor, levels: Tensor) -> MicroBatch:
         indices = of_all[self._rank]
-        batch = self.data.batch(indices, _missing(self.data.pairs, of_all, self._rank))
+        batch = self.data.batch(indices, _missing(self.data.pairs, of_all, self._rank), self._scores)
         noise = [
             step_noise(tuple(part.latents.shape[1:]), self._seed, step, batch.prompts[part.groups].tolist())
             for part in batch.images

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, Literal
 import tyro
 
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
-from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig
+from dina_lrm.heads.names import check_known, check_names
+from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig, check_one_score
 from dina_lrm.precision import Precision
 from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS, LevelDistribution, Uniform
 from dina_lrm.runs.checkpoints.kept import Measure
@@ -32,9 +33,11 @@ from dina_lrm.runs.ranges import (
     ranged,
 )
 from dina_lrm.runs.trackers import Tracker
-from dina_lrm.training.former_settings import levels_in_todays_places, with_later_settings
+from dina_lrm.training.former_settings import moved_settings
+from dina_lrm.training.settings.levels import LEVELS_AS_TEXT
+from dina_lrm.training.settings.scores import check_score_settings
 from dina_lrm.training.spike_settings import SpikeSettings
-from dina_lrm.typed import DinaError, from_plain, from_tagged, one_of, require, to_plain, to_tagged
+from dina_lrm.typed import from_plain, one_of, require, to_plain
 
 Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
@@ -65,9 +68,19 @@ class ModelSettings:
     """The paper's query transformer, described by `head`, or LRM's pooled maps, described by `pooled`."""
     head: QFormerConfig = field(default_factory=QFormerConfig)
     pooled: PooledConfig = field(default_factory=PooledConfig)
+    scores: tuple[str, ...] = ()
+    """Names of the scores that the head gives from one pass, each learned from what comparisons say of it by name;
+    none: a single one, learned from their plain preference, as is one that is called "overall"."""
+    main_score: str | None = None
+    """The one that is given where none is asked for; None = the first."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
+        check_names("model.scores", self.scores)
+        if self.main_score is not None:
+            check_known("model.main_score", self.main_score, self.scores or ("none, without model.scores",))
+        if self.head_kind == "pooled":
+            check_one_score(len(self.scores) or 1)
         guidance, reading = self.backbone.guidance, self.backbone.reading
         require(0 <= guidance < math.inf, "model.guidance", guidance, "a finite number of at least 0")
         require(reading == "own", "model.reading", reading, "'own': a new model reads a generator as it is run")
@@ -121,38 +134,11 @@ class PreferenceSettings:
             require(used, f"objective.preference.{name}", getattr(self, name), told)
 
 
-def _as_text(distribution: LevelDistribution) -> list[str]:
-    """A distribution as an option says it: logit_normal:mu=0.8,s=1.0."""
-    plain = to_tagged(distribution, LEVEL_DISTRIBUTIONS)
-    name = plain.pop("name")
-    return [f"{name}:{','.join(f'{key}={value}' for key, value in plain.items())}"]
-
-
-def _from_text(words: list[str]) -> LevelDistribution:
-    """What `_as_text` wrote; parameters that are left out have their defaults."""
-    name, _, rest = words[0].partition(":")
-    given = dict(pair.partition("=")[::2] for pair in rest.split(",") if pair)
-    try:
-        values = {key.strip(): float(text) for key, text in given.items()}
-    except ValueError:
-        raise DinaError(f"{words[0]!r}; accepted: NAME or NAME:PARAMETER=NUMBER,...") from None
-    return from_tagged(LEVEL_DISTRIBUTIONS, {"name": name, **values}, "distribution of noise levels")
-
-
-_TEXT: Final = tyro.constructors.PrimitiveConstructorSpec(
-    nargs=1,
-    metavar="NAME:PARAMETER=NUMBER,...",
-    instance_from_str=_from_text,
-    is_instance=lambda value: isinstance(value, tuple(LEVEL_DISTRIBUTIONS.values())),
-    str_from_instance=_as_text,
-)
-
-
 @dataclass(frozen=True)
 class NoiseLevelSettings:
     """Which noise levels are trained on."""
 
-    sampler: Annotated[LevelDistribution, _TEXT] = one_of(Uniform(), LEVEL_DISTRIBUTIONS)  # noqa: RUF009 - a field
+    sampler: Annotated[LevelDistribution, LEVELS_AS_TEXT] = one_of(Uniform(), LEVEL_DISTRIBUTIONS)  # noqa: RUF009 - a field
     """The distribution they are drawn from: constant:level=0.2, uniform:low=0,high=0.5, logit_normal:mu=0.8,s=1,
     power:exponent=2, beta:alpha=1,beta=1, mode:scale=1.29 or timesteps:first=1,last=951,interval=50,total=1000 (LRM's);
     what is left out has its default."""
@@ -174,7 +160,10 @@ class TeacherSettings:
     name: str | None = None
     """The teacher: "synthetic", a folder or a hub id; None = labels as they are."""
     weight: float = ranged(0.5, UNIT)
-    """Share of the teacher in every label, in [0, 1]."""
+    """Share of the teacher in every label, in [0, 1]; one of a named score where comparisons say nothing of it has all
+    of it."""
+    of: dict[str, str] = field(default_factory=dict)
+    """Teachers of named scores: a reward model, or one of its scores (FOLDER?score=NAME), by the name of ours."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "objective.teacher")
@@ -204,6 +193,8 @@ class ObjectiveSettings:
     weighting: Weighting = "pair"
     """"prompt" divides the weight of a comparison by the number of comparisons of its prompt (LRM)."""
     heterogeneous: HeterogeneousSettings = field(default_factory=HeterogeneousSettings)
+    score_weights: dict[str, float] = field(default_factory=dict)
+    """Weight of what is said of each named score beside the others; 1 where nothing else is said."""
 
     def __post_init__(self) -> None:
         together = self.noise_levels.together
@@ -356,6 +347,13 @@ class TrainConfig:
         frozen = self.adaptation.kind != "full" and not self.adaptation.random_backbone
         told = "full where weights of the generator learn or are stored"
         require(frozen or self.compute.linears == "full", "compute.linears", self.compute.linears, told)
+        objective, scores = self.objective, self.model.scores
+        check_score_settings(scores, objective.score_weights, objective.teacher.of, objective.teacher.name)
+
+    @property
+    def judged_scores(self) -> dict[str, float]:
+        """The named scores that are learned, in the order of the head's outputs, each with its weight; none: one."""
+        return {name: self.objective.score_weights.get(name, 1.0) for name in self.model.scores}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` reads them back to an equal config."""
@@ -380,17 +378,4 @@ def in_todays_places(values: Mapping[str, Any]) -> dict[str, Any]:
     Earlier versions stored them beside the others of `model` and `adaptation`, and the parameters of all distributions
     of noise levels beside each other.
     """
-    found = with_later_settings(values)
-    objective = found.get("objective")
-    levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
-    if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:
-        found["objective"] = {**objective, "noise_levels": levels_in_todays_places(levels)}
-    for group, part, defaults in (("model", "backbone", _SD35M), ("adaptation", "lora", LoraSettings())):
-        flat = found.get(group)
-        if isinstance(flat, Mapping) and part not in flat:
-            known: dict[str, Any] = to_plain(defaults)
-            moved = {key: value for key, value in flat.items() if key in known}
-            if moved:
-                rest = {key: value for key, value in flat.items() if key not in known}
-                found[group] = {**rest, part: {**known, **moved}}
-    return found
+    return moved_settings(values, {("model", "backbone"): _SD35M, ("adaptation", "lora"): LoraSettings()})

@@ -4,6 +4,8 @@ r"""Labels mixed with the win probabilities of a stronger judge.
 
 The teacher scores every image once, at its own noise level and with common noise; its temperature, where it has one, is
 in its probabilities. A pair that annotators decided by a hair then no longer counts as much as a plain one.
+
+A named score may have a teacher of its own, which also says what comparisons do not: there the label is all its.
 """
 
 from __future__ import annotations
@@ -27,22 +29,34 @@ _PAIRS_AT_ONCE = 128
 def distilled(
     settings: TeacherSettings, data: EncodedComparisons, processes: Processes, shown: bool
 ) -> EncodedComparisons:
-    """`data` with its labels mixed with the teacher's; as it is where there is no teacher.
+    """`data` with its labels mixed with those of the teachers; as it is where there is none.
 
-    Processes share the work. Raises ValueError when the teacher was made for another generator than the data.
+    Processes share the work. Raises ValueError when a teacher was made for another generator than the data.
     """
-    if settings.name is None or settings.weight == 0:
-        return data
-    teacher = LatentRewardModel.from_pretrained(settings.name, device=processes.device)
+    weight = settings.weight
+    if settings.name is not None and weight > 0:
+        probability = _taught("objective.teacher.name", settings.name, data, processes, shown)
+        label = (1 - weight) * data.preference + weight * probability
+        data = data.with_preference(label.clamp(0, 1), f"teacher {settings.name} {weight}")
+    for score, name in settings.of.items():
+        probability = _taught(f"objective.teacher.of.{score}", name, data, processes, shown)
+        said = data.pairs.labels.get(score, torch.full_like(probability, torch.nan))
+        label = torch.where(said.isfinite(), (1 - weight) * said + weight * probability, probability)
+        data = data.with_named({score: label.clamp(0, 1)}, f"teacher of {score} {name} {weight}")
+    return data
+
+
+def _taught(
+    where: str, name: str, data: EncodedComparisons, processes: Processes, shown: bool
+) -> Float32[Tensor, " pairs"]:
+    teacher = LatentRewardModel.from_pretrained(name, device=processes.device)
     wanted = BackboneIdentity.of(teacher.backbone.config)
     if data.header is not None and not data.header.backbone.same_as(wanted):
         raise DinaError(
-            f"objective.teacher.name {settings.name}: it reads latents of {wanted}, the data were encoded by "
+            f"{where} {name}: it reads latents of {wanted}, the data were encoded by "
             f"{data.header.backbone}; accepted: a teacher on the generator of the data"
         )
-    probability = teacher_probabilities(teacher, data, processes, shown)
-    label = (1 - settings.weight) * data.preference + settings.weight * probability
-    return data.with_preference(label.clamp(0, 1), f"teacher {settings.name} {settings.weight}")
+    return teacher_probabilities(teacher, data, processes, shown)
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.runs.processes import Processes, peak_memory_bytes
 from dina_lrm.training.config import TeacherSettings, TrainConfig
@@ -44,7 +46,10 @@ class DryRun:
 
 def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPipeline | None = None) -> DryRun:
     """Take two steps of `config` on `data`, leaving nothing behind."""
+    teacher = config.objective.teacher
     objective = replace(config.objective, teacher=TeacherSettings())
+    if teacher.of:  # whatever it will say, a step takes as long
+        data = data.with_named({name: torch.full((len(data),), 0.5) for name in teacher.of}, "as if taught")
     quiet = replace(config, log=replace(config.log, trackers=()), objective=objective)
     with tempfile.TemporaryDirectory() as folder:
         processes = Processes()
@@ -53,7 +58,7 @@ def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPi
             start = time.perf_counter()
             trainer.stepper(trainer.source(0))
             middle = time.perf_counter()
-            pairs = trainer.stepper(trainer.source(1)).totals.pairs
+            pairs = trainer.stepper(trainer.source(1)).pairs
             seconds = time.perf_counter() - middle
     return DryRun(
         seconds_per_step=seconds,

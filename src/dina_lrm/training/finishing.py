@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.reward_model.config import RewardModelConfig, ScoreScale
 from dina_lrm.reward_model.formats.ours import backbone_weights
 from dina_lrm.reward_model.formats.stored import copy_strictly
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.randomness import mixed_seed
 from dina_lrm.training.run_folder import RunRecord
 from dina_lrm.training.step import Stepper
-from dina_lrm.training.validation import Validation, validate
+from dina_lrm.training.validation import ScoreValidation, Validation, validate
 
 SAMPLE = 2048
 """Training comparisons that the score statistics are taken from where there is no validation set."""
@@ -44,13 +45,13 @@ def finished_model(
     model.eval().requires_grad_(False)
     measured_on = validation if validation is not None else _sample(data, config.seed)
     with stepper.computing():
-        found = validate(model, stepper.objective, measured_on, config.batch_size)
+        found = validate(model, stepper.objective, measured_on, config.batch_size, weights=config.judged_scores)
     prompts = len(measured_on.pairs.prompt.unique())
     facts = _notes(stepper, record, found, validation is not None, prompts)
     notes = {**model.config.notes, "training": {**facts, "sources": sources_of(data)}}
     model.config = replace(model.config, notes=notes)
     if found.pairs:  # else raw scores stay as they are: a model that was trained is written, whatever could be measured
-        model.config = replace(model.config, score_mean=found.score_mean, score_std=found.score_std)
+        model.config = model.config.with_scales(_scales(model.config, found))
     if config.adaptation.random_backbone and not model.config.own_backbone:
         model = _with_own_backbone(model)
     if write:
@@ -58,6 +59,17 @@ def finished_model(
     if model.config.lora is not None and not model.backbone.shared and config.compute.linears == "full":
         model.backbone.merge_lora(keep_base=False)
     return model, found
+
+
+def _scales(config: RewardModelConfig, found: Validation) -> dict[str, ScoreScale]:
+    """The mean and the deviation of every score, its temperature as it was."""
+    measured = {name: (score.score_mean, score.score_std) for name, score in found.scores.items()}
+    measured[config.main] = (found.score_mean, found.score_std)
+    return {
+        name: ScoreScale(mean, std, config.scales[name].temperature)
+        for name, (mean, std) in measured.items()
+        if math.isfinite(mean)
+    }
 
 
 def _with_own_backbone(model: LatentRewardModel) -> LatentRewardModel:
@@ -92,6 +104,7 @@ def sources_of(data: EncodedComparisons) -> list[str]:
 
 def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: bool, prompts: int) -> dict[str, object]:
     config = stepper.config
+    by_score = {name: _finite(score) for name, score in found.scores.items()}
     return {
         "recipe": config.name,
         "seed": config.seed,
@@ -104,5 +117,12 @@ def _notes(stepper: Stepper, record: RunRecord, found: Validation, held_out: boo
         "measured_on": "validation" if held_out else "training",
         "measured_prompts": prompts,
         # JSON has no NaN: what could not be measured is not there
-        "measured": {name: value for name, value in asdict(found).items() if math.isfinite(value)},
+        "measured": _finite(found),
+        **({"measured_by_score": by_score} if by_score else {}),
     }
+
+
+def _finite(found: ScoreValidation) -> dict[str, float]:
+    """The numbers of a measurement that are numbers."""
+    names = [field.name for field in fields(ScoreValidation)]
+    return {name: getattr(found, name) for name in names if math.isfinite(getattr(found, name))}

@@ -9,16 +9,44 @@ from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS
 from dina_lrm.training.spike_settings import SpikeSettings
 from dina_lrm.typed import from_tagged, to_plain, to_tagged
 
-_LATER: Final = {"optimizer": {"kind": "fused"}, "adaptation": {"precision": "fp32"}}
+_LATER: Final[Mapping[str, Mapping[str, Any]]] = {
+    "optimizer": {"kind": "fused"},
+    "adaptation": {"precision": "fp32"},
+    "model": {"scores": [], "main_score": None},
+    "objective": {"score_weights": {}},
+    "objective.teacher": {"of": {}},
+}
 
 
 def with_later_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Stored settings, with those that their version did not have."""
     found = {"validation_by": "auto", "spikes": to_plain(SpikeSettings()), **values}
     for group, added in _LATER.items():
-        known = found.get(group)
+        above, _, last = group.rpartition(".")
+        place = found if not above else dict(found.get(above) or {})
+        known = place.get(last)
         if isinstance(known, Mapping):
-            found[group] = {**added, **known}
+            place[last] = {**added, **known}
+            if above:
+                found[above] = place
+    return found
+
+
+def moved_settings(values: Mapping[str, Any], parts: Mapping[tuple[str, str], object]) -> dict[str, Any]:
+    """Stored settings in today's places; `parts` has, by group and name, what was stored beside the group's others."""
+    found = with_later_settings(values)
+    objective = found.get("objective")
+    levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
+    if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:
+        found["objective"] = {**objective, "noise_levels": levels_in_todays_places(levels)}
+    for (group, part), defaults in parts.items():
+        flat = found.get(group)
+        if isinstance(flat, Mapping) and part not in flat:
+            known: dict[str, Any] = to_plain(defaults)
+            moved = {key: value for key, value in flat.items() if key in known}
+            if moved:
+                rest = {key: value for key, value in flat.items() if key not in known}
+                found[group] = {**rest, part: {**known, **moved}}
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from dina_lrm.live.line import LiveLine
 from dina_lrm.training.flops import ImageCost
-from dina_lrm.training.totals import PairTotals
+from dina_lrm.training.totals import ScoreTotals
 
 _TOLD_WAIT: Final = 0.03
 """Share of the time spent waiting for data from which on the line tells of it."""
@@ -44,30 +44,46 @@ class RunningMeans:
     Tokens, FLOPs and waiting are those of this process.
     """
 
+    _totals: ScoreTotals | None
+    _cost: ImageCost
+    _norms: list[float]
+    _pairs: float
+    _waited: float
+
     def __init__(self, ceiling: float = math.nan) -> None:
         self._ceiling = ceiling
         self._clear()
 
-    def add(self, totals: PairTotals, gradient_norm: float, cost: ImageCost | None = None, waited: float = 0.0) -> None:
+    def add(
+        self,
+        totals: ScoreTotals,
+        pairs: float,
+        gradient_norm: float,
+        cost: ImageCost | None = None,
+        waited: float = 0.0,
+    ) -> None:
         """What one step saw, what it computed (None: not known), and the seconds that it waited for its inputs."""
-        self._totals += totals
+        self._totals = totals if self._totals is None else self._totals + totals
+        self._pairs += pairs
         self._norms.append(gradient_norm)
         self._cost += ImageCost(math.nan, math.nan) if cost is None else cost
         self._waited += waited
 
     def read(self) -> dict[str, float]:
         """The means since the last `clear`; accuracy is NaN when only ties were seen."""
-        totals, seconds = self._totals, max(time.perf_counter() - self._since, 1e-9)
+        assert self._totals is not None
+        totals, seconds = self._totals.whole, max(time.perf_counter() - self._since, 1e-9)
         return {
             "loss": totals.mean_loss,
             "accuracy": totals.accuracy,
-            "margin": totals.margin / totals.pairs,
+            "margin": totals.margin / totals.pairs if totals.pairs else math.nan,
             "gradient_norm": sum(self._norms) / len(self._norms),
-            "pairs_per_second": totals.pairs / seconds,
+            "pairs_per_second": self._pairs / seconds,
             "tokens_per_second": self._cost.tokens / seconds,
             "mfu": self._cost.flops / seconds / self._ceiling,
             "data_wait": self._waited / seconds,
             "seconds_per_step": seconds / len(self._norms),
+            **self._totals.told(),
         }
 
     def take(self) -> dict[str, float]:
@@ -77,7 +93,9 @@ class RunningMeans:
         return values
 
     def _clear(self) -> None:
-        self._totals, self._cost = PairTotals(), ImageCost()
-        self._norms: list[float] = []
+        self._totals = None
+        self._cost = ImageCost()
+        self._norms = []
+        self._pairs = 0.0
         self._waited = 0.0
         self._since = time.perf_counter()

@@ -3,7 +3,7 @@ r"""The loss of a batch of comparisons (paper, algorithm 1), as a pure function.
     t_g ~ q(t),  eps_g ~ N(0, I)                one draw a prompt group g; K levels where they are read together
     x_t = alpha(t_g) x_0 + sigma(t_g) eps_g     every image of the batch once
     r   = model(x_t, t_g, conditioning)         one forward over all images of a size
-    m   = r[first] - r[second]
+    m   = r[first] - r[second]                  for each judgement: a pair, a score and what is said of them
     L   = sum_i w_i l(m_i, s_i, y_i) / sum_i w_i             l: fidelity loss or NLL under the preference model
     s_i = sigma(t_i), over K levels the root of the mean square: the variance is the mean of theirs, as in scoring
 
@@ -26,14 +26,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
+from dina_lrm.data.cache.batch import ComparisonBatch, Judgements, SizedImages
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.training.config import HeterogeneousSettings
 from dina_lrm.typed import DinaError
 
 Scorer = Callable[[Tensor, Tensor, Conditioning], Tensor]
-"""(noisy latents, noise level of each, conditioning) to raw scores: a reward model, or a wrapper of one."""
+"""(noisy latents, noise level of each, conditioning) to raw scores, a column for each: a reward model, or a wrapper."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,16 @@ class LossOutput:
     """What one forward over a batch says. Ties (preference 0.5) count in the loss, never in the accuracy."""
 
     loss: Float[Tensor, ""]
-    pair_loss: Float[Tensor, " pairs"]
-    """Each comparison's term of the loss, that of its heterogeneous pairs included."""
-    scores: Float[Tensor, " images"]
-    margin: Float[Tensor, " pairs"]
-    decided: Bool[Tensor, " pairs"]
+    pair_loss: Float[Tensor, " judgements"]
+    """Each judgement's term of the loss, that of its heterogeneous pairs included."""
+    scores: Float[Tensor, "images scores"]
+    margin: Float[Tensor, " judgements"]
+    decided: Bool[Tensor, " judgements"]
     """True where the label is no tie."""
-    correct: Bool[Tensor, " pairs"]
+    correct: Bool[Tensor, " judgements"]
     """True where the label is no tie and the preferred image has the higher score."""
+    judged: Judgements
+    """The pair and the score that each of them is about: with a single score each pair once, in order."""
 
     @property
     def accuracy(self) -> Float[Tensor, ""]:
@@ -66,12 +68,13 @@ def comparison_loss(
     total_weight: float | Tensor | None = None,
     heterogeneous: HeterogeneousSettings | None = None,
 ) -> LossOutput:
-    """Loss and margins of `batch` at one noise level a prompt group, and one noise draw for each of its sizes.
+    """Loss and margins of `batch`, for everything that it says of the model's scores.
 
+    There is one noise level a prompt group, and one noise draw for each of its sizes.
     `noise` has a tensor for each of `batch.images`, with a row for each of its groups. With an axis of levels, the
     states at all of them have the group's one noise draw, and are read together.
     Images that are read beside the comparisons count for nothing, and have a gradient of zero.
-    `total_weight` replaces the sum of the batch's weights as the divisor: a micro-batch passes the weight of the whole
+    `total_weight` replaces the sum of the judgements' weights as the divisor: a micro-batch passes that of the whole
     batch, so that the sum over micro-batches is the loss of the whole. `heterogeneous` adds the term of LRM's pairs of
     two levels, at the cost of a second state of every image; not with an axis of levels (ValueError).
     """
@@ -84,24 +87,40 @@ def comparison_loss(
     ]
     level = noise_level[batch.group]
     scores, *others = (torch.cat(parts) for parts in zip(*read, strict=True))
-    margin = scores[batch.first] - scores[batch.second]
+    judged = batch.judgements
+    first, second = batch.first[judged.pair], batch.second[judged.pair]
+    margin = scores[first, judged.score] - scores[second, judged.score]
     with torch.autocast(margin.device.type, enabled=False):
-        pair_loss = objective(margin, _joint_sigma(process, level[batch.first]), batch.preference)
+        pair_loss = objective(margin, _joint_sigma(process, level[first]), judged.preference)
         if heterogeneous is not None and others:
-            sigma = _joint_sigma(process, torch.stack([level, _noisier(level, gap)], dim=1))
-            cleaner = objective(scores - others[0], sigma, torch.ones_like(scores))
-            pair_loss = pair_loss + heterogeneous.weight / 2 * (cleaner[batch.first] + cleaner[batch.second])
-    divisor = batch.weight.sum() if total_weight is None else total_weight
-    decided = batch.preference != 0.5
-    preferred = torch.where(batch.preference > 0.5, margin, -margin).detach()
+            cleaner = _cleaner_loss(process, objective, scores - others[0], level, gap)
+            both = cleaner[first, judged.score] + cleaner[second, judged.score]
+            pair_loss = pair_loss + heterogeneous.weight / 2 * both
+    divisor = judged.weight.sum() if total_weight is None else total_weight
+    decided = judged.preference != 0.5
+    preferred = torch.where(judged.preference > 0.5, margin, -margin).detach()
     return LossOutput(
-        loss=(pair_loss * batch.weight).sum() / divisor + (0 * scores.sum() if batch.beside else 0),
+        loss=(pair_loss * judged.weight).sum() / divisor + (0 * scores.sum() if batch.beside else 0),
         pair_loss=pair_loss.detach(),
         scores=scores.detach(),
         margin=margin.detach(),
         decided=decided,
         correct=decided & (preferred > 0),
+        judged=judged,
     )
+
+
+def _cleaner_loss(
+    process: ForwardProcess,
+    objective: PreferenceObjective,
+    margin: Float[Tensor, "images scores"],
+    level: Float[Tensor, " images"],
+    gap: float,
+) -> Float[Tensor, "images scores"]:
+    """Loss of each image's cleaner state against its noisier one, under each score."""
+    sigma = _joint_sigma(process, torch.stack([level, _noisier(level, gap)], dim=1))
+    every = sigma.repeat_interleave(margin.shape[1])
+    return objective(margin.flatten(), every, torch.ones_like(every)).view_as(margin)
 
 
 def _scores(
@@ -111,7 +130,7 @@ def _scores(
     level: Float[Tensor, "images ..."],
     noise: Float[Tensor, "images channels height width"],
     gap: float,
-) -> tuple[Float[Tensor, " images"], ...]:
+) -> tuple[Float[Tensor, "images scores"], ...]:
     """Scores of images of one size and, with a gap, those of the same images at their noisier level."""
     states, levels, conditioning = _noisy(process, images.latents, noise, level), level, images.conditioning
     if gap:

@@ -26,14 +26,16 @@ from dina_lrm.training.objective import LossOutput, comparison_loss
 from dina_lrm.training.randomness import Dropouts
 from dina_lrm.training.schedule import learning_rate_factor
 from dina_lrm.training.spikes import Spike, SpikeError, SpikeGuard, write_spike
-from dina_lrm.training.totals import PairTotals, pair_sums
+from dina_lrm.training.totals import ScoreTotals, pair_sums
 
 
 @dataclass(frozen=True)
 class StepOutcome:
     """What a step did, summed over all processes."""
 
-    totals: PairTotals
+    totals: ScoreTotals
+    pairs: float
+    """Pairs that were read, whatever was said of them."""
     gradient_norm: float
     learning_rate: float
     stop: bool
@@ -76,15 +78,16 @@ class Stepper:
         rate = self._set_learning_rate(inputs.step)
         outputs = self._backward(inputs)
         norm = self._clip_gradients()
-        totals, norm_value, stop_anywhere = self._reduce(inputs, outputs, norm, stop)
-        if not (math.isfinite(norm_value) and totals.are_finite()):
+        totals, pairs, norm_value, stop_anywhere = self._reduce(inputs, outputs, norm, stop)
+        whole = totals.whole
+        if not (math.isfinite(norm_value) and whole.are_finite()):
             raise self._fault(inputs, outputs)
-        spike = self._judged(inputs, outputs, totals.mean_loss, norm_value)
+        spike = self._judged(inputs, outputs, whole.mean_loss, norm_value)
         if spike is None or spike.action == "warn":
             self.optimizer.step()
             if self.average is not None:
                 self.average.update()
-        return StepOutcome(totals, norm_value, rate, stop_anywhere, spike)
+        return StepOutcome(totals, pairs, norm_value, rate, stop_anywhere, spike)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -157,14 +160,16 @@ class Stepper:
 
     def _reduce(
         self, inputs: StepInputs, outputs: list[LossOutput], norm: Tensor, stop: bool
-    ) -> tuple[PairTotals, float, bool]:
+    ) -> tuple[ScoreTotals, float, float, bool]:
         """Totals over micro-batches and processes, read from the device once."""
-        parts = zip(outputs, inputs.micro_batches, strict=True)
-        totals = torch.stack([pair_sums(found, micro.batch.weight.to(self._device)) for found, micro in parts]).sum(0)
-        flag = torch.full((1,), float(stop), device=totals.device, dtype=totals.dtype)
-        everywhere = self._processes.summed(torch.cat([totals, flag]))
-        *numbers, asked, norm_value = torch.cat([everywhere, norm.detach().to(totals.dtype).reshape(1)]).tolist()
-        return PairTotals(*numbers), norm_value, asked > 0
+        totals = torch.stack([pair_sums(found) for found in outputs]).sum(0).flatten()
+        pairs = sum(len(micro.batch) for micro in inputs.micro_batches)
+        flags = torch.tensor([float(pairs), float(stop)], device=totals.device, dtype=totals.dtype)
+        everywhere = self._processes.summed(torch.cat([totals, flags]))
+        read = torch.cat([everywhere, norm.detach().to(totals.dtype).reshape(1)]).tolist()
+        *numbers, every_pair, asked, norm_value = read
+        config = self.model.config
+        return ScoreTotals.by_name(numbers, config.names, config.main), every_pair, norm_value, asked > 0
 
     def _judged(self, inputs: StepInputs, outputs: list[LossOutput], loss: float, norm: float) -> Spike | None:
         """The spike that a step is, written down; the numbers are those of all processes, and so is the verdict."""
@@ -182,7 +187,7 @@ class Stepper:
         learned = self.parameters.items()
         gradients = ((f"gradient of {name}", own_rows(p.grad)) for name, p in learned if p.grad is not None)
         weights = ((name, own_rows(parameter)) for name, parameter in learned)
-        losses = [(name, torch.cat([getattr(o, name) for o in outputs])) for name in ("scores", "pair_loss")]
+        losses = [(name, torch.cat([getattr(o, name).flatten() for o in outputs])) for name in ("scores", "pair_loss")]
         images = [part for micro in inputs.micro_batches for part in micro.batch.images]
         latents = ("latents", torch.cat([part.latents.flatten() for part in images]))
         embeds = ("prompt_embeds", torch.cat([part.conditioning.prompt_embeds.flatten() for part in images]))
@@ -194,6 +199,7 @@ class Stepper:
 
 def _columns(inputs: StepInputs, outputs: list[LossOutput]) -> dict[str, list[object]]:
     """The pairs of this process's share of a step, with their margins and losses."""
-    pairs: list[object] = [name for micro in inputs.micro_batches for name in micro.pair_names]
+    parts = zip(inputs.micro_batches, outputs, strict=True)
+    pairs: list[object] = [micro.pair_names[row] for micro, found in parts for row in found.judged.pair.tolist()]
     margins, losses = (torch.cat([getattr(o, name) for o in outputs]).tolist() for name in ("margin", "pair_loss"))
     return {"pair": pairs, "margin": margins, "loss": losses}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -46,9 +46,13 @@ class PairTotals:
         return all(map(math.isfinite, astuple(self)))
 
 
-def pair_sums(found: LossOutput, weight: Tensor, known: Tensor | None = None) -> Float[Tensor, " 6"]:
-    """The fields of `PairTotals` in their order, still on the device, over all pairs or those that are `known`."""
-    columns: Iterable[Tensor] = (
+def pair_sums(found: LossOutput, known: Tensor | None = None) -> Float[Tensor, "scores 6"]:
+    """The fields of `PairTotals` in their order for each score, still on the device.
+
+    They are over all judgements, or those that are `known`.
+    """
+    weight = found.judged.weight
+    columns: Sequence[Tensor] = (
         found.pair_loss * weight,
         weight,
         found.correct,
@@ -56,4 +60,51 @@ def pair_sums(found: LossOutput, weight: Tensor, known: Tensor | None = None) ->
         torch.ones_like(weight),
         found.margin.abs(),
     )
-    return torch.stack([(column if known is None else column[known]).float().sum() for column in columns])
+    scores = found.scores.shape[1]
+    if scores == 1:
+        return torch.stack([(column if known is None else column[known]).float().sum() for column in columns])[None]
+    every = torch.stack([column.float() for column in columns], dim=1)
+    of = found.judged.score
+    chosen = (every, of) if known is None else (every[known], of[known])
+    return every.new_zeros(scores, len(columns)).index_add_(0, chosen[1], chosen[0])
+
+
+@dataclass(frozen=True)
+class ScoreTotals:
+    """Sums by the name of a score, and their sum: the loss is that of all of them, the rest that of the main one."""
+
+    main: str
+    of: Mapping[str, PairTotals]
+
+    @classmethod
+    def by_name(cls, sums: Sequence[float], names: Sequence[str], main: str) -> ScoreTotals:
+        """From the numbers of `pair_sums` in a row."""
+        size = len(fields(PairTotals))
+        rows = [PairTotals(*sums[start : start + size]) for start in range(0, len(sums), size)]
+        return cls(main, dict(zip(names, rows, strict=True)))
+
+    def __add__(self, other: ScoreTotals) -> ScoreTotals:
+        return ScoreTotals(self.main, {name: totals + other.of[name] for name, totals in self.of.items()})
+
+    @property
+    def whole(self) -> PairTotals:
+        """The loss and its weight over all scores; pairs, accuracy and margins of the main one."""
+        return replace(
+            self.of[self.main],
+            loss=sum(totals.loss for totals in self.of.values()),
+            weight=sum(totals.weight for totals in self.of.values()),
+        )
+
+    @property
+    def judgements(self) -> float:
+        """How many judgements there are under all scores."""
+        return sum(totals.pairs for totals in self.of.values())
+
+    def told(self, prefix: str = "") -> dict[str, float]:
+        """Loss and accuracy of each score, as numbers of a log; nothing of a single one."""
+        if len(self.of) == 1:
+            return {}
+        rows = self.of.items()
+        return {f"{prefix}loss/{name}": totals.mean_loss for name, totals in rows} | {
+            f"{prefix}accuracy/{name}": totals.accuracy for name, totals in rows
+        }

@@ -143,11 +143,12 @@ class Trainer:
             parted = hold_out(data, config.validation_fraction, config.seed, config.validation_by)
             data, validation, self._held_out = parted.rest, parted.held, parted.told
         self._processes, self._shown = processes, processes.main and not plan.quiet
-        data = weighing(data, "training")
+        scores = config.judged_scores
+        data = weighing(distilled(config.objective.teacher, data, processes, self._shown), "training", scores)
         self.left_out: list[str] = []
         if validation is not None:
-            validation, self.left_out = measurable(weighing(validation, "validation"), config.batch_size)
-        data = distilled(config.objective.teacher, data, processes, self._shown)
+            validation = weighing(validation, "validation", dict.fromkeys(scores, 1.0))
+            validation, self.left_out = measurable(validation, config.batch_size)
         self.config, self.data, self.validation, self.folder = config, data, validation, plan.place
         if processes.sharding is not None and plan.pipeline is not None:
             raise DinaError("pipeline: the weights of its owner would be shared out; accepted: none under FSDP2")
@@ -163,6 +164,7 @@ class Trainer:
             processes.count,
             config.objective.noise_levels.together,
             _tokens(config, data, model),
+            scores,
         )
         self._kept = Kept(config.log.keep_last, config.log.keep_best, config.log.best_by)
         if self._kept.best and validation is None:
@@ -282,10 +284,10 @@ class Trainer:
                 given = inputs(step)
                 outcome = self.stepper(given, bool(stop))
                 done = step + 1
-                means.add(outcome.totals, outcome.gradient_norm, costs.of(given), inputs.waited)
+                means.add(outcome.totals, outcome.pairs, outcome.gradient_norm, costs.of(given), inputs.waited)
                 if outcome.spike is not None:
                     bar.say(f"{outcome.spike.told}; its pairs are in {spike_file(self.folder, self._processes.index)}")
-                self._pairs_seen += outcome.totals.pairs
+                self._pairs_seen += outcome.pairs
                 bar.advance(done, means.read())
                 ends = done == self.total_steps or outcome.stop
                 if ends or done % self.config.log.log_every == 0:
@@ -310,8 +312,17 @@ class Trainer:
         """What is measured on the held-out pairs, as far as it is a number."""
         assert self.validation is not None
         with self.stepper.evaluating(), self.stepper.computing():
-            found = validate(self.stepper.model, self.stepper.objective, self.validation, self.config.batch_size)
-        _log(numbers, step, {"validation_loss": found.loss, "validation_accuracy": found.accuracy})
+            found = validate(
+                self.stepper.model,
+                self.stepper.objective,
+                self.validation,
+                self.config.batch_size,
+                weights=self.config.judged_scores,
+            )
+        told = {"validation_loss": found.loss, "validation_accuracy": found.accuracy}
+        for name, score in found.scores.items():
+            told |= {f"validation_loss/{name}": score.loss, f"validation_accuracy/{name}": score.accuracy}
+        _log(numbers, step, told)
         measured = {"loss": found.loss, "accuracy": found.accuracy}
         return {name: value for name, value in measured.items() if math.isfinite(value)}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,12 +14,12 @@ from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.training.faults import non_finite_names
 from dina_lrm.training.objective import comparison_loss
-from dina_lrm.training.totals import PairTotals, pair_sums
+from dina_lrm.training.totals import PairTotals, ScoreTotals, pair_sums
 from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
-class Validation:
+class ScoreValidation:
     """Means over pairs that were measured; `accuracy` counts decided pairs only and is NaN without one.
 
     Everything is NaN where no pair could be measured.
@@ -36,6 +36,14 @@ class Validation:
     missing: int = 0
     """Pairs that are in none of these numbers: a score or the loss was NaN or infinite."""
 
+
+@dataclass(frozen=True)
+class Validation(ScoreValidation):
+    """The same of the main score, but for the loss, which is that of all scores together; and of each by name."""
+
+    scores: Mapping[str, ScoreValidation] = field(default_factory=dict)
+    """Of a model with named scores; the pairs of each are those that say something of it."""
+
     def to_dict(self) -> dict[str, float]:
         """Plain values, for a log."""
         return asdict(self)
@@ -43,13 +51,24 @@ class Validation:
 
 @torch.no_grad()
 def validate(
-    model: LatentRewardModel, objective: PreferenceObjective, data: EncodedComparisons, batch_size: int, seed: int = 0
+    model: LatentRewardModel,
+    objective: PreferenceObjective,
+    data: EncodedComparisons,
+    batch_size: int,
+    seed: int = 0,
+    weights: Mapping[str, float] | None = None,
 ) -> Validation:
-    """Measure `model` on `data` at its own noise level; every image sees the noise of `seed`, as in scoring."""
-    sums = torch.zeros(6, dtype=torch.float64)
-    scores = []
+    """Measure `model` on `data` at its own noise level; every image sees the noise of `seed`, as in scoring.
+
+    `weights` are those of named scores in the loss; by default all count alike.
+    """
+    config = model.config
+    asked = {name: (weights or {}).get(name, 1.0) for name in config.scores}
+    sums = torch.zeros(len(config.names), 6, dtype=torch.float64)
+    scores: list[Tensor] = []
+    said = torch.zeros(len(config.names), dtype=torch.long)
     for indices in in_order(data, batch_size):
-        batch = data.batch(indices).to(model.device)
+        batch = data.batch(indices, scores=asked).to(model.device)
         noise = [
             seeded_noise(part.latents.shape[1:], seed).to(model.device).expand(len(part.groups), -1, -1, -1)
             for part in batch.images
@@ -57,25 +76,46 @@ def validate(
         level = torch.full((batch.groups,), model.config.noise_level, device=model.device)
         found = comparison_loss(model, model.process, objective, batch, level, noise)
         known = found.margin.isfinite() & found.pair_loss.isfinite()
-        sums += pair_sums(found, batch.weight, known).cpu().double()
-        scores += [found.scores[side[known]].cpu().double() for side in (batch.first, batch.second)]
-    totals = PairTotals(*sums.tolist())
+        sums += pair_sums(found, known).cpu().double()
+        said += found.judged.score.bincount(minlength=len(said)).cpu()
+        scores += [found.scores[side[found.judged.pair[known]]].cpu().double() for side in (batch.first, batch.second)]
+    totals = ScoreTotals.by_name(sums.flatten().tolist(), config.names, config.main)
     every_score = torch.cat(scores)
-    spread = float(every_score.std()) if len(every_score) > 1 else 0.0
-    return Validation(
-        loss=totals.mean_loss,
+    measured = {
+        name: _measured(totals.of[name], totals.of[name].mean_loss, every_score[:, row], int(said[row]))
+        for row, name in enumerate(config.names)
+    }
+    own = measured[config.main]
+    loss = totals.whole.mean_loss
+    return Validation(**{**asdict(own), "loss": loss}, scores=measured if config.scores else {})
+
+
+def _measured(totals: PairTotals, loss: float, scores: Tensor, said: int) -> ScoreValidation:
+    spread = float(scores.std()) if len(scores) > 1 else 0.0
+    return ScoreValidation(
+        loss=loss,
         accuracy=totals.accuracy,
         pairs=int(totals.pairs),
         ties=int(totals.pairs - totals.decided),
-        score_mean=float(every_score.mean()),
+        score_mean=float(scores.mean()),
         score_std=spread if spread > 0 else 1.0,
-        missing=len(data) - int(totals.pairs),
+        missing=said - int(totals.pairs),
     )
 
 
-def weighing(data: EncodedComparisons, what: str) -> EncodedComparisons:
-    """`data` without comparisons of weight 0, which count nowhere. ValueError, naming `what`, where none is left."""
-    kept = (data.weight > 0).nonzero().flatten()
+def weighing(data: EncodedComparisons, what: str, scores: Mapping[str, float] | None = None) -> EncodedComparisons:
+    """`data` without comparisons that weigh 0, or that say nothing of `scores` that weigh more: they count nowhere.
+
+    ValueError, naming `what`, where none is left.
+    """
+    every = torch.arange(len(data))
+    judged = data.pairs.judgements(every, scores or {})
+    kept = judged.pair[judged.weight > 0].unique()
+    if len(kept) == 0 and scores:
+        raise DinaError(
+            f"{what}: none of the {len(data)} comparisons says anything of the scores {', '.join(scores)}; said: "
+            f"{data.pairs.counts()}; accepted: comparisons with `preferences` of these names"
+        )
     if len(kept) == 0:
         raise DinaError(f"{what}: every one of the {len(data)} comparisons weighs 0; accepted: at least one above 0")
     return data if len(kept) == len(data) else data.subset(kept)

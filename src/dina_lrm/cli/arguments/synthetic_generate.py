@@ -42,6 +42,8 @@ class Arguments(WritesToOut, CommonArguments):
     """Votes on each training pair; several make soft labels; 1 where nothing is said."""
     ties: float | None = ranged(None, UNIT)
     """How readily annotators of training pairs call a tie, 0 to 1; 0 where nothing is said."""
+    by_name: bool = False
+    """Write what was said of alignment and of quality too, as `preferences`, for models with scores of these names."""
     redraw: bool = False
     """With `--set generated`: draw the bundled samples anew with the bundled generator (minutes)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -47,13 +48,55 @@ class SizedImages:
 
 
 @dataclass(frozen=True, eq=False)
+class Judgements:
+    """What is said of the pairs of a batch: each judgement is of one pair under one score.
+
+    `pair` is a row of the batch, `score` the number of a score among those that the judgements were asked for.
+    """
+
+    pair: Int64[Tensor, " judgements"]
+    score: Int64[Tensor, " judgements"]
+    preference: Float32[Tensor, " judgements"]
+    weight: Float32[Tensor, " judgements"]
+
+    @classmethod
+    def plain(cls, preference: Float32[Tensor, " pairs"], weight: Float32[Tensor, " pairs"]) -> Judgements:
+        """Every pair's own preference, under a single score."""
+        pair = torch.arange(len(preference), device=preference.device)
+        return cls(pair, torch.zeros_like(pair), preference, weight)
+
+    @classmethod
+    def by_name(
+        cls,
+        labels: Mapping[str, Float32[Tensor, " pairs"]],
+        weight: Float32[Tensor, " pairs"],
+        scores: Mapping[str, float],
+    ) -> Judgements:
+        """What `labels` (NaN: nothing) say of `scores`, in their order; each weighs its pair's times its score's."""
+        nothing = torch.full_like(weight, torch.nan)
+        every = torch.stack([labels.get(name, nothing) for name in scores])
+        score, pair = every.isfinite().nonzero().unbind(1)
+        factor = torch.tensor([*scores.values()], dtype=weight.dtype)
+        return cls(pair, score, every[score, pair], weight[pair] * factor[score])
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def to(self, device: torch.device | str) -> Judgements:
+        """The same on `device`."""
+        return Judgements(
+            self.pair.to(device), self.score.to(device), self.preference.to(device), self.weight.to(device)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class ComparisonBatch:
     """Comparisons, with their images by size.
 
     `first` and `second` say which images a comparison is about, counted over all of `images` in order; `group` numbers
     the prompt of each of them from 0, and `prompts` are the rows of these prompts. Images of one group share noise
     level and, where they have one size, noise. `beside`: some images are read for nothing but that other processes read
-    some of their size.
+    some of their size. `named` has what is said by name, where that was asked for.
     """
 
     images: tuple[SizedImages, ...]
@@ -63,6 +106,12 @@ class ComparisonBatch:
     preference: Float32[Tensor, " pairs"]
     weight: Float32[Tensor, " pairs"]
     beside: bool = False
+    named: Judgements | None = None
+
+    @property
+    def judgements(self) -> Judgements:
+        """What is said of the pairs: by name where that was asked for, else each pair's own preference."""
+        return Judgements.plain(self.preference, self.weight) if self.named is None else self.named
 
     @classmethod
     def of_one_size(
@@ -120,4 +169,5 @@ class ComparisonBatch:
             self.preference.to(device),
             self.weight.to(device),
             self.beside,
+            None if self.named is None else self.named.to(device),
         )

@@ -20,6 +20,7 @@ from dina_lrm.data.cache.shards import ShardInfo
 _PROMPT, _PREFERENCE = (pairs.COLUMNS.index(name) for name in ("prompt", "preference"))
 _SIDES = tuple((pairs.COLUMNS.index(f"bucket_{side}"), pairs.COLUMNS.index(f"image_{side}")) for side in "ab")
 _LABELS = tuple(place for place, name in enumerate(pairs.COLUMNS) if name in (*pairs.REAL, *pairs.TEXT))
+_NAMED = pairs.COLUMNS.index(pairs.NAMED)
 _COMMON_PREFERENCE = pairs.COMMON_COLUMNS.index("preference") - len(pairs.COMMON_COLUMNS)
 
 
@@ -54,6 +55,8 @@ class Tally:
         """A row of pairs.parquet."""
         images = [self._images[row[bucket]][row[image]] for bucket, image in _SIDES]
         told = repr([row[place] for place in _LABELS]).encode()
+        if row[_NAMED] is not None:  # else as earlier versions, which knew of none
+            told += str(row[_NAMED]).encode()
         digest = hashlib.sha256(self._prompts[row[_PROMPT]] + b"".join(images) + told).digest()
         self._pairs.append(digest)
         self._order.update(digest)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from dina_lrm.data.cache.content import FirstTally
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
 from dina_lrm.data.cache.place import place_of
-from dina_lrm.data.cache.prompt_layout import packed, unpacked
+from dina_lrm.data.cache.prompt_layout import conditioning_tensors, packed, unpacked
 from dina_lrm.data.cache.remote.copies import LocalCopies
 from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
@@ -45,6 +45,7 @@ from dina_lrm.data.cache.shards import (
     write_shard,
     write_shards,
 )
+from dina_lrm.data.named import as_text, named_preferences
 from dina_lrm.runs.files import folder_replaced_when_complete
 from dina_lrm.typed import DinaError
 
@@ -95,11 +96,13 @@ class EncodedComparisons:
         prompts: Sequence[str] | None = None,
         pair_id: Sequence[str | None] | None = None,
         source: Sequence[str | None] | None = None,
+        preferences: Sequence[Mapping[str, float]] | None = None,
     ) -> EncodedComparisons:
         """Comparisons of tensors in memory: images and prompts by their row numbers.
 
         Several tensors of latents are several buckets: `bucket` then says for each comparison which one its images are
-        rows of; with two columns, which one each of them is a row of.
+        rows of; with two columns, which one each of them is a row of. `preferences` says P(a preferred) by the names
+        of scores.
         """
         tables = [latents] if isinstance(latents, Tensor) else list(latents)
         if bucket is None and len(tables) > 1:
@@ -121,6 +124,7 @@ class EncodedComparisons:
             pair_id=[None] * count if pair_id is None else list(pair_id),
             prompt_id=[None] * count,
             source=[None] * count if source is None else list(source),
+            preferences=[as_text(named_preferences(told, "preferences")) for told in preferences or ()],
         )
         return cls(
             [ShardedRows.of_tensors({"latents": table}) for table in tables],
@@ -276,6 +280,20 @@ class EncodedComparisons:
             self.latents, self.conditioning, self.prompts, self.truncated, pairs, (), header, self.told
         )
 
+    def about(self, score: str) -> EncodedComparisons:
+        """The comparisons that say something of a score, with that as their plain preference; the rest is left out."""
+        label = self.pairs.labels.get(score)
+        if label is None:
+            raise DinaError(f"score {score!r}: no comparison says anything of it; said: {self.pairs.counts()}")
+        kept = label.isfinite().nonzero().flatten()
+        return self.subset(kept).with_preference(label[kept], f"about {score}")
+
+    def with_named(self, labels: Mapping[str, Float32[Tensor, " pairs"]], why: str) -> EncodedComparisons:
+        """The same comparisons that say `labels` (NaN: nothing) of scores, whatever they said of these before."""
+        found = self.with_preference(self.preference, why)
+        found.pairs = self.pairs.saying(labels)
+        return found
+
     def with_preference(self, preference: Float32[Tensor, " pairs"], why: str) -> EncodedComparisons:
         """The same comparisons with other labels, sharing all tensors; `why` makes the content hash another one.
 
@@ -295,11 +313,16 @@ class EncodedComparisons:
         )
 
     def batch(
-        self, indices: Int64[Tensor, " chosen"], beside: Int64[Tensor, "beside 3"] | None = None
+        self,
+        indices: Int64[Tensor, " chosen"],
+        beside: Int64[Tensor, "beside 3"] | None = None,
+        scores: Mapping[str, float] | None = None,
     ) -> ComparisonBatch:
         """What the chosen comparisons need, on the CPU: latents in float32, the conditioning as it is stored.
 
         `beside` are further images to read (`PairTable.looks`), that no comparison of the batch need be about.
+        `scores` asks for what is said by name, of these scores, each with its weight; none or empty: for the plain
+        preferences.
 
         Raises:
             ValueError: no comparison, and nothing beside.
@@ -322,7 +345,8 @@ class EncodedComparisons:
             sized.append(SizedImages(latents, conditioning[group[here]], groups, member, rows))
         first, second = place[: 2 * len(indices)].chunk(2)
         labels = (pairs.preference[indices], pairs.weight[indices])
-        return ComparisonBatch(tuple(sized), first, second, prompt_rows, *labels, beside=beside is not None)
+        named = pairs.judgements(indices, scores) if scores else None
+        return ComparisonBatch(tuple(sized), first, second, prompt_rows, *labels, beside is not None, named)
 
     def conditioning_of(self, prompts: Int64[Tensor, " prompts"]) -> Conditioning:
         """The conditioning of prompts by their row numbers."""
@@ -345,12 +369,14 @@ class EncodedComparisons:
             for shard in table.shards()
         )
         tally.count(*self._rows())
-        return tally.content
+        if not any(self.pairs.preferences):
+            return tally.content
+        return hashlib.sha256(f"{tally.content} {list(self.pairs.preferences)}".encode()).hexdigest()
 
     def _rows(self) -> tuple[Iterable[Sequence[Any]], Iterable[Sequence[Any]], Iterable[Sequence[Any]]]:
         """Rows of comparisons, prompts (text, what was cut) and what is missing, as the first format hashes them."""
         missing = (dataclasses.astuple(entry) for entry in self.missing)
-        rows = self.pairs.common_rows() if self.pairs.common else self.pairs.rows()
+        rows = self.pairs.common_rows() if self.pairs.common else (row[:-1] for row in self.pairs.rows())
         return rows, zip(self.prompts, self.truncated, strict=True), missing
 
     def _made_by(self, identity: BackboneIdentity) -> CacheHeader:
@@ -363,13 +389,3 @@ class EncodedComparisons:
 
 def _size(bucket: BucketShards) -> str:
     return f"{bucket.width}x{bucket.height}"
-
-
-def conditioning_tensors(conditioning: Conditioning) -> dict[str, Tensor]:
-    """The tensors of a conditioning by field name; fields that it has not are left out."""
-    tensors = {
-        "prompt_embeds": conditioning.prompt_embeds,
-        "pooled_prompt_embeds": conditioning.pooled_prompt_embeds,
-        "prompt_mask": conditioning.prompt_mask,
-    }
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -12,12 +14,16 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dina_lrm.data.cache.batch import Judgements
+from dina_lrm.data.named import as_text, told_by_name
 from dina_lrm.typed import DinaError
 
 WHOLE = ("number", "prompt", "bucket_a", "image_a", "bucket_b", "image_b")
 REAL = ("preference", "weight")
 TEXT = ("pair_id", "prompt_id", "source")
-COLUMNS = (*WHOLE, *REAL, *TEXT)
+NAMED: Final = "preferences"
+"""What is said by name (`data/named.py`), as JSON text; caches of earlier versions have no such column."""
+COLUMNS = (*WHOLE, *REAL, *TEXT, NAMED)
 COMMON_WHOLE = ("number", "prompt", "bucket", "image_a", "image_b")
 COMMON_COLUMNS = (*COMMON_WHOLE, *REAL, *TEXT)
 """Of comparisons whose two images have one bucket: what the first format of a cache has."""
@@ -50,6 +56,12 @@ class PairTable:
     pair_id: Sequence[str | None]
     prompt_id: Sequence[str | None]
     source: Sequence[str | None]
+    preferences: Sequence[str | None] = ()
+    """Where there are none at all, nothing is said by name."""
+
+    def __post_init__(self) -> None:
+        if not self.preferences:
+            object.__setattr__(self, NAMED, [None] * len(self))
 
     @classmethod
     def of_columns(cls, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> PairTable:
@@ -62,7 +74,7 @@ class PairTable:
         values: dict[str, Any] = {name: torch.tensor(columns[name], dtype=torch.long) for name in WHOLE}
         values |= {name: torch.tensor(columns[name], dtype=torch.float32) for name in REAL}
         values |= {name: list(columns[name]) for name in TEXT}
-        return cls(**values)
+        return cls(**values, preferences=list(columns.get(NAMED, ())))
 
     @classmethod
     def of_rows(cls, rows: Iterable[Sequence[Any]], names: Sequence[str] = COLUMNS) -> PairTable:
@@ -75,7 +87,7 @@ class PairTable:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """One tuple for each comparison, in the order of `COLUMNS`."""
-        return self._rows((*WHOLE, *REAL))
+        return self._rows((*WHOLE, *REAL), (*TEXT, NAMED))
 
     def common_rows(self) -> Iterator[tuple[Any, ...]]:
         """One tuple for each comparison, in the order of `COMMON_COLUMNS`. ValueError where one has two buckets."""
@@ -85,11 +97,41 @@ class PairTable:
                 f"{int(mixed.sum())} of {len(self)} comparisons have images of two buckets; accepted here: one bucket "
                 "for both (pair_buckets common)"
             )
-        return self._rows(("number", "prompt", "bucket_a", "image_a", "image_b", *REAL))
+        return self._rows(("number", "prompt", "bucket_a", "image_a", "image_b", *REAL), TEXT)
 
-    def _rows(self, numbers: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         values = [getattr(self, name).tolist() for name in numbers]
-        return zip(*values, *(getattr(self, name) for name in TEXT), strict=True)
+        return zip(*values, *(getattr(self, name) for name in texts), strict=True)
+
+    @cached_property
+    def labels(self) -> Mapping[str, Float32[Tensor, " pairs"]]:
+        """P(a preferred) by the name of the score that it is about; NaN where a comparison says nothing of it."""
+        found: dict[str, Tensor] = {}
+        told = zip(self.preferences, self.preference.tolist(), strict=True)
+        for row, (text, plain) in enumerate(told):
+            for name, value in told_by_name(text, plain).items():
+                if name not in found:
+                    found[name] = torch.full((len(self),), torch.nan)
+                found[name][row] = value
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many comparisons say something of each score, by name."""
+        return {name: int(label.isfinite().sum()) for name, label in sorted(self.labels.items())}
+
+    def saying(self, labels: Mapping[str, Float32[Tensor, " pairs"]]) -> PairTable:
+        """The same comparisons that say `labels` (NaN: nothing) of scores, whatever they said of these before."""
+        every = {**self.labels, **labels}
+        rows = zip(*(label.tolist() for label in every.values()), strict=True)
+        told = [tuple((n, v) for n, v in zip(every, row, strict=True) if not math.isnan(v)) for row in rows]
+        return dataclasses.replace(self, preferences=[as_text(one) for one in told])
+
+    def judgements(self, indices: Int64[Tensor, " chosen"], scores: Mapping[str, float]) -> Judgements:
+        """What the chosen comparisons say of `scores`, each with its weight, or with none their plain preferences."""
+        if not scores:
+            return Judgements.plain(self.preference[indices], self.weight[indices])
+        labels = {name: label[indices] for name, label in self.labels.items() if name in scores}
+        return Judgements.by_name(labels, self.weight[indices], scores)
 
     @property
     def common(self) -> bool:
@@ -109,7 +151,7 @@ class PairTable:
         """The chosen comparisons, in the order asked."""
         values: dict[str, Any] = {name: getattr(self, name)[indices] for name in (*WHOLE, *REAL)}
         rows = indices.tolist()
-        values |= {name: [getattr(self, name)[row] for row in rows] for name in TEXT}
+        values |= {name: [getattr(self, name)[row] for row in rows] for name in (*TEXT, NAMED)}
         return PairTable(**values)
 
     def looks(self, indices: Int64[Tensor, " chosen"]) -> Int64[Tensor, "looks 3"]:

@@ -190,3 +190,13 @@ def _filled(tensors: Tensors) -> Float[Tensor, "rows length width"]:
     long = tokens.new_zeros(len(counts), length, tokens.shape[1])
     long[torch.arange(length) < counts[:, None]] = tokens
     return long
+
+
+def conditioning_tensors(conditioning: Conditioning) -> dict[str, Tensor]:
+    """The tensors of a conditioning by field name; fields that it has not are left out."""
+    tensors = {
+        "prompt_embeds": conditioning.prompt_embeds,
+        "pooled_prompt_embeds": conditioning.pooled_prompt_embeds,
+        "prompt_mask": conditioning.prompt_mask,
+    }
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}

@@ -27,7 +27,7 @@ PAIRS_FILE, PROMPTS_FILE, MISSING_FILE, IMAGES_FILE = TABLES
 
 
 def _pairs(columns: Sequence[str]) -> pa.Schema:
-    types = {name: pa.float32() for name in pairs.REAL} | {name: pa.string() for name in pairs.TEXT}
+    types = {name: pa.float32() for name in pairs.REAL} | {name: pa.string() for name in (*pairs.TEXT, pairs.NAMED)}
     return pa.schema([(name, types.get(name, pa.int64())) for name in columns])
 
 
@@ -134,7 +134,10 @@ def read_columns(folder: Path, name: str, header: CacheHeader) -> dict[str, Colu
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DinaError(f"{path}: not a Parquet file ({' '.join(str(error).split()):.200})") from error
-    _check_schema(path, table, SCHEMAS[header.format_version][name])
+    schema = SCHEMAS[header.format_version][name]
+    if pairs.NAMED in schema.names and pairs.NAMED not in table.column_names:  # of an earlier version
+        table = table.append_column(schema.field(pairs.NAMED), pa.nulls(len(table), pa.string()))
+    _check_schema(path, table, schema)
     return {
         name: column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy()
         for name, column in zip(table.column_names, table.columns, strict=True)

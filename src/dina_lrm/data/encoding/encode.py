@@ -18,8 +18,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.data.buckets import Bucket
-from dina_lrm.data.cache.encoded import conditioning_tensors
-from dina_lrm.data.cache.prompt_layout import PromptLayout, packed
+from dina_lrm.data.cache.prompt_layout import PromptLayout, conditioning_tensors, packed
 from dina_lrm.data.cache.shards import bad_rows
 from dina_lrm.data.encoding.pictures import Place, picture_of
 from dina_lrm.data.encoding.settings import EncodingSettings

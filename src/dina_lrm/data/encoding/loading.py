@@ -40,7 +40,9 @@ class Task:
     def digest(self) -> str:
         """What tells it from any other comparison of the same images."""
         comparison = self.comparison
-        told = (comparison.prompt, comparison.preference, comparison.weight, comparison.pair_id)
+        told: tuple[object, ...] = (comparison.prompt, comparison.preference, comparison.weight, comparison.pair_id)
+        if comparison.preferences:
+            told = (*told, comparison.preferences)
         return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 

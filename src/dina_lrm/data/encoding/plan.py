@@ -35,6 +35,7 @@ from dina_lrm.data.cache.whole import WholeCache
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding.pictures import Looked, PictureChangedError, Place, place_of
 from dina_lrm.data.encoding.tasks import Task, Work
+from dina_lrm.data.named import as_text
 from dina_lrm.typed import DinaError
 
 PLAN: Final = "index.sqlite"
@@ -187,6 +188,7 @@ class Plan(PlanReader):
         try:
             self._check_own()
             self._database.executescript(TABLES)
+            self._add_later_columns()
             self._database.execute("BEGIN IMMEDIATE")
             self._check_settings(json.dumps(settings, sort_keys=True))
             self._end_aside = self._one("SELECT COALESCE(MAX(offset + length), 0) FROM images")[0]
@@ -212,6 +214,13 @@ class Plan(PlanReader):
         found = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if found and not {"settings", "seen"} <= found:
             raise DinaError(f"{self._where}: holds a database that is no index of an encoding; choose another folder")
+
+    def _add_later_columns(self) -> None:
+        """Bring a plan that an earlier version began to the columns of today."""
+        for table in ("pairs", "again"):
+            there = {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
+            if pairs.NAMED not in there:
+                self._database.execute(f"ALTER TABLE {table} ADD COLUMN {pairs.NAMED}")
 
     def _check_settings(self, settings: str) -> None:
         begun_with = self._database.execute("SELECT text FROM settings").fetchone()
@@ -291,7 +300,7 @@ class Plan(PlanReader):
         """Record a comparison by the rows of its prompt and of its images, each (bucket, row)."""
         text = (comparison.pair_id, comparison.prompt_id, comparison.source)
         real = struct.unpack("ff", struct.pack("ff", comparison.preference, comparison.weight))  # as float32
-        values = (number, prompt, *images[0], *images[1], *real, *text)
+        values = (number, prompt, *images[0], *images[1], *real, *text, as_text(comparison.preferences))
         table = "again" if self._is_known(values[1:]) else "pairs"
         self._database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 

@@ -61,7 +61,9 @@ def plan_comparisons(
 
 def digest_of(comparison: Comparison) -> str:
     """What tells a comparison from any other of the same images."""
-    told = (comparison.prompt, comparison.preference, comparison.weight, comparison.pair_id)
+    told: tuple[object, ...] = (comparison.prompt, comparison.preference, comparison.weight, comparison.pair_id)
+    if comparison.preferences:
+        told = (*told, comparison.preferences)
     return hashlib.sha256(repr(told).encode(errors="surrogatepass")).hexdigest()[:32]
 
 

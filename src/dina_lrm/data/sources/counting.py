@@ -29,7 +29,7 @@ class Counted:
             if comparison.source is not None:
                 self._sources[comparison.source] += 1
             if len(self._columns) < len(COLUMNS):
-                self._columns |= {name for name in COLUMNS if getattr(comparison, name) is not None}
+                self._columns |= {name for name in COLUMNS if getattr(comparison, name) not in (None, ())}
             yield comparison
 
     @property

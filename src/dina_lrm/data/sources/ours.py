@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.named import named_preferences
 from dina_lrm.data.sources.columns import COLUMNS, REQUIRED, mapped
 from dina_lrm.data.sources.fields import ReadOptions, image_value
 from dina_lrm.data.sources.layouts import recognised
@@ -84,6 +85,7 @@ def _own(values: Mapping[str, Any], row: Row, options: ReadOptions) -> Compariso
         image_a=image_value(values["image_a"], "image_a", row, beside),
         image_b=image_value(values["image_b"], "image_b", row, beside),
         preference=number_value(values["preference"], "preference", PREFERENCE),
+        preferences=named_preferences(values.get("preferences"), "preferences"),
         **optional_values(values),
     )
 

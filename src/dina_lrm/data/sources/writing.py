@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dina_lrm.data.comparison import Comparison, EncodedImage, ImageSource, UnreadableImage
+from dina_lrm.data.named import as_text
 from dina_lrm.data.sources.columns import COLUMNS, REQUIRED
 from dina_lrm.images import png_bytes
 from dina_lrm.runs.files import replaced_when_complete
@@ -51,6 +52,7 @@ Values = dict[str, Any]
 
 def _values(comparison: Comparison, path: Path, encode: Callable[[ImageSource, Path], str | bytes]) -> Values:
     values: Values = {name: getattr(comparison, name) for name in COLUMNS}
+    values["preferences"] = as_text(comparison.preferences)
     return values | {name: _encoded(values[name], path, encode) for name in ("image_a", "image_b")}
 
 
@@ -85,6 +87,8 @@ def _write_jsonl(path: Path, rows: Iterator[Values]) -> int:
     with path.open("w", encoding="utf-8") as file:
         for values in rows:
             given = {name: value for name, value in values.items() if value is not None or name in REQUIRED}
+            if "preferences" in given:
+                given["preferences"] = json.loads(given["preferences"])
             file.write(json.dumps(given, ensure_ascii=False) + "\n")
             count += 1
     return count

@@ -8,7 +8,7 @@ from typing import Any
 
 from dina_lrm.cards.measured import Measurement
 from dina_lrm.evaluation.results import EvaluationResult
-from dina_lrm.locate import locate_reward_model
+from dina_lrm.locate import locate_reward_model, split_score
 from dina_lrm.reward_model.formats import ours
 from dina_lrm.rewards.names import is_reward
 from dina_lrm.typed import DinaError
@@ -23,7 +23,7 @@ def recordable(judges: Iterable[str]) -> dict[str, Path]:
     if not names:
         raise DinaError("record: none of the judges is a latent reward model; accepted: the folder of one")
     for name in names:
-        if not Path(name).expanduser().is_dir():
+        if not Path(split_score(name)[0]).expanduser().is_dir():
             raise DinaError(f"record: {name!r} is no folder of this machine; accepted: a folder that train wrote")
     found = {name: locate_reward_model(name) for name in names}
     for folder in found.values():

@@ -127,7 +127,16 @@ def _result(served: Served, found: ModelScores, kinds: tuple[ScoreKind, ...]) ->
             scores[kind] = raw if kind == "raw" else [None if value is None else served.z(value) for value in raw]
     except Problem as problem:
         return {"error": problem.told(), "status": problem.status}
-    return {"revision": served.revision, "scores": scores} | ({"errors": bad} if bad else {})
+    return {"revision": served.revision, "scores": scores} | _by_name(found) | ({"errors": bad} if bad else {})
+
+
+def _by_name(found: ModelScores) -> dict[str, Any]:
+    """Every score of a model that has several: {"named": {NAME: {"raw": [..], "z": [..]}}}, null as in `scores`."""
+    rows = [() if isinstance(score, Problem) else score.named for score in found.scores]
+    names = next(([name for name, *_ in row] for row in rows if row), [])
+    columns = {name: [(None, None) if not row else row[place][1:] for row in rows] for place, name in enumerate(names)}
+    told = {name: {"raw": [raw for raw, _ in column], "z": [z for _, z in column]} for name, column in columns.items()}
+    return {"named": told} if told else {}
 
 
 def read_prompt(body: bytes, limits: Limits) -> Conditioning:
