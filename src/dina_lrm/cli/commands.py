@@ -48,6 +48,9 @@ COMMANDS: dict[str, Command] = {
     "score": _command("score", "Score image files for prompts into a table."),
     "annotate": _command("annotate", "Ask people which of two pictures is better, in a browser."),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
+    "annotate agreement": _command(
+        "annotate_agreement", "Say how far annotators agree, with others and with themselves."
+    ),
     "rank": _command("rank", "Show the pictures of a folder from best to worst, as one page."),
     "compare": _command("compare", "Say which of two images is preferred for a prompt."),
     "completion": _command("completion", "Print a script that completes all this in a shell."),

@@ -111,6 +111,8 @@ def image_value(value: object, name: str, row: Row, options: ReadOptions) -> Ima
     An empty cell, and text that is no path, become an `UnreadableImage` that says so, for the row to be left out and
     counted. Raises ValueError for a value of another kind.
     """
+    if isinstance(value, UnreadableImage):
+        return value
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes) and value:

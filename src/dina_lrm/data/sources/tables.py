@@ -1,4 +1,6 @@
-"""Rows of a table file (JSONL, JSON list, CSV, TSV, Parquet, WebDataset), streamed, each knowing where it stands."""
+"""Rows of a table file (JSONL, JSON list, CSV, TSV, Parquet, WebDataset, a store of votes), streamed, each knowing
+where it stands.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from dina_lrm.data.sources.delimited import csv_rows, tsv_rows
 from dina_lrm.data.sources.json_rows import json_rows, jsonl_rows
 from dina_lrm.data.sources.parquet_rows import parquet_rows
 from dina_lrm.data.sources.rows import Row
+from dina_lrm.data.sources.vote_rows import vote_rows
 from dina_lrm.data.sources.webdataset import tar_rows
 from dina_lrm.typed import DinaError
 
@@ -20,6 +23,7 @@ FORMATS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
     ".tsv": tsv_rows,
     ".parquet": parquet_rows,
     ".tar": tar_rows,
+    ".sqlite": vote_rows,
 }
 
 

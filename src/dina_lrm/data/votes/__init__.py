@@ -6,6 +6,7 @@
 | the tables of the file, their version, what is refused | `schema.py` |
 | how statements fail, in the library's own errors | `database.py` |
 | pictures by content, pairs by what they are about, rows of votes | `pictures.py`, `pairs.py`, `rows.py` |
+| what a vote weighs, and what the votes on a pair come to | `trust.py`, `shares.py` |
 | the store: add pairs, record votes, take them back, read them | `store.py` |
 """
 
