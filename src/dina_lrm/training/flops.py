@@ -97,8 +97,9 @@ def _counted(model: LatentRewardModel, latents: Tensor, conditioning: Conditioni
             torch.empty(_COUNTED, shape.pooled, device=device) if shape.pooled else None,
             torch.ones(_COUNTED, shape.tokens, dtype=torch.bool, device=device) if masked else None,
         )
-        features = read_features(model.backbone, model.head, images, levels, prompts)
-        torch.autograd.grad(model.head([features]).sum(), learning, allow_unused=True)
+        with model.backbone.rows_read.of(torch.zeros(_COUNTED, dtype=torch.int64, device=device)):
+            features = read_features(model.backbone, model.head, images, levels, prompts)
+            torch.autograd.grad(model.head([features]).sum(), learning, allow_unused=True)
     tokens = max(one.shape[1] for one in features.visual) + max((one.shape[1] for one in features.text), default=0)
     return ImageCost(counter.get_total_flops() / _COUNTED, tokens)
 
