@@ -81,6 +81,28 @@ def test_a_folder_keeps_names_and_scales_and_an_address_says_which_score_is_mean
         LatentRewardModel.from_pretrained(f"{folder}?score=beauty")
 
 
+def test_a_weighted_sum_is_one_of_z_scores_from_the_same_pass(model, folder):
+    latents, conditioning = some_latents(2), some_conditioning(2)
+    every = model.latent_scores(latents, conditioning)
+    expected = 0.7 * (every["alignment"] - 1.0) / 2.0 - 0.5 * every["quality"]
+    view = model.weighted({"alignment": 0.7, "quality": -0.5})
+    found = view.score_latents(latents, conditioning)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(view.normalize(found), found)
+    assert torch.equal(view.main_among(every), found) and view.head is model.head
+    read = LatentRewardModel.from_pretrained(f"{folder}?score=alignment:0.7,quality:-0.5")
+    torch.testing.assert_close(read.score_latents(latents, conditioning), found, atol=1e-5, rtol=1e-4)
+    (whole,) = torch.autograd.grad(view.score_latents(latents.requires_grad_(), conditioning).sum(), latents)
+    assert whole.abs().max() > 0
+    with pytest.raises(ValueError, match="win probability of a weighted sum"):
+        view.win_probability(some_images(1), some_images(1, seed=1), "a red cube")
+    with pytest.raises(ValueError, match="save_pretrained: a weighted sum"):
+        view.save_pretrained(folder.parent / "sum")
+    for text, told in (("beauty:1,quality:1", "'beauty'; accepted"), ("quality:1,quality:2", "each name once")):
+        with pytest.raises(ValueError, match=told):
+            LatentRewardModel.from_pretrained(f"{folder}?score={text}")
+
+
 def test_a_model_of_one_score_is_as_it_was(tiny_folder, tmp_path):
     one = tiny_reward_model(tiny_folder)
     assert one.config.names == ("score",) and one.head.count == 1

@@ -25,6 +25,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "prompt_id": "a name of the prompt",
     "confidence": "how sure the source is of its label, in [0, 1]",
     "votes": "how many people judged the pair",
+    "preferences": "the share that preferred the first, for each question that was asked, by its name",
 }
 """What the columns of a table of comparisons hold."""
 _CACHED: Final[Mapping[str, str]] = {

@@ -36,10 +36,12 @@ def run(arguments: Arguments) -> dict[str, object]:
         encoders=arguments.encoders(),
         t5_weights=arguments.t5_weights,
     )
+    if model.weights:
+        raise UserError(f"--model {arguments.model}: a weighted sum has no win probability; accepted: one score")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         every = model.scores(images, arguments.prompt, levels, arguments.seed)
-    scores = every[model.config.main]
+    scores = model.main_among(every)
     probability = float(model.margin_probability(scores[0] - scores[1], levels))
     rows = [
         {"image": image, "score": float(score), "z": float(model.normalize(score))}

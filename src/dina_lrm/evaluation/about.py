@@ -23,7 +23,7 @@ def set_for(item: EvaluationSet, model: LatentRewardModel | None) -> EvaluationS
     A set that says nothing of it by name is measured by its plain preferences, and says so. The pictures of a synthetic
     set are judged by the truth about that score, with its own ceiling.
     """
-    if model is None or not model.config.scores:
+    if model is None or not model.config.scores or model.weights:
         return item
     score = model.config.main
     if isinstance(item.data, RenderedComparisons):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from dina_lrm.typed import DinaError
@@ -42,21 +43,15 @@ def check_known(where: str, name: str, names: Sequence[str]) -> None:
 
 
 def parsed_weights(where: str, text: str) -> dict[str, float]:
-    """Numbers by name, written alignment=0.7,quality=0.3. ValueError for anything else."""
+    """Weights of scores by name, written alignment:0.7,quality:0.3. ValueError for anything else."""
     found: dict[str, float] = {}
     for part in text.split(","):
-        name, equals, number = part.partition("=")
+        name, _, number = part.partition(":")
         try:
             value = float(number)
         except ValueError:
-            equals = ""
-            value = 0.0
-        if not equals or name.strip() in found:
-            raise DinaError(f"{where}: {text!r:.80}; accepted: NAME=NUMBER,..., each name once")
-        found[check_name(where, name.strip())] = value
+            value = math.nan
+        if not math.isfinite(value) or name in found:
+            raise DinaError(f"{where}: {text!r:.80}; accepted: NAME, or NAME:NUMBER,... with each name once")
+        found[check_name(where, name)] = value
     return found
-
-
-def in_order(names: Sequence[str], values: Mapping[str, float], default: float) -> list[float]:
-    """A value for each of `names`, in their order."""
-    return [values.get(name, default) for name in names]

@@ -13,7 +13,8 @@ model.win_probability("a.png", "b.png", "a red cube", noise_level=(0.2, 0.5, 0.7
 ```
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import EncoderSettings, T5Weights
+from dina_lrm.heads.names import check_known, parsed_weights
 from dina_lrm.images import split_images
+from dina_lrm.locate import split_score
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.preference.likelihood import PreferenceModel
 from dina_lrm.reward_model.assembly import backbone_of, fresh_head
@@ -43,7 +46,7 @@ from dina_lrm.reward_model.level_scores import (
     scoring_mode,
 )
 from dina_lrm.reward_model.reading import ScoreReader
-from dina_lrm.typed import DinaError
+from dina_lrm.typed import DinaError, require
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -100,7 +103,9 @@ class LatentRewardModel(ScoreReader):
         cpu, where nothing is said it is the CPU. The model is ready for scoring: frozen, in eval mode,
         its LoRA merged where it stands alone. `encoders` says how text encoders and autoencoder are held, by default
         as long as all of them fit into half of what is free; `t5_weights` replaces what is stored with the model.
-        With `trainable` the LoRA stays separate and, like the head, trains.
+        A name may say which of several scores is meant: FOLDER?score=NAME is `named`, and
+        FOLDER?score=NAME:WEIGHT,NAME:WEIGHT is `weighted`. With `trainable` the LoRA stays separate and, like the head,
+        trains.
         Raises ValueError naming any missing, unexpected or misshapen tensor.
         """
         stored = checkpoint.read(name, revision, backbone)
@@ -117,7 +122,9 @@ class LatentRewardModel(ScoreReader):
             model.requires_grad_(False)
             if config.lora is not None and not own.shared:
                 own.merge_lora(keep_base=False)
-        return model.train(trainable)
+        _, score = split_score(name)
+        weighted = model.weighted(parsed_weights(str(name), score)) if score is not None and ":" in score else model
+        return weighted.train(trainable)
 
     @property
     def preference(self) -> PreferenceModel:
@@ -169,6 +176,20 @@ class LatentRewardModel(ScoreReader):
         """
         view = LatentRewardModel(self.config.with_scales({}, main=name), self.backbone, self.head)
         view.training = self.training
+        return view
+
+    def weighted(self, weights: Mapping[str, float]) -> "LatentRewardModel":
+        """The same model, its weights shared, whose score is a sum of the z-scores of its named scores, from one pass.
+
+        It has no likelihood of its own: `win_probability` is a ValueError. ValueError for a name that is none, no
+        weight but 0, and one that is not finite.
+        """
+        for name, weight in weights.items():
+            check_known("weighted", name, self.config.names)
+            require(math.isfinite(weight), f"weighted.{name}", weight, "a finite number")
+        require(any(weights.values()), "weighted", dict(weights), "at least one weight beside 0")
+        view = LatentRewardModel(self.config, self.backbone, self.head)
+        view.training, view.weights = self.training, dict(weights)
         return view
 
     def score_latents(
@@ -264,13 +285,21 @@ class LatentRewardModel(ScoreReader):
         """P(a preferred) from the margin of raw scores at a noise level or of an ensemble of levels.
 
         For an ensemble sigma(t)^2 is averaged over its levels: the Thurstone variance is then the mean of the levels'.
+        ValueError for a weighted sum of several scores, which nobody judged.
         """
+        if self.weights:
+            raise DinaError(f"win probability of a weighted sum {self.weights}; accepted: one score, as named(...)")
         levels = checked_levels("margin_probability", noise_level, self.config.noise_level)
         sigma = self.process.sigma(torch.tensor(levels)).square().mean().sqrt().to(margin.device)
         return self.preference.probability(margin / self.config.temperature, sigma)
 
     def normalize(self, raw: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """The z-score (raw - mean) / std, with the mean and standard deviation recorded at training time."""
+        """The z-score (raw - mean) / std, with the mean and standard deviation recorded at training time.
+
+        A weighted sum is one of z-scores, and stays as it is.
+        """
+        if self.weights:
+            return raw
         return (raw - self.config.score_mean) / self.config.score_std
 
     def encode_prompts(self, prompts: str | Sequence[str]) -> Conditioning:
@@ -301,7 +330,7 @@ class LatentRewardModel(ScoreReader):
 
     def describe(self) -> dict[str, Any]:
         """All that a score depends on and means, as plain values."""
-        return describe(self.config, self.backbone, self.head)
+        return describe(self.config, self.backbone, self.head) | ({"weights": self.weights} if self.weights else {})
 
     def __repr__(self) -> str:
         """Two lines; `describe` has everything, and `named_modules` the parts."""
@@ -313,6 +342,8 @@ class LatentRewardModel(ScoreReader):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as a folder: config, head, LoRA, model card; complete or not at all."""
+        if self.weights:
+            raise DinaError(f"save_pretrained: a weighted sum {self.weights}; accepted: the model that it is of")
         with checkpoint.to_store(self.config, self.backbone, self.head) as stored:
             checkpoint.write(folder, stored)
 

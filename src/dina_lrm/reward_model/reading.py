@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,6 +42,8 @@ class ScoreReader(nn.Module):
         self.config = config
         self.backbone = backbone
         self.head = head
+        self.weights: dict[str, float] = {}
+        """Of named scores, whose z-scores are summed where one score is wanted; none: the main one is."""
 
     @property
     def process(self) -> ForwardProcess:
@@ -72,12 +75,23 @@ class ScoreReader(nn.Module):
         return self.head([read(noisy, level, conditioning) for noisy, level in states])
 
     def main_of(self, scores: Float[Tensor, "*shape scores"]) -> Float[Tensor, "*shape"]:
-        """The main score among all of them, which are the last axis."""
+        """The main score among all of them, which are the last axis, or their sum as weighted."""
+        if self.weights:
+            scales = self.config.scales
+            parts = [
+                weight * (scores[..., self.config.names.index(name)] - scales[name].mean) / scales[name].std
+                for name, weight in self.weights.items()
+            ]
+            return sum(parts[1:], start=parts[0])
         return scores[..., self.config.names.index(self.config.main)]
 
     def by_name(self, scores: Float[Tensor, "*shape scores"]) -> dict[str, Float[Tensor, "*shape"]]:
         """All scores, which are the last axis, by name."""
         return dict(zip(self.config.names, scores.unbind(-1), strict=True))
+
+    def main_among(self, named: Mapping[str, Float[Tensor, ...]]) -> Float[Tensor, ...]:
+        """The same of scores by name, as `by_name` gives them."""
+        return self.main_of(torch.stack([named[name] for name in self.config.names], dim=-1))
 
     def _image_scores(
         self,

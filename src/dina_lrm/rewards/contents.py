@@ -56,6 +56,8 @@ def parts_of_value(value: object) -> Iterable[bytes]:
         if not value.config.scores:  # as of a model of an earlier version
             told = {name: told[name] for name in told if name not in ("scores", "main_score", "other_scales")}
         yield json.dumps(told, sort_keys=True).encode()
+        if value.weights:
+            yield json.dumps(value.weights, sort_keys=True).encode()
         yield from parts_of_tensors(value.head)
         for name, tensor in sorted(value.backbone.lora_state_dict().items()) if value.config.lora is not None else ():
             yield from _of_tensor(name, tensor)

@@ -87,12 +87,16 @@ class LatentServed:
     def z(self, raw: float) -> float:
         """The score less the mean stored with the model, over its standard deviation."""
         config = self.model.config
+        if self.model.weights:  # a sum of z-scores
+            return raw
         if (config.score_mean, config.score_std) == (0.0, 1.0):
             raise unprocessable("no_statistics", f"{self.name} was stored without mean and deviation of its scores")
         return (raw - config.score_mean) / config.score_std
 
     def probability(self, margin: float, levels: tuple[float, ...]) -> float:
         """P(first preferred) by the model's own likelihood at these levels; none are the model's."""
+        if self.model.weights:
+            raise unprocessable("no_likelihood", f"{self.name} is a weighted sum of scores, which nobody compared by")
         return float(self.model.margin_probability(torch.tensor(margin), levels or None))
 
     def info(self) -> dict[str, Any]:
@@ -178,8 +182,9 @@ class LatentServed:
         told = Conditioning.cat([item.conditioning.to(self.model.device) for item in items])
         latents = torch.stack([item.latents for item in items]).float().to(self.model.device)
         with torch.no_grad():
-            every = {name: found.tolist() for name, found in self._raw(latents, told, items).items()}
-        main, named = every[self.model.config.main], self._named(every)
+            by_name = self._raw(latents, told, items)
+            main = self.model.main_among(by_name).tolist()
+        named = self._named({name: found.tolist() for name, found in by_name.items()})
         rows = zip(items, main, named, strict=True)
         return [
             ItemScore(raw, (*self._noticed(item.conditioning), *_large(item), *item.noticed), own)

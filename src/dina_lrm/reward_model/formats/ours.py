@@ -29,7 +29,7 @@ from torch import Tensor
 from dina_lrm import __version__
 from dina_lrm.cards.measured import Measurement, measurements, merged
 from dina_lrm.heads.base import Head
-from dina_lrm.heads.names import check_known
+from dina_lrm.heads.names import check_known, parsed_weights
 from dina_lrm.locate import locate_reward_model, split_score
 from dina_lrm.reward_model.card import model_card, with_results
 from dina_lrm.reward_model.config import RewardModelConfig
@@ -54,9 +54,10 @@ LORA_FILES = ("adapter_config.json", "adapter_model.safetensors")
 def read(name: str | Path, revision: str | None = None, backbone: str | None = None) -> StoredModel:
     """Read "synthetic", a folder (ours or released with the paper) or a hub id.
 
-    With "?score=NAME" behind it that score is the main one, whichever was when it was stored. `backbone` replaces the
-    stored name of the generator: another place of the same weights. Raises FileNotFoundError naming a missing file,
-    ValueError for a file that is not what it should be.
+    With "?score=NAME" behind it that score is the main one, whichever was when it was stored; with weights of several
+    the names are checked, and the model is as it was stored. `backbone` replaces the stored name of the generator:
+    another place of the same weights. Raises FileNotFoundError naming a missing file, ValueError for a file that is not
+    what it should be.
     """
     place, score = split_score(name)
     if is_published_lrm(Path(place)):
@@ -172,6 +173,10 @@ def to_store(config: RewardModelConfig, backbone: Backbone, head: Head) -> Itera
 
 
 def _of_score(config: RewardModelConfig, score: str, where: str) -> RewardModelConfig:
+    if ":" in score:  # weights of several, which the model is read by; none of them becomes the main one
+        for name in parsed_weights(where, score):
+            check_known(where, name, config.names)
+        return config
     check_known(where, score, config.names)
     return config.with_scales({}, main=score)
 
