@@ -18,9 +18,14 @@ ACCEPTED: Final = "a letter, then up to 39 of letters, digits, '_' and '-'"
 MOST: Final = 32
 
 
+def is_name(name: str) -> bool:
+    """Whether a score may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(where: str, name: object) -> str:
     """A name of a score; ValueError for anything else, since it stands in addresses, tables and files."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise DinaError(f"{where}: a score called {name!r:.60}; accepted: {ACCEPTED}")
     return name
 

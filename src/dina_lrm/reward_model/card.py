@@ -81,6 +81,7 @@ def _facts(config: RewardModelConfig) -> dict[str, object]:
         "adapted by": adaptation(config),
         "preference model": ", ".join(f"{key} {value}" for key, value in config.preference.to_dict().items()),
         "scores at noise level": f"{config.noise_level:g}; ensemble of {levels}",
+        "scores": f"{', '.join(config.scores)}; the main one is {config.main}" if config.scores else None,
         "z-score": f"(raw - {config.score_mean:g}) / {config.score_std:g}",
         "T5 prompt length": backbone.prompt_length or "none",
         "resolution": f"{config.resolution} pixels",
