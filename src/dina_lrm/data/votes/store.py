@@ -147,6 +147,12 @@ class VoteStore:
                 insert_pair(connection, found[0])
             return found[0]
 
+    def mark(self, chosen: Iterable[tuple[str, str, float]]) -> None:
+        """Say how pairs were chosen: id, way, and the bits that a vote was expected to tell; those with votes stay."""
+        told = "UPDATE pair SET chosen_by = ?, eig = ? WHERE id = ? AND id NOT IN (SELECT pair FROM vote)"
+        with self._database.writing() as connection:
+            connection.executemany(told, [(way, eig, id) for id, way, eig in chosen])
+
     def picture(self, content: str) -> bytes:
         """The bytes of a picture by its content.
 

@@ -1,0 +1,10 @@
+"""Which pair to ask next: at random, the hardest, or the one whose answer is expected to tell most.
+
+| noun | place |
+|---|---|
+| bits that a vote on a margin is expected to tell | `information.py` |
+| what votes say of linear utilities, with its uncertainty | `posterior.py` |
+| the ways of choosing, a batch at a time | `ways.py` |
+| what a model's head reads, on which its last layer is linear | `last_layer.py` |
+| what an annotator is asked: controls, repeats, tasks | `asking.py` |
+"""
