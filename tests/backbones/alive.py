@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import weakref
 from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakSet
 
 from diffusers import ModelMixin
 from torch import nn
@@ -27,7 +27,7 @@ class AliveModels(AbstractContextManager["AliveModels"]):
         self.most_bytes = self.together = 0
         self.calls: list[str] = []
         self._before = _models()
-        self._computed: list[weakref.ref[nn.Module]] = []
+        self._seen = WeakSet(part for model in self._before for part in model.modules())
 
     def __enter__(self) -> AliveModels:
         self._hook = register_module_forward_pre_hook(self._look)
@@ -37,16 +37,19 @@ class AliveModels(AbstractContextManager["AliveModels"]):
         self._hook.remove()
 
     def _look(self, module: nn.Module, given: Any) -> None:
-        known = [*self._before, *(model for ref in self._computed if (model := ref()) is not None)]
-        if any(part is module for model in known for part in model.modules()):
+        # A look goes through all objects there are: one at each model, and one at what computes outside of all models
+        if module in self._seen:
             return
         alive = [model for model in _models() if all(model is not other for other in self._before)]
-        for model in alive:
-            if any(part is module for part in model.modules()):
-                self.calls.append(type(model).__name__)
-                self._computed.append(weakref.ref(model))
-                self.most_bytes = max(self.most_bytes, weight_bytes(alive))
-                self.together = max(self.together, len(alive))
+        begun = [model for model in alive if any(part is module for part in model.modules())]
+        for model in begun:
+            self.calls.append(type(model).__name__)
+            self.most_bytes = max(self.most_bytes, weight_bytes(alive))
+            self.together = max(self.together, len(alive))
+            self._seen.update(model.modules())
+        if not begun:
+            inside = {id(part) for model in alive for part in model.modules()}
+            self._seen.update(part for part in module.modules() if id(part) not in inside)
 
 
 def _models() -> list[nn.Module]:
