@@ -4,7 +4,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -255,13 +254,14 @@ def test_too_little_room_is_said_before_anything_is_encoded(tmp_path, pairs, bac
 
 
 @pytest.mark.slow
-def test_processes_of_a_launch_give_the_same_bytes(tmp_path, pairs, tiny_folder):
+def test_processes_of_a_launch_give_the_same_bytes(tmp_path, pairs, tiny_folder, warm_programs):
     write_comparisons(tmp_path / "pairs.jsonl", pairs)
     words = ("prepare", tmp_path / "pairs.jsonl", "--backbone", tiny_folder, "--batch-size", "1", "--device", "cpu")
     assert main([*map(str, words), "--out", str(tmp_path / "one")]) == 0
     launcher = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dina_lrm"
-    command = [sys.executable, *launcher.split(), *map(str, words), "--out", str(tmp_path / "two")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    python = str(warm_programs / "python")
+    command = [python, *launcher.split(), *map(str, words), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHON_EXEC": python})
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("6 comparisons (0 ties) of 4 images") == 1
     assert held(tmp_path / "two") == held(tmp_path / "one")

@@ -58,12 +58,16 @@ def test_a_worker_that_is_killed_is_replaced_and_its_tasks_are_done_again(square
         assert list(pool.notes()) == [f"1 workers of Ray ended and were replaced; {pool.again} tasks were done again"]
 
 
-def test_a_task_that_ends_its_worker_once_is_done_and_one_that_always_does_is_named(squares):
+def test_a_task_that_ends_its_worker_once_is_done(squares):
     with RayPool(ONE, squares) as pool:
         assert list(pool.each([1, (2, "mark"), 3])) == [1, 4, 9]
+
+
+@pytest.mark.parametrize("task", ["end", "end at once"])
+def test_a_task_that_always_ends_its_worker_is_named_and_not_the_one_beside_it(task, squares):
     with RayPool(ONE, squares, named=lambda task: f"the task {task}") as pool:
-        with pytest.raises(ValueError, match="3 workers in a row ended on the task end"):
-            list(pool.each([1, "end", 3]))
+        with pytest.raises(ValueError, match=f"3 workers in a row ended on the task {task}:"):
+            list(pool.each([7, task, 3]))
 
 
 def test_what_a_task_refuses_is_raised_here(squares):

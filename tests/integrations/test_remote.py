@@ -1,9 +1,7 @@
 """The same plug-ins with their model on a real server: the scores are those of the model in process."""
 
 import asyncio
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,12 +17,11 @@ from tests.integrations.trainers.verl_omni_like import Manager
 from tests.serving.servers import running
 
 CLOSE = 1e-4
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 
 
 @pytest.fixture(scope="module")
-def address():
-    with running(PROGRAM, "--model", "dina=synthetic", "--max-batch-size", "12") as (address, _):
+def address(warm_programs):
+    with running(warm_programs / "dina-lrm", "--model", "dina=synthetic", "--max-batch-size", "12") as (address, _):
         yield f"remote:{address}"
 
 

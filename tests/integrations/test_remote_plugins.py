@@ -1,8 +1,6 @@
 """Every plug-in with its reward on a server: the scores are those of a model of the process."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +15,6 @@ from tests.integrations.trainers.miles_like import Sample, Trajectory
 from tests.serving.servers import running
 
 PROMPTS = ["a small red ring on white", "two large blue bars on black"]
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 
 
 def nothing_else(device, table):
@@ -26,8 +23,8 @@ def nothing_else(device, table):
 
 
 @pytest.fixture(scope="module")
-def remote():
-    with running(PROGRAM, "--model", "dina=synthetic", "sharp=sharpness") as (address, _):
+def remote(warm_programs):
+    with running(warm_programs / "dina-lrm", "--model", "dina=synthetic", "sharp=sharpness") as (address, _):
         yield f"remote:{address}/dina"
 
 

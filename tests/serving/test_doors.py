@@ -6,8 +6,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
@@ -34,7 +32,6 @@ WRONG = (
     {"x-token": TOKEN},
     {"authorization": "Bearer \u00e9".encode("latin-1")},
 )
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +84,11 @@ def certificate(tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_secret_is_said_and_a_signal_answers_what_waits(tmp_path, certificate):
+def test_nothing_secret_is_said_and_a_signal_answers_what_waits(tmp_path, certificate, warm_programs):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     tls, trusted = certificate
     words = (*tls, "-v", "--token-file", str(tmp_path / "token"), "--max-wait-ms", "1500", "--pickle-port", "0")
-    with listening(PROGRAM, *words) as server:
+    with listening(warm_programs / "dina-lrm", *words) as server:
         assert server.address.startswith("https://" if tls else "http://")
         with httpx.Client(base_url=server.address, timeout=60, verify=trusted) as client:
             for headers in (*WRONG, RIGHT):

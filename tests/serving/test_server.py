@@ -6,8 +6,6 @@ import gzip
 import io
 import json
 import pickle
-import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -25,7 +23,6 @@ from tests.serving.servers import running
 
 PROMPTS = ["a large red ring on white", "a small blue bar on black"]
 TOKEN = "a-token-of-many-letters"
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +31,9 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def address():
-    with running(PROGRAM, "--model", "dina=synthetic", "sharp=sharpness", "--pickles") as (address, _):
+def address(warm_programs):
+    words = ("--model", "dina=synthetic", "sharp=sharpness", "--pickles")
+    with running(warm_programs / "dina-lrm", *words) as (address, _):
         yield address
 
 

@@ -1,4 +1,4 @@
-"""A tiny run over pictures of several sizes for `torchrun -m tests.training.launched_sizes GENERATOR FOLDER`."""
+"""A tiny run over pictures of several sizes, as a process of a launch: `... launched_sizes GENERATOR FOLDER`."""
 
 import sys
 from dataclasses import replace

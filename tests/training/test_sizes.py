@@ -1,9 +1,6 @@
 """Pictures of a comparison that have a size each: laws of their batches, losses and runs."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +21,7 @@ from dina_lrm.training.config import HeterogeneousSettings
 from dina_lrm.training.objective import comparison_loss
 from dina_lrm.training.validation import in_order, measurable, validate
 from tests.training.launched_sizes import run
+from tests.training.launching import ended, start_group
 from tests.training.tiny_runs import sized_comparisons, tiny_comparisons, tiny_config
 
 UNIFORM, PAPER = NoiseLevelSampler(Uniform()), PRESETS["paper"]
@@ -202,12 +200,11 @@ def test_evaluation_reads_each_picture_at_its_own_size(model):
 
 
 @pytest.mark.slow
-def test_two_processes_train_on_several_sizes_what_one_does(tiny_folder, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, "-m", "tests.training.launched_sizes", str(tiny_folder), str(tmp_path / "two")]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
+def test_two_processes_train_on_several_sizes_what_one_does(tiny_folder, tmp_path, warm_programs):
+    python = str(warm_programs / "python")
+    command = [python, "-m", "tests.training.launched_sizes", str(tiny_folder), str(tmp_path / "two")]
+    for code, said in ended(start_group(2, command)):
+        assert code == 0, said[-3000:]
     run(tiny_folder, tmp_path / "one")
     lines = [list(read_lines(tmp_path / name / "metrics.jsonl")) for name in ("one", "two")]
     for one, two in zip(*lines, strict=True):

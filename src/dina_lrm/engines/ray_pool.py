@@ -2,7 +2,8 @@
 
 A worker has one task in work and one waiting, so that it never waits itself. What is done but not yet asked for is
 bounded: a task that takes long holds the others back rather than filling the memory. A worker that dies is replaced and
-its tasks are done again; a task that ends its worker again and again ends the run, with its name.
+its tasks are done again, each with a worker to itself, so that it is known which one ends it; a task that ends its
+worker again and again ends the run, with its name.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class _Seat(Generic[Task]):
     beginning: ray.ObjectRef
     begun: Begun | None = None
     tasks: dict[ray.ObjectRef, tuple[int, Task]] = field(default_factory=dict)
+    alone: bool = False
+    """Whether its task may end it, and is to have no other beside it."""
 
 
 @final
@@ -122,7 +125,8 @@ class RayPool(Generic[Task, Ready, Found]):
         done: dict[int, Found] = {}
         given, wanted, more = 0, 0, True
         while True:
-            while (seat := self._free()) is not None and (again or (more and given < wanted + self._bound)):
+            while (again or (more and given < wanted + self._bound)) and (seat := self._free(suspect=bool(again))):
+                seat.alone = bool(again)
                 found = again.popleft() if again else next(left, None)
                 if found is None:
                     more = False
@@ -140,9 +144,11 @@ class RayPool(Generic[Task, Ready, Found]):
     def _bound(self) -> int:
         return _AHEAD * len(self._seats)
 
-    def _free(self) -> _Seat[Task] | None:
-        begun = [seat for seat in self._seats if seat.begun is not None and len(seat.tasks) < _AT_ONCE]
-        return min(begun, key=lambda seat: len(seat.tasks), default=None)
+    def _free(self, suspect: bool) -> _Seat[Task] | None:
+        """A worker that can take another task; for one that may have ended a worker, one without any."""
+        most = {seat: 1 if suspect or seat.alone else _AT_ONCE for seat in self._seats if seat.begun is not None}
+        free = [seat for seat, tasks in most.items() if len(seat.tasks) < tasks]
+        return min(free, key=lambda seat: len(seat.tasks), default=None)
 
     def _new_seat(self) -> _Seat[Task]:
         actor = ray.remote(Worker).options(**self._options).remote(self._load)
@@ -171,9 +177,9 @@ class RayPool(Generic[Task, Ready, Found]):
         """Put another worker in the place of one that died; returns the tasks it had, to be done again."""
         reason = " ".join(str(error).split())
         lost = sorted(seat.tasks.values(), key=lambda item: item[0])
-        for number, task in lost[:1] if seat.begun else [(_LOADING, None)]:
+        for number, task in lost if seat.begun else [(_LOADING, None)]:
             self._deaths[number] += 1
-            if self._deaths[number] >= _DEATHS:
+            if self._deaths[number] >= _DEATHS and len(lost) < 2:  # of two, it may be the other
                 what = "while they load" if task is None else f"on {self._named(task)}"
                 raise DinaError(f"--engine ray: {_DEATHS} workers in a row ended {what}: {reason:.600}") from error
         self.replaced += 1

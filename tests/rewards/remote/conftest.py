@@ -1,14 +1,10 @@
 """One real server for all tests of this folder."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from dina_lrm import LatentRewardModel
 from tests.serving.servers import running
 
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 TOKEN = "a-token-of-many-letters"
 
 
@@ -20,10 +16,10 @@ def token_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def guarded(token_file):
+def guarded(token_file, warm_programs):
     """The address of a server that asks for a token."""
     words = ("--model", "dina=synthetic", "sharp=sharpness", "--token-file", str(token_file))
-    with running(PROGRAM, *words) as (address, _):
+    with running(warm_programs / "dina-lrm", *words) as (address, _):
         yield address
 
 

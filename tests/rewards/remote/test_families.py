@@ -9,7 +9,6 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.names import load_reward
 from tests.backbones.families import ONE_OF_EACH, SETTINGS
 from tests.models import randomised
-from tests.rewards.remote.conftest import PROGRAM
 from tests.serving.servers import running
 
 pytestmark = pytest.mark.slow
@@ -17,7 +16,7 @@ PROMPTS = ["a red cube", "the ball", "green"]
 OF_ITEM = [0, 1, 1, 2]
 
 
-def test_each_family_scores_on_a_server_as_here(tmp_path):
+def test_each_family_scores_on_a_server_as_here(tmp_path, warm_programs):
     models = {}
     for case in ONE_OF_EACH:
         head = QFormerConfig(width=16, attention_heads=4, mask_text_padding=case.masked)
@@ -25,7 +24,8 @@ def test_each_family_scores_on_a_server_as_here(tmp_path):
         model = randomised(LatentRewardModel.build(RewardModelConfig(backbone, head, SETTINGS, resolution=32))).eval()
         model.save_pretrained(tmp_path / case.config.family)
         models[case.config.family] = (model, case.latents()[[0, 1, 2, 0]])
-    with running(PROGRAM, "--model", *[f"{name}={tmp_path / name}" for name in models]) as (address, _):
+    words = ("--model", *[f"{name}={tmp_path / name}" for name in models])
+    with running(warm_programs / "dina-lrm", *words) as (address, _):
         for name, (model, latents) in models.items():
             told, reward = model.encode_prompts(PROMPTS)[OF_ITEM], load_reward(f"remote:{address}/{name}")
             own = model.score_latents(latents, told, seed=3)

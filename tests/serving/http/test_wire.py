@@ -3,22 +3,19 @@
 import json
 import pickle
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.serving.servers import running
 
-PROGRAM = Path(sys.executable).with_name("dina-lrm")
 START = b"POST /v1/score HTTP/1.1\r\nhost: 127.0.0.1\r\n"
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory):
+def port(tmp_path_factory, warm_programs):
     config = tmp_path_factory.mktemp("serve") / "serve.yaml"
     config.write_text(json.dumps({"model": ["sharp=sharpness"], "pickles": True, "limits": {"head_seconds": 0.6}}))
-    with running(PROGRAM, "--config", str(config)) as (address, _):
+    with running(warm_programs / "dina-lrm", "--config", str(config)) as (address, _):
         yield int(address.rpartition(":")[2])
 
 

@@ -36,6 +36,8 @@ _AGENT: Final = f"dina-lrm/{__version__}"
 _AGAIN: Final = (408, 425, 429, 500, 502, 503, 504, 507)
 _LONGEST_PAUSE: Final = 60.0
 _LONGEST_PAUSE_OF_A_RESTART: Final = 2.0
+_MOMENT: Final = 0.05
+"""Seconds that the last attempt has in any case: a pause may have taken longer than it was to."""
 _TRIES_WHERE_NOBODY_IS: Final = 3
 _DICE: Final = SystemRandom()  # pauses of many clients must differ, also those of forked ones
 
@@ -141,11 +143,12 @@ class RemoteClient:
             self._traffic.add(attempts=1, retries=int(attempt > 1))
             found = self._once(method, path, body, headers or {}, most_bytes, end - time.monotonic())
             pause = self.patience.pause(attempt, found.wait() if isinstance(found, Answer) else None)
+            left = end - time.monotonic()
             if returns := self._may_return(found):
-                pause = min(pause, _LONGEST_PAUSE_OF_A_RESTART)
+                pause = min(pause, _LONGEST_PAUSE_OF_A_RESTART, max(left - _MOMENT, 0.0))
             else:
                 spent += 1
-            last = spent > self.patience.retries or time.monotonic() + pause >= end
+            last = spent > self.patience.retries or left <= max(pause, _MOMENT)
             if last or not (returns or _may_help(found, attempt, accepted)):
                 break
             time.sleep(pause)
@@ -165,7 +168,7 @@ class RemoteClient:
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], most_bytes: int, left: float
     ) -> Answer | Exception:
         told = {"authorization": self._authorization} if self._authorization else {}
-        left = max(left, 0.0)
+        left = max(left, _MOMENT)
         timeout = min(self.patience.timeout, left)
         try:
             found = self._of_process().connections.ask(
