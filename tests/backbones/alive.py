@@ -55,6 +55,8 @@ class AliveModels(AbstractContextManager["AliveModels"]):
 def _models() -> list[nn.Module]:
     """The outermost ones: a text encoder holds models within it."""
     # By their types: asked for its class, an object of torch that is kept for old names warns
-    found = [each for each in gc.get_objects() if issubclass(type(each), PreTrainedModel | ModelMixin)]
+    every = gc.get_objects()
+    kinds = {kind for kind in set(map(type, every)) if issubclass(kind, PreTrainedModel | ModelMixin)}
+    found = [each for each in every if type(each) in kinds]
     inside = {id(part) for model in found for part in model.modules() if part is not model}
     return [model for model in found if id(model) not in inside]

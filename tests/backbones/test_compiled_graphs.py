@@ -21,18 +21,21 @@ def test_three_sizes_and_two_batches_are_compiled_once(case, tmp_path):
     counter = CompileCounter()
     torch._dynamo.reset()
     backbone.compile_blocks(backend=counter)
-    graphs = []
-    for batch in (2, 3):
-        for height, width in SIZES:
-            features = backbone.features(*drawn(backbone, batch, height, width))
-            features.visual[-1].float().sum().backward()
-            graphs.append(counter.frame_count)
-    if not backbone.open_sizes:  # a graph for each size of picture and batch, and none again
-        backbone.features(*drawn(backbone, 2, *SIZES[0])).visual[-1].float().sum().backward()
-        assert counter.frame_count == graphs[-1] > graphs[0]
-        return
-    # What the first step compiled is all there is: a graph for each kind of block, and whether its input has a gradient
-    assert graphs[0] > 0 and graphs[-1] == graphs[0], graphs
+
+    def graphs(batch, height, width):
+        """How many there are after a step of this size."""
+        backbone.features(*drawn(backbone, batch, height, width)).visual[-1].float().sum().backward()
+        return counter.frame_count
+
+    first = graphs(2, *SIZES[0])
+    if backbone.open_sizes:
+        # What the first step compiled is all there is: a graph for each kind of block, and whether its input has a
+        # gradient
+        later = [graphs(batch, *size) for batch in (2, 3) for size in SIZES]
+        assert 0 < first == later[-1], (first, later)
+    else:  # a graph for each size of picture and batch, and none again
+        of_batch, of_size, again = graphs(3, *SIZES[0]), graphs(3, *SIZES[1]), graphs(2, *SIZES[0])
+        assert 0 < first < of_batch < of_size == again
 
 
 def drawn(backbone, batch, height, width):

@@ -1,11 +1,8 @@
-# What somebody does who has just installed the package, with nothing but what is found on a disk: a folder of pictures, a
-# table of two columns of them. Each line must work at the first try.
+# The first hour goes on with nothing but what is found on a disk: a folder of pictures, a table of two columns of them.
+# Each line must work at the first try.
 # Given: photos/ (pictures, and a text beside each), votes.csv (prompt, chosen, rejected).
 set -eux
 
-dina-lrm --version
-dina-lrm doctor
-dina-lrm score --images photos --prompts "a red ring on white" --model synthetic --out scores.csv
 dina-lrm compare photos/0.png photos/1.png --prompt "a red ring on white" --model synthetic
 dina-lrm rank photos --prompt "a red ring on white" --model synthetic --out ranked.html
 dina-lrm rank photos --model synthetic --out captioned.html

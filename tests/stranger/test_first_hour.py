@@ -54,6 +54,13 @@ def programs(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module")
+def imported(programs):
+    """The same programs, as forks of one process of that environment that has imported everything."""
+    with warm(programs / "python") as found:
+        yield found
+
+
 def runs(script, place, programs):
     """Run a script with the programs first on the path; it must end well."""
     kept = {name: os.environ[name] for name in ("HOME", "OMP_NUM_THREADS", "LANG") if name in os.environ}
@@ -63,17 +70,17 @@ def runs(script, place, programs):
 
 
 @pytest.mark.slow
-def test_every_line_works_at_the_first_try(place, programs):
-    runs("first_hour.sh", place, programs)
+def test_every_line_works_at_the_first_try(place, programs, imported):
+    runs("first_minutes.sh", place, programs)
+    runs("first_hour.sh", place, imported)
     for page in ("ranked.html", "captioned.html"):
         assert (place / page).stat().st_size > 10_000
     assert len((place / "own.csv").read_text().splitlines()) == 13
 
 
 @pytest.mark.slow
-def test_each_family_is_trained_on_aligned_and_used_without_this_package(place, programs):
-    with warm(programs / "python") as imported:
-        runs("own_generators.sh", place, imported)
+def test_each_family_is_trained_on_aligned_and_used_without_this_package(place, imported):
+    runs("own_generators.sh", place, imported)
     assert len(list((place / "runs").glob("aligned-*/lora"))) == len(list((place / "generators").iterdir()))
 
 
