@@ -25,6 +25,9 @@ if not os.environ.get("DINA_LRM_NO_TYPECHECK"):
 
 import torch
 
+# Processes are killed here and the machine is not, which keeps what was written: nothing waits for the disk.
+os.fsync = os.fstat  # type: ignore[assignment]
+
 pytest_plugins = ["tests.fixtures"]
 
 torch.set_num_threads(1)

@@ -3,6 +3,7 @@
 It ends when the socket that it listens on is shut from outside: at the end of its standard input.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -18,6 +19,7 @@ import types
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import dina_lrm
 
@@ -126,11 +128,33 @@ def main() -> Callable[[], None]:
         if not name.endswith("__main__"):
             with suppress(ModuleNotFoundError):  # an extra that is not installed; commands import what they need
                 importlib.import_module(name)
+    os.fsync = os.fstat  # type: ignore[assignment]  # as in the process of the tests
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, reap)
     return serve(sys.argv[1])
 
 
+def end_well(command: Callable[[], None]) -> NoReturn:
+    """Run a command and end as the interpreter does, but for taking apart all that is imported: that takes longer than
+    many a command. One that fails, or cannot say what it has to, ends in the usual way.
+    """
+    code: object = None
+    try:
+        command()
+    except SystemExit as end:
+        code = end.code
+        if not (code is None or isinstance(code, int)):
+            raise
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)
+    os._exit((code or 0) & 0xFF)
+
+
 if __name__ == "__main__":
-    main()()
+    end_well(main())
