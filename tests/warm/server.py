@@ -148,6 +148,9 @@ def end_well(command: Callable[[], None]) -> NoReturn:
             raise
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
+    own = vars(sys.modules["__main__"])
+    if own is not globals():
+        own.clear()  # files that it left open are written
     try:
         sys.stdout.flush()
         sys.stderr.flush()
