@@ -1,11 +1,15 @@
 """The server answers its own page alone, keeps every vote once, and names pictures by their content."""
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
 
 import pytest
 
 from dina_lrm.collecting.asking.job import served
+from dina_lrm.data.sources import read_comparisons
 from dina_lrm.data.votes import VoteStore
 from dina_lrm.runs.lock import BusyError
 from tests.collecting.asking.pages import PROMPT, asked, settings_of
@@ -191,3 +195,23 @@ def test_controls_are_made_with_known_answers_and_repeats_of_old_votes(tmp_path)
     assert kinds.count("control") >= 5 and kinds.count("repeat") >= 1
     controls = [pair for pair in pairs if pair.kind == "control"]
     assert all(pair.truth in ("a", "b") and pair.source.startswith("control: ") for pair in controls)
+
+
+def test_the_command_says_where_and_how_to_go_on(tmp_path, warm_programs):
+    settings_of(tmp_path)
+    words = [str(warm_programs / "dina-lrm"), "annotate", "f", "--port", "0", "--json", "r.json"]
+    running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = [running.stdout.readline() for _ in range(2)]
+    assert "compared as “a picture”" in lines[0] and "vote at http://127.0.0.1:" in lines[1]
+    os.kill(running.pid, signal.SIGTERM)
+    out, error = running.communicate(timeout=120)
+    assert (running.returncode, error) == (0, "") and out.endswith("no votes yet; the same command begins again\n")
+    assert json.loads((tmp_path / "r.json").read_text())["votes"] == 0
+
+
+def test_what_was_voted_is_trained_on(tmp_path):
+    with asked(tmp_path, count=4) as server:
+        for ask in server.asks(count=3):
+            server.vote(server.event(ask))
+    found = list(read_comparisons(tmp_path / "votes.sqlite"))
+    assert len(found) >= 3 and {one.prompt for one in found} == {PROMPT}

@@ -2,8 +2,6 @@
 
 import itertools
 
-import pytest
-
 from dina_lrm.collecting.asking.asks import REPEATED_AFTER, Asks
 from dina_lrm.data.votes import CollectionSettings, Pair, Question, Vote
 
@@ -98,11 +96,3 @@ def test_a_repeat_comes_after_a_while_with_its_sides_swapped():
         answer(asks, ask, 1, number)
     assert len(repeats) > 10 and len({ask.pair.repeats for ask in repeats}) == len(repeats)
     assert next(asks.next(2, 1, set())).pair.kind == "task", "a repeat is for who was asked before"
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_chosen_tasks_come_first_but_for_the_random_share(share):
-    asks = asks_of(20, random_share=share)
-    asks.chosen = ["task-7", "task-3", "task-99"]
-    found = [ask.pair.id for ask in answered(asks, 1)]
-    assert (found[:2] == ["task-7", "task-3"]) == (share == 0.0) and len(found) == 20

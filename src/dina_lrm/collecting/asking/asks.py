@@ -1,4 +1,4 @@
-"""Which pair a person is asked next: tasks in the order of whoever chooses, now and then a control or a repeat.
+"""Which pair a person is asked next: tasks in an order that the seed decides, now and then a control or a repeat.
 
 A pair is asked with all its questions after each other, its sides as they were. Nobody is asked a pair twice but as a
 repeat, whose sides are swapped; no task gets more votes of different people than the collection says. All of it is a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -37,13 +37,12 @@ class Ask:
 class Asks:
     """All pairs of a collection, and who answered what; used under its owner's lock.
 
-    `chosen` are tasks, by id, that come before the others, in their order; `unshown` are pairs that cannot be shown.
+    `unshown` are pairs that cannot be shown.
     """
 
     def __init__(self, settings: CollectionSettings, seed: int) -> None:
         self.settings, self._seed = settings, seed
         self.pairs: dict[str, Pair] = {}
-        self.chosen: Sequence[str] = ()
         self.unshown: set[str] = set()
         self._tasks: list[tuple[str, str]] = []
         self._controls: list[tuple[str, str]] = []
@@ -159,21 +158,13 @@ class Asks:
             again = self.repeat_of(annotator, taken)
             if again is not None and again in self._repeats:
                 return self._repeats[again]
-        return self._task(annotator, begun, taken)
+        return self._first(self._tasks, annotator, taken)
 
     def _control_share(self, annotator: int) -> float:
         """The share of controls, and half of all until a person has answered as many as make their votes count."""
         share = self.settings.control_share
         met = {pair for pair, _ in self._votes[annotator] if self.pairs[pair].kind == "control"}
         return max(share, _WARMING_UP) if share and len(met) < self.settings.first_controls else share
-
-    def _task(self, annotator: int, begun: int, taken: Collection[str]) -> Pair | None:
-        """The first task that is chosen, or at random for the share that only measures."""
-        drawn = int(self._coin(f"random {annotator} {begun}")[:8], 16) / 2**32 < self.settings.random_share
-        for id in () if drawn else self.chosen:
-            if id in self.pairs and self._is_open(id, annotator, taken):
-                return self.pairs[id]
-        return self._first(self._tasks, annotator, taken)
 
     def _first(self, among: list[tuple[str, str]], annotator: int, taken: Collection[str]) -> Pair | None:
         return next((self.pairs[id] for _, id in among if self._is_open(id, annotator, taken)), None)

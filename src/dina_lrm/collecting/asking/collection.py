@@ -21,6 +21,8 @@ from dina_lrm.typed import DinaError
 
 RECORDED: Final = "recorded"
 SEEN: Final = "seen"
+PATIENCE: Final = 2.0
+"""Seconds to wait for pairs that are being prepared."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +85,17 @@ class Collection:
                 self._people[name] = self.store.join(name)
             return self._people[name]
 
-    def next(self, annotator: int, count: int, held: Iterable[Key]) -> list[Ask]:
-        """What a person is asked next; pictures that cannot be shown are found now, and their pairs not asked."""
-        found: list[Ask] = []
-        held = set(held)
-        while len(found) < count:
-            with self._lock:
-                self._repeat(annotator)
-                asked = list(self._asks.next(annotator, count - len(found), held))
-            if not asked:
+    def next(self, annotator: int, count: int, held: Iterable[Key] = (), patience: float = PATIENCE) -> list[Ask]:
+        """What a person is asked next, at least `count` where so many are there; `held` are not asked again.
+
+        Pictures that cannot be shown are found now, and their pairs not asked. While pairs come and none is there yet,
+        this waits for them, `patience` seconds at most.
+        """
+        end = time.monotonic() + patience
+        while not (found := self._next(annotator, count, set(held))):
+            if self._filling.ended or not self._filling.wait(end - time.monotonic()):
                 break
-            for ask in asked:
-                held.add((ask.pair.id, ask.question))
-                if self._is_shown(ask):
-                    found.append(ask)
-        self._filling.look()
-        return found
+        return found or self._next(annotator, count, set(held))
 
     def picture(self, content: str) -> bytes:
         """A picture as it is shown. Raises ValueError or OSError for one that cannot be read, or is none of these."""
@@ -135,6 +132,21 @@ class Collection:
         """How many pairs are there to be asked about."""
         with self._lock:
             return len(self._asks.pairs)
+
+    def _next(self, annotator: int, count: int, held: set[Key]) -> list[Ask]:
+        found: list[Ask] = []
+        while len(found) < count:
+            with self._lock:
+                self._repeat(annotator)
+                asked = list(self._asks.next(annotator, count - len(found), held))
+            if not asked:
+                break
+            for ask in asked:
+                held.add((ask.pair.id, ask.question))
+                if self._is_shown(ask):
+                    found.append(ask)
+        self._filling.look()
+        return found
 
     def _record(self, annotator: int, cast: Cast) -> str:
         vote = cast.vote(annotator)

@@ -34,7 +34,7 @@ class Filling:
     ) -> None:
         self._candidates, self._store, self._wanted, self._added = candidates, store, wanted, added
         self._controls = controls
-        self._wake, self._closed = threading.Event(), False
+        self._wake, self._moved, self._closed = threading.Event(), threading.Event(), False
         self.ended, self.fault = False, ""
         self._thread = threading.Thread(target=self._run, name="filling", daemon=True)
 
@@ -45,6 +45,11 @@ class Filling:
     def look(self) -> None:
         """Look again whether more are wanted."""
         self._wake.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for more pairs, or for the end; returns False where neither came in time."""
+        self._moved.clear()
+        return self.ended or self._moved.wait(max(0.0, seconds))
 
     def close(self) -> None:
         """End, when what is being added is."""
@@ -61,6 +66,7 @@ class Filling:
         except (DinaError, ValueError, OSError, RuntimeError) as error:
             self.fault = f"no more pairs come: {error}"
         self.ended = True
+        self._moved.set()
 
     def _add(self) -> bool:
         """Add the next few; returns whether there may be more."""
@@ -73,4 +79,5 @@ class Filling:
             for reason in found.refused:
                 self._candidates.leave_out("a pair that cannot be asked about", reason)
             self._added(found)
+            self._moved.set()
         return len(part) == _TOGETHER

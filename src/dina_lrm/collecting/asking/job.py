@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from dina_lrm.collecting.asking.collection import Collection
 from dina_lrm.collecting.candidates.kinds import open_candidates
+from dina_lrm.collecting.session import training_command
 from dina_lrm.collecting.settings import AnnotateSettings
 from dina_lrm.data.votes import CollectionSettings, Question, VoteStore
 from dina_lrm.runs.lock import one_writer
@@ -42,11 +43,13 @@ class Collected:
         """Sentences for a terminal."""
         if not self.votes:
             return [*self.notes, "no votes yet; the same command begins again"]
-        return [*self.notes, f"{self.votes} votes in {self.out}, {self.new} of them new"]
+        told = f"{self.votes} votes in {self.out}, {self.new} of them new"
+        return [*self.notes, told, f"train on them: {training_command(self.out, self.votes)}"]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for a command's JSON."""
-        return {**vars(self), "out": str(self.out), "notes": list(self.notes)}
+        train = training_command(self.out, self.votes)
+        return {**vars(self), "out": str(self.out), "notes": list(self.notes), "train": train}
 
 
 def annotate(settings: AnnotateSettings, say: Callable[[str], None] = print) -> Collected:
