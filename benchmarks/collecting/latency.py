@@ -26,6 +26,8 @@ from dina_lrm.synthetic.photographs import write_photographs
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SWITCHES = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+_PATIENCE_MS = 600_000
+"""Until the first pair is there, which a generator may have to draw."""
 _TIMES = "performance.getEntriesByName('vote to next picture').map(each => each.duration)"
 
 
@@ -66,7 +68,7 @@ def voted(browser: str, address: str, votes: int, pause: int) -> list[float]:
         page.goto(address)
         page.get_by_label("Your name").fill("Ada")
         page.keyboard.press("Enter")
-        page.wait_for_selector("#vote:not([hidden]) #right img")
+        page.wait_for_selector("#vote:not([hidden]) #right img", timeout=_PATIENCE_MS)
         for number in range(votes):
             page.wait_for_timeout(pause)
             page.keyboard.press("12"[number % 2])

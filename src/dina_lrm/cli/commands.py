@@ -6,6 +6,8 @@ wrong words, wait for no library.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dina_lrm.console.command import Command
 
 
@@ -46,7 +48,9 @@ COMMANDS: dict[str, Command] = {
     "serve": _command("serve", "Answer trainers over HTTP with scores of latents and pictures."),
     "integrate": _command("integrate", "Show how a reward goes into a trainer, and write its files."),
     "score": _command("score", "Score image files for prompts into a table."),
-    "annotate": _command("annotate", "Ask people which of two pictures is better, in a browser."),
+    "annotate": replace(
+        _command("annotate", "Ask people which of two pictures is better, in a browser."), takes_a_word=True
+    ),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "annotate agreement": _command(
         "annotate_agreement", "Say how far annotators agree, with others and with themselves."

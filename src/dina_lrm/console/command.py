@@ -20,6 +20,8 @@ class Command:
     """The function that does the work, as "module:function": of the arguments, returning what `--json` writes."""
     help: str
     """What the command does, in a line."""
+    takes_a_word: bool = False
+    """Whether it takes a word of its own though it is a group too: a second word that names no command is that."""
 
     def options(self) -> type[CommonArguments]:
         """The class of its options."""

@@ -109,9 +109,9 @@ def _command_of(words: Sequence[str], commands: Mapping[str, Command]) -> str | 
     two, one = " ".join(words[:2]), " ".join(words[:1])
     if two in commands:
         return two
-    # No command that is a group too takes a word of its own: it would be a command that does not exist
+    # Of a group, another word would be a command that does not exist, where its own command takes none
     another = len(words) > 1 and not words[1].startswith("-") and _in_group(one, commands)
-    return one if one in commands and not another else None
+    return one if one in commands and (not another or commands[one].takes_a_word) else None
 
 
 def _overview(group: str | None, commands: Mapping[str, Command]) -> str:

@@ -202,6 +202,7 @@ def test_the_command_says_where_and_how_to_go_on(tmp_path, warm_programs):
     words = [str(warm_programs / "dina-lrm"), "annotate", "f", "--port", "0", "--json", "r.json"]
     running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = [running.stdout.readline() for _ in range(2)]
+    assert lines[0], running.communicate(timeout=60)
     assert "compared as “a picture”" in lines[0] and "vote at http://127.0.0.1:" in lines[1]
     os.kill(running.pid, signal.SIGTERM)
     out, error = running.communicate(timeout=120)
