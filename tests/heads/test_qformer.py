@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Features
 from dina_lrm.heads.base import HeadTokens
+from dina_lrm.heads.cross_attention import attend, attention_weights
 from dina_lrm.heads.qformer import QFormerHead
 from dina_lrm.heads.settings import QFormerConfig
 
@@ -357,3 +358,22 @@ def test_tokens_with_and_without_text_do_not_mix() -> None:
     visual, text = torch.zeros(1, 2, 4), torch.zeros(1, 3, 4)
     with pytest.raises(ValueError, match="1 of 2 noise levels have text tokens or a mask; all or none do"):
         HeadTokens.cat([HeadTokens(visual, text), HeadTokens(visual)])
+
+
+def test_attention_shares_are_those_that_attend_takes():
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, n, 8, generator=generator) for n in (3, 5, 5))
+    shares = attention_weights(q, k, heads=2)
+    read = torch.einsum("bhqt,bthd->bqhd", shares, v.reshape(2, 5, 2, 4)).reshape(2, 3, 8)
+    torch.testing.assert_close(read, attend(q, k, v, heads=2))
+    torch.testing.assert_close(shares.sum(dim=-1), torch.ones(2, 2, 3))
+
+
+def test_the_head_says_what_it_reads_of_each_visual_token():
+    head = build()
+    with torch.no_grad():
+        tokens = [head.tokens(features(0)), head.tokens(features(1))]
+        shares = head.visual_attention(tokens)
+    assert shares.shape == (3, sum(level.visual.shape[1] for level in tokens))
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(3))
+    assert float(shares.min()) > 0

@@ -66,6 +66,10 @@ class Head(nn.Module, ABC):
     def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch scores"]:
         """The float32 scores of each sample from the tokens of one or several noise levels."""
 
+    def visual_attention(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch visual_tokens"] | None:
+        """How much is read of each visual token, shares that sum to one; None for a head without attention."""
+        return None
+
     def forward(self, features: Sequence[Features]) -> Float[Tensor, "batch scores"]:
         """Score the features of one or several noise levels of the same samples."""
         return self.scores([self.tokens(level) for level in features])

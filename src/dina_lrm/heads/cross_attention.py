@@ -19,6 +19,14 @@ def attend(
     return rearrange(attended, "b h n d -> b n (h d)")
 
 
+def attention_weights(
+    queries: Float[Tensor, "batch queries width"], keys: Float[Tensor, "batch tokens width"], heads: int
+) -> Float[Tensor, "batch heads queries tokens"]:
+    """The shares that `attend` takes of each token's value; they sum to one over the tokens."""
+    q, k = (rearrange(x, "b n (h d) -> b h n d", h=heads) for x in (queries, keys))
+    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)
+
+
 class CrossAttention(nn.Module):
     """A pre-normalised residual block: queries read visual tokens and text tokens through separate softmaxes, summed.
 
@@ -55,6 +63,13 @@ class CrossAttention(nn.Module):
         if text is not None:
             read = read + self._read_text(q, text, text_mask)
         return queries + self.to_out(read)
+
+    def visual_weights(
+        self, queries: Float[Tensor, "batch queries width"], visual: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch heads queries tokens"]:
+        """How much each query reads of each visual token, before gates; sums to one over the tokens."""
+        seen = self.norm_v(visual.to(self.norm_v.weight.dtype))
+        return attention_weights(self.to_q(self.norm_q(queries)), self.to_k_vis(seen), self.heads)
 
     def _read_text(self, q: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
         assert self.norm_t is not None and self.to_k_text is not None and self.to_v_text is not None

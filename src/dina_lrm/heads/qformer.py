@@ -88,14 +88,26 @@ class QFormerHead(Head):
     def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch scores"]:
         """Run the queries once over the tokens of all given noise levels."""
         context = HeadTokens.cat(tokens)
-        queries = self.query_tokens.expand(len(context.visual), -1, -1)
-        queries = self.attn1(queries, context.visual, context.text, context.text_mask)
-        queries = self.attn2(queries, context.visual)
+        queries = self.attn2(self._first_read(context), context.visual)
         queries = queries + self.ff(self.norm_ff(queries))
         scores = self.head(queries).float().mean(dim=1)
         if self.eta3 is None or self.eta4 is None:
             return scores
         return 4.0 * torch.sigmoid((scores - self.eta3.float()) / (self.eta4.float().abs() + 1e-6)) - 2.0
+
+    def visual_attention(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch visual_tokens"]:
+        """Shares that both blocks read of each visual token, a mean over blocks, attention heads and queries."""
+        context = HeadTokens.cat(tokens)
+        first = self.attn1.visual_weights(self._queries(context), context.visual)
+        second = self.attn2.visual_weights(self._first_read(context), context.visual)
+        return ((first + second) / 2).float().mean(dim=(1, 2))
+
+    def _queries(self, context: HeadTokens) -> Tensor:
+        return self.query_tokens.expand(len(context.visual), -1, -1)
+
+    def _first_read(self, context: HeadTokens) -> Tensor:
+        read: Tensor = self.attn1(self._queries(context), context.visual, context.text, context.text_mask)
+        return read
 
 
 def _adapted(stream: str, adapters: nn.ModuleList, features: Sequence[Tensor], temb: Tensor) -> Tensor:
