@@ -103,6 +103,28 @@ def write_alignment_report(folder: Path, command: str = "") -> Path:
     return write_report(folder / "report.html", title, sections, subtitle, verdict, command)
 
 
+def alignment_sections(folder: Path) -> tuple[list[Section], Verdict]:
+    """The gain, the pictures, the curves and alarms of a run so far, and what can be said of it now.
+
+    Raises ValueError for a folder without looks.
+    """
+    records = read_records(folder)
+    if not records:
+        raise DinaError(f"{folder}: no looks yet; accepted: the folder of an alignment that has looked at its samples")
+    run = _told_of(read_json_object(folder / "config.json"), folder / "config.json")
+    settings, runs = AlarmSettings(window=run.looks.window), {run.name: [history_of(records)]}
+    steps = [record.step for record in records]
+    images, prompts = _samples(folder, steps)
+    sections = [
+        Section("Gain", [_heads(records)]),
+        alignment_section(runs, settings),
+        _pictures(steps, images, prompts, vote=False),
+        _change(records),
+    ]
+    gain = _true_gain(images[steps[0]], images[steps[-1]], prompts)
+    return sections, alignment_verdict(records, prompts, alarms(runs[run.name][0], settings), gain)
+
+
 def alignment_verdict(
     records: Sequence[Record],
     prompts: Sequence[str],
@@ -240,7 +262,9 @@ def _draw_gallery(
     save_gallery(sheet, folder / "plots" / "gallery.png")
 
 
-def _pictures(steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompts: Sequence[str]) -> Section:
+def _pictures(
+    steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompts: Sequence[str], vote: bool = True
+) -> Section:
     before, after = images[steps[0]], images[steps[-1]]
     chosen = by_gain(_utility(after, prompts) - _utility(before, prompts), _SHOWN)
     rows = [
@@ -248,8 +272,9 @@ def _pictures(steps: Sequence[int], images: dict[int, NDArray[np.uint8]], prompt
         for row, place in chosen
     ]
     told = f"{how_chosen(chosen, len(prompts), 'true utility')} The same prompt and seed along each row."
-    vote = f"[Judge for yourself]({VOTE_FILE}), without knowing which is which."
-    return Section("Pictures", [Text(f"{told} {vote}"), ImageGrid(rows, columns=2 if len(rows[0].pictures) < 4 else 1)])
+    if vote:
+        told += f" [Judge for yourself]({VOTE_FILE}), without knowing which is which."
+    return Section("Pictures", [Text(told), ImageGrid(rows, columns=2 if len(rows[0].pictures) < 4 else 1)])
 
 
 def write_vote(folder: Path, before: NDArray[np.uint8], after: NDArray[np.uint8], prompts: Sequence[str]) -> Path:

@@ -60,7 +60,7 @@ def evaluation_sections(
     main = results[0]
     sections = [_summary(main)] if main.tests else []  # none where only the diagnostic was asked for
     if any(measured.disagreements for measured in main.tests):
-        sections.append(_disagreements(main, images))
+        sections.append(disagreements_section(main, images))
     if main.tests:
         sections += [Section("Accuracy", [_chart(results)]), _accuracy(results, differences), _calibration(results)]
         sections.append(_scores(main))
@@ -193,7 +193,8 @@ def _faults(result: EvaluationResult, folded: bool) -> Section:
     return Section("Faults seen and missed", blocks, folded)
 
 
-def _disagreements(result: EvaluationResult, images: PairImages | None) -> Section:
+def disagreements_section(result: EvaluationResult, images: PairImages | None) -> Section:
+    """The pairs in which the model is most certain and the label says the opposite, with their pictures if given."""
     text = (
         "The pairs in which the model is most certain and the label says the opposite. "
         "Labels are noisy: where the true probability is known, it is given too."

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import jinja2
 import numpy as np
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -49,6 +50,38 @@ def render_report(
     title: str, sections: Sequence[Section], subtitle: str = "", verdict: Verdict | None = None, command: str = ""
 ) -> str:
     """The page as text."""
+    return (
+        _environment("figure")
+        .get_template("report.html.jinja")
+        .render(
+            title=title,
+            subtitle=subtitle,
+            sections=sections,
+            verdict=verdict,
+            command=command,
+            version=__version__,
+            light=css_variables(LIGHT),
+            dark=css_variables(DARK),
+        )
+    )
+
+
+def render_part(sections: Sequence[Section], prefix: str, verdict: Verdict | None = None) -> str:
+    """Sections alone, as a part of somebody else's page, which carries `part_style`.
+
+    `prefix` makes ids unique in a page that holds several parts.
+    """
+    return _environment(prefix).get_template("part.html.jinja").render(sections=sections, verdict=verdict)
+
+
+def part_style(dark: str) -> str:
+    """The style of parts of a page, as CSS that reaches nothing else; they are dark inside the selector `dark`."""
+    sides = {"light": css_variables(LIGHT), "dark": css_variables(DARK)}
+    return template_environment().get_template("part.css").render(inside=dark, **sides)
+
+
+def _environment(prefix: str) -> jinja2.Environment:
+    """Templates with all that blocks are drawn by; `prefix` begins the ids of figures."""
     figures = iter(range(1, 1_000_000))
     environment = template_environment()
     environment.filters.update(
@@ -58,18 +91,9 @@ def render_report(
         small=lambda picture: max(_pil(picture.image).size) <= LOSSLESS_UP_TO,
         slug=_slug,
         kind=lambda block: type(block).__name__,
-        plate=lambda figure: plate(figure.plot, f"figure{next(figures)}"),
+        plate=lambda figure: plate(figure.plot, f"{prefix}{next(figures)}"),
     )
-    return environment.get_template("report.html.jinja").render(
-        title=title,
-        subtitle=subtitle,
-        sections=sections,
-        verdict=verdict,
-        command=command,
-        version=__version__,
-        light=css_variables(LIGHT),
-        dark=css_variables(DARK),
-    )
+    return environment
 
 
 def _markdown(text: str) -> Markup:

@@ -53,6 +53,16 @@ def write_run_report(
     return write_report(folder / "report.html", f"Training run {name}", sections, f"{steps:,} steps", verdict, command)
 
 
+def training_sections(folder: Path) -> tuple[list[Section], Verdict]:
+    """The curves of a run so far, its settings, and what can be said of it now."""
+    lines = read_lines(folder / METRICS_FILE)
+    measures = [name for name in _MEASURES if any(line.get(name) is not None for line in lines)]
+    sections = [_training(lines, measures)]
+    if (folder / "config.json").is_file():
+        sections.append(settings_section(read_json_object(folder / "config.json"), None, "train"))
+    return sections, run_verdict(folder, lines)
+
+
 def run_verdict(folder: Path, lines: Sequence[Mapping[str, float | int | None]]) -> Verdict:
     """What the finished model was measured to be, on held-out pairs or on those trained on, beside the loss."""
     steps = max((int(line["step"] or 0) for line in lines), default=0)
