@@ -71,7 +71,7 @@ def grid_energy(images: Images) -> Values:
     Rendered pictures of the synthetic world have .007 on average, with the mildest lattice of `synthetic.defects` .06,
     with the strongest .5. A picture that shows a regular pattern has it too: it is the trend that tells.
     """
-    power = _power_spectrum(_pixels("grid_energy", images, 16))
+    power = power_spectrum(images)
     side = power.shape[1]
     background = np.maximum(_beside(power, 1), _beside(power, 2))
     frequency = np.fft.fftfreq(side)
@@ -122,10 +122,13 @@ def _pixels(where: str, images: Images, least: int) -> Float[np.ndarray, "pictur
     return images / 255.0
 
 
-def _power_spectrum(
-    pixels: Float[np.ndarray, "pictures height width 3"],
+def power_spectrum(
+    images: Images,
 ) -> Float[np.ndarray, "pictures side side"]:
-    """Power a pixel without the mean, summed over the channels and averaged over the tiles."""
+    """Power a pixel without the mean, summed over the channels and averaged over the tiles; frequencies as `fft2` has
+    them. Raises ValueError below 16 x 16 pixels.
+    """
+    pixels = _pixels("power_spectrum", images, 16)
     height, width = pixels.shape[1:3]
     side = min(height, width, TILE)
     edge = np.hanning(side + 2)[1:-1]
