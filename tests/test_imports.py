@@ -89,6 +89,8 @@ def test_what_type_checkers_see_is_what_is_loaded():
 def test_every_module_imports_by_itself(path):
     if path.name in ("on_ray.py", "ray_pool.py", "ray_serve.py", "ray_session.py", "worker.py"):
         pytest.importorskip("ray", reason="the extra ray is not installed")
+    if path.parent == SOURCE / "studio" / "pages" or path == SOURCE / "studio" / "server.py":
+        pytest.importorskip("gradio", reason="the extra studio is not installed")
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
     import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
@@ -102,7 +104,7 @@ def test_few_imports_stand_inside_functions():
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert len(inside) <= 57, "import at the top of the file; a command is imported only when it runs"
+    assert len(inside) <= 58, "import at the top of the file; a command is imported only when it runs"
 
 
 def test_imports_go_down_the_floors():

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "ablate": _command("ablate", "Repeat the paper's tables in miniature on the synthetic world."),
     "profile": _command("profile", "Say what scoring, training and aligning cost in FLOPs, time and memory."),
     "serve": _command("serve", "Answer trainers over HTTP with scores of latents and pictures."),
+    "studio": _command("studio", "Look at scores in a browser: why this score, and is it real."),
     "integrate": _command("integrate", "Show how a reward goes into a trainer, and write its files."),
     "score": _command("score", "Score image files for prompts into a table."),
     "annotate": replace(

@@ -1,0 +1,73 @@
+"""The page "Am I being hacked": two folders, or a generator and what it was tuned to."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import gradio as gr
+
+from dina_lrm.evaluation.generators.plan import GeneratorPlan
+from dina_lrm.reports.blocks import Section
+from dina_lrm.reports.first.verdicts import Verdict
+from dina_lrm.studio.hacked.finding import hacking_of
+from dina_lrm.studio.hacked.of_folders import folder_pairs, sides_of_folders
+from dina_lrm.studio.hacked.of_generators import sides_of_generators
+from dina_lrm.studio.hacked.shown import hacking_sections
+from dina_lrm.studio.pages.parts import answer_field, answered
+from dina_lrm.studio.room import Room
+from dina_lrm.synthetic.prompts import judged_prompts
+from dina_lrm.typed import DinaError
+
+_UNKNOWN: Final = "not known"
+Answer = tuple[Sequence[Section], Verdict | None]
+
+
+def hacked_page(room: Room) -> None:
+    """Add the fields and what follows from them to the tab that is open."""
+
+    def of_folders(before: str, after: str, prompt: str, optimised: str) -> Answer:
+        pairs = folder_pairs(_folder("before", before), _folder("after", after), prompt.strip() or "a picture")
+        told = None if optimised == _UNKNOWN else [optimised]
+        sides = sides_of_folders(pairs, room.rewards(), (before, after), told)
+        finding = hacking_of(sides)
+        return hacking_sections(finding), finding.verdict
+
+    def of_generators(base: str, tuned: str, prompts: str, count: float, images: float) -> Answer:
+        judged = judged_prompts(prompts.strip() or "synthetic", 0, int(count))
+        plan = GeneratorPlan(base.strip(), tuned.strip(), judged, room.reward_names, int(images), device=room.device)
+        with tempfile.TemporaryDirectory() as kept:
+            finding = hacking_of(sides_of_generators(plan, Path(kept)))
+            return hacking_sections(finding), finding.verdict
+
+    shown_first = "A verdict in words, and the evidence: who wins, what changed, the most suspicious pictures."
+    with gr.Tab("Two folders"):
+        with gr.Row():
+            before = gr.Textbox(label="Folder of pictures before", placeholder="runs/base/pictures")
+            after = gr.Textbox(label="Folder of pictures after, of the same names", placeholder="runs/tuned/pictures")
+        with gr.Row():
+            prompt = gr.Textbox(label="Prompt of pictures without a caption", placeholder="a picture")
+            optimised = gr.Dropdown([_UNKNOWN, *room.reward_names], value=_UNKNOWN, label="What was optimised")
+        go = gr.Button("Compare folders", variant="primary")
+        shown = answer_field(shown_first)
+        go.click(answered(of_folders, "folders"), [before, after, prompt, optimised], shown, api_visibility="private")
+    with gr.Tab("A base and a LoRA"):
+        with gr.Row():
+            base = gr.Textbox("synthetic", label="Base generator")
+            tuned = gr.Textbox(label="Run, LoRA or other generator", placeholder="runs/refl")
+        with gr.Row():
+            prompts = gr.Textbox("synthetic", label="Prompts: synthetic, or a file")
+            count = gr.Slider(2, 256, 32, step=1, label="Prompts")
+            images = gr.Slider(1, 8, 2, step=1, label="Pictures a prompt")
+        draw = gr.Button("Draw and compare", variant="primary")
+        drawn = answer_field(shown_first)
+        fields = [base, tuned, prompts, count, images]
+        draw.click(answered(of_generators, "drawn"), fields, drawn, api_visibility="private")
+
+
+def _folder(which: str, given: str) -> Path:
+    if not given.strip():
+        raise DinaError(f"folder {which}: none was given; accepted: the path of a folder on the studio's machine")
+    return Path(given.strip()).expanduser()

@@ -1,0 +1,32 @@
+"""The page "Surprising pairs": where the model is certain and the label says the opposite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from dina_lrm.reports.blocks import Section
+from dina_lrm.reports.first.verdicts import Verdict
+from dina_lrm.studio.pages.parts import answer_field, answered
+from dina_lrm.studio.room import Room
+from dina_lrm.studio.surprising import MOST_PAIRS, surprising_pairs
+from dina_lrm.typed import DinaError
+
+
+def surprising_page(room: Room) -> None:
+    """Add the fields and what follows from them to the tab that is open."""
+
+    def found(on: str, pairs: float) -> tuple[Sequence[Section], Verdict]:
+        if not on.strip():
+            raise DinaError("set: none was given; accepted: synthetic:in_domain, a file of comparisons, or a cache")
+        return surprising_pairs(room.model, room.name, on.strip(), int(pairs))
+
+    with gr.Row():
+        on = gr.Textbox("synthetic:in_domain", label="Comparisons: synthetic:SET, a file, or the folder of a cache")
+        pairs = gr.Slider(10, MOST_PAIRS, 200, step=10, label="Pairs at most")
+    go = gr.Button("Find surprises", variant="primary")
+    shown = answer_field("The pairs in which the model is most certain, and people chose the other picture.")
+    find = answered(found, "surprising")
+    go.click(find, [on, pairs], shown, api_visibility="private")
+    on.submit(find, [on, pairs], shown, api_visibility="private")

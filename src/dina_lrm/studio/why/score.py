@@ -1,0 +1,47 @@
+"""The score of a picture for a prompt: raw, as a z-score, and as the chance to be preferred to another picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.studio.why.given import GivenPair, Reading, scores_of_draws
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """The score at a level: that of the first draw, which `dina-lrm score` gives too, and its spread over the draws.
+
+    `z` is the score over the scores of the training. `win` is P(preferred to the reference picture), the mean of its
+    probabilities over the draws, None without one; `reference` is the raw score of that.
+    """
+
+    level: float
+    raw: float
+    z: float
+    deviation: float | None
+    """Standard deviation over the draws; None for a single one."""
+    draws: int
+    reference: float | None = None
+    win: float | None = None
+
+
+def picture_score(
+    model: LatentRewardModel, pair: GivenPair, reading: Reading, reference: GivenPair | None = None
+) -> PictureScore:
+    """Score a pair, and a reference picture for the same prompt by the same draws."""
+    level, scores = reading.at(model), torch.from_numpy(scores_of_draws(model, pair, reading))
+    found = PictureScore(
+        level=level,
+        raw=float(scores[0]),
+        z=float(model.normalize(scores[0])),
+        deviation=float(scores.std()) if len(scores) > 1 else None,
+        draws=reading.draws,
+    )
+    if reference is None:
+        return found
+    others = torch.from_numpy(scores_of_draws(model, reference, reading))
+    win = model.margin_probability((scores - others).float(), level).mean()
+    return PictureScore(**{**vars(found), "reference": float(others[0]), "win": float(win)})
