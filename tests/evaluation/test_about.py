@@ -9,6 +9,7 @@ from dina_lrm.evaluation.evaluate import evaluate
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import rendered_set
 from dina_lrm.synthetic.comparisons import diagnostic, in_domain, training_comparisons
+from dina_lrm.synthetic.defects import DEFECTS
 from tests.models import tiny_reward_model
 
 
@@ -34,11 +35,10 @@ def test_axes_are_asked_of_the_same_pictures_and_have_ceilings_of_their_own():
 def test_who_is_never_wrong_calls_a_fault_of_another_kind_a_tie():
     drawn = diagnostic(each=2)
     quality = drawn.about("quality")
-    mismatched = np.array([kind.startswith("wrong") for kind in drawn.kind])
-    assert (
-        set(quality.preference[mismatched]) == {0.5}
-        and 0.5 not in quality.preference[~mismatched & (drawn.severity > 0)]
-    )
+    damaged = np.isin(drawn.kind, list(DEFECTS))
+    assert set(quality.preference[~damaged].tolist()) == {0.5} and damaged.any()
+    assert quality.preference[damaged].tolist() == drawn.preference[damaged].tolist()
+    assert set(drawn.about("alignment").preference[damaged].tolist()) == {0.5}
 
 
 def test_a_synthetic_set_is_judged_by_the_truth_about_the_score(model):
