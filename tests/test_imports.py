@@ -35,8 +35,8 @@ def test_what_may_do_without_a_generator_loads_no_library_of_them(used):
 
 
 WITHOUT_A_GENERATOR = (
-    "annotate", "annotate_agreement", "cache", "cache_add", "calibrate", "compare", "convert", "data_check",
-    "data_filter", "doctor", "evaluate", "prepare", "push", "rank", "score", "vote",
+    "annotate", "annotate_agreement", "annotate_exchange", "cache", "cache_add", "calibrate", "compare", "convert",
+    "data_check", "data_filter", "doctor", "evaluate", "prepare", "push", "rank", "score", "vote",
 )  # fmt: skip
 """Commands that import no library before they need it; those left out train, sample or draw plots."""
 LATER = {

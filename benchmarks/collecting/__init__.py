@@ -8,6 +8,8 @@ from typing import Final
 
 PARTS: Final = {
     "interrupted": "a server that is killed between a vote and its answer: nothing is lost, nothing doubled",
+    "annotators": "what is found of simulated annotators, and how well their weighed votes say who is better",
+    "choice": "how many votes a way of choosing pairs saves, where utilities are linear",
     "latency": "from a vote to the next picture in a real browser",
 }
 

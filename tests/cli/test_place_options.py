@@ -10,6 +10,7 @@ from dina_lrm.console.completion import completed_words
 
 OF_NO_MODEL = {
     *("data check", "data filter", "cache info", "convert", "push", "completion", "vote", "integrate", "doctor"),
+    *("annotate export", "annotate import"),
     *("annotate agreement", "cache merge", "cache repack", "cache upgrade", "synthetic generate"),
 }
 BUNDLED = {"demo", "ablate", "align study", "sample curve", "synthetic judge", "synthetic uncurate"}

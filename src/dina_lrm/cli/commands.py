@@ -53,6 +53,12 @@ COMMANDS: dict[str, Command] = {
         _command("annotate", "Ask people which of two pictures is better, in a browser."), takes_a_word=True
     ),
     "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
+    "annotate import": _command(
+        "annotate_exchange:Import", "Bring in votes that another program collected.", "annotate_exchange:bring"
+    ),
+    "annotate export": _command(
+        "annotate_exchange:Export", "Write votes as comparisons, or for another program.", "annotate_exchange:write"
+    ),
     "annotate agreement": _command(
         "annotate_agreement", "Say how far annotators agree, with others and with themselves."
     ),

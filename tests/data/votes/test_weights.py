@@ -8,7 +8,7 @@ import pytest
 
 from dina_lrm.data.named_source import named_source
 from dina_lrm.data.sources import read_comparisons
-from dina_lrm.data.votes import CollectionSettings, NewPair, Question, VoteStore
+from dina_lrm.data.votes import CollectionSettings, NewPair, VoteStore
 from dina_lrm.data.votes.shares import shares
 from dina_lrm.data.votes.trust import Trust, trust_now, weighed
 from tests.data.votes.drawn import pictures, png, said, store_of
@@ -117,15 +117,3 @@ def test_a_store_is_read_as_a_table_of_comparisons(tmp_path, caplog):
     told = json.dumps([problem.reason for problem in report.problems])
     assert report.rows == 3 and report.refused is False
     assert "holds another picture" in told and "is gone" in told and len(report.problems) == 2
-
-
-def test_several_questions_are_preferences_by_name(tmp_path):
-    asked = CollectionSettings(questions=(Question("overall", "Better?"), Question("quality", "Finer?")))
-    with VoteStore.open(tmp_path / "votes.sqlite", asked) as store:
-        store.add_pairs([NewPair("a fox", png(1), png(2)), NewPair("a cat", png(3), png(4))], inside=True)
-        first, second = store.pairs()
-        me = store.join("Ada")
-        for pair, question, answer in ((first, "overall", "a"), (first, "quality", "b"), (second, "overall", "tie")):
-            store.record(said(pair.id, me, answer, f"{pair.id} {question}", question=question))
-    found = [(one.preference, one.preferences) for one in read_comparisons(tmp_path / "votes.sqlite")]
-    assert found == [(1.0, (("overall", 1.0), ("quality", 0.0))), (0.5, (("overall", 0.5),))]

@@ -31,6 +31,7 @@ from dina_lrm.data.votes.records import (
     NewVote,
     Pair,
     Recorded,
+    Side,
     Vote,
     check_short,
 )
@@ -115,6 +116,16 @@ class VoteStore:
                     new += [one.pair.id] if is_new else []
                     known += not is_new
         return Added(tuple(new), known, tuple(refused))
+
+    def place(self, pair: NewPair) -> tuple[str, Side]:
+        """Add a pair unless it is there; returns its id, and which of its pictures the first one is.
+
+        Raises ValueError or OSError for pictures as `add_pairs` refuses them.
+        """
+        ready = ready_pair(self.folder, pair, inside=False)
+        with self._database.writing() as connection:
+            keep_pair(connection, self.folder, ready)
+        return ready.pair.id, "a" if ready.pictures[0].content == ready.pair.image_a else "b"
 
     def _looked_at(self, pairs: Iterable[NewPair], inside: bool, refused: list[str]) -> list[ReadyPair]:
         """Those of the pairs whose pictures can be read; nobody who votes waits for this."""
