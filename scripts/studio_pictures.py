@@ -35,11 +35,11 @@ def studio() -> Iterator[str]:
     """The address of a studio of the bundled model."""
     with socket.create_server(("127.0.0.1", 0)) as listening, tempfile.TemporaryDirectory() as uploads:
         app = studio_app(load_room(StudioSettings(), device="cpu"), None, uploads)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         thread.join()
 
 
