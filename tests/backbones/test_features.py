@@ -189,7 +189,8 @@ def test_what_is_dropped_of_an_image_does_not_depend_on_those_beside_it(case, ba
 
     together = read(torch.arange(3))
     for row in range(3):
-        assert_close(together.rows(slice(row, row + 1)), read(torch.tensor([row])))
+        # Rounded by the batch, in SDXL to 4e-5; another mask would be off by tenths
+        assert_close(together.rows(slice(row, row + 1)), read(torch.tensor([row])), tolerance=1e-3)
     assert not torch.allclose(together.visual[-1], still.visual[-1])
     with backbone.rows_read.of(names + 1):
         other = backbone.features(latents, levels, conditioning)
