@@ -24,10 +24,11 @@ from torch import Tensor
 from benchmarks.measuring import timed_in_turn
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.data.batches import BatchPlan
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.cache.prompt_layout import PADDED, PromptLayout, packed, row_hashes
-from dina_lrm.data.cache.row_readers import RowBuffers
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.data.cache.shards import ShardedRows, StoredShard, write_shard
 
 WORLD = BackboneConfig("sd3", "synthetic", depth=1, visual_taps=(1,), prompt_length=0)
@@ -129,6 +130,39 @@ def prompts(folder: Path, options: argparse.Namespace) -> None:
         cpu = 1000 * float(np.median(timing.cpu_seconds)) / rows
         print(f"  {name}: {cpu:.2f} ms of processor a row, {1000 * timing.median / rows:.2f} ms", flush=True)
     epoch(tables["split"], folder / "padded", options)
+    batches(folder, tables["split"], options)
+
+
+def batches(folder: Path, table: ShardedRows, options: argparse.Namespace) -> None:
+    """Batches as training reads them: 16 pairs of 512 pixels, four pictures a prompt, all in bfloat16 on the disk."""
+    count = 4 * options.prompts
+    latents = torch.randn(count, 16, 64, 64, generator=torch.Generator().manual_seed(options.seed)).bfloat16()
+    shards = []
+    for number, start in enumerate(range(0, count, 256)):
+        shards.append(write_shard(folder / "pictures", f"{number:05d}", {"latents": latents[start : start + 256]}))
+    rows = ShardedRows([StoredShard(folder / "pictures", info) for info in shards], [info.rows for info in shards],
+                       np.array(row_hashes({"latents": latents}), dtype="S64"))  # fmt: skip
+    first = torch.arange(count)
+    second, zero, nothing = first // 4 * 4 + (first + 1) % 4, torch.zeros(count, dtype=torch.long), [None] * count
+    ones = torch.ones(count)
+    pairs = PairTable(first, first // 4, zero, first, zero, second, ones, ones, nothing, nothing, nothing)
+    data = EncodedComparisons([rows], table, [""] * options.prompts, [None] * options.prompts, pairs)
+    plan = BatchPlan(data.buckets, BATCH, options.seed, data.pairs.prompt)
+    steps = range(16)
+    for step in range(plan.first_step(1)):  # every row is compared with its hash once, before anything is timed
+        data.batch(plan.batch(step))
+    held = RowBuffers(), RowBuffers()
+    jobs: dict[str, Callable[[], object]] = {
+        "fresh memory": lambda: [len(data.batch(plan.batch(step))) for step in steps],
+        "reused": lambda: [len(data.batch(plan.batch(step), into=held[step % 2])) for step in steps],
+    }
+    found = timed_in_turn(jobs, options.rounds)
+    for name, timing in found.items():
+        cpu = 1000 * float(np.median(timing.cpu_seconds)) / len(steps)
+        wall = 1000 * timing.median / len(steps)
+        print(
+            f"  a batch of {BATCH} pairs, split prompts, {name}: {cpu:.0f} ms of processor, {wall:.0f} ms", flush=True
+        )
 
 
 def epoch(table: ShardedRows, padded: Path, options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from dina_lrm.screen import Screen, escaped, held_back, say, table_of, whole
+from dina_lrm.screen import Screen, bytes_text, escaped, held_back, say, table_of, whole
 
 STRANGE = "b [v2].png x[/y] :smile: caf\udce9 \x1b[2J a\nb"
 SHOWN = r"b [v2].png x[/y] :smile: caf\xe9 \x1b[2J a\nb"
@@ -74,3 +74,15 @@ def test_a_console_that_is_gone_stops_nobody(stream, monkeypatch):
     Screen().print("a line")
     Screen().print(table_of(("a",), [("b",)]))
     say("a line")
+
+
+def test_bytes_have_three_digits_of_the_largest_unit_of_which_there_is_one():
+    told = {
+        0: "0 B",
+        1023: "1,023 B",
+        1024: "1.00 KiB",
+        640_000_000: "610 MiB",
+        12 * 2**30: "12.0 GiB",
+        2**51: "2,048 TiB",
+    }
+    assert {count: bytes_text(count) for count in told} == told

@@ -28,6 +28,7 @@ NO_NUMBER: Final = "\u2013"
 """Written in the place of a number that there is none of."""
 NEEDS_PROMPTS: Final = "needs more prompts"
 """Written in the place of an interval that there is none of."""
+_BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def escaped(text: object) -> str:
@@ -220,3 +221,13 @@ def interval_text(
     """An estimate and its interval, such as "0.31 (0.13 to 0.49)", or a dash where there is no estimate."""
     middle = number_text(value, form, percent)
     return middle if middle == NO_NUMBER else f"{middle} ({ends_text(low, high, form, percent)})"
+
+
+def bytes_text(count: float) -> str:
+    """Bytes for a person, such as "611 MiB": three digits of the largest unit of which there is one."""
+    power = 0
+    while power + 1 < len(_BYTES) and abs(count) >= 1024 ** (power + 1):
+        power += 1
+    value = count / 1024**power
+    digits = 0 if power == 0 or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f} {_BYTES[power]}"

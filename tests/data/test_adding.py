@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from dina_lrm.cli.main import main
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.merging import merge_caches
 from dina_lrm.data.cache.verification import verify_cache
@@ -145,7 +146,7 @@ def test_what_does_not_fit_is_refused_with_both_values(tmp_path, parts):
     made(parts["first"], cache)
     for asked, told in (
         (Asked(dtype="float32"), "dtype 'float32' was asked for, the cache has 'bfloat16'"),
-        (Asked(resolution=64), "resolution 64 was asked for, the cache has 32"),
+        (Asked(sizes=Sizes((64,))), "pictures of 64 pixels were asked for, the cache has 32 pixels"),
         (Asked(prompt_padding="none"), "prompt_padding 'none' was asked for, the cache has 'max'"),
     ):
         with pytest.raises(ValueError, match=told):

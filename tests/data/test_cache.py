@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.cli.main import main
+from dina_lrm.data.cache import tables
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader
 from dina_lrm.data.cache.pairs import buckets_of_kind
 from dina_lrm.data.cache.shards import ShardedRows, StoredShard, write_shard
 from dina_lrm.data.cache.verification import verify_cache
@@ -524,3 +526,16 @@ def test_commands_verify_and_describe_a_cache(tmp_path, capsys):
     assert "latents/01/00000.safetensors: its content is not what the cache recorded" in capsys.readouterr().err
     assert json.loads((tmp_path / "v.json").read_text())["problems"][0]["file"] == "latents/01/00000.safetensors"
     assert main(["cache", "verify", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("odd", [[], ["short"], [None]])
+def test_hashes_of_rows_are_read_as_they_are_written_however_they_are_cut(tmp_path, odd):
+    """Of rows without a hash too; what is no hash is left as it is, to differ from every row."""
+    hashes = ["", *(f"{number:064x}" for number in range(5)), "", "a" * 64, *odd, ""]
+    table = pa.table({"bucket": [0] * len(hashes), "sha256": pa.array(hashes, pa.string())})
+    pq.write_table(table, tmp_path / "images.parquet", row_group_size=3)
+    pq.write_table(pa.table({"sha256": pa.array([], pa.string())}), tmp_path / "prompts.parquet")
+    header = CacheHeader(BackboneIdentity("sd3", "synthetic", None, 0), "float32", 32, (BucketShards(32, 32, ()),), ())
+    found = tables.row_hashes(tmp_path, header)
+    assert found.images[0].tolist() == [str(told).encode() for told in hashes]
+    assert len(found.prompts) == 0

@@ -13,8 +13,8 @@ from dina_lrm.data.cache.prompt_layout import (
     row_hashes,
     unpacked,
 )
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.data.cache.row_files import RowFile
-from dina_lrm.data.cache.row_readers import RowBuffers
 from dina_lrm.data.cache.shards import ShardedRows, StoredShard, row_count, write_shard
 
 LAYOUTS = {

@@ -34,15 +34,15 @@ def test_the_peak_is_that_of_the_largest_phase_beside_the_libraries():
     assert SMALL.peak == LIBRARIES + 12
     assert replace(SMALL, device="cuda:0").peak == 12  # of the device alone
     assert not SMALL.misfits(ALL_ROOM) and not SMALL.misfits(Room(None))
-    assert "at least 0.6 GiB" in next(line for line in SMALL.lines(ALL_ROOM) if line.startswith("peak"))
+    assert "at least 600 MiB" in next(line for line in SMALL.lines(ALL_ROOM) if line.startswith("peak"))
 
 
 def test_what_does_not_fit_is_refused_with_numbers_and_the_options_that_would():
     large = replace(SMALL, phases=(Phase("scoring", 2**40),), disk=2**41)
     ways = (("--batch-size 1", lambda: SMALL), ("--dtype bfloat16", lambda: large))
-    with pytest.raises(DinaError, match=r"1024.6 GiB of memory \(scoring.*2048") as told:
+    with pytest.raises(DinaError, match=r"1\.00 TiB of memory \(scoring.*2\.00 TiB of disk") as told:
         replace(large, ways=ways).refuse(Room(2**30, 2**30))
-    assert "accepted: --batch-size 1 (0.6 GiB); --force" in str(told.value) and "bfloat16" not in str(told.value)
+    assert "accepted: --batch-size 1 (600 MiB); --force" in str(told.value) and "bfloat16" not in str(told.value)
     found = replace(large, ways=ways).to_dict(Room(2**30, 2**30))
     assert not found["fits"] and found["would_fit"] == [{"option": "--batch-size 1", "peak": SMALL.peak}]
 

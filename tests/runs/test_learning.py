@@ -63,9 +63,9 @@ def test_the_size_is_that_of_the_files(tmp_path):
     fresh.optimizer.step()
     stored = sum(file.stat().st_size for file in save_checkpoint(tmp_path, fresh.checkpoint(1, {})).iterdir())
     assert before.total <= fresh.size().total <= stored <= before.total + 2_000
-    assert before.told == "1.6 MB (weights 0.4, moments 0.8, average 0.4)"
+    assert before.told == "1.53 MiB (weights 391 KiB, moments 781 KiB, average 391 KiB)"
 
 
 def test_a_full_disk_is_refused_with_both_numbers(tmp_path):
-    with pytest.raises(ValueError, match=r"GB are free, and two of them need 1000000000\.00 GB"):
+    with pytest.raises(ValueError, match=r"iB are free, and two of them need 909,495 TiB"):
         check_room(tmp_path / "new", 10**18, "two of them")

@@ -1,11 +1,13 @@
 import pytest
 import torch
 
+from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.shards import ShardedRows
 from dina_lrm.preference.distributions import LogitNormal, Uniform
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
 from dina_lrm.training.batching import Prefetcher, StepSource, split_by_prompt, weighted_by_prompt
 from dina_lrm.training.randomness import mixed_seed, step_levels, step_noise
-from tests.training.tiny_runs import tiny_comparisons
+from tests.training.tiny_runs import sized_comparisons, tiny_comparisons
 
 UNIFORM, NORMAL = NoiseLevelSampler(Uniform()), NoiseLevelSampler(LogitNormal(0.5, 1.0))
 
@@ -121,3 +123,35 @@ def test_weighting_by_prompt_divides_by_its_comparisons():
         rows = data.pairs.prompt == prompt
         torch.testing.assert_close(weighted.weight[rows] * rows.sum(), data.weight[rows])
     assert data.content_hash == tiny_comparisons(prompts=4).content_hash
+
+
+def _values(inputs):
+    """All tensors of a step."""
+    return [
+        values
+        for micro in inputs.micro_batches
+        for part in micro.batch.images
+        for values in (part.latents, part.conditioning.prompt_embeds, part.conditioning.prompt_mask, part.member)
+        if values is not None
+    ]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_inputs_in_memory_that_is_used_again_are_those_in_fresh_memory(precision):
+    """Also while the next step is built, as a run does; of sets of several sizes, in micro-batches."""
+    data = sized_comparisons()
+    latents = [
+        ShardedRows.of_tensors({"latents": next(table.shards())["latents"].to(precision)}) for table in data.latents
+    ]
+    data = EncodedComparisons(latents, data.conditioning, data.prompts, data.truncated, data.pairs)
+    fresh, again = (StepSource(data, UNIFORM, 9, 3, True, 2, reuses=reuses) for reuses in (False, True))
+    places = []
+    with Prefetcher(again, last=9) as inputs:
+        for step in range(10):
+            given = inputs(step)
+            found, expected = _values(given), _values(fresh(step))
+            assert len(found) == len(expected)
+            assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+            places.append({values.untyped_storage().data_ptr() for values in found if values.dtype != torch.long})
+    assert not places[0] & places[1], "two steps are held at once"
+    assert any(places[step] & places[step + 2] for step in range(8)), "and memory is used again"

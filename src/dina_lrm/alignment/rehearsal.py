@@ -13,6 +13,7 @@ import torch
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.runs.processes import peak_memory_bytes
+from dina_lrm.screen import bytes_text
 
 
 @contextmanager
@@ -44,7 +45,7 @@ class ExpectedCost:
             f"dry run, nothing was kept: {self.seconds_per_update:.2f} s an update of {config.batch_size}, "
             f"{self.seconds_per_look:.2f} s a look; {config.steps} updates and {config.number_of_looks()} looks: about "
             f"{self.estimated_seconds / 60:.1f} min{drawn}; peak memory of the smallest batch "
-            f"{self.peak_memory_bytes / 2**30:.2f} GiB"
+            f"{bytes_text(self.peak_memory_bytes)}"
         )
 
 

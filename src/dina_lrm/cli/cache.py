@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import torch
+
 from dina_lrm.cli.arguments.cache import Info, Merge, Repack, Upgrade, Verify
 from dina_lrm.console.common import CommandFailed, console, progress
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -13,7 +15,7 @@ from dina_lrm.data.cache.repacking import repack_cache
 from dina_lrm.data.cache.verification import verify_cache
 from dina_lrm.data.encoding.again import encode_again
 from dina_lrm.data.encoding.prepared import opened_cache
-from dina_lrm.screen import table_of
+from dina_lrm.screen import bytes_text, table_of
 
 SHOWN = 5
 
@@ -36,9 +38,10 @@ def verify(arguments: Verify) -> dict[str, object]:
         mend = next((problem.mend for problem in verdict.problems if problem.mend), None)
         hint = f". A file is written again by dina-lrm prepare SOURCE --out {cache} {mend}" if mend else ""
         raise CommandFailed(f"{cache}: {told}{more}{hint}", result)
-    size = verdict.bytes / 2**20
     told = "heads and tables as they were written" if arguments.level == "quick" else "all as it was written"
-    console(arguments.quiet).print(f"{cache}: {verdict.shards} shards, {verdict.rows} rows, {size:.1f} MiB: {told}")
+    console(arguments.quiet).print(
+        f"{cache}: {verdict.shards} shards, {verdict.rows} rows, {bytes_text(verdict.bytes)}: {told}"
+    )
     return result if arguments.reencode is None else result | _reencoded(arguments, arguments.reencode)
 
 
@@ -51,6 +54,7 @@ def _reencoded(arguments: Verify, share: float) -> dict[str, object]:
         device=arguments.place(),
         tolerance=arguments.tolerance,
         encoders=arguments.encoders(),
+        compute_dtype=None if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype),
     )
     result: dict[str, object] = {"reencoded": asdict(found)}
     if found.unlike:
@@ -58,7 +62,7 @@ def _reencoded(arguments: Verify, share: float) -> dict[str, object]:
         more = f"; and {len(found.unlike) - SHOWN} more" if len(found.unlike) > SHOWN else ""
         raise CommandFailed(
             f"{shown_address(arguments.cache)}: {len(found.unlike)} rows differ by more than {found.tolerance:g} "
-            f"standard deviations when {found.device} encodes them again: {named}{more}",
+            f"standard deviations when {found.made_by} encodes them again: {named}{more}",
             result,
         )
     console(arguments.quiet).print(str(found))

@@ -10,9 +10,10 @@ from dina_lrm.cli.arguments.cache_add import Arguments
 from dina_lrm.cli.comparisons import say_left_out, source_of
 from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
-from dina_lrm.data.cache.format import read_header
+from dina_lrm.data.cache.format import CacheHeader, read_header
 from dina_lrm.data.encoding.adding import Asked, Counts, add_comparisons, settle, to_be_added
 from dina_lrm.data.encoding.launched import is_first
+from dina_lrm.data.encoding.prepared import computed_in
 from dina_lrm.data.encoding.unfinished import check_free
 from dina_lrm.data.named_source import NamedSource
 from dina_lrm.profiling.estimates.reading import Preparing
@@ -62,8 +63,10 @@ def run(arguments: Arguments) -> dict[str, object]:
     return {"cache": place, **added.to_dict(), "tables_left_out": unread}
 
 
-def _compute(arguments: Arguments) -> torch.dtype | None:
-    return None if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype)
+def _compute(arguments: Arguments, header: CacheHeader | None = None) -> torch.dtype | None:
+    """What is asked for, or else what the cache says."""
+    own = None if header is None else computed_in(header)
+    return own if arguments.compute_dtype == "auto" else getattr(torch, arguments.compute_dtype)
 
 
 def _preparing(arguments: Arguments, counts: Counts | None = None) -> Preparing:
@@ -75,12 +78,12 @@ def _preparing(arguments: Arguments, counts: Counts | None = None) -> Preparing:
         pictures=counts.pictures if counts else 0,
         prompts=counts.prompts if counts else 0,
         batch_size=header.encode_batch or 16,
-        resolution=header.resolution,
+        sizes=header.wanted_sizes,
         prompt_length=by.prompt_length,
         stored=getattr(torch, header.dtype),
         revision=None if arguments.backbone else by.revision,
         device=arguments.place(),
-        compute=_compute(arguments),
+        compute=_compute(arguments, header),
         processes=arguments.processes,
         encoders=arguments.encoders(),
         t5_weights=by.t5_weights,

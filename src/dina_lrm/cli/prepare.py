@@ -41,7 +41,7 @@ def run(arguments: Arguments) -> dict[str, object]:
             arguments.backbone,
             arguments.out,
             shuffle=arguments.shuffle_sides,
-            resolution=arguments.resolution,
+            resolution=arguments.sizes(),
             prompt_length=arguments.prompt_length,
             prompt_padding=arguments.prompt_padding,
             dtype=getattr(torch, arguments.dtype),
@@ -73,7 +73,7 @@ def _preparing(arguments: Arguments) -> Preparing:
     return Preparing(
         arguments.backbone,
         batch_size=arguments.batch_size,
-        resolution=arguments.resolution,
+        sizes=arguments.sizes(),
         prompt_length=arguments.prompt_length,
         stored=getattr(torch, arguments.dtype),
         revision=arguments.revision,

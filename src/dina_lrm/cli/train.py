@@ -14,6 +14,7 @@ from dina_lrm.recipes.data import LoadedData, RunData, is_cache
 from dina_lrm.reports.run import write_run_report
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.processes import computing_on, join_processes
+from dina_lrm.screen import bytes_text
 from dina_lrm.training.closing import closing_sentence, next_commands
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.dry_run import dry_run
@@ -80,8 +81,8 @@ def _dry_run(loaded: LoadedData, quiet: bool) -> dict[str, object]:
     found: dict[str, Any] = dry_run(config, loaded.pairs).to_dict()
     console(quiet).print(
         f"{found['seconds_per_step']:.3f} s a step of {_step(config)}, {found['total_steps']} steps: about "
-        f"{found['estimated_seconds'] / 60:.1f} min; peak memory {found['peak_memory_bytes'] / 2**30:.2f} GiB; "
-        f"a checkpoint {found['checkpoint_bytes'] / 1e9:.3g} GB, {config.log.keep_last + 1} of them at most; "
+        f"{found['estimated_seconds'] / 60:.1f} min; peak memory {bytes_text(found['peak_memory_bytes'])}; "
+        f"a checkpoint {bytes_text(found['checkpoint_bytes'])}, {config.log.keep_last + 1} of them at most; "
         f"{found['trained_parameters'] / 1e6:.2f} M of {found['parameters'] / 1e6:.2f} M parameters learn"
     )
     return {"recipe": config.name, "pairs": len(loaded.pairs), **found}

@@ -137,12 +137,12 @@ class LatentJudge:
         return Judged(pair_scores(self.model, self.readings, mean), uncertainty)
 
     def _encode(self, name: str, data: PlainComparisons, progress: ReportProgress | None) -> EncodedComparisons:
-        backbone, resolution = self.model.backbone, self.model.config.resolution
+        backbone, sizes = self.model.backbone, self.model.config.sizes
         config = backbone.config
         prompts = (config.prompt_length, config.prompt_padding)
-        key = (name, data.content_hash, config.pretrained, prompts, resolution)
+        key = (name, data.content_hash, config.pretrained, prompts, sizes)
         if key not in self.encoded:
-            self.encoded[key] = encode_comparisons(data, backbone, resolution=resolution, progress=progress)
+            self.encoded[key] = encode_comparisons(data, backbone, resolution=sizes, progress=progress)
         return self.encoded[key]
 
 

@@ -229,7 +229,7 @@ class _Work:
         if model is not None and not named.is_plain:
             config = model.config
             own = config.backbone
-            key += (own.pretrained, own.prompt_length, own.prompt_padding, own.t5_weights, config.resolution)
+            key += (own.pretrained, own.prompt_length, own.prompt_padding, own.t5_weights, config.sizes)
         if key not in self._made:
             backbone = self._bundled_backbone if model is None else lambda: model.backbone
             self._made[key] = made_set(named, backbone, self._plan.pairs, self._plan.seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache.batch import SizedImages
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.reward_model.level_scores import common_noise
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -58,8 +59,9 @@ def score_comparisons(
     columns = [order.index(reading) for reading in readings]
     sides = torch.empty(2, len(data), len(order))
     done = 0
+    held = RowBuffers()
     for indices in _batches(data, batch_size):
-        batch = data.batch(indices).to(model.device)
+        batch = data.batch(indices, into=held).to(model.device)
         scores = torch.cat([_scores(model, part, single, ensembles, seed, mirrored) for part in batch.images])
         sides[:, indices] = torch.stack([scores[batch.first], scores[batch.second]]).float().cpu()
         done += len(indices)

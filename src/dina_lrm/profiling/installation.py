@@ -18,6 +18,7 @@ from dina_lrm import __version__
 from dina_lrm.locate import BUNDLED
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.screen import bytes_text
 from dina_lrm.typed import DinaError
 
 LIBRARIES: Final = (
@@ -102,7 +103,7 @@ def devices() -> list[Device]:
     places = [(torch.device("cpu"), f"{platform.machine()}, {torch.get_num_threads()} threads")]
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        places.append((torch.device("cuda", index), f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
+        places.append((torch.device("cuda", index), f"{properties.name}, {bytes_text(properties.total_memory)}"))
     if torch.backends.mps.is_available():
         places.append((torch.device("mps"), "Apple GPU"))
     return [_device(place, name) for place, name in places]

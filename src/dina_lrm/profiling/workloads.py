@@ -161,5 +161,6 @@ def _images(model: LatentRewardModel, batch: int) -> Tensor:
 
 
 def _bucket(model: LatentRewardModel) -> Bucket:
-    """The square size of images, or the first where there is none."""
-    return next((bucket for bucket in model.buckets if bucket.width == bucket.height), model.buckets[0])
+    """The largest square size of images, or the first size where there is none."""
+    squares = (bucket for bucket in model.buckets if bucket.width == bucket.height)
+    return max(squares, key=lambda bucket: bucket.pixels, default=model.buckets[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.settings import EncoderSettings
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.format import HEADER
 from dina_lrm.data.cache.remote.addresses import is_address, shown_address
@@ -74,6 +75,7 @@ class RunData:
         prompts = self.synthetic_prompts or 2_000
         cache, other = (None, None) if folder is None else (folder / "cache", folder / "validation-cache")
         pairs = data_for(config, self.data, cache, prompts, progress, 0, self.columns, self.encoders)
+        config = with_sizes_of(pairs, config, shown_address(self.data), resume)
         if self.validation not in (None, "none"):
             name, tenth = str(self.validation), max(prompts // 10, 1)
             held = data_for(config, name, other, tenth, progress, 1, self.columns, self.encoders)
@@ -127,7 +129,31 @@ def data_for(
                 return EncodedComparisons.load(cache, wanted)
         comparisons = read_comparisons(path, columns=columns)
         backbone = encoding_backbone(config, encoders)
-        return encode_comparisons(comparisons, backbone, cache, resolution=config.model.resolution, progress=progress)
+        return encode_comparisons(comparisons, backbone, cache, resolution=config.model.sizes, progress=progress)
+
+
+def with_sizes_of(pairs: EncodedComparisons, config: TrainConfig, where: str, resume: bool = False) -> TrainConfig:
+    """The run of `config` at the sizes that the pictures of `pairs` have, so that its model scores others at them too.
+
+    Raises ValueError where the run's settings say others, with both; a run that goes on (`resume`) and was begun by an
+    earlier version, which let pictures of another resolution pass, still may.
+    """
+    wanted, model = None if pairs.header is None else pairs.header.wanted_sizes, config.model
+    if wanted is None or pairs.header is None or wanted.same_as(model.sizes):
+        return config
+    if wanted.resolution is not None:
+        if resume:
+            return config
+        way = f"--model.resolution {wanted.resolution}"
+    else:
+        sizes = Sizes.of_model(0, [f"{width}x{height}" for width, height in pairs.header.sizes])
+        if not model.buckets or sizes.same_as(model.sizes):
+            return replace(config, model=replace(model, buckets=sizes.words))
+        way = f"--model.buckets {' '.join(sizes.words)}, or none"
+    raise DinaError(
+        f"{where}: holds pictures of {wanted}, and the model would score them at {model.sizes}; accepted: {way}, or a "
+        "cache of those sizes"
+    )
 
 
 def is_cache(name: str) -> bool:

@@ -84,7 +84,7 @@ def _facts(config: RewardModelConfig) -> dict[str, object]:
         "scores": f"{', '.join(config.scores)}; the main one is {config.main}" if config.scores else None,
         "z-score": f"(raw - {config.score_mean:g}) / {config.score_std:g}",
         "T5 prompt length": backbone.prompt_length or "none",
-        "resolution": f"{config.resolution} pixels",
+        "sizes of pictures" if config.buckets else "resolution": str(config.sizes),
         "library version": config.library_version,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from dina_lrm import __version__
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.heads.names import ONLY, check_known, check_names
 from dina_lrm.heads.settings import HEAD_KINDS, HeadConfig, QFormerConfig
 from dina_lrm.preference.likelihood import PREFERENCE_MODELS, PreferenceModel, Thurstone
@@ -48,6 +49,8 @@ class RewardModelConfig:
     """Levels recommended for the token-level ensemble."""
     resolution: int = 1024
     """Side of the square image bucket in pixels; the other buckets have about the same area."""
+    buckets: tuple[str, ...] = ()
+    """Sizes of pictures as WIDTHxHEIGHT, where those of `resolution` are not meant: what it was trained at."""
     score_mean: float = 0.0
     """Mean and standard deviation of raw scores at training time: z = (raw - mean) / std."""
     score_std: float = 1.0
@@ -74,8 +77,14 @@ class RewardModelConfig:
         check_known("config.main_score", self.main, self.names)
         for name in self.other_scales:
             check_known("config.other_scales", name, [other for other in self.names if other != self.main])
+        Sizes.of_model(self.resolution, self.buckets)
         if self.own_backbone and self.lora is not None:
             raise DinaError("config: own_backbone=True and a LoRA were given; a model has one or the other")
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of pictures."""
+        return Sizes.of_model(self.resolution, self.buckets)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -46,11 +46,12 @@ def two_lines(config: RewardModelConfig, backbone: Backbone, head: Head) -> str:
     levels = ", ".join(f"{level:g}" for level in config.ensemble_levels)
     likelihood = config.preference.to_dict()["name"]
     named = f" as {', '.join(config.scores)} (main: {config.main})" if config.scores else ""
+    sizes = config.sizes if config.buckets else f"about {config.resolution} x {config.resolution} pixels"
     return (
         f"LatentRewardModel: {blocks(config)} of {config.backbone.family} {config.backbone.pretrained!r}, "
         f"{adaptation(config)}, {type(head).__name__}; {learned / 1e6:.3g} M parameters of its own, on "
         f"{described['device']}\n"
-        f"scores pictures{named} of about {config.resolution} x {config.resolution} pixels at noise level "
+        f"scores pictures{named} of {sizes} at noise level "
         f"{config.noise_level:g} (ensemble {levels}), likelihood {likelihood}; z = (raw - {config.score_mean:.3g}) / "
         f"{config.score_std:.3g}"
     )

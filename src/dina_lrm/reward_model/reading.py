@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dina_lrm.backbones.conditioning import Conditioning
-from dina_lrm.data.buckets import Bucket, buckets_for
+from dina_lrm.data.buckets import Bucket
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.reading import read_features
@@ -54,7 +54,7 @@ class ScoreReader(nn.Module):
     def buckets(self) -> tuple[Bucket, ...]:
         """The image sizes that the model scores; other images are scaled and cropped to the nearest."""
         multiple = self.backbone.pixels_per_latent * self.backbone.latent_multiple
-        return buckets_for(self.config.resolution, multiple)
+        return self.config.sizes.buckets(multiple)
 
     def forward(
         self,

@@ -23,11 +23,10 @@ from dina_lrm.runs.moving_average import MovingAverage
 from dina_lrm.runs.places import check_room
 from dina_lrm.runs.processes import Processes
 from dina_lrm.runs.sharding import own_rows, shared_out_like
+from dina_lrm.screen import bytes_text
 from dina_lrm.typed import DinaError
 
 _UPDATES: Final = "ema_updates"
-
-_UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,8 @@ class CheckpointSize:
     def told(self) -> str:
         """The whole and its parts, in words."""
         parts = {"weights": self.weights, "moments": self.moments, "average": self.average}
-        unit, name = next((each for each in _UNITS if self.total >= each[0]), _UNITS[-1])
-        said = ", ".join(f"{part} {size / unit:.3g}" for part, size in parts.items() if size)
-        return f"{self.total / unit:.3g} {name} ({said})"
+        said = ", ".join(f"{part} {bytes_text(size)}" for part, size in parts.items() if size)
+        return f"{bytes_text(self.total)} ({said})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dina_lrm.runs.files import clear_dead, temporary_name
+from dina_lrm.screen import bytes_text
 from dina_lrm.typed import DinaError
 
 
@@ -49,7 +50,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(nearest_existing(folder)).free
     if free < needed:
         raise DinaError(
-            f"{folder}: {free / 1e9:.2f} GB are free, and {what} need {needed / 1e9:.2f} GB; accepted: a disk with room"
+            f"{folder}: {bytes_text(free)} are free, and {what} need {bytes_text(needed)}; accepted: a disk with room"
         )
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dina_lrm.runs.processes import resident_bytes
+from dina_lrm.screen import bytes_text
 from dina_lrm.serving.app import make_app, make_pickle_app
 from dina_lrm.serving.engine import Engine
 from dina_lrm.serving.http.listening import address_of
@@ -52,7 +53,7 @@ async def _answer(listeners: Sequence[Listener], listening: Sequence[socket.sock
 
 
 def _memory(engine: Engine) -> str:
-    weights, whole = (f"{count / 2**20:,.0f} MiB" for count in (engine.weight_bytes(), resident_bytes()))
+    weights, whole = (bytes_text(count) for count in (engine.weight_bytes(), resident_bytes()))
     return f"{weights} of weights, {whole} of main memory in all"
 
 

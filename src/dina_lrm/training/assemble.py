@@ -62,6 +62,7 @@ def reward_model_config(config: TrainConfig) -> RewardModelConfig:
         resolution=model.resolution,
         scores=model.scores,
         main_score=model.main_score,
+        buckets=model.sizes.words,
     )
 
 

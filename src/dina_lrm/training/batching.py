@@ -20,6 +20,7 @@ from dina_lrm.data.batches import BatchPlan
 from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.pairs import PairTable
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.data.epochs import Indices, whole_cuts
 from dina_lrm.data.position import BatchPosition
 from dina_lrm.preference.noise_levels import NoiseLevelSampler
@@ -95,6 +96,9 @@ class StepSource:
     All processes cut a step into as many micro-batches, and a micro-batch of theirs has images of the same sizes: where
     one has no pair of a size that another has, it reads an image beside its own. So each computes the same forwards,
     which those that hold the weights together have to.
+
+    With `reuses` the inputs of a step lie in memory that those of the step after the next are read into: for a run,
+    which is done with a step before it asks for that.
     """
 
     def __init__(
@@ -110,8 +114,10 @@ class StepSource:
         together: int = 1,
         tokens: TokenBudget | None = None,
         scores: Mapping[str, float] | None = None,
+        reuses: bool = False,
     ) -> None:
         self.data, self._scores = data, dict(scores or {})
+        self._buffers = (RowBuffers(), RowBuffers()) if reuses else None
         prompts = data.pairs.prompt
         if tokens is None or tokens.step is None:
             self.plan = BatchPlan(data.buckets, batch_size, seed, prompts)
@@ -153,7 +159,8 @@ class StepSource:
         micro = []
         for number in range(max(map(len, cut))):
             of_all = [parts[number] if number < len(parts) else nothing for parts in cut]
-            micro.append(self._micro_batch(step, of_all, keys, levels))
+            into = None if self._buffers is None else self._buffers[step % 2].within(number)
+            micro.append(self._micro_batch(step, of_all, keys, levels, into))
         return StepInputs(step, micro, float(self.data.pairs.judgements(whole, self._scores).weight.sum()))
 
     def _check_world(self, batch_size: int) -> None:
@@ -168,9 +175,11 @@ class StepSource:
             ends = self.plan.shares(share.numpy(), self._accumulation)
         return [part for part in _split(share, ends) if len(part)]
 
-    def _micro_batch(self, step: int, of_all: Sequence[Tensor], keys: Tensor, levels: Tensor) -> MicroBatch:
+    def _micro_batch(
+        self, step: int, of_all: Sequence[Tensor], keys: Tensor, levels: Tensor, into: RowBuffers | None
+    ) -> MicroBatch:
         indices = of_all[self._rank]
-        batch = self.data.batch(indices, _missing(self.data.pairs, of_all, self._rank), self._scores)
+        batch = self.data.batch(indices, _missing(self.data.pairs, of_all, self._rank), self._scores, into)
         noise = [
             step_noise(tuple(part.latents.shape[1:]), self._seed, step, batch.prompts[part.groups].tolist())
             for part in batch.images

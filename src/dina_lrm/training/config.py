@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import tyro
 
 from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.heads.names import check_known, check_names
 from dina_lrm.heads.settings import HeadConfig, PooledConfig, QFormerConfig, check_one_score
 from dina_lrm.precision import Precision
@@ -60,6 +61,9 @@ class ModelSettings:
     backbone: Annotated[BackboneConfig, tyro.conf.arg(name="")] = _SD35M
     resolution: int = ranged(1024, COUNT)
     """Side of the square bucket in pixels; other buckets have about the same area."""
+    buckets: tuple[str, ...] = ()
+    """In the place of that sizes of pictures as WIDTHxHEIGHT, or "paper"; by default those of the cache that is
+    trained on."""
     noise_level: float = ranged(0.4, UNIT)
     """Level at which the trained model scores unless told otherwise."""
     ensemble_levels: tuple[float, ...] = ranged((0.2, 0.5, 0.7), UNIT)
@@ -81,10 +85,16 @@ class ModelSettings:
             check_known("model.main_score", self.main_score, self.scores or ("none, without model.scores",))
         if self.head_kind == "pooled":
             check_one_score(len(self.scores) or 1)
+        Sizes.of_model(self.resolution, self.buckets)
         guidance, reading = self.backbone.guidance, self.backbone.reading
         require(0 <= guidance < math.inf, "model.guidance", guidance, "a finite number of at least 0")
         require(reading == "own", "model.reading", reading, "'own': a new model reads a generator as it is run")
         require(bool(self.ensemble_levels), "model.ensemble_levels", self.ensemble_levels, "at least one noise level")
+
+    @property
+    def sizes(self) -> Sizes:
+        """Return the sizes that pictures are brought to."""
+        return Sizes.of_model(self.resolution, self.buckets)
 
     @property
     def chosen_head(self) -> HeadConfig:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.format import BackboneIdentity
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.live.line import LiveLine
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes
@@ -66,12 +67,13 @@ def teacher_probabilities(
     """P(first preferred) of every comparison, on the CPU, the same on all processes."""
     found = torch.zeros(len(data), device=processes.device)
     batches = list(in_order(data, _PAIRS_AT_ONCE))[processes.index :: processes.count]
+    held = RowBuffers()
     with LiveLine("reading the teacher", "pair", quiet=not shown) as line:
         done, total = 0, sum(len(indices) for indices in batches)
         for indices in batches:
             line(done, total)
             done += len(indices)
-            batch = data.batch(indices).to(processes.device)
+            batch = data.batch(indices, into=held).to(processes.device)
             scores = torch.cat([teacher.score_latents(part.latents, part.conditioning) for part in batch.images])
             margin = scores[batch.first] - scores[batch.second]
             found[indices.to(found.device)] = teacher.margin_probability(margin).float()

@@ -165,6 +165,7 @@ class Trainer:
             config.objective.noise_levels.together,
             _tokens(config, data, model),
             scores,
+            reuses=True,
         )
         self._kept = Kept(config.log.keep_last, config.log.keep_best, config.log.best_by)
         if self._kept.best and validation is None:

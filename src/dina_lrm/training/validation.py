@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.preference.presets import PreferenceObjective
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -66,9 +67,10 @@ def validate(
     asked = {name: (weights or {}).get(name, 1.0) for name in config.scores}
     sums = torch.zeros(len(config.names), 6, dtype=torch.float64)
     scores: list[Tensor] = []
+    held = RowBuffers()
     said = torch.zeros(len(config.names), dtype=torch.long)
     for indices in in_order(data, batch_size):
-        batch = data.batch(indices, scores=asked).to(model.device)
+        batch = data.batch(indices, scores=asked, into=held).to(model.device)
         noise = [
             seeded_noise(part.latents.shape[1:], seed).to(model.device).expand(len(part.groups), -1, -1, -1)
             for part in batch.images
@@ -126,19 +128,19 @@ def measurable(data: EncodedComparisons, batch_size: int) -> tuple[EncodedCompar
 
     None where none is left. What can be measured is known before the training, not after it.
     """
-    good = torch.ones(len(data), dtype=torch.bool)
+    good, held = torch.ones(len(data), dtype=torch.bool), RowBuffers()
     for indices in in_order(data, batch_size):
-        if not _is_readable(data, indices):
-            good[indices] = torch.tensor([_is_readable(data, row.reshape(1)) for row in indices])
+        if not _is_readable(data, indices, held):
+            good[indices] = torch.tensor([_is_readable(data, row.reshape(1), held) for row in indices])
     names = [pair_name(data, row) for row in (~good).nonzero().flatten().tolist()]
     if not names:
         return data, []
     return data.subset(good.nonzero().flatten()) if good.any() else None, names
 
 
-def _is_readable(data: EncodedComparisons, indices: Tensor) -> bool:
+def _is_readable(data: EncodedComparisons, indices: Tensor, held: RowBuffers) -> bool:
     try:
-        batch = data.batch(indices)
+        batch = data.batch(indices, into=held)
     except ValueError:  # a file that was changed or is damaged, or values that are not finite
         return False
     return not non_finite_names(

@@ -9,7 +9,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from dina_lrm.console.common import CommonArguments
-from dina_lrm.console.options import OffloadOptions, PlaceOptions
+from dina_lrm.console.options import DtypeName, OffloadOptions, PlaceOptions
 from dina_lrm.runs.places import check_folder, check_new_folder
 from dina_lrm.runs.ranges import COUNT, check_ranges, ranged
 
@@ -49,9 +49,12 @@ class Verify(OffloadOptions, PlaceOptions, _Reads):
     """quick: tables, counts and heads of files; full: every byte; deep: also whether the latents are as a VAE's are."""
     reencode: float | None = None
     """Share in (0, 1] of prompts and pictures, at least one of each, that the cache's generator encodes again to
-    compare: to the bit on the device that the cache records, within --tolerance elsewhere."""
+    compare: to the bit on the device and in the type that the cache records, within --tolerance elsewhere."""
     tolerance: float | None = None
-    """How far values may be off, in standard deviations of their row; by default 0, or 0.05 on another device."""
+    """How far values may be off, in standard deviations of their row; by default 0, or 0.05 on another device or in
+    another type."""
+    compute_dtype: DtypeName = "auto"
+    """What encoders compute in meanwhile. auto: as the cache says, or else as in `prepare`."""
     seed: int = 0
     """Which rows are chosen."""
 

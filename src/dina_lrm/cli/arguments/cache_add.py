@@ -13,6 +13,7 @@ from dina_lrm.console.common import UserError
 from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import DtypeName, OffloadOptions, PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.runs.places import check_folder
 
 
@@ -44,9 +45,11 @@ class Arguments(OffloadOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     backbone: str | None = None
     """Where the cache's generator is, a folder or hub id, when it is not where the cache says."""
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    """This and the four that follow are the cache's; another value is refused."""
-    resolution: int | None = None
-    """Side of the square image bucket in pixels."""
+    """This and the five that follow are the cache's; another value is refused."""
+    resolution: str | None = None
+    """Side in pixels of the square whose area all sizes of pictures have about, or several as 512,768,1024."""
+    buckets: str | None = None
+    """In the place of that a list of sizes, as in `prepare`."""
     prompt_length: int | None = None
     """Tokens of the long text encoder."""
     prompt_padding: Literal["max", "none"] | None = None
@@ -54,7 +57,8 @@ class Arguments(OffloadOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     pair_buckets: Literal["own", "common"] | None = None
     """Whether each picture has a bucket of its own."""
     compute_dtype: DtypeName = "auto"
-    """What encoders compute in, as in `prepare`; caches do not record it."""
+    """What encoders compute in. auto: as the cache says, or as in `prepare` where it says no type or several; the cache
+    then says all of them."""
     on_bad: Literal["skip", "raise"] = "skip"
     """Leave comparisons with an unreadable image out, and list them; or stop at the first."""
     shard_mib: int = 128
@@ -62,8 +66,14 @@ class Arguments(OffloadOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     processes: int = 1
     """How many processes encode at once, each with encoders of its own."""
 
+    @property
+    def sizes(self) -> Sizes | None:
+        """The sizes that are asked for. Raises ValueError for words that say none."""
+        return Sizes.parsed(self.resolution, self.buckets)
+
     def check(self) -> None:
-        """Refuse a folder that cannot be made, and counts below one."""
+        """Refuse a folder that cannot be made, sizes that are none, and counts below one."""
+        Sizes.parsed(self.resolution, self.buckets)
         if self.out is not None:
             check_folder("--out", self.out.parent)
         if self.ray_engine() is not None and self.processes != 1:

@@ -13,6 +13,7 @@ from dina_lrm.console.common import UserError
 from dina_lrm.console.engines import EngineOptions
 from dina_lrm.console.options import DtypeName, EncoderOptions, PlaceOptions
 from dina_lrm.console.tables import ReadsComparisons
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.runs.places import check_folder
 
 
@@ -25,6 +26,7 @@ class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     Examples:
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache
         dina-lrm prepare comparisons.jsonl --backbone synthetic --out cache --processes 2
+        dina-lrm prepare HPDv3 --source hpdv3 --split train --backbone SD35 --out cache --buckets paper
         dina-lrm prepare comparisons.jsonl --backbone SD35 --out /shared/cache --engine ray --ray-address auto
         dina-lrm prepare HPDv3 --source hpdv3 --split train --backbone SD35 --out cache
     """
@@ -39,8 +41,12 @@ class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     """Which data set or layout it is, where its columns are not to say so; docs/data.md lists them."""
     shuffle_sides: FlagCreatePairsOff[bool] = False
     """Swap the two images of each comparison on a fair coin of --seed."""
-    resolution: int | None = None
-    """Side of the square image bucket in pixels; by default that of the generator."""
+    resolution: str | None = None
+    """Side in pixels of the square whose area all sizes of pictures have about, or several as 512,768,1024; by default
+    that of the generator."""
+    buckets: str | None = None
+    """In the place of that a list of sizes, as 512x512,768x512, or "paper": the 13 of the paper's code. Each picture
+    goes to the one that changes it least."""
     prompt_length: int | None = None
     """Tokens of the long text encoder; by default 128 where the generator has one."""
     prompt_padding: Literal["max", "none"] = "max"
@@ -49,7 +55,7 @@ class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     """How latents and conditioning are stored; float32 takes twice the space, docs/data.md says what it changes."""
     pair_buckets: Literal["own", "common"] = "own"
-    """Each picture in the bucket nearest to its own shape, or both of a comparison in one between them."""
+    """Each picture in the bucket that changes it least, or both of a comparison in one between them."""
     compute_dtype: DtypeName = "auto"
     """What encoders compute in. auto: float32 on a processor, where a row then does not depend on what it is encoded
     with, and bfloat16 on a GPU that multiplies it natively."""
@@ -67,9 +73,14 @@ class Arguments(EncoderOptions, PlaceOptions, EngineOptions, ReadsComparisons, S
     revision: str | None = None
     """Revision of a hub id: a branch, a tag or a commit."""
 
+    def sizes(self) -> Sizes | None:
+        """The sizes that are asked for; None is the generator's own. Raises ValueError for words that say none."""
+        return Sizes.parsed(self.resolution, self.buckets)
+
     def check(self) -> None:
         """Refuse a folder that cannot be made."""
         check_folder("--out", self.out.parent)
+        self.sizes()
         if self.ray_engine() is not None and self.processes != 1:
             raise UserError(f"--processes {self.processes} with --engine ray; accepted: --actors {self.processes}")
         for name in ("processes", "shard_mib", "batch_size"):

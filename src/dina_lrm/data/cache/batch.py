@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.data.cache.row_buffers import RowBuffers, chosen_into
 from dina_lrm.typed import DinaError
 
 
@@ -45,6 +46,17 @@ class SizedImages:
             self.member.to(device),
             self.rows.to(device),
         )
+
+
+def conditioning_rows(told: Conditioning, rows: Int64[Tensor, " rows"], into: RowBuffers | None) -> Conditioning:
+    """The chosen rows, as indexing gives them; in the memory of `into`, where that is given."""
+    pooled, mask, cut = told.pooled_prompt_embeds, told.prompt_mask, told.truncated
+    return Conditioning(
+        chosen_into(told.prompt_embeds, rows, "prompt_embeds", into),
+        None if pooled is None else chosen_into(pooled, rows, "pooled_prompt_embeds", into),
+        None if mask is None else chosen_into(mask, rows, "prompt_mask", into),
+        None if cut is None else tuple(cut[row] for row in rows.tolist()),
+    )
 
 
 @dataclass(frozen=True, eq=False)

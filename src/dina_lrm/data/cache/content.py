@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dina_lrm.data.cache import pairs
+from dina_lrm.data.cache.fit import FitTally
 from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.cache.shards import ShardInfo
 
@@ -36,11 +37,14 @@ class Tally:
         self._prompts: list[bytes] = []
         self._pairs: list[bytes] = []
         self._order = hashlib.sha256()
+        self._fit = FitTally(made_by.sizes)
         self._ties = self._truncated = self._dropped = 0
 
     def image(self, row: Sequence[Any]) -> Sequence[Any]:
         """A row of images.parquet."""
-        bucket, _, _, key, _, _, sha256 = row
+        bucket, _, _, key, width, height, sha256 = row
+        if sha256:
+            self._fit.count(bucket, width, height)
         self._images[bucket].append(_digest(key, self._sizes[bucket], sha256) if sha256 else b"")
         return row
 
@@ -78,6 +82,7 @@ class Tally:
             missing_pairs=self._dropped,
             content=self.content,
             order=self._order.hexdigest(),
+            fit=self._fit.fit,
         )
 
     @property

@@ -27,13 +27,14 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.backbones.settings import BackboneConfig
 from dina_lrm.data.cache import format as layout
 from dina_lrm.data.cache import tables
-from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages
+from dina_lrm.data.cache.batch import ComparisonBatch, SizedImages, conditioning_rows
 from dina_lrm.data.cache.content import FirstTally
 from dina_lrm.data.cache.format import BackboneIdentity, BucketShards, CacheHeader, Missing
 from dina_lrm.data.cache.pairs import PairTable, buckets_of_kind
 from dina_lrm.data.cache.place import place_of
 from dina_lrm.data.cache.prompt_layout import conditioning_tensors, packed, unpacked
 from dina_lrm.data.cache.remote.copies import LocalCopies
+from dina_lrm.data.cache.row_buffers import RowBuffers, cast_into
 from dina_lrm.data.cache.rows import RowsTold, computed_rows_told, first_names, stored_rows_told
 from dina_lrm.data.cache.shards import (
     ShardedRows,
@@ -317,12 +318,13 @@ class EncodedComparisons:
         indices: Int64[Tensor, " chosen"],
         beside: Int64[Tensor, "beside 3"] | None = None,
         scores: Mapping[str, float] | None = None,
+        into: RowBuffers | None = None,
     ) -> ComparisonBatch:
         """What the chosen comparisons need, on the CPU: latents in float32, the conditioning as it is stored.
 
         `beside` are further images to read (`PairTable.looks`), that no comparison of the batch need be about.
         `scores` asks for what is said by name, of these scores, each with its weight; none or empty: for the plain
-        preferences.
+        preferences. The batch lies in the memory of `into`, where that is given, until the next one is read into it.
 
         Raises:
             ValueError: no comparison, and nothing beside.
@@ -335,23 +337,25 @@ class EncodedComparisons:
             raise DinaError("a batch of no comparisons; accepted: at least one")
         wanted, place = looks.unique(dim=0, return_inverse=True)
         prompt_rows, group = wanted[:, 1].unique(return_inverse=True)
-        conditioning = self.conditioning_of(prompt_rows)
+        conditioning = self.conditioning_of(prompt_rows, None if into is None else into.within("prompts"))
         sized = []
-        for bucket in wanted[:, 0].unique().tolist():
+        for number, bucket in enumerate(wanted[:, 0].unique().tolist()):
             here = wanted[:, 0] == bucket
             groups, member = group[here].unique(return_inverse=True)
-            rows = wanted[here, 2]
-            latents = self.latents[bucket].rows(rows)["latents"].float()
-            sized.append(SizedImages(latents, conditioning[group[here]], groups, member, rows))
+            held, rows = None if into is None else into.within(number), wanted[here, 2]
+            stored = self.latents[bucket].rows(rows, held)["latents"]
+            latents = cast_into(stored, torch.float32, "float latents", held)
+            told = conditioning_rows(conditioning, group[here], held)
+            sized.append(SizedImages(latents, told, groups, member, rows))
         first, second = place[: 2 * len(indices)].chunk(2)
         labels = (pairs.preference[indices], pairs.weight[indices])
         named = pairs.judgements(indices, scores) if scores else None
         return ComparisonBatch(tuple(sized), first, second, prompt_rows, *labels, beside is not None, named)
 
-    def conditioning_of(self, prompts: Int64[Tensor, " prompts"]) -> Conditioning:
-        """The conditioning of prompts by their row numbers."""
+    def conditioning_of(self, prompts: Int64[Tensor, " prompts"], into: RowBuffers | None = None) -> Conditioning:
+        """The conditioning of prompts by their row numbers; in the memory of `into`, where that is given."""
         truncated = tuple(self.truncated[row] for row in prompts.tolist())
-        return Conditioning(**self.conditioning.rows(prompts), truncated=truncated)
+        return Conditioning(**self.conditioning.rows(prompts, into), truncated=truncated)
 
     @cached_property
     def content_hash(self) -> str:

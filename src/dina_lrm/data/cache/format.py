@@ -24,6 +24,8 @@ from typing import Any, Final
 import dina_lrm
 from dina_lrm.backbones.conditioning import PromptShape
 from dina_lrm.backbones.settings import BackboneConfig, PromptPadding, T5Weights
+from dina_lrm.data.buckets import Bucket, Sizes
+from dina_lrm.data.cache.fit import SizeFit
 from dina_lrm.data.cache.generator_content import encoders_content
 from dina_lrm.data.cache.prompt_layout import PromptLayout
 from dina_lrm.data.cache.shards import ShardInfo, shard_name
@@ -146,6 +148,13 @@ class CacheHeader:
     """Whether both pictures of a comparison were brought to one bucket ("common") or each to its "own"."""
     devices: tuple[str, ...] = ()
     """What encoded it: rows of different devices may differ in their last bit."""
+    compute_dtypes: tuple[str, ...] = ()
+    """What encoders computed in; empty in caches of earlier versions."""
+    resolutions: tuple[int, ...] = ()
+    """Sides of the squares whose areas the buckets have, where these are several; `resolution` is None then, and where
+    the buckets are a list of one's own."""
+    fit: SizeFit | None = None
+    """What became of the pictures' own sizes; None where they are not known."""
     tables: dict[str, str] = dataclasses.field(default_factory=dict)
     """SHA-256 of each Parquet file; empty in caches of earlier versions."""
     library_version: str = dina_lrm.__version__
@@ -162,6 +171,14 @@ class CacheHeader:
     def sizes(self) -> list[tuple[int | None, int | None]]:
         """Width and height of each bucket, in pixels."""
         return [(bucket.width, bucket.height) for bucket in self.buckets]
+
+    @property
+    def wanted_sizes(self) -> Sizes | None:
+        """What the buckets were made of; None where they have no sizes."""
+        if self.resolution is not None or self.resolutions:
+            return Sizes(self.resolutions or (self.resolution or 0,))
+        known = tuple(Bucket(width, height) for width, height in self.sizes if width and height)
+        return Sizes(listed=known) if known and len(known) == len(self.buckets) else None
 
     @property
     def prompts_prefix(self) -> str:

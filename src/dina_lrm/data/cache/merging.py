@@ -61,7 +61,8 @@ def merge_caches(first: Path | str, second: Path | str, out: Path) -> Merged:
             prompts=placed.table(PROMPTS_PREFIX, sources, None),
             encode_batch=_same([source.header.encode_batch for source in sources]),
             pair_buckets=_same([source.header.pair_buckets for source in sources]),
-            devices=tuple(sorted({device for source in sources for device in source.header.devices})),
+            devices=_all_of([source.header.devices for source in sources]),
+            compute_dtypes=_all_of([source.header.compute_dtypes for source in sources]),
             missing_images=sum(source.header.missing_images for source in sources),
         )
         held = tables.Tables(_pairs(sources, images, prompts), prompts.rows, _missing(sources), images.rows)
@@ -74,7 +75,7 @@ def _check_alike(one: WholeCache, other: WholeCache) -> None:
     first, second = one.header, other.header
     if not first.backbone.same_as(second.backbone):
         raise DinaError(f"{one.shown} was encoded by {first.backbone}, {other.shown} by {second.backbone}")
-    for name in ("dtype", "resolution", "latent_scale", "latent_shift"):
+    for name in ("dtype", "resolution", "resolutions", "latent_scale", "latent_shift"):
         given = getattr(first, name), getattr(second, name)
         if given[0] != given[1]:
             raise DinaError(f"{one.shown} has {name} {given[0]}, {other.shown} {given[1]}; accepted: the same")
@@ -151,6 +152,10 @@ def _missing(sources: list[WholeCache]) -> Iterator[tuple[Any, ...]]:
     start = sources[0].end
     for number, *rest in other:
         yield number + start, *rest
+
+
+def _all_of(told: list[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({each for some in told for each in some}))
 
 
 def _same(values: list[Any]) -> Any:  # noqa: ANN401 - whatever a header records

@@ -12,6 +12,7 @@ from dina_lrm.data.cache.format import CacheHeader
 from dina_lrm.data.cache.prompt_layout import PromptLayout
 from dina_lrm.data.cache.row_files import RowFile, StoredColumn
 from dina_lrm.data.cache.shards import ShardInfo, StoredShard
+from dina_lrm.screen import bytes_text
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class CacheParts:
             "prompts lie": ", ".join(f"{name} ({count})" for name, count in self.layouts.items()) or "there are none",
             "bytes of latents": _told(self.latents),
             "bytes of prompts": _told(self.prompts),
-            "bytes of tables and heads": f"{_mib(self.tables)} and {_mib(self.rest)}",
+            "bytes of tables and heads": f"{bytes_text(self.tables)} and {bytes_text(self.rest)}",
         }
 
 
@@ -75,8 +76,6 @@ def _layout(columns: Mapping[str, StoredColumn]) -> PromptLayout:
 
 
 def _told(parts: dict[str, int]) -> str:
-    return f"{_mib(sum(parts.values()))}: " + ", ".join(f"{name} {_mib(size)}" for name, size in parts.items())
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
+    return f"{bytes_text(sum(parts.values()))}: " + ", ".join(
+        f"{name} {bytes_text(size)}" for name, size in parts.items()
+    )

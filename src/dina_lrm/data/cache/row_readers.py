@@ -46,20 +46,6 @@ class RowReader(ABC):
         """All rows, by column."""
 
 
-class RowBuffers:
-    """Memory that rows are read into again and again: what it holds is gone when the next rows are read into it."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, Tensor] = {}
-
-    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor in the memory kept under `name`, which grows where it is too small; its values are anything."""
-        size = int(torch.Size(shape).numel()) * dtype.itemsize
-        if name not in self._held or self._held[name].numel() < size:
-            self._held[name] = torch.empty(size, dtype=torch.uint8)
-        return self._held[name][:size].view(dtype).view(*shape)
-
-
 @final
 class MemoryRows(RowReader):
     """Rows of tensors in memory."""

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from dina_lrm.data.cache.prompt_layout import RAGGED
 from dina_lrm.data.cache.prompt_layout import Tensors as Tensors
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.data.cache.row_files import RowFile
-from dina_lrm.data.cache.row_readers import Hashes, MemoryRows, RowBuffers, RowReader, WrittenRows, stored_reader
+from dina_lrm.data.cache.row_readers import Hashes, MemoryRows, RowReader, WrittenRows, stored_reader
 from dina_lrm.runs.files import save_tensors
 from dina_lrm.typed import DinaError
 

@@ -205,7 +205,8 @@ def _counted(header: CacheHeader, columns: dict[str, dict[str, tables.Column]], 
     for row in missing:
         tally.missing(row)
     found = tally.header(header)
-    return {name: getattr(found, name) for name in (*names, "order")}
+    more = ("order",) if header.fit is None else ("order", "fit")  # earlier versions recorded no fit
+    return {name: getattr(found, name) for name in (*names, *more)}
 
 
 def _read_rows(pairs: PairTable | None, bucket: int, start: int) -> set[int]:

@@ -22,7 +22,7 @@ import torch
 from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.cards.bases import UNKNOWN, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
-from dina_lrm.data.buckets import Bucket
+from dina_lrm.data.buckets import Bucket, Sizes
 from dina_lrm.data.cache.format import HEADER, CacheHeader, partial_folder, read_header
 from dina_lrm.data.cache.whole import WholeCache
 from dina_lrm.data.comparison import Comparison, shuffle_sides
@@ -30,7 +30,15 @@ from dina_lrm.data.encoding.comparisons import encode_by, encoded_buckets
 from dina_lrm.data.encoding.launched import Launch, is_finished, is_first, is_launched
 from dina_lrm.data.encoding.plan import PLAN, Plan, PlanReader
 from dina_lrm.data.encoding.planning import plan_comparisons
-from dina_lrm.data.encoding.prepared import Encoders, Prepared, check_writers, described, opened_cache, writers_of
+from dina_lrm.data.encoding.prepared import (
+    Encoders,
+    Prepared,
+    check_writers,
+    computed_in,
+    described,
+    opened_cache,
+    writers_of,
+)
 from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
 from dina_lrm.data.encoding.writing import Writing
 from dina_lrm.data.named_source import NamedSource
@@ -103,14 +111,15 @@ class Asked:
     backbone: str | None = None
     """Another place of the same generator is accepted."""
     dtype: str | None = None
-    resolution: int | None = None
+    sizes: Sizes | None = None
     prompt_length: int | None = None
     prompt_padding: str | None = None
     pair_buckets: str | None = None
 
     def check(self, header: CacheHeader, folder: Path) -> None:
         """Raise ValueError where something else is wanted than the cache has, with both values."""
-        for name in ("dtype", "resolution", "prompt_length", "prompt_padding", "pair_buckets"):
+        self._check_sizes(header, folder)
+        for name in ("dtype", "prompt_length", "prompt_padding", "pair_buckets"):
             given = getattr(self, name)
             held = getattr(header.backbone if name.startswith("prompt_") else header, name)
             if given is not None and given != held:
@@ -119,6 +128,15 @@ class Asked:
                     f"{folder}: {name} {given!r} was asked for, the cache has {held!r}; accepted: {option} {held}, or "
                     "the option left out"
                 )
+
+    def _check_sizes(self, header: CacheHeader, folder: Path) -> None:
+        held, given = header.wanted_sizes, self.sizes
+        if given is None or (held is not None and held.same_as(given)):
+            return
+        raise DinaError(
+            f"{folder}: pictures of {given} were asked for, the cache has {held or 'sizes that it does not say'}; "
+            "accepted: its own, or --resolution and --buckets left out"
+        )
 
 
 def add_comparisons(
@@ -196,7 +214,7 @@ def add_comparisons(
 def _helped(launch: Launch, backbone: Backbone, settings: EncodingSettings, folder: Path, out: Path | None) -> Added:
     """What a process does beside the first of its launch."""
     made = out or _beside(folder)
-    writing = Writing(partial_folder(made), settings, encoded_buckets(backbone, settings.resolution))
+    writing = Writing(partial_folder(made), settings, encoded_buckets(backbone, settings.sizes))
     launch.other(backbone, writing, partial(is_finished, made) if out is not None else partial(_is_exchanged, folder))
     return Added(opened_cache(out or folder), Counts(*[0] * len(fields(Counts))))
 
@@ -235,10 +253,14 @@ def encoders_of(
     compute_dtype: torch.dtype | None = None,
     encoders: EncoderSettings | None = None,
 ) -> Encoders:
-    """The encoders that a cache was made with; `generator` is another place of the same one."""
+    """The encoders that a cache was made with; `generator` is another place of the same one.
+
+    They compute in `compute_dtype`; by default as the cache's did, where it says one type.
+    """
     by = header.backbone
     where = (by.pretrained, by.prompt_length, by.revision) if generator is None else (generator, by.prompt_length, None)
-    return Encoders(*where, device, by.prompt_padding, compute_dtype, encoders, by.t5_weights)
+    dtype = compute_dtype or computed_in(header)
+    return Encoders(*where, device, by.prompt_padding, dtype, encoders, by.t5_weights)
 
 
 def _count(source: NamedSource) -> int:
@@ -255,11 +277,12 @@ def _comparisons(source: NamedSource, shuffle: bool) -> Iterable[Comparison]:
 
 def settings_of(header: CacheHeader, folder: Path | str, on_bad: OnBad, shard_bytes: int) -> EncodingSettings:
     """Those that the cache was made with."""
-    if header.resolution is None:
-        raise DinaError(f"{folder}: does not say for which resolution its buckets are; prepare the comparisons again")
+    if header.wanted_sizes is None:
+        raise DinaError(f"{folder}: does not say which sizes its pictures have; prepare the comparisons again")
     pair_buckets = cast("PairBuckets", header.pair_buckets or "own")
     dtype = getattr(torch, header.dtype)
-    return EncodingSettings(header.resolution, header.encode_batch or _BATCH, dtype, shard_bytes, on_bad, pair_buckets)
+    batch = header.encode_batch or _BATCH
+    return EncodingSettings(header.wanted_sizes, batch, dtype, shard_bytes, on_bad, pair_buckets)
 
 
 def check_generator(cache: WholeCache, backbone: Backbone) -> None:
@@ -267,8 +290,8 @@ def check_generator(cache: WholeCache, backbone: Backbone) -> None:
     header, folder = cache.header, cache.folder
     header.check_backbone(backbone.config, folder)
     header.check_scale(backbone.latent_scale, backbone.latent_shift, folder)
-    assert header.resolution is not None
-    own = [(bucket.width, bucket.height) for bucket in encoded_buckets(backbone, header.resolution)]
+    assert header.wanted_sizes is not None
+    own = [(bucket.width, bucket.height) for bucket in encoded_buckets(backbone, header.wanted_sizes)]
     if own != header.sizes:
         raise DinaError(f"{folder} has buckets {header.sizes}, this version makes {own}; accepted: the same")
 

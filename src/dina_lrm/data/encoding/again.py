@@ -24,7 +24,7 @@ from dina_lrm.data.encoding.encode import encode_pictures, encode_prompts
 from dina_lrm.data.encoding.pictures import Place
 from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings
 from dina_lrm.data.encoding.tasks import Task, Work
-from dina_lrm.data.encoding.writing import device_name
+from dina_lrm.data.encoding.writing import made_by
 from dina_lrm.typed import require
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Difference:
 @dataclass(frozen=True)
 class Again:
     """What was chosen and compared: `pictures` + `gone` + `prompts` rows, of which `unlike` are further off than
-    `tolerance`, and `exact` have the bits that were recorded. `device` is what encoded now.
+    `tolerance`, and `exact` have the bits that were recorded. `device` encoded now, and computed in
+    `compute_dtype`; `recorded` are the types that the cache's encoders computed in.
     """
 
     pictures: int
@@ -59,15 +60,24 @@ class Again:
     exact: int
     tolerance: float
     device: str
+    compute_dtype: str
+    recorded: tuple[str, ...]
     unlike: tuple[Difference, ...]
 
     def __str__(self) -> str:
         """What was compared, in a sentence."""
         return (
-            f"encoded again by {self.device}: {self.pictures} pictures and {self.prompts} prompts, {self.exact} of "
+            f"encoded again by {self.made_by}: {self.pictures} pictures and {self.prompts} prompts, {self.exact} of "
             f"them to the bit, {len(self.unlike)} more than {self.tolerance:g} standard deviations off; {self.gone} "
             "pictures are no longer where they were"
         )
+
+    @property
+    def made_by(self) -> str:
+        """What encoded now, and what did then where it computed in another type."""
+        then = ", ".join(self.recorded) or "a type that it does not say"
+        other = "" if self.recorded == (self.compute_dtype,) else f" (the cache's encoders computed in {then})"
+        return f"{self.device} in {self.compute_dtype}{other}"
 
 
 def encode_again(
@@ -78,23 +88,26 @@ def encode_again(
     device: str | None = "cpu",
     tolerance: float | None = None,
     encoders: EncoderSettings | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> Again:
     """Encode a share in (0, 1] of a cache's prompts and pictures again, chosen by `seed`, at least one of each.
 
     Pictures are found by the names that the cache has of them; those that are no longer there, that hold something
-    else or were never files are counted as gone. `tolerance` is in standard deviations of a row; by default 0, equal
-    to the bit, where the cache records this device alone, else `ELSEWHERE`. NaN differs from everything. `encoders`
-    says how text encoders are held.
+    else or were never files are counted as gone. It is computed in `compute_dtype`, by default that of the cache.
+    `tolerance` is in standard deviations of a row; by default 0, equal to the bit, where the cache records this device
+    and type alone, else `ELSEWHERE`. NaN differs from everything. `encoders` says how text encoders are held.
 
     Raises ValueError for another share, a cache of format 1, and a generator that is no longer the cache's.
     """
     require(0 < share <= 1, "share", share, "above 0, at most 1")
     cache = WholeCache(folder)
     settings = settings_of(cache.header, cache.shown, "skip", SHARD_BYTES)
-    backbone = encoders_of(cache.header, device=device, encoders=encoders).load()
+    backbone = encoders_of(cache.header, device=device, compute_dtype=compute_dtype, encoders=encoders).load()
     check_generator(cache, backbone)
-    now = device_name(backbone)
-    allowed = tolerance if tolerance is not None else 0.0 if cache.header.devices == (now,) else ELSEWHERE
+    device_now, dtype_now = made_by(backbone)
+    recorded = cache.header.compute_dtypes
+    alike = cache.header.devices == (device_now,) and recorded in ((), (dtype_now,))
+    allowed = tolerance if tolerance is not None else 0.0 if alike else ELSEWHERE
     draw = random.Random(seed)
     prompts = _chosen(draw, [(n, row) for n, row in enumerate(cache.tables[PROMPTS_FILE]) if row[-1]], share)
     images = _chosen(draw, [row for row in cache.tables[IMAGES_FILE] if row[-1]], share)
@@ -102,7 +115,8 @@ def encode_again(
     offs = [*_prompts(cache, backbone, settings, prompts), *_images(cache, backbone, settings, there)]
     exact = sum(found.off == 0 for found in offs)
     unlike = tuple(found for found in offs if not found.off <= allowed)
-    return Again(len(there), len(images) - len(there), len(prompts), exact, allowed, now, unlike)
+    counts = (len(there), len(images) - len(there), len(prompts), exact)
+    return Again(*counts, allowed, device_now, dtype_now, recorded, unlike)
 
 
 def _chosen(draw: random.Random, rows: Sequence[Any], share: float) -> list[Any]:

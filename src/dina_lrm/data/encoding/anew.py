@@ -19,7 +19,7 @@ from dina_lrm.data.encoding.journal import head_of
 from dina_lrm.data.encoding.pictures import Place, looked_at, place_of
 from dina_lrm.data.encoding.settings import EncodingSettings
 from dina_lrm.data.encoding.tasks import Encoded, Task, Work
-from dina_lrm.data.encoding.writing import device_name
+from dina_lrm.data.encoding.writing import made_by
 from dina_lrm.runs.lock import one_writer
 from dina_lrm.typed import DinaError
 
@@ -37,9 +37,11 @@ def encode_anew(folder: Path, shard: str, comparisons: Iterable[Comparison], bac
     header = read_header(folder)
     header.check_backbone(backbone.config, folder)
     task = _task_of(header, shard, folder)
-    if header.encode_batch is None or header.resolution is None:
-        raise DinaError(f"{folder}: does not say how many rows were encoded at once; prepare the cache again")
-    settings = EncodingSettings(header.resolution, header.encode_batch, getattr(torch, header.dtype))
+    if header.encode_batch is None or header.wanted_sizes is None:
+        raise DinaError(
+            f"{folder}: does not say how many rows were encoded at once, or of which sizes; prepare the cache again"
+        )
+    settings = EncodingSettings(header.wanted_sizes, header.encode_batch, getattr(torch, header.dtype))
     with one_writer(folder), tempfile.TemporaryDirectory() as scratch:
         work = _work_of(folder, header, task, comparisons, Path(scratch) / "pictures.bin")
         (encoded,) = _encoded(backbone, work, settings)
@@ -47,8 +49,9 @@ def encode_anew(folder: Path, shard: str, comparisons: Iterable[Comparison], bac
         if tensors_hash(encoded.tensors) != recorded.sha256:
             raise DinaError(
                 f"{folder / shard}: encoded again it holds other numbers than the cache recorded; it was made on "
-                f"{', '.join(header.devices) or 'an unknown device'}, this is {device_name(backbone)}. Nothing was "
-                "written: prepare the cache again"
+                f"{', '.join(header.devices) or 'an unknown device'} in "
+                f"{', '.join(header.compute_dtypes) or 'an unknown type'}, this is {' in '.join(made_by(backbone))}. "
+                "Nothing was written: prepare the cache again"
             )
         return write_shard(folder, shard, encoded.tensors, head_of(encoded))
 

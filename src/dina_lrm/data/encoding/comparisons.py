@@ -14,7 +14,7 @@ import dataclasses
 import shutil
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dina_lrm.data.buckets import Bucket, buckets_for
+from dina_lrm.data.buckets import Bucket, Sizes
 from dina_lrm.data.cache import format as layout
 from dina_lrm.data.cache.content import Tally
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -42,10 +42,10 @@ from dina_lrm.data.encoding.pictures import PictureChangedError
 from dina_lrm.data.encoding.plan import Plan, PlanReader
 from dina_lrm.data.encoding.planning import plan_comparisons
 from dina_lrm.data.encoding.room import check_room, row_bytes
-from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets
+from dina_lrm.data.encoding.settings import SHARD_BYTES, EncodingSettings, OnBad, PairBuckets, dtype_name
 from dina_lrm.data.encoding.tasks import Encoded
 from dina_lrm.data.encoding.unfinished import begun, cleared, given_its_name
-from dina_lrm.data.encoding.writing import Writing, check_faults, device_name, write_shards
+from dina_lrm.data.encoding.writing import Writing, check_faults, made_by, write_shards
 from dina_lrm.runs.files import write_text
 from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError
@@ -62,7 +62,7 @@ def encode_comparisons(
     backbone: Backbone,
     out: str | Path | None = None,
     *,
-    resolution: int,
+    resolution: int | Sizes,
     batch_size: int = 16,
     dtype: torch.dtype = torch.float32,
     on_bad: OnBad = "skip",
@@ -75,6 +75,7 @@ def encode_comparisons(
 ) -> EncodedComparisons:
     """Encode comparisons into the cache folder `out`, or in memory when it is None.
 
+    `resolution` is the side in pixels of the square whose area all sizes have, or says them otherwise (`Sizes`).
     An `out` that was stopped on the way goes on where it was when the same comparisons and settings are given again;
     where pictures were drawn anew meanwhile it is begun again, with a warning (`PicturesChangedWarning`).
     Comparisons with an image that cannot be read are left out and listed in `missing`; with `on_bad="raise"` the first
@@ -87,7 +88,7 @@ def encode_comparisons(
             than those that `out` was begun with; not enough room for what is planned.
         FileExistsError: `out` exists.
     """
-    settings = EncodingSettings(resolution, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
+    settings = EncodingSettings(Sizes.of(resolution), batch_size, dtype, shard_bytes, on_bad, pair_buckets)
     return encode_by(
         settings, comparisons, backbone, out, total=total, reading=reading, progress=progress, writers=writers
     )
@@ -133,9 +134,9 @@ def encode_by(
         return job.run(given)
 
 
-def encoded_buckets(backbone: Backbone, resolution: int) -> tuple[Bucket, ...]:
-    """The sizes that a generator's pictures are brought to."""
-    return buckets_for(resolution, backbone.pixels_per_latent * backbone.latent_multiple)
+def encoded_buckets(backbone: Backbone, sizes: Sizes) -> tuple[Bucket, ...]:
+    """The sizes that a generator's pictures are brought to. ValueError for one that it cannot take."""
+    return sizes.buckets(backbone.pixels_per_latent * backbone.latent_multiple)
 
 
 class PicturesChangedWarning(UserWarning):
@@ -220,7 +221,7 @@ class _Job:
         """Make all shards that are not there yet."""
         tasks = plan.tasks()
         cleared(folder)
-        journal = Journal(folder, device_name(self.backbone))
+        journal = Journal(folder, made_by(self.backbone))
         journal.adopt(tasks)
         done = noted_shards(folder)
         left = [task for task in tasks if task.name not in done]
@@ -231,14 +232,15 @@ class _Job:
 
     def _finish(self, plan: Plan, folder: Path) -> None:
         """Write the tables, the header and the card."""
-        devices = tuple(sorted({line.device for line in noted_shards(folder).values()}))
-        told = finished(plan, lambda tasks: heads(folder, tasks), self._header(devices), self._buckets)
+        lines = noted_shards(folder).values()
+        header = self._header({(line.device, line.compute_dtype) for line in lines})
+        told = finished(plan, lambda tasks: heads(folder, tasks), header, self._buckets)
         if self.behind is not None:
             place_shards(self.behind, folder)
             told = joined(self.behind, told)
-        header = write_tables(folder, told.header, told.tables)
+        written = write_tables(folder, told.header, told.tables)
         if self.card is not None:
-            write_text(folder / layout.CARD, self.card(header))
+            write_text(folder / layout.CARD, self.card(written))
 
     def _in_memory(self, plan: Plan) -> EncodedComparisons:
         tasks = plan.tasks()
@@ -258,29 +260,31 @@ class _Job:
         told = finished(
             plan,
             lambda some: [(task, done[task.name][0]) for task in some],
-            self._header((device_name(self.backbone),)),
+            self._header({made_by(self.backbone)}),
             self._buckets,
         )
         return self._held(told.header, told.tables, {name: tensors for name, (_, tensors) in done.items()})
 
     @property
     def _buckets(self) -> tuple[Bucket, ...]:
-        return encoded_buckets(self.backbone, self.settings.resolution)
+        return encoded_buckets(self.backbone, self.settings.sizes)
 
-    def _header(self, devices: tuple[str, ...]) -> CacheHeader:
-        """What made it; counts, shards and hashes are to come."""
+    def _header(self, writers: Set[tuple[str, str]]) -> CacheHeader:
+        """What made it, by the devices and types of all who did; counts, shards and hashes are to come."""
         backbone, settings = self.backbone, self.settings
         return CacheHeader(
             backbone=BackboneIdentity.of(backbone.config),
             dtype=settings.dtype_name,
-            resolution=settings.resolution,
+            resolution=settings.sizes.resolution,
+            resolutions=settings.sizes.several,
             buckets=(),
             prompts=(),
             latent_scale=backbone.latent_scale,
             latent_shift=backbone.latent_shift,
             encode_batch=settings.batch_size,
             pair_buckets=settings.pair_buckets,
-            devices=devices,
+            devices=tuple(sorted({device for device, _ in writers})),
+            compute_dtypes=tuple(sorted({dtype for _, dtype in writers})),
         )
 
     def _fingerprint(self) -> dict[str, object]:
@@ -288,14 +292,20 @@ class _Job:
         added_to = (
             {} if self.behind is None else {"added to": f"{self.behind.header.content} {self.behind.header.order}"}
         )
-        return added_to | {
-            "batch_size": settings.batch_size,
-            "shard_bytes": settings.shard_bytes,
-            "backbone": BackboneIdentity.of(self.backbone.config).encodes_as,
-            "dtype": settings.dtype_name,
-            "resolution": settings.resolution,
-            "pair_buckets": settings.pair_buckets,
-        }
+        listed = {"buckets": list(map(str, self._buckets))} if settings.sizes.resolution is None else {}
+        return (
+            added_to
+            | listed
+            | {
+                "batch_size": settings.batch_size,
+                "shard_bytes": settings.shard_bytes,
+                "backbone": BackboneIdentity.of(self.backbone.config).encodes_as,
+                "dtype": settings.dtype_name,
+                "compute_dtype": dtype_name(self.backbone.dtype),
+                "resolution": settings.sizes.resolution,
+                "pair_buckets": settings.pair_buckets,
+            }
+        )
 
     def _bytes_of(self, bucket: int | None) -> int:
         return row_bytes(self.backbone, self.settings, None if bucket is None else self._buckets[bucket])

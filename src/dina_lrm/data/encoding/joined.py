@@ -30,6 +30,7 @@ def joined(cache: WholeCache, new: Finished) -> Finished:
         prompts=(*cache.header.prompts, *new.header.prompts),
         missing_images=cache.header.missing_images + len(faults),
         devices=tuple(sorted({*cache.header.devices, *new.header.devices})),
+        compute_dtypes=tuple(sorted({*cache.header.compute_dtypes, *new.header.compute_dtypes})),
         library_version=new.header.library_version,
     )
     pairs = ((number + start, *rest) for number, *rest in new.tables.pairs)

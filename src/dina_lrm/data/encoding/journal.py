@@ -30,12 +30,13 @@ _HEAD: Final = "dina_lrm"
 
 @dataclass(frozen=True)
 class Line:
-    """What a journal says of a shard: its rows, its hash, and what encoded it."""
+    """What a journal says of a shard: its rows, its hash, what encoded it, and the type that computed."""
 
     shard: str
     rows: int
     sha256: str
     device: str
+    compute_dtype: str
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Head:
 
 
 class Journal:
-    """Where one process puts its shards and notes them; `device` is what it encodes with."""
+    """Where one process puts its shards and notes them; `made_by` are the device and the type that it encodes with."""
 
-    def __init__(self, folder: Path, device: str) -> None:
-        self._folder, self._device = folder, device
+    def __init__(self, folder: Path, made_by: tuple[str, str]) -> None:
+        self._folder, self._made_by = folder, made_by
         self._path = folder / JOURNALS / f"{machine()}-{os.getpid()}.jsonl"
         self._path.parent.mkdir(exist_ok=True)
         _cut_last_line(self._path)
@@ -74,7 +75,7 @@ class Journal:
                 self._note(found)
 
     def _note(self, shard: ShardInfo) -> None:
-        append_line(self._path, asdict(Line(shard.name, shard.rows, shard.sha256, self._device)))
+        append_line(self._path, asdict(Line(shard.name, shard.rows, shard.sha256, *self._made_by)))
 
 
 def head_of(encoded: Encoded) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dina_lrm.data.encoding.encode import encode_pictures, encode_prompts
 from dina_lrm.data.encoding.journal import Journal, shard_path
 from dina_lrm.data.encoding.plan import PLAN
 from dina_lrm.data.encoding.tasks import Task, Work
-from dina_lrm.data.encoding.writing import PROMPT_BLOCK, Writing, check_faults, device_name
+from dina_lrm.data.encoding.writing import PROMPT_BLOCK, Writing, check_faults, made_by
 from dina_lrm.engines.ray_pool import RayPool
 from dina_lrm.engines.settings import RayEngine
 
@@ -41,7 +41,7 @@ class _Writer:
 
     def __init__(self, backbone: Backbone, writing: Writing) -> None:
         self._backbone, self._writing = backbone, writing
-        self._journal = Journal(writing.folder, device_name(backbone))
+        self._journal = Journal(writing.folder, made_by(backbone))
         self.told: Mapping[str, Any] = {"generator": BackboneIdentity.of(backbone.config).encodes_as}
         self.asks: Mapping[str, Any] = {}
 

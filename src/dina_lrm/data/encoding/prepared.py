@@ -13,8 +13,10 @@ import torch
 from dina_lrm.backbones.settings import EncoderSettings, PromptPadding, T5Weights
 from dina_lrm.cards.bases import base_name, licence_of
 from dina_lrm.cards.data_sets import DataSet, cache_card
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.data.cache.encoded import EncodedComparisons
-from dina_lrm.data.cache.fit import SizeFit, size_fit
+from dina_lrm.data.cache.fit import SizeFit
+from dina_lrm.data.cache.fit_of_cache import fit_of
 from dina_lrm.data.cache.format import CacheHeader, partial_folder, read_header
 from dina_lrm.data.cache.parts import CacheParts
 from dina_lrm.data.cache.place import place_of
@@ -31,6 +33,7 @@ from dina_lrm.data.sources.carded import licence_beside, shown_source
 from dina_lrm.engines.settings import RayEngine
 from dina_lrm.precision import default_device
 from dina_lrm.runs.progress import ReportProgress
+from dina_lrm.screen import bytes_text
 from dina_lrm.typed import DinaError, require
 
 if TYPE_CHECKING:
@@ -79,7 +82,7 @@ class Prepared:
     @cached_property
     def fit(self) -> SizeFit | None:
         """How well its pictures fit the sizes that they are stored in; None where their own are not known."""
-        return size_fit(self.folder, self.header)
+        return fit_of(self.folder, self.header)
 
     def rows(self) -> dict[str, object]:
         """What made it and what it holds, by name, for a table that a person reads."""
@@ -88,6 +91,8 @@ class Prepared:
             "generator": header.backbone,
             "library version": header.library_version,
             "type": header.dtype,
+            "computed in": ", ".join(header.compute_dtypes) or "not known",
+            "sizes": "not known" if header.wanted_sizes is None else header.wanted_sizes,
             "pairs": f"{header.pairs}, {header.ties} of them ties",
             "pairs of each size": ", ".join(f"{size} ({count})" for size, count in data.sizes().items()),
             "images": data.images if self.fit is None else f"{data.images}: {self.fit}",
@@ -96,7 +101,7 @@ class Prepared:
             "pair buckets": header.pair_buckets or "not known",
             "prompt padding": header.backbone.prompt_padding,
             **({} if self.parts is None else self.parts.rows()),
-            "size": "at an address, not counted" if self.bytes is None else f"{self.bytes / 2**20:.1f} MiB",
+            "size": "at an address, not counted" if self.bytes is None else bytes_text(self.bytes),
             "content": header.content,
         }
 
@@ -124,7 +129,9 @@ class Prepared:
         return {
             "backbone": asdict(header.backbone),
             "resolution": header.resolution,
+            "sizes": None if header.wanted_sizes is None else str(header.wanted_sizes),
             "dtype": header.dtype,
+            "compute_dtypes": list(header.compute_dtypes),
             "content": header.content,
             "pairs": header.pairs,
             "ties": header.ties,
@@ -178,7 +185,7 @@ def prepare(
     out: Path,
     *,
     shuffle: bool = False,
-    resolution: int | None = None,
+    resolution: int | Sizes | None = None,
     prompt_length: int | None = None,
     prompt_padding: PromptPadding = "max",
     dtype: torch.dtype = torch.bfloat16,
@@ -199,8 +206,8 @@ def prepare(
     """Encode every image and prompt of `source` once into the cache folder `out`, which must not exist.
 
     All rows are checked before anything is encoded; an `out` that was stopped on the way goes on. `generator` is
-    "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels) and the length of its
-    long text encoder where they are None; `prompt_padding` is that of the models that will read it
+    "synthetic", a folder or a hub id, and says the side of the images (`resolution`, in pixels, or `Sizes`) and the
+    length of its long text encoder where they are None; `prompt_padding` is that of the models that will read it
     (`BackboneConfig.prompt_padding`); `compute_dtype`, `encoders` and `t5_weights` are as in `encoding_backbone`.
     `shuffle` swaps the images of each comparison on a coin of the source's seed. `processes` encode at once, each with
     encoders of its own; so do those of a launch (`torchrun`, `accelerate launch`); with an `engine` workers of Ray do,
@@ -221,10 +228,10 @@ def prepare(
     place = None if device is None else str(device)
     loaded = Encoders(generator, prompt_length, revision, place, prompt_padding, compute_dtype, encoders, t5_weights)
     backbone = loaded.load()
-    side = native_resolution(backbone) if resolution is None else resolution
-    settings = EncodingSettings(side, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
+    sizes = Sizes.of(native_resolution(backbone) if resolution is None else resolution)
+    settings = EncodingSettings(sizes, batch_size, dtype, shard_bytes, on_bad, pair_buckets)
     if launch is not None and launch.index:
-        writing = Writing(partial_folder(out), settings, encoded_buckets(backbone, side))
+        writing = Writing(partial_folder(out), settings, encoded_buckets(backbone, sizes))
         launch.other(backbone, writing, partial(is_finished, out))
         return opened_cache(out)
     data = encode_by(
@@ -247,10 +254,18 @@ def prepare_shard(source: NamedSource, cache: Path, shard: str, device: torch.de
     `source` holds the comparisons that the cache is of. The generator is the one that the cache names. Raises
     ValueError as `encode_anew`.
     """
-    made_by = read_header(cache).backbone
+    header = read_header(cache)
+    made_by = header.backbone
     told = (made_by.pretrained, made_by.prompt_length, made_by.revision)
-    encoders = Encoders(*told, str(device), made_by.prompt_padding, t5_weights=made_by.t5_weights)
+    dtype = computed_in(header)
+    encoders = Encoders(*told, str(device), made_by.prompt_padding, dtype, t5_weights=made_by.t5_weights)
     return encode_anew(cache, shard, source.comparisons(), encoders.load()).sha256
+
+
+def computed_in(header: CacheHeader) -> torch.dtype | None:
+    """What the cache's encoders computed in; None where that is not one type, or not known."""
+    found: torch.dtype | None = getattr(torch, header.compute_dtypes[0]) if len(header.compute_dtypes) == 1 else None
+    return found
 
 
 def check_writers(processes: int, engine: RayEngine | None) -> None:
@@ -295,8 +310,9 @@ def described(header: CacheHeader, source: str, licence: str) -> DataSet:
         "left out": f"{header.missing_pairs:,} pairs with {header.missing_images:,} images that cannot be read",
         "generator": f"{backbone} ({header.backbone.family})",
         "licence of the generator": licence_of(header.backbone.pretrained, header.backbone.revision),
-        "resolution": f"{header.resolution} pixels",
+        "sizes": str(header.wanted_sizes or "not known"),
         "stored as": header.dtype,
+        "computed in": ", ".join(header.compute_dtypes) or "not known",
         "content": header.content,
     }
     about = (

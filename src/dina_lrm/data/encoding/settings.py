@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 import torch
 
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.typed import DinaError, require
 
 OnBad = Literal["raise", "skip"]
@@ -16,16 +17,21 @@ SHARD_BYTES: Final = 128 * 2**20
 DTYPES: Final = (torch.float32, torch.float16, torch.bfloat16)
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """A type as `cache.json` calls it, such as "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
+
+
 @dataclass(frozen=True)
 class EncodingSettings:
-    """How comparisons are encoded; `resolution` is the side of the square bucket in pixels, `dtype` that of storage.
+    """How comparisons are encoded; `sizes` are those that pictures are brought to, `dtype` is the type of storage.
 
     `batch_size` rows go through an encoder at once; a shard is a whole number of batches, and takes `shard_bytes` at
-    most where one batch does. `pair_buckets`: each picture of a pair in the bucket nearest to its own shape, or both in
+    most where one batch does. `pair_buckets`: each picture of a pair in the bucket that changes it least, or both in
     one. `workers` threads read pictures.
     """
 
-    resolution: int
+    sizes: Sizes
     batch_size: int = 16
     dtype: torch.dtype = torch.float32
     shard_bytes: int = SHARD_BYTES
@@ -42,7 +48,7 @@ class EncodingSettings:
     @property
     def dtype_name(self) -> str:
         """The type as `cache.json` calls it."""
-        return str(self.dtype).removeprefix("torch.")
+        return dtype_name(self.dtype)
 
     def rows_of_a_shard(self, bytes_of_a_row: int) -> int:
         """How many rows of so many bytes a shard has: a whole number of batches, at least one."""

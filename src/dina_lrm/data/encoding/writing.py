@@ -18,7 +18,7 @@ from dina_lrm.data.encoding.claims import Claims
 from dina_lrm.data.encoding.encode import encode_pictures, encode_prompts
 from dina_lrm.data.encoding.journal import Journal, shard_path
 from dina_lrm.data.encoding.plan import PlanReader
-from dina_lrm.data.encoding.settings import EncodingSettings
+from dina_lrm.data.encoding.settings import EncodingSettings, dtype_name
 from dina_lrm.data.encoding.tasks import Encoded, Task, Work
 from dina_lrm.typed import DinaError
 
@@ -51,7 +51,7 @@ def write_shards(backbone: Backbone, writing: Writing, report: Callable[[int], N
     how many rows were encoded. Raises ValueError for a row that cannot be encoded, with `on_bad="raise"`.
     """
     plan, settings = writing.plan(), writing.settings
-    journal = Journal(writing.folder, device_name(backbone))
+    journal = Journal(writing.folder, made_by(backbone))
     tasks = plan.tasks()
     with Claims(writing.folder) as claims:
         for bucket_of in (_is_prompts, _is_pictures):
@@ -116,6 +116,11 @@ def check_faults(plan: PlanReader, encoded: Encoded, settings: EncodingSettings)
         place, reason = min(encoded.notes.faults.items())
         name = f"prompt {plan.prompts_of(encoded.task)[place]!r:.80}: " if encoded.task.bucket is None else ""
         raise DinaError(f"comparison {plan.first_pair_of(encoded.task, place)}: {name}{reason}")
+
+
+def made_by(backbone: Backbone) -> tuple[str, str]:
+    """What encodes and the type that it computes in, as the cache records them."""
+    return device_name(backbone), dtype_name(backbone.dtype)
 
 
 def device_name(backbone: Backbone) -> str:

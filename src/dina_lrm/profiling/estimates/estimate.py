@@ -11,6 +11,7 @@ import torch
 
 from dina_lrm.profiling.estimates.rate import seconds_of
 from dina_lrm.profiling.estimates.room import Room
+from dina_lrm.screen import bytes_text
 from dina_lrm.typed import DinaError
 
 LIBRARIES: Final = 600 * 2**20
@@ -27,7 +28,7 @@ class Load:
 
     def __str__(self) -> str:
         """In a line."""
-        return f"{self.name} {size(self.bytes)} ({self.dtype})"
+        return f"{self.name} {bytes_text(self.bytes)} ({self.dtype})"
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,11 @@ class JobEstimate:
         free = room.memory
         if free is not None and self.peak > free:
             where = f"memory of {self.device}" if self.on_device else "memory"
-            found.append(f"at least {size(self.peak)} of {where} ({self.largest}), and {size(free)} are free")
+            found.append(
+                f"at least {bytes_text(self.peak)} of {where} ({self.largest}), and {bytes_text(free)} are free"
+            )
         if self.disk is not None and room.disk is not None and self.disk > room.disk:
-            found.append(f"about {size(self.disk)} of disk, and {size(room.disk)} are free")
+            found.append(f"about {bytes_text(self.disk)} of disk, and {bytes_text(room.disk)} are free")
         return found
 
     @property
@@ -104,7 +107,7 @@ class JobEstimate:
         if not self.phases:
             return "nothing that is counted"
         phase = max(self.phases, key=lambda one: one.bytes)
-        return f"{phase.name}: {size(phase.weights)} of weights, {size(phase.work)} to compute"
+        return f"{phase.name}: {bytes_text(phase.weights)} of weights, {bytes_text(phase.work)} to compute"
 
     def ways_out(self, room: Room) -> list[WayOut]:
         """The options with which it would fit."""
@@ -116,17 +119,19 @@ class JobEstimate:
         missing = self.misfits(room)
         if not missing:
             return
-        ways = [f"{way.option} ({size(way.peak)})" for way in self.ways_out(room)]
+        ways = [f"{way.option} ({bytes_text(way.peak)})" for way in self.ways_out(room)]
         accepted = "; ".join([*ways, "--force, which begins all the same"])
         raise DinaError(f"{self.job}: takes {'; '.join(missing)}; accepted: {accepted}")
 
     def lines(self, room: Room) -> Iterator[str]:
         """What a person is told, line by line."""
         yield f"loads {', '.join(map(str, self.loads)) or 'nothing that is counted'}"
-        beside = "" if room.memory is None else f"; {size(room.memory)} are free"
-        yield f"peak memory on {self.device}: at least {size(self.peak)} ({self.largest}){beside}"
+        beside = "" if room.memory is None else f"; {bytes_text(room.memory)} are free"
+        yield f"peak memory on {self.device}: at least {bytes_text(self.peak)} ({self.largest}){beside}"
         if self.disk is not None:
-            yield f"disk: about {size(self.disk)}" + ("" if room.disk is None else f"; {size(room.disk)} are free")
+            yield f"disk: about {bytes_text(self.disk)}" + (
+                "" if room.disk is None else f"; {bytes_text(room.disk)} are free"
+            )
         counted = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())
         if self.seconds is not None:
             yield f"time: about {duration(self.seconds)} for {counted}, to a factor of three"
@@ -137,7 +142,7 @@ class JobEstimate:
         for missing in self.misfits(room):
             yield f"does not fit: {missing}"
         for way in self.ways_out(room) if self.misfits(room) else ():
-            yield f"would fit: {way.option} ({size(way.peak)})"
+            yield f"would fit: {way.option} ({bytes_text(way.peak)})"
 
     def to_dict(self, room: Room) -> dict[str, Any]:
         """Plain values."""
@@ -155,11 +160,6 @@ class JobEstimate:
             "fits": not self.misfits(room),
             "would_fit": [asdict(way) for way in self.ways_out(room)] if self.misfits(room) else [],
         }
-
-
-def size(number: int) -> str:
-    """Bytes for a person."""
-    return f"{number / 2**30:.1f} GiB" if number >= 2**28 else f"{number / 2**20:.0f} MiB"
 
 
 def duration(seconds: float) -> str:

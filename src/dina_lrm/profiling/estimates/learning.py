@@ -60,7 +60,7 @@ class Training:
         if self.encodes:
             encoders = held_encoders(size, self.encoders, config.model.backbone.t5_weights)
             most = max([*encoders, *size.bytes("autoencoder")], default=0)
-            work = size.picture_bytes(config.model.resolution**2, 16, self.device)
+            work = size.picture_bytes(config.model.sizes.most_pixels, 16, self.device)
             phases.append(Phase("encoding", model + most, work))
         kept = config.log.keep_last + 1  # one is written while the others are there
         return JobEstimate(
@@ -85,7 +85,7 @@ class Training:
         compute, config = self.config.compute, self.config
         pairs = math.ceil(config.batch_size / (compute.accumulation * self.processes))
         states = KEPT_CHECKPOINTED if compute.gradient_checkpointing else KEPT
-        tokens = size.tokens(config.model.resolution**2) * config.objective.noise_levels.together
+        tokens = size.tokens(config.model.sizes.most_pixels) * config.objective.noise_levels.together
         blocks = config.model.backbone.depth
         whole = states * blocks + (KEPT if compute.gradient_checkpointing else 0)
         return 2 * pairs * tokens * whole * size.anatomy.width * size.dtype.itemsize

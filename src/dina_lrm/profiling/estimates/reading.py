@@ -12,6 +12,7 @@ import torch
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.families import FAMILIES
 from dina_lrm.backbones.settings import BackboneConfig, EncoderSettings, T5Weights
+from dina_lrm.data.buckets import Sizes
 from dina_lrm.locate import locate_reward_model
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.profiling.estimates.estimate import JobEstimate, Load, Phase, phases_of
@@ -34,7 +35,8 @@ class Preparing:
     pictures: int = 0
     prompts: int = 0
     batch_size: int = 16
-    resolution: int | None = None
+    sizes: Sizes | None = None
+    """Of pictures; of several areas the largest is counted. None is the generator's own."""
     prompt_length: int | None = None
     stored: torch.dtype = torch.bfloat16
     revision: str | None = None
@@ -50,7 +52,7 @@ class Preparing:
         length = anatomy.prompt_length if self.prompt_length is None else self.prompt_length
         config = replace(anatomy.backbone(self.generator, 1, self.revision), prompt_length=length)
         size = generator_size(config, computing_dtype(self.device, self.compute))
-        pixels = (self.resolution or anatomy.resolution or 1024) ** 2
+        pixels = (anatomy.resolution or 1024) ** 2 if self.sizes is None else self.sizes.most_pixels
         disk = size.stored_bytes(pixels, self.pictures, self.prompts, self.stored) if self.pictures else None
         flops = self.pictures * size.picture_flops(pixels) + self.prompts * size.prompt_flops()
         return JobEstimate(
@@ -114,7 +116,7 @@ class Scoring:
         name = rest if family in LATENT and rest else self.model
         config = checkpoint.read(name, self.revision, self.backbone).config
         size = generator_size(config.backbone, computing_dtype(self.device, self.dtype))
-        own, pixels = stored_weights(name, self.revision), config.resolution**2
+        own, pixels = stored_weights(name, self.revision), config.sizes.most_pixels
         encoders = held_encoders(size, self.encoders, self.t5_weights or config.backbone.t5_weights)
         flops = self.pictures * (size.picture_flops(pixels) + self.levels * size.token_flops(pixels))
         flops += self.prompts * size.prompt_flops()
