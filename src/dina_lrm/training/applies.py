@@ -25,7 +25,9 @@ _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
     ),
     Applies(("ema.decay", "ema.warmup"), lambda c: c.ema.enabled, "--ema.enabled"),
     Applies(
-        ("objective.teacher.weight",), lambda c: c.objective.teacher.name is not None, "--objective.teacher.name MODEL"
+        ("objective.teacher.weight",),
+        lambda c: c.objective.teacher.name is not None or bool(c.objective.teacher.of),
+        "--objective.teacher.name MODEL or --objective.teacher.of SCORE MODEL",
     ),
     Applies(
         ("objective.heterogeneous.gap",),
