@@ -7,6 +7,7 @@ code where one would be found, no key that leads to other code or to another mod
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ _UNLOADABLE: Final = (
     *(AssertionError, ArithmeticError, ImportError),
 )
 """What diffusers and transformers raise for files that are not as they wrote them."""
+_LOADS: Final = threading.RLock()
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -101,10 +103,25 @@ def expect_safetensors(folder: Path) -> None:
 
 
 @contextmanager
-def loading(folder: Path) -> Iterator[None]:
-    """Where a library loads what lies in `folder`: what it raises becomes a ValueError of one line that names it."""
-    try:
+def one_load_at_a_time() -> Iterator[None]:
+    """Where modules are made: one thread of the process at a time.
+
+    While diffusers and accelerate load weights they replace methods of `torch.nn.Module`, for all threads: what another
+    one makes meanwhile has no storage, and two of them may never take the replacement back.
+    """
+    with _LOADS:
         yield
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Where a library loads what lies in `folder`: what it raises becomes a ValueError of one line that names it.
+
+    One thread at a time: see `one_load_at_a_time`.
+    """
+    try:
+        with _LOADS:
+            yield
     except _UNLOADABLE as error:
         import torch
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dina_lrm.backbones.adapter_state import ModuleState, own_modules
 from dina_lrm.backbones.attention import ATTENTION_LAYERS
 from dina_lrm.backbones.settings import LoraSettings
+from dina_lrm.model_folders import one_load_at_a_time
 from dina_lrm.typed import DinaError
 
 ADAPTER_NAME = "reward"
@@ -129,7 +130,7 @@ def attach_lora(
         # PEFT's own model around the transformer (get_peft_model) saves whatever the same dictionary lists
         transformer.peft_config = dict(own)
     config = peft_config(replace(settings, targets=tuple(names), exclude=()))
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with one_load_at_a_time(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # Several adapters are what is wanted here.
         warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
         torch.manual_seed(seed)

@@ -8,6 +8,7 @@ import torch
 from dina_lrm.backbones.families import FAMILIES, Family, family_of_folder, family_of_names, supported
 from dina_lrm.backbones.generator_folder import generator_folder
 from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.model_folders import one_load_at_a_time
 from dina_lrm.precision import preferred_dtype
 from dina_lrm.typed import DinaError
 
@@ -38,7 +39,8 @@ def load_backbone(
         place = torch.device(device or "cpu")
         folder = generator_folder(config.pretrained, config.revision)
         _expect_family(config, folder)
-        return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
+        with one_load_at_a_time():
+            return backbone_class.from_folder(config, folder, place, dtype or preferred_dtype(place))
     if family_of_pipeline(pipeline) != config.family:
         raise DinaError(
             f"pipeline: got a {type(pipeline).__name__} for a backbone of family {config.family!r}; accepted: one of "

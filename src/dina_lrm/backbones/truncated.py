@@ -55,9 +55,8 @@ def load_truncated(
     model does not know.
     """
     # Parameters have no storage until they are read; tables that the model computes for itself are in no file.
-    with init_empty_weights(include_buffers=False):
-        with loading(folder):
-            model = model_class.from_config(config)
+    with loading(folder), init_empty_weights(include_buffers=False):
+        model = model_class.from_config(config)
     for name, count in kept.lists.items():
         setattr(model, name, nn.ModuleList(list(model.get_submodule(name))[:count]))
     for name in kept.dropped:

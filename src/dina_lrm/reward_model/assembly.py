@@ -10,6 +10,7 @@ import torch
 from dina_lrm.backbones.registry import load_backbone
 from dina_lrm.heads.base import Head
 from dina_lrm.heads.table import build_head
+from dina_lrm.model_folders import one_load_at_a_time
 from dina_lrm.precision import default_device
 from dina_lrm.reward_model.config import RewardModelConfig
 
@@ -42,7 +43,7 @@ def backbone_of(
 
 def fresh_head(config: RewardModelConfig, backbone: Backbone, seed: int = 0) -> Head:
     """A head for the backbone's features, float32, its weights a function of `seed`."""
-    with torch.random.fork_rng(devices=[]):
+    with one_load_at_a_time(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = build_head(config.head, backbone, len(config.names))
     return head.to(backbone.device)

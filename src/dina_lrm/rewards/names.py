@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
 from dina_lrm.locate import split_score
+from dina_lrm.model_folders import one_load_at_a_time
 from dina_lrm.rewards.base import BindableReward, HostGenerator, NoiseLevels, ReadsNoise
 from dina_lrm.rewards.gradients import check_gradient
 from dina_lrm.typed import DinaError
@@ -123,7 +125,8 @@ def load_reward(name: str, generator: HostGenerator | None = None, noise_level: 
     family, model = reward_family(name)
     row = REWARDS[family]
     load = attrgetter(row.loader)(import_module(row.module))
-    reward: BindableReward = load(model, generator) if row.shares else load(model)
+    with one_load_at_a_time() if row.module.startswith(_JUDGES) else nullcontext():
+        reward: BindableReward = load(model, generator) if row.shares else load(model)
     if noise_level is None:
         return reward
     if not isinstance(reward, ReadsNoise):

@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from dina_lrm.locate import locate_judge
+from dina_lrm.model_folders import one_load_at_a_time
 from dina_lrm.precision import default_device
 from dina_lrm.reward_model.formats.stored import check_strictly, copy_strictly
 from dina_lrm.rewards.base import PixelReward, check_images
@@ -162,7 +163,7 @@ def _model(base: Path, tensors: Mapping[str, Tensor], where: str) -> Qwen2VLMode
     config.get_text_config().vocab_size = len(words)
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith("rm_head.")}
     # Buffers, which no file holds, are made; 8 billion weights are not drawn to be overwritten
-    with init_empty_weights(include_buffers=False):
+    with one_load_at_a_time(), init_empty_weights(include_buffers=False):
         model = Qwen2VLModel(config)
     check_strictly(where, model.state_dict(), own)
     model.load_state_dict(own, assign=True)
