@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache.batch import ComparisonBatch
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.evaluation.diagnostics import PairGroups
 from dina_lrm.evaluation.evaluate import evaluate, prompt_ids
 from dina_lrm.evaluation.readings import Reading
@@ -31,8 +32,8 @@ READINGS = readings_of([0.4, 0.1], [(0.2, 0.5, 0.7)])
 class Watched(EncodedComparisons):
     """Remembers what was asked of it."""
 
-    def batch(self, indices: Tensor) -> ComparisonBatch:
-        batch = super().batch(indices)
+    def batch(self, indices: Tensor, into: RowBuffers | None = None) -> ComparisonBatch:
+        batch = super().batch(indices, into=into)
         self.asked = [*getattr(self, "asked", []), (len(indices), len(batch.latents))]
         return batch
 
