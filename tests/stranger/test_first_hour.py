@@ -16,7 +16,7 @@ from tests.tiny import saved_tiny_pipeline
 from tests.warm.programs import programs as warm
 
 HERE = Path(__file__).parent
-MOST_BYTES = 32_000_000
+MOST_BYTES = 33_000_000
 PROMPTS = ("a red ring on white", "a small blue bar on black", "a green square on gray")
 
 

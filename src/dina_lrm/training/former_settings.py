@@ -12,7 +12,7 @@ from dina_lrm.typed import from_tagged, to_plain, to_tagged
 _LATER: Final[Mapping[str, Mapping[str, Any]]] = {
     "optimizer": {"kind": "fused"},
     "adaptation": {"precision": "fp32"},
-    "model": {"scores": [], "main_score": None},
+    "model": {"scores": [], "main_score": None, "buckets": []},
     "objective": {"score_weights": {}},
     "objective.teacher": {"of": {}},
 }
