@@ -75,7 +75,7 @@ def stepped(config, place, inputs):
     stepper.optimizer.register_step_pre_hook(
         lambda *_: found.update({name: each.grad.clone() for name, each in learned.items()})
     )
-    loss = stepper(inputs).totals.mean_loss
+    loss = stepper(inputs).totals.whole.mean_loss
     assert any(not torch.equal(before[name], parameter) for name, parameter in learned.items())
     return loss, found
 

@@ -71,7 +71,7 @@ def grid_energy(images: Images) -> Values:
     Rendered pictures of the synthetic world have .007 on average, with the mildest lattice of `synthetic.defects` .06,
     with the strongest .5. A picture that shows a regular pattern has it too: it is the trend that tells.
     """
-    power = power_spectrum(images)
+    power = power_spectrum(images, "grid_energy")
     side = power.shape[1]
     background = np.maximum(_beside(power, 1), _beside(power, 2))
     frequency = np.fft.fftfreq(side)
@@ -122,13 +122,11 @@ def _pixels(where: str, images: Images, least: int) -> Float[np.ndarray, "pictur
     return images / 255.0
 
 
-def power_spectrum(
-    images: Images,
-) -> Float[np.ndarray, "pictures side side"]:
+def power_spectrum(images: Images, asked_by: str = "power_spectrum") -> Float[np.ndarray, "pictures side side"]:
     """Power a pixel without the mean, summed over the channels and averaged over the tiles; frequencies as `fft2` has
-    them. Raises ValueError below 16 x 16 pixels.
+    them. Raises ValueError below 16 x 16 pixels, in the name of what asked for it.
     """
-    pixels = _pixels("power_spectrum", images, 16)
+    pixels = _pixels(asked_by, images, 16)
     height, width = pixels.shape[1:3]
     side = min(height, width, TILE)
     edge = np.hanning(side + 2)[1:-1]

@@ -48,7 +48,7 @@ class TextureSpectrum:
 
 def texture_spectrum(images: Images) -> TextureSpectrum:
     """The spectrum of pictures of one size, at least 16 x 16 pixels (ValueError for smaller ones)."""
-    power = power_spectrum(images).mean(axis=0)
+    power = power_spectrum(images, "texture_spectrum").mean(axis=0)
     frequency = np.fft.fftfreq(len(power))
     distance = np.hypot(frequency[:, None], frequency[None, :])
     rings = [
