@@ -14,7 +14,7 @@ from dina_lrm.studio.why.levels import level_curve
 from dina_lrm.studio.why.maps import PictureMap, attention_map, gradient_map
 from dina_lrm.studio.why.overlay import laid_over
 from dina_lrm.studio.why.score import picture_score
-from dina_lrm.studio.why.shown import explanation_sections
+from dina_lrm.studio.why.shown import chance_text, explanation_sections
 from dina_lrm.studio.why.words import effects_of_edits, not_read
 from dina_lrm.synthetic.sets import synthetic_comparisons
 from dina_lrm.typed import DinaError
@@ -177,3 +177,20 @@ def test_the_page_has_everything_and_escapes_it(model, pictures):
     assert 'id="why1-' in page and "figure1-" not in page
     style = part_style(".dark")
     assert style.startswith(".part {") and ".dark .part {" in style and "&#" not in style
+
+
+@pytest.mark.parametrize(
+    ("probability", "told"),
+    [
+        (0.0, "0 %"),
+        (1e-9, "< 1 %"),
+        (0.006, "1 %"),
+        (0.5, "50 %"),
+        (0.9949, "99 %"),
+        (1 - 1e-9, "> 99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_what_is_not_certain_is_not_called_so(probability, told):
+    assert chance_text(probability) == told
+    assert chance_text(float("nan")) == "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from dina_lrm.reports.blocks import (
@@ -43,6 +44,15 @@ def explanation_sections(found: Explanation) -> list[Section]:
     return [*sections, Section("Over noise levels", [Figure(plot, caption)])]
 
 
+def chance_text(probability: float) -> str:
+    """A probability in percent; what is not certain is not called so, and what is not a number is said."""
+    if math.isnan(probability):
+        return "unknown"
+    if 0 < probability < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= probability < 1 else f"{100 * probability:.0f} %"
+
+
 def _headlines(found: Explanation) -> Headlines:
     score = found.score
     spread = "" if score.deviation is None else f"± {number_text(score.deviation, '.2f')} over {score.draws} draws"
@@ -52,7 +62,7 @@ def _headlines(found: Explanation) -> Headlines:
     ]
     if score.win is not None:
         told = f"to be preferred to the reference,\nwhose score is {number_text(score.reference, '+.2f')}"
-        items.append(Headline("P(win)", f"{100 * score.win:.0f} %", told))
+        items.append(Headline("P(win)", chance_text(score.win), told))
     return Headlines(items)
 
 
