@@ -21,6 +21,11 @@ def name_of_host(host: str) -> str:
     return host.rpartition(":")[0].lower() if ":" in host else host.lower()
 
 
+def is_own_page(host: str, origin: str) -> bool:
+    """Whether Origin is the server that Host asks for: a page of another port of its machine is strange too."""
+    return origin in (f"http://{host}", f"https://{host}")
+
+
 def stranger(host: str, origin: str | None, site: str, names: Collection[str] = LOOPBACK) -> str | None:
     """Why a request may be a strange page's, None for programs of this machine and for our own pages.
 
@@ -28,7 +33,6 @@ def stranger(host: str, origin: str | None, site: str, names: Collection[str] = 
     """
     if name_of_host(host) not in names:
         return f"host {host[:80]!r}; accepted: {', '.join(sorted(names))}"
-    # A page of another port of this machine is strange too: its Origin is not the Host that it asks
-    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+    if origin is not None and not is_own_page(host, origin):
         return f"a page of {origin[:80]!r}; accepted: programs of this machine, and pages of this server"
     return None if site in _OWN else "a page of another server; accepted: programs of this machine, and our pages"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, final
 
 from dina_lrm.rewards.addresses import LOOPBACK
@@ -34,11 +34,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or 403 in place of the application where somebody may not ask."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
+        if await is_no_request(self._app, scope, receive, send):
             return
         headers = dict(scope["headers"])
         refused = _unsound(scope["http_version"], headers) or self._refused(scope["path"], headers)
@@ -52,11 +48,8 @@ class Guard:
         if self._token is not None:
             if path in self._free:
                 return None
-            given = headers.get(b"authorization", b"")
-            kind, _, token = given.partition(b" ")
-            right = kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
             told = "no right token; accepted: authorization: Bearer TOKEN"
-            return None if right else Problem(401, "unauthorized", told)
+            return None if has_token(headers, self._token) else Problem(401, "unauthorized", told)
         strange = stranger(
             headers.get(b"host", b"").decode("latin-1"),
             headers[b"origin"].decode("latin-1") if b"origin" in headers else None,
@@ -64,6 +57,21 @@ class Guard:
             self._hosts,
         )
         return None if strange is None else Problem(403, "forbidden", f"{strange}; others need a token")
+
+
+async def is_no_request(app: App, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Whether this is no HTTP request; it is then answered: the application begins and ends, websockets are closed."""
+    if scope["type"] == "lifespan":
+        await app(scope, receive, send)
+    elif scope["type"] != "http":
+        await send({"type": "websocket.close", "code": 1008})
+    return scope["type"] != "http"
+
+
+def has_token(headers: Mapping[bytes, bytes], token: bytes) -> bool:
+    """Whether a request brings `authorization: Bearer TOKEN`."""
+    kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+    return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), token)
 
 
 def _unsound(version: str, headers: dict[bytes, bytes]) -> Problem | None:

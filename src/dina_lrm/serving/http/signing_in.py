@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from dina_lrm.rewards.addresses import LOOPBACK
-from dina_lrm.serving.http.browsers import stranger
-from dina_lrm.serving.http.guard import App, Receive, Scope, Send
+from dina_lrm.serving.http.browsers import is_own_page, stranger
+from dina_lrm.serving.http.guard import App, Receive, Scope, Send, has_token, is_no_request
 
 SIGN_IN: Final = "/sign-in"
 _COOKIE: Final = "dina-lrm-studio"
@@ -51,11 +51,7 @@ class SignedIn:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 with a form, or 403, in the place of the application where somebody may not see it."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
+        if await is_no_request(self._app, scope, receive, send):
             return
         request = Request(scope, receive)
         refused = self._strange(request)
@@ -75,7 +71,7 @@ class SignedIn:
         if self._token is None:
             found = stranger(host, origin, request.headers.get("sec-fetch-site", ""), self._hosts)
             return None if found is None else f"{found}; others need a token"
-        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        if origin is not None and not is_own_page(host, origin):
             return f"a page of {origin[:80]!r}; accepted: pages of this server"
         return None
 
@@ -98,8 +94,7 @@ class SignedIn:
     def _knows(self, request: Request) -> bool:
         if self._token is None:
             return True
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token):
+        if has_token(dict(request.scope["headers"]), self._token):
             return True
         try:
             cookie = SimpleCookie(request.headers.get("cookie", "")).get(_COOKIE)
