@@ -46,10 +46,14 @@ class Posterior:
 
     def after_a_vote(self, difference: Float[np.ndarray, " features"], noise: float) -> Posterior:
         """The same weights with a smaller covariance, as once a pair was answered, whatever the answer."""
+        step = self.step(difference, noise)
+        return Posterior(self.weights, self.covariance - np.outer(step, step))
+
+    def step(self, difference: Float[np.ndarray, " features"], noise: float) -> Float[np.ndarray, " features"]:
+        """The direction u that a vote makes surer: the covariance loses u u', and the margin of x loses (x . u)^2."""
         g = float(curvature(np.atleast_1d(difference @ self.weights), noise)[0])
         along = self.covariance @ difference
-        step = np.outer(along, along) * (g / (1 + g * float(difference @ along)))
-        return Posterior(self.weights, self.covariance - step)
+        return along * math.sqrt(g / (1 + g * float(difference @ along)))
 
 
 def fit_posterior(

@@ -93,9 +93,9 @@ def _informed(
         bits = expected_information(margins, variances, noise)
         bits[chosen] = -1.0
         chosen.append(int(np.argmax(bits)))
-        after = known.after_a_vote(differences[chosen[-1]], noise)
-        variances = after.margins(differences)[1]
-        known = after
+        surer = differences @ known.step(differences[chosen[-1]], noise)
+        variances = np.maximum(variances - np.square(surer), 0.0)
+        known = known.after_a_vote(differences[chosen[-1]], noise)
     return chosen
 
 
