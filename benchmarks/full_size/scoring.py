@@ -56,17 +56,17 @@ def main(argv: Sequence[str]) -> dict[str, object]:
 
         return run
 
-    stages: dict[str, tuple[Callable[[], object], dict[str, str]]] = {
-        "LoRA apart": (lambda: None, {"ours, LoRA apart": "native"}),
-        "merged": (
+    stages: list[tuple[Callable[[], object], dict[str, str]]] = [
+        (lambda: None, {"ours, LoRA apart": "native"}),
+        (
             model.backbone.merge_lora,
             {"ours, LoRA merged": "native", "ours, LoRA merged, attention tiled": "tiled"},
         ),
-        "int8": (lambda: model.backbone.multiply_in("int8"), {"ours, merged, tiled, linear layers in int8": "tiled"}),
-        "compiled": (lambda: model.backbone.compile_blocks(), {"ours, the same, blocks compiled": "tiled"}),
-    }
+        (lambda: model.backbone.multiply_in("int8"), {"ours, merged, tiled, linear layers in int8": "tiled"}),
+        (lambda: model.backbone.compile_blocks(), {"ours, the same, blocks compiled": "tiled"}),
+    ]
     rows: dict[str, dict[str, object]] = {}
-    for prepare, names in stages.values():  # each from the one before, and beside a released score of its own
+    for prepare, names in stages:  # each from the one before, and beside a released score of its own
         prepare()
         jobs = {"released": theirs} | {name: ours(name, attention) for name, attention in names.items()}
         times = timed_in_turn(told_as_they_come(jobs), given.rounds, given.warm_up)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -92,20 +92,12 @@ def _clean(pages: Range) -> bool:
     """Whether every page that is in memory is still the file's: a page that was written to is the process's own."""
     low, high = (address // mmap.PAGESIZE for address in pages)
     try:
-        with _PAGE_MAP.open("rb", buffering=0) as file:
-            file.seek(low * 8)
-            told = np.frombuffer(b"".join(_read(file.read, (high - low) * 8)), dtype=np.uint64)
+        told = np.fromfile(_PAGE_MAP, np.uint64, high - low, offset=low * 8)
     except OSError:
         return False
     present = (told & _PRESENT) != 0
     own = present & ((told & _OF_A_FILE) == 0)
     return len(told) == high - low and not own.any() and not (told & _SWAPPED).any()
-
-
-def _read(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
-    while size > 0 and (found := read(size)):
-        yield found
-        size -= len(found)
 
 
 @cache
