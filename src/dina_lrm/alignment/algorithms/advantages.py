@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from dina_lrm.alignment.algorithms.groups import finite, group_means, groups_of
 from dina_lrm.typed import DinaError
 
 Scope = Literal["group", "batch"]
@@ -54,10 +55,10 @@ def grpo_advantages(
     if not clip > 0:
         raise DinaError(f"clip is {clip}; accepted: a number above 0")
     rounding = torch.finfo(rewards.dtype).eps / 2 if rewards.is_floating_point() else 0.0
-    rewards = _finite("rewards", rewards)
-    group, counts = _groups(prompt_ids, len(rewards))
-    centred = rewards - _group_means(rewards, group, counts)[group]
-    spread = (_group_means(centred.square(), group, counts)).sqrt()
+    rewards = finite("rewards", rewards)
+    group, counts = groups_of(prompt_ids, len(rewards))
+    centred = rewards - group_means(rewards, group, counts)[group]
+    spread = (group_means(centred.square(), group, counts)).sqrt()
     size = torch.zeros_like(spread).scatter_reduce(0, group, rewards.abs(), "amax")
     flat = spread <= (rounding * size).clamp(min=_NOTHING)
     scale = spread[group] if scope == "group" else rewards.std(correction=0)
@@ -85,33 +86,9 @@ def combined_rewards(
         raise DinaError(f"how is {how!r}; accepted: 'sum' and 'normalised'")
     parts = []
     for name, given in rewards.items():
-        values = _finite(name, given)
+        values = finite(name, given)
         if how == "normalised":
             values = grpo_advantages(given, prompt_ids, clip=float("inf")).values.double()
         parts.append(weights[name] * values)
     wide = any(given.dtype == torch.float64 for given in rewards.values())
     return torch.stack(parts).sum(dim=0).to(torch.float64 if wide else torch.float32)
-
-
-def _finite(name: str, values: Tensor) -> Float[Tensor, " samples"]:
-    bad = (~values.isfinite()).nonzero().flatten().tolist()
-    if bad:
-        raise DinaError(f"{name}: {len(bad)} of {len(values)} values are not finite, the first at index {bad[0]}")
-    return values.double()
-
-
-def _groups(prompt_ids: Tensor, samples: int) -> tuple[Int64[Tensor, " samples"], Int64[Tensor, " groups"]]:
-    if len(prompt_ids) != samples or not samples:
-        raise DinaError(f"{samples} rewards and {len(prompt_ids)} prompt ids; accepted: one id a reward")
-    ids, group, counts = prompt_ids.unique(return_inverse=True, return_counts=True)
-    alone = ids[counts < 2].tolist()
-    if alone:
-        raise DinaError(
-            f"prompt {alone[0]} has a group of one image ({len(alone)} such prompts): nothing to compare it with; "
-            "accepted: at least two images a prompt"
-        )
-    return group, counts
-
-
-def _group_means(values: Tensor, group: Tensor, counts: Tensor) -> Float[Tensor, " groups"]:
-    return values.new_zeros(len(counts)).index_add(0, group, values) / counts
