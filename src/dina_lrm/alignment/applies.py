@@ -11,6 +11,8 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.runs.settings import Applies, changed_settings, check_applies, nearest
 
 _REFL: Final[tuple[Applies[Any], ...]] = (
+    Applies(("refl.first", "refl.last"), lambda c: c.refl.through in ("one", "prfl"), "--refl.through one or prfl"),
+    Applies(("refl.through_steps",), lambda c: c.refl.through in ("drtune", "draft"), "--refl.through drtune or draft"),
     Applies(("refl.margin",), lambda c: c.refl.shaping == "relu", "--refl.shaping relu"),
     Applies(
         ("refl.pretraining_samples",), lambda c: c.refl.pretraining_weight > 0, "--refl.pretraining-weight above 0"

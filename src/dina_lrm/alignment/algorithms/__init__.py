@@ -3,6 +3,7 @@
 | algorithm | files |
 |---|---|
 | ReFL | `refl`, `refl_settings`, `refl_loss`, `clean_samples`; the loss in a loop of one's own: `reward_loss` |
+| ReFL through more of the sampler: DRTune, DRaFT-K, PRFL | `through/` |
 | Flow-GRPO and -Fast | `flow_grpo`, `flow_grpo_settings`, `policy_loss`, `advantages`, `windows`, `rollout` |
 | LPO | `lpo`, `lpo_settings`, `lpo_loss` |
 | offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |

@@ -11,6 +11,7 @@ from dina_lrm.runs.ranges import ABOVE_0, COUNT, FINITE, NOT_NEGATIVE, check_ran
 from dina_lrm.typed import require
 
 Shaping = Literal["linear", "relu", "log-sigmoid"]
+Through = Literal["one", "drtune", "draft", "prfl"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,16 @@ class ReflSettings:
     """Reward feedback learning: where the gradient enters, and how rewards become a loss."""
 
     first: int = 30
-    """The step with gradient is drawn from `first` to `last`, counted from 0 at the noise end."""
+    """one, prfl: the step with gradient is drawn from `first` to `last`, counted from 0 at the noise end."""
     last: int = 39
-    """The last step that the gradient may enter at."""
+    """The last step that the gradient may enter at; with prfl at most the last but one of the sampler."""
+    through: Through = "one"
+    """What the gradient goes through: one step and the clean estimate behind it; `through_steps` steps at even
+    distances, held in memory one at a time (drtune); the last `through_steps` with their whole graph (draft); or one
+    step and the noisy state behind it, which the reward reads at its own level (prfl). drtune and draft need guidance
+    1."""
+    through_steps: int = ranged(1, COUNT)
+    """drtune, draft: how many steps."""
     shaping: Shaping = "linear"
     """What is maximised: the reward, the reward up to `margin` (relu), or its log-sigmoid."""
     margin: float = ranged(2.0, FINITE)
@@ -55,3 +63,7 @@ class ReflConfig(AlignConfig):
         used = self.refl.pretraining_data is None or self.refl.pretraining_weight > 0
         require(used, "refl.pretraining_data", self.refl.pretraining_data, "with a pretraining_weight above 0 only")
         require(inside, "refl.first, refl.last", (self.refl.first, self.refl.last), f"0 <= first <= last <= {last}")
+        few = self.refl.through_steps <= last + 1
+        require(few, "refl.through_steps", self.refl.through_steps, f"at most {last + 1} sampling steps")
+        if self.refl.through == "prfl":
+            require(self.refl.first < last, "refl.first", self.refl.first, f"at most {last - 1} with refl.through prfl")
