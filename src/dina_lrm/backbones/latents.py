@@ -75,7 +75,7 @@ class KLAutoencoder(Autoencoder):
     ) -> Float[Tensor, "batch channels h w"]:
         """`(mode of the posterior - shift) * scale`."""
         with lent(vae, pixels), tiled(vae, pixels.shape[-2] * pixels.shape[-1] > TILED_ABOVE):
-            mode = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
+            mode = vae.encode(laid_out(pixels.to(vae.dtype))).latent_dist.mode()
         shift, scale = self._shift_and_scale(vae.config)
         return (mode.float() - shift) * scale
 
@@ -86,7 +86,7 @@ class KLAutoencoder(Autoencoder):
         shift, scale = self._shift_and_scale(vae.config)
         unscaled = latents.float() / scale + shift
         with lent(vae, latents):
-            return vae.decode(unscaled.to(vae.dtype)).sample.float()
+            return vae.decode(laid_out(unscaled.to(vae.dtype))).sample.float()
 
     def _shift_and_scale(self, config: Mapping[str, Any]) -> tuple[float, float]:
         return float(config.get("shift_factor") or 0.0) if self.shifted else 0.0, float(config["scaling_factor"])
@@ -99,6 +99,18 @@ def encoded_in_parts(
     count = pictures_at_once(pixels.shape[-2] * pixels.shape[-1], device)
     found = [autoencoder.encode(vae, part.to(device)) for part in pixels.split(count)]
     return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def laid_out(
+    pixels: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels height width"]:
+    """The same values, in the order in memory that convolutions in half precision are quicker with on a processor.
+
+    Channels last: measured 1.17 times as fast in bfloat16 (docs/cost.md), and as far from float32 as the other order.
+    Float32 stays as it is: there it gains a tenth, and latents of existing caches would no longer be equal to the bit.
+    """
+    quicker = pixels.device.type == "cpu" and pixels.dtype in (torch.bfloat16, torch.float16)
+    return pixels.contiguous(memory_format=torch.channels_last) if quicker else pixels
 
 
 @contextmanager
