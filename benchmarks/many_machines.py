@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dina_lrm.engines.ray_pool import RayPool
@@ -50,6 +51,7 @@ def main(words: list[str]) -> None:
     given = parser.parse_args(words)
     engines = {"one process": None, "Ray, 1 worker": RayEngine(actors=1), "Ray, 2 workers": RayEngine(actors=2)}
     found: dict[str, list[float]] = {name: [] for name in engines}
+    torch.set_num_threads(1)  # as each worker has
     with tempfile.TemporaryDirectory() as name, session(RayEngine(actors=2)):
         folder = Path(name)
         rows = _pictures(folder, given.pictures)

@@ -116,7 +116,7 @@ class RayPool(Generic[Task, Ready, Found]):
         if self.replaced:
             yield f"{self.replaced} workers of Ray ended and were replaced; {self.again} tasks were done again"
         for machine, told in self.other_versions.items():
-            yield f"the worker on {machine} has other versions than here: {told}; scores may differ in the last digits"
+            yield f"the worker on {machine} is not as this process: {told}; scores may differ in the last digits"
 
     def each(self, tasks: Iterable[Task], common: object = None) -> Iterator[Found]:
         """What comes of each task, in their order; `common` is given to all."""
@@ -197,7 +197,7 @@ class RayPool(Generic[Task, Ready, Found]):
         if here[OURS] != there[OURS]:
             told = f"{OURS} {there[OURS]}, and here {here[OURS]}; accepted: one version on all machines"
             raise DinaError(f"worker on {answer.machine}: {told}")
-        other = [f"{name} {there[name]} (here {here[name]})" for name in here if here[name] != there[name]]
+        other = [f"{name} {there.get(name, '-')} (here {here[name]})" for name in here if here[name] != there.get(name)]
         if other:
             self.other_versions[answer.machine] = ", ".join(other)
         del self._deaths[_LOADING]

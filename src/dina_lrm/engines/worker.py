@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 import ray
+import torch
 
 from dina_lrm.typed import DinaError
 
@@ -62,8 +63,14 @@ class Refused:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that results depend on; "none" for one that is not installed."""
-    return {name: _version(name) for name in (OURS, *LIBRARIES)}
+    """Versions of the libraries that results depend on, "none" for one that is not installed; and, where there is no
+    GPU, the threads of a product and the instructions of the processor, which decide the order of sums.
+    """
+    found = {name: _version(name) for name in (OURS, *LIBRARIES)}
+    if torch.cuda.is_available():
+        return found
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return found | {"threads": str(torch.get_num_threads()), "instructions": instructions}
 
 
 def _version(name: str) -> str:
