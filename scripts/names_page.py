@@ -14,6 +14,7 @@ from dina_lrm.backbones.registry import FAMILIES
 from dina_lrm.data.sources import SOURCES
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.rewards.names import REWARDS, RewardFamily
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "names.md"
@@ -22,6 +23,8 @@ ALIGNMENT: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = {
     "flow-grpo": GRPO_RECIPES,
     "lpo": LPO_RECIPES,
     "dpo": DPO_RECIPES,
+    "nft": NFT_RECIPES,
+    "awm": AWM_RECIPES,
 }
 OPENING: Final = """# Recipes, rewards and other names
 

@@ -34,6 +34,8 @@ LONG = {
     "align flow-grpo": "align flow-grpo synthetic --prompts synthetic --out out",
     "align lpo": "align lpo synthetic --prompts synthetic --out out",
     "align dpo": "align dpo synthetic --prompts synthetic --out out",
+    "align nft": "align nft synthetic --prompts synthetic --out out",
+    "align awm": "align awm synthetic --prompts synthetic --out out",
     "align study": "align study hacking --out out",
     "sample curve": "sample curve --out out",
     "evaluate-generator": "evaluate-generator synthetic synthetic --prompts synthetic --count 1 --out out",

@@ -7,6 +7,9 @@ import torch
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
+from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.monitor.settings import LookSettings
@@ -34,7 +37,9 @@ REFL = ReflConfig(**_SHARED, refl=ReflSettings(first=2, last=3))
 GRPO = GrpoConfig(**_SHARED, grpo=GrpoSettings(group=2, window_steps=2, clip=1e-2))
 LPO = LpoConfig(**_SHARED, lpo=LpoSettings(candidates=3, low=0.0, high=0.01))
 DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
-CONFIGS = (REFL, GRPO, LPO, DPO)
+NFT = NftConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=3, kl_weight=1e-2))
+AWM = AwmConfig(**_SHARED, forward=ForwardSettings(group=4, updates=1, old="short", level_choice="logit-normal"))
+CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM)
 
 
 def variance_preserving(config):

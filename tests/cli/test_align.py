@@ -13,13 +13,26 @@ from safetensors.torch import load_file
 
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm, named_term
 
-RECIPES = {"refl": REFL_RECIPES, "flow-grpo": GRPO_RECIPES, "lpo": LPO_RECIPES, "dpo": DPO_RECIPES}
+RECIPES = {
+    "refl": REFL_RECIPES,
+    "flow-grpo": GRPO_RECIPES,
+    "lpo": LPO_RECIPES,
+    "dpo": DPO_RECIPES,
+    "nft": NFT_RECIPES,
+    "awm": AWM_RECIPES,
+}
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
 
 
-FEW = {"refl": ("--refl.first", "4", "--refl.last", "5"), "flow-grpo": ("--grpo.group", "4", "--grpo.updates", "1")}
+FEW = {
+    "refl": ("--refl.first", "4", "--refl.last", "5"),
+    "flow-grpo": ("--grpo.group", "4", "--grpo.updates", "1"),
+    "nft": ("--forward.group", "4"),
+    "awm": ("--forward.group", "4"),
+}
 """Less than recipes have, where an algorithm has settings of its own for that."""
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, UNIT, check_ranges, ranged
@@ -24,6 +26,8 @@ CONFIGS = {
     "flow-grpo": GrpoConfig,
     "lpo": LpoConfig,
     "dpo": DpoConfig,
+    "nft": NftConfig,
+    "awm": AwmConfig,
     "reward": RewardTerm,
     "pretrain": PretrainConfig,
     "uncurate": UncuratedConfig,

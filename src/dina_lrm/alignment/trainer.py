@@ -22,6 +22,8 @@ from dina_lrm.alignment.algorithms.dpo import Dpo
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo import FlowGrpo
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.forward.loop import ForwardLoop
+from dina_lrm.alignment.algorithms.forward.objectives import FORWARD_OBJECTIVES
 from dina_lrm.alignment.algorithms.lpo import Lpo
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl import Refl
@@ -53,6 +55,7 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     GrpoConfig: FlowGrpo,
     LpoConfig: Lpo,
     DpoConfig: Dpo,
+    **dict.fromkeys(FORWARD_OBJECTIVES, ForwardLoop),
 }
 """What runs of a configuration compute."""
 OnLook = Callable[[Look], None]
@@ -114,7 +117,7 @@ class AlignmentRun:
         self._processes.wait()
         self._optimizer = torch.optim.AdamW(generator.parameters.values(), lr=config.lr, weight_decay=0.0)
         self._average = MovingAverage(generator.parameters, config.ema_decay, every=config.ema_every)
-        self._learning = Learning(generator.parameters, self._optimizer, self._average)
+        self._learning = Learning(generator.parameters, self._optimizer, self._average, self._algorithm.state())
 
     def run(self, on_look: OnLook, on_step: OnStep, stop_after: int | None = None) -> RunOutcome:
         """Train to the end, until `stop_after` updates, or until an alarm stops it.

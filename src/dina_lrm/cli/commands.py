@@ -39,6 +39,12 @@ COMMANDS: dict[str, Command] = {
     "align dpo": _command(
         "align_by:Dpo", "Align a generator by preferences between its finished samples.", "align:run"
     ),
+    "align nft": _command(
+        "align_forward:Nft", "Align a generator by its own samples, noised again, by their rewards.", "align:run"
+    ),
+    "align awm": _command(
+        "align_forward:Awm", "Align a generator by matching its own samples, weighted by their rewards.", "align:run"
+    ),
     "align study": _command("align_study", "Measure alignment on the synthetic world against the truth."),
     "sample": _command("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": _command("sample_curve", "Measure best-of-N, pruned and not, against the truth."),

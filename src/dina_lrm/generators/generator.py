@@ -33,7 +33,7 @@ from dina_lrm.backbones.settings import BackboneConfig, LoraSettings
 from dina_lrm.diffusion.noise import seeded_noise
 from dina_lrm.diffusion.process import ForwardProcess
 from dina_lrm.generators.kernels import Ode
-from dina_lrm.generators.schedule import sampling_levels
+from dina_lrm.generators.schedule import level_shift, sampling_levels
 from dina_lrm.generators.schedulers import check_unclipped, starting_scale
 from dina_lrm.reward_model.inputs import warn_of_unread
 from dina_lrm.runs.files import save_tensors
@@ -135,6 +135,11 @@ class Generator:
         backbone.check_sampled(levels)
         return levels
 
+    @property
+    def shift(self) -> float:
+        """How far its scheduler moves levels towards noise, `t <- s t / (1 + (s - 1) t)`; 1 where it moves none."""
+        return level_shift(self.pipeline.scheduler, self.process, self._tokens, self.backbone.sampling.largest_shift)
+
     def noise(self, seeds: Sequence[int]) -> Latents:
         """One standard normal draw a seed."""
         shape = (self.backbone.latent_channels, self._side, self._side)
@@ -180,13 +185,21 @@ class Generator:
 
     @torch.no_grad()
     def denoise(
-        self, x: Latents, conditioning: Conditioning, levels: Float[Tensor, " levels"], steps: int | None = None
+        self,
+        x: Latents,
+        conditioning: Conditioning,
+        levels: Float[Tensor, " levels"],
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> Latents:
-        """Follow the ODE from noise through the first `steps` intervals of `levels` (all of them: to clean latents)."""
+        """Follow the ODE from noise through the first `steps` intervals of `levels` (all of them: to clean latents).
+
+        With its own `guidance` where no other is given.
+        """
         count = len(levels) - 1 if steps is None else steps
         x = self.start(x, levels[0])
         for t, t_next in pairwise(levels[: count + 1]):
-            velocity = self.velocity(x, t, conditioning, self.guidance)
+            velocity = self.velocity(x, t, conditioning, self.guidance if guidance is None else guidance)
             x = Ode().step(self.process, x, velocity, t, t_next).mean
         return x
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.diffusion.process import ForwardProcess
+from dina_lrm.diffusion.process import ForwardProcess, RectifiedFlow
 from dina_lrm.generators.schedulers import check_sampled, is_a, kind_of
 from dina_lrm.typed import DinaError
 
@@ -65,6 +66,26 @@ def sampling_levels(
         levels[-1] = 0
     _check_levels(name, copy, process, levels, steps)
     return levels
+
+
+def level_shift(
+    scheduler: Any,  # noqa: ANN401
+    process: ForwardProcess,
+    tokens: int,
+    largest_shift: float | None = 1.15,
+) -> float:
+    """The factor s by which a flow's scheduler moves levels, `t <- s t / (1 + (s - 1) t)`; 1 for other processes.
+
+    `tokens` and `largest_shift` as in `sampling_levels`. Where the schedule is shifted by the size of the picture, s is
+    exp(mu), or mu where the scheduler says `linear`.
+    """
+    if not isinstance(process, RectifiedFlow):
+        return 1.0
+    config = scheduler.config
+    if config.get("use_dynamic_shifting", False) and largest_shift is not None:
+        mu = _shift(config, tokens, largest_shift)
+        return mu if config.get("time_shift_type") == "linear" else math.exp(mu)
+    return float(config.get("shift") or config.get("flow_shift") or 1.0)
 
 
 def _shift(config: Any, tokens: int, largest: float) -> float:  # noqa: ANN401

@@ -8,21 +8,20 @@ from typing import Final
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
-from dina_lrm.generators.settings import BUNDLED_GENERATOR, GeneratorSettings
+from dina_lrm.generators.settings import GeneratorSettings
+from dina_lrm.recipes.bundled_alignment import IN_TEN, LOOKS, REWARDS, UNCURATED
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
 
-_IN_TEN: Final = replace(BUNDLED_GENERATOR, sampling_steps=10)
-_UNCURATED: Final = replace(_IN_TEN, pretrained="synthetic-uncurated", guidance=1.0)
-"""What there is most to mend in: damaged training pictures, and no guidance that hides them."""
-_REWARDS: Final = (RewardTerm("latent:synthetic", noise_level=0.2),)
 _RELEASED: Final = (RewardTerm("latent:liuhuohuo/DiNa-LRM-SD35M-12layers"),)
 """The reward model that the paper's authors released, by its hub id; it learned from HPDv3."""
-_LOOKS: Final = LookSettings(every=5, prompts=64, images=1, golden="cnn", window=6)
 
 
 def refl_synthetic() -> ReflConfig:
@@ -37,12 +36,12 @@ def refl_synthetic() -> ReflConfig:
         steps=40,
         batch_size=16,
         micro_batch=16,
-        generator=_UNCURATED,
-        rewards=_REWARDS,
+        generator=UNCURATED,
+        rewards=REWARDS,
         refl=ReflSettings(first=4, last=9, kl_weight=1.0),
         lr=1e-3,
         ema_every=1,
-        looks=_LOOKS,
+        looks=LOOKS,
         checkpoint_every=10,
     )
 
@@ -63,10 +62,10 @@ def refl_synthetic_unet() -> ReflConfig:
         steps=12,
         batch_size=32,
         micro_batch=32,
-        generator=replace(_IN_TEN, pretrained="synthetic-unet", guidance=1.0),
+        generator=replace(IN_TEN, pretrained="synthetic-unet", guidance=1.0),
         rewards=(RewardTerm("cnn"),),
         refl=replace(config.refl, kl_weight=10.0),
-        looks=replace(_LOOKS, every=2, golden="image:synthetic"),
+        looks=replace(LOOKS, every=2, golden="image:synthetic"),
         checkpoint_every=6,
     )
 
@@ -97,12 +96,12 @@ def grpo_synthetic() -> GrpoConfig:
         steps=30,
         batch_size=48,
         micro_batch=24,
-        generator=_UNCURATED,
-        rewards=_REWARDS,
+        generator=UNCURATED,
+        rewards=REWARDS,
         grpo=GrpoSettings(group=12, clip=1e-2, updates=2),
         lr=1e-3,
         ema_every=1,
-        looks=_LOOKS,
+        looks=LOOKS,
         checkpoint_every=10,
     )
 
@@ -116,7 +115,7 @@ def grpo_synthetic_unet() -> GrpoConfig:
     return replace(
         config,
         name="synthetic-unet",
-        generator=replace(_IN_TEN, pretrained="synthetic-unet"),
+        generator=replace(IN_TEN, pretrained="synthetic-unet"),
         rewards=(RewardTerm("image:synthetic", noise_level=0.2),),
         grpo=replace(config.grpo, kernel="ddim", eta=1.0),
     )
@@ -156,12 +155,12 @@ def lpo_synthetic() -> LpoConfig:
         steps=20,
         batch_size=16,
         micro_batch=16,
-        generator=_UNCURATED,
-        rewards=_REWARDS,
+        generator=UNCURATED,
+        rewards=REWARDS,
         lpo=LpoSettings(low=0.12, high=0.4),
         lr=1e-3,
         ema_every=1,
-        looks=replace(_LOOKS, every=2),
+        looks=replace(LOOKS, every=2),
         checkpoint_every=10,
     )
 
@@ -198,12 +197,12 @@ def dpo_synthetic() -> DpoConfig:
         steps=60,
         batch_size=16,
         micro_batch=16,
-        generator=_UNCURATED,
-        rewards=_REWARDS,
+        generator=UNCURATED,
+        rewards=REWARDS,
         dpo=DpoSettings(),
         lr=1e-3,
         ema_every=1,
-        looks=_LOOKS,
+        looks=LOOKS,
         checkpoint_every=10,
     )
 
@@ -239,6 +238,8 @@ def align_recipe(algorithm: str, name: str) -> AlignConfig | None:
         GrpoConfig.algorithm: GRPO_RECIPES,
         LpoConfig.algorithm: LPO_RECIPES,
         DpoConfig.algorithm: DPO_RECIPES,
+        NftConfig.algorithm: NFT_RECIPES,
+        AwmConfig.algorithm: AWM_RECIPES,
     }
     make = tables.get(algorithm, {}).get(name)
     return None if make is None else make()

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
+from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.config import AlignConfig
@@ -55,7 +58,7 @@ def own_grpo(
 
     `dina-lrm align flow-grpo --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/grpo`
     """
-    shared = _shared(pretrained, reward, **told) | {"batch_size": 32, "micro_batch": 4, "lr": 3e-4}
+    shared = _groups(pretrained, reward, **told)
     settings = GrpoSettings(group=8, clip=1e-4, window_steps=min(3, steps - 1), **_kernel(pretrained))
     return _sampled(GrpoConfig(**shared, grpo=replace(settings, window_steps=1)), steps, grpo=settings)
 
@@ -88,11 +91,41 @@ def own_dpo(
     return _sampled(config, steps)
 
 
+def own_nft(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 10,
+    **told: Any,  # noqa: ANN401
+) -> NftConfig:
+    """DiffusionNFT on a generator of one's own: groups of eight, which its samples without guidance are learned from.
+
+    `dina-lrm align nft --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/nft`
+    """
+    settings = ForwardSettings(group=8, kl_weight=1e-4)
+    return _sampled(NftConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
+
+
+def own_awm(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 10,
+    **told: Any,  # noqa: ANN401
+) -> AwmConfig:
+    """Advantage-weighted matching on a generator of one's own: groups of eight, drawn without guidance.
+
+    `dina-lrm align awm --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/awm`
+    """
+    settings = ForwardSettings(group=8, old="short", scope="group")
+    return _sampled(AwmConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
+
+
 OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = {
     ReflConfig: own_refl,
     GrpoConfig: own_grpo,
     LpoConfig: own_lpo,
     DpoConfig: own_dpo,
+    NftConfig: own_nft,
+    AwmConfig: own_awm,
 }
 """The recipe own of each algorithm."""
 
@@ -145,6 +178,11 @@ def _shared(pretrained: str, reward: str, looks: int = _LOOKS, resolution: int |
         "looks": LookSettings(every=10, prompts=looks, images=1, golden="cnn" if _bundled(pretrained) else None),
         "checkpoint_every": 10,
     }
+
+
+def _groups(pretrained: str, reward: str, **told: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What runs on groups of samples share: larger batches, and a higher rate."""
+    return _shared(pretrained, reward, **told) | {"batch_size": 32, "micro_batch": 4, "lr": 3e-4}
 
 
 def _sampled(config: Any, steps: int, **more: Any) -> Any:  # noqa: ANN401 - of any algorithm

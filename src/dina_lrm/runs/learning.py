@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,33 +36,40 @@ class CheckpointSize:
     weights: int
     moments: int
     average: int
+    more: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.moments + self.average
+        return self.weights + self.moments + self.average + self.more
 
     @property
     def told(self) -> str:
         """The whole and its parts, in words."""
-        parts = {"weights": self.weights, "moments": self.moments, "average": self.average}
+        parts = {"weights": self.weights, "moments": self.moments, "average": self.average, "more": self.more}
         said = ", ".join(f"{part} {bytes_text(size)}" for part, size in parts.items() if size)
         return f"{bytes_text(self.total)} ({said})"
 
 
 @dataclass(frozen=True, eq=False)
 class Learning:
-    """Parameters by name, their optimiser, and their moving average where there is one."""
+    """Parameters by name, their optimiser, and their moving average where there is one.
+
+    `more` is what else updates change, in groups by name, as tensors by name: they are stored as they are then, and
+    written in place.
+    """
 
     parameters: Mapping[str, torch.nn.Parameter]
     optimizer: torch.optim.Optimizer
     average: MovingAverage | None = None
+    more: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     def checkpoint(self, step: int, values: Mapping[str, Any]) -> Checkpoint:
         """The complete state after `step` steps, with the run's own plain `values`."""
         tensors: dict[str, Mapping[str, Tensor]] = {
             "weights": {name: parameter.detach() for name, parameter in self.parameters.items()},
             "optimizer": optimizer_tensors(self.optimizer, self._names()),
+            **self.more,
         }
         updates = 0
         if self.average is not None:
@@ -75,7 +82,8 @@ class Learning:
         known = optimizer_tensors(self.optimizer, self._names()).values()
         moments = sum(each.numel() * each.element_size() for each in known) or 2 * weights
         average = 0 if self.average is None else 4 * sum(each.numel() for each in self.parameters.values())
-        return CheckpointSize(weights, moments, average)
+        more = sum(each.numel() * each.element_size() for group in self.more.values() for each in group.values())
+        return CheckpointSize(weights, moments, average, more)
 
     def check_room(self, folder: Path) -> CheckpointSize:
         """The size, once there is room for two checkpoints beside what lies in `folder`: one stays until the next is.
@@ -123,6 +131,8 @@ class Learning:
         for name, parameter in self.parameters.items():
             own_rows(parameter).copy_(own_rows(shared_out_like(weights[name], parameter)))
         restore_optimizer(self.optimizer, self._names(), checkpoint.group("optimizer"))
+        for group, tensors in self.more.items():
+            _write_into(tensors, checkpoint.group(group), f"checkpoint of step {checkpoint.step}: {group}")
         if self.average is not None:
             checkpoint = _with_average(checkpoint)
             self.average.load_state_dict(checkpoint.group("ema"), checkpoint.value(_UPDATES, int))
@@ -149,6 +159,16 @@ def _newest_of_all(folder: Path, processes: Processes) -> Checkpoint | None:
     if faults:
         raise DinaError(faults[0])
     return found
+
+
+def _write_into(tensors: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    different = sorted(set(stored) ^ set(tensors)) or [
+        name for name in tensors if stored[name].shape != tensors[name].shape
+    ]
+    if different:
+        raise DinaError(f"{where}: its tensors differ, first {different[0]!r}")
+    for name, tensor in tensors.items():
+        tensor.copy_(stored[name])
 
 
 def _with_average(state: Checkpoint) -> Checkpoint:

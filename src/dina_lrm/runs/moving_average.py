@@ -46,9 +46,13 @@ class MovingAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the weights as they are now."""
-        weight = 1.0 - decay_at(self.updates, self._decay, self._warmup, self._every)
-        torch._foreach_lerp_(self._average, [live.float() for live in self._live()], weight)
+        self.move(decay_at(self.updates, self._decay, self._warmup, self._every))
         self.updates += 1
+
+    @torch.no_grad()
+    def move(self, decay: float) -> None:
+        """Keep `decay` of the average, in [0, 1), and take the rest from the weights as they are now."""
+        torch._foreach_lerp_(self._average, [live.float() for live in self._live()], 1.0 - decay)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dina_lrm.alignment.algorithms.flow_grpo import ConstantRewardWarning, window_of
+from dina_lrm.alignment.algorithms.advantages import ConstantRewardWarning
+from dina_lrm.alignment.algorithms.flow_grpo import window_of
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.rollout import roll_out, step_of
 from dina_lrm.generators.kernels import Ddim, FlowSde, Ode, stochastic_kernel

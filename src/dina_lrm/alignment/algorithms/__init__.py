@@ -6,5 +6,6 @@
 | ReFL through more of the sampler: DRTune, DRaFT-K, PRFL | `through/` |
 | Flow-GRPO and -Fast | `flow_grpo`, `flow_grpo_settings`, `policy_loss`, `advantages`, `windows`, `rollout` |
 | LPO | `lpo`, `lpo_settings`, `lpo_loss` |
+| NFT, AWM, by the forward process | `forward/` |
 | offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |
 """

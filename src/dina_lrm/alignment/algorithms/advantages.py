@@ -10,6 +10,7 @@ keep the digits in which they differ.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,10 @@ Combination = Literal["sum", "normalised"]
 SOFTENER = 1e-4
 _NOTHING = 1e-12
 """A spread that is none, whatever the rewards."""
+
+
+class ConstantRewardWarning(UserWarning):
+    """The images of every group got one reward: there is no advantage to learn from."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,17 @@ def grpo_advantages(
     values = (centred / (scale + SOFTENER)).clamp(-clip, clip)
     masked = flat[group]
     return Advantages(values.masked_fill(masked, 0.0).float(), masked, int(flat.sum()), len(counts))
+
+
+def warn_of_flat_groups(step: int, flat: int, groups: int) -> None:
+    """Warn where no group of update `step` (from 0) has images that the reward told apart."""
+    if flat == groups:
+        warnings.warn(
+            f"update {step + 1}: the reward told no images of a prompt apart, in any of {flat} groups: nothing is "
+            "learned from it",
+            ConstantRewardWarning,
+            stacklevel=3,
+        )
 
 
 def combined_rewards(

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.runs.processes import Processes
-from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.objective import Objective, ObjectiveScores
 from dina_lrm.typed import DinaError
 
 Config = TypeVar("Config", bound=AlignConfig)
@@ -59,6 +61,13 @@ class Algorithm(ABC, Generic[Config]):
     def update(self, step: int, learn: Learn) -> Outcome:
         """Update `step` (from 0), which calls `learn` once or more. ValueError for a reward that is not finite."""
 
+    def state(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """Tensors that updates change and that are no part of the LoRA, in groups by name, each by its own name.
+
+        A checkpoint holds them beside what learns; a run that goes on gets them written in place. None by default.
+        """
+        return {}
+
     def drawn_prompts(self, rng: np.random.Generator, count: int) -> list[str]:
         """Prompts for an update, different ones while there are enough."""
         chosen = rng.choice(len(self.prompts), count, replace=count > len(self.prompts))
@@ -87,6 +96,19 @@ class Algorithm(ABC, Generic[Config]):
             )
         mine = list(starts)[self.processes.index :: self.processes.count]
         return [slice(start, start + size) for start in mine]
+
+
+def in_batch_order(own: Sequence[Float[Tensor, " part"]], processes: Processes) -> Float[Tensor, " all"]:
+    """Values of this process's micro-batches, of equal size, with those of all processes, in the order of the batch."""
+    gathered = processes.gathered(torch.cat(list(own)))
+    # Process p holds micro-batches p, p + count, ...
+    return gathered.reshape(processes.count, -1, len(own[0])).transpose(0, 1).flatten()
+
+
+def scores_of_all(own: Sequence[ObjectiveScores], processes: Processes) -> ObjectiveScores:
+    """Scores of this process's micro-batches, with those of all processes, in the order of the batch."""
+    parts = {name: in_batch_order([each.parts[name] for each in own], processes) for name in own[0].parts}
+    return ObjectiveScores(in_batch_order([each.total for each in own], processes), parts)
 
 
 def means(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:

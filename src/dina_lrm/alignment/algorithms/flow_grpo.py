@@ -10,7 +10,6 @@ the first update of a run checks it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -20,8 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.algorithms.advantages import Advantages, combined_rewards, grpo_advantages
-from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome
+from dina_lrm.alignment.algorithms.advantages import (
+    Advantages,
+    combined_rewards,
+    grpo_advantages,
+    warn_of_flat_groups,
+)
+from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, scores_of_all
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.policy_loss import (
     check_first_update,
@@ -34,12 +38,8 @@ from dina_lrm.alignment.algorithms.windows import EveryStep, FirstSteps, RandomW
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.kernels import stochastic_kernel
 from dina_lrm.runs.processes import Processes
-from dina_lrm.sampling.objective import Objective, ObjectiveScores
+from dina_lrm.sampling.objective import Objective
 from dina_lrm.typed import DinaError
-
-
-class ConstantRewardWarning(UserWarning):
-    """The images of every group got one reward: there is no advantage to learn from."""
 
 
 def window_of(settings: GrpoSettings) -> Window:
@@ -129,13 +129,7 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         )
         flat = sampled.advantages.zero_spread_groups
         details["zero_spread_groups"] = float(flat)
-        if flat == config.batch_size // settings.group:
-            warnings.warn(
-                f"update {step + 1}: the reward told no images of a prompt apart, in any of {flat} groups: nothing is "
-                "learned from it",
-                ConstantRewardWarning,
-                stacklevel=2,
-            )
+        warn_of_flat_groups(step, flat, config.batch_size // settings.group)
         return Outcome(
             float(np.mean([each.loss for each in learned])),
             sampled.total.mean().item(),
@@ -165,25 +159,14 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             rollouts.append(rollout)
             # One draw of the reward's noise for the whole batch: images of a group must differ in nothing else
             scores.append(self.objective(rollout.latents, prompts, reward_seed, conditioning))
-        total, parts = self._together(scores)
+        together = scores_of_all(scores, self.processes)
+        total, parts = together.total, together.parts
         of_all = torch.from_numpy(ids).to(total.device)
         compared = total
         if settings.combination == "normalised":
             compared = combined_rewards(parts, self.objective.weights, of_all, "normalised")
         advantages = grpo_advantages(compared, of_all, settings.scope, settings.advantage_clip)
         return _Sampled(rollouts, advantages, total, parts)
-
-    def _together(self, scores: Sequence[ObjectiveScores]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Rewards of all processes, in the order of the batch."""
-        size = self.config.micro_batch
-
-        def ordered(own: list[Tensor]) -> Tensor:
-            gathered = self.processes.gathered(torch.cat(own))
-            # Process p holds micro-batches p, p + count, ...
-            return gathered.reshape(self.processes.count, -1, size).transpose(0, 1).flatten()
-
-        total = ordered([each.total for each in scores])
-        return total, {name: ordered([each.parts[name] for each in scores]) for name in scores[0].parts}
 
     def _images(self, sampled: _Sampled, number: int, rows: slice) -> tuple[Rollout, Float[Tensor, " images"]]:
         """The images of a micro-batch that count, with their advantages."""

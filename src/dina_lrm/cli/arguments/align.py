@@ -12,6 +12,8 @@ import tyro
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.applies import check_asked
@@ -23,6 +25,7 @@ from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, value_of, with_own
 from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own import Given
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
 from dina_lrm.runs.lock import check_free
@@ -34,6 +37,8 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
     GrpoConfig: GRPO_RECIPES,
     LpoConfig: LPO_RECIPES,
     DpoConfig: DPO_RECIPES,
+    NftConfig: NFT_RECIPES,
+    AwmConfig: AWM_RECIPES,
 }
 """The recipes of each algorithm, by name."""
 

@@ -1,0 +1,81 @@
+"""What runs of the forward process share, as plain values. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
+
+from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.runs.ranges import ABOVE_0, COUNT, NOT_NEGATIVE, check_ranges, ranged
+from dina_lrm.typed import require
+
+Schedule = Literal["copy", "slow", "late", "short"]
+Config = TypeVar("Config", bound="ForwardConfig")
+
+
+@dataclass(frozen=True)
+class ForwardSettings:
+    """Groups of samples of an older policy, judged clean, and learned from at noise levels of their own."""
+
+    group: int = 16
+    """Images a prompt, which are compared with each other."""
+    updates: int = ranged(1, COUNT)
+    """Optimiser steps that the groups of a batch are divided into."""
+    old: Schedule = "slow"
+    """How the policy that draws the samples follows the one that learns: copy = at once, slow = ever less over 500
+    optimiser steps, late = at once for 75 and then hardly, short = within half a step."""
+    rollout_guidance: float = ranged(1.0, NOT_NEGATIVE)
+    """Scale of guidance of the samples that are learned from; up to 1 there is none. Above it guidance is distilled
+    too. Looks are guided by `generator.guidance`."""
+    levels_per_image: int | None = None
+    """Noise levels at which each image is learned from, one pass each; None = as many as the sampler has steps."""
+    level_choice: Literal["sampler", "logit-normal"] = "sampler"
+    """Which those are: the sampler's own, each image in an order of its own; or logit-normal ones, shifted towards
+    noise as the generator's own are."""
+    advantage_clip: float = ranged(5.0, ABOVE_0)
+    """Standard deviations from the mean of its group at which an image counts fully; beyond it is cut."""
+    scope: Literal["group", "batch"] = "batch"
+    """Whose standard deviation that is."""
+    combination: Literal["sum", "normalised"] = "sum"
+    """Several rewards: summed, or each normalised in its group first."""
+    kl_weight: float = ranged(0.0, NOT_NEGATIVE)
+    """Weight of the mean squared distance to the base model's velocity in the loss; 0 = none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "forward")
+        require(self.group >= 2, "forward.group", self.group, "at least two images a prompt")
+        some = self.levels_per_image is None or self.levels_per_image >= 1
+        require(some, "forward.levels_per_image", self.levels_per_image, "an integer of at least 1, or None")
+
+
+@dataclass(frozen=True)
+class ForwardConfig(AlignConfig):
+    """What complete runs of the forward process share. `batch_size` counts images per rollout."""
+
+    forward: ForwardSettings = field(default_factory=ForwardSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings, size = self.forward, self.batch_size
+        group = settings.group
+        require(size % group == 0, "forward.group", group, f"a divisor of batch_size, {size}: groups are complete")
+        steps, fewest = self.generator.sampling_steps, settings.levels_per_image or 1
+        fits = settings.level_choice == "logit-normal" or fewest <= steps
+        require(fits, "forward.levels_per_image", fewest, f"at most {steps}, generator.sampling_steps")
+        whole = (size // group) % settings.updates == 0 and (size // self.micro_batch) % settings.updates == 0
+        accepted = f"a divisor of {size // group} groups and of {size // self.micro_batch} micro-batches"
+        require(whole, "forward.updates", settings.updates, accepted)
+
+    def smallest(self: Config, processes: int = 1) -> Config:
+        """Two updates of as few whole groups as there are micro-batches for all processes."""
+        few = replace(self, forward=replace(self.forward, updates=1))
+        return super(ForwardConfig, few).smallest(processes)
+
+    def _fewest(self, processes: int) -> int:
+        return math.lcm(self.forward.group, self.micro_batch * processes)
+
+    @property
+    def passes_per_image(self) -> int:
+        """Noise levels at which each image is learned from."""
+        return self.forward.levels_per_image or self.generator.sampling_steps

@@ -1,0 +1,60 @@
+"""The options of `dina-lrm align nft` and `awm`: those that all share, and the recipes of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
+from dina_lrm.cli.arguments.align import AlignArguments, choices
+from dina_lrm.console.own_recipe import recipe_type
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
+
+if TYPE_CHECKING:
+    NftChoice = NftConfig
+    AwmChoice = AwmConfig
+else:
+    NftChoice, AwmChoice = recipe_type(choices(NFT_RECIPES)), recipe_type(choices(AWM_RECIPES))
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Nft(AlignArguments):
+    """Align a generator by DiffusionNFT: noised samples draw it nearer or push it away, by their rewards in a group.
+
+    Rewards need no gradient, sampling is the plain ODE, and no likelihood is computed. Samples are drawn by an older
+    copy of the LoRA (`--forward.old`) without guidance (`--forward.rollout-guidance`).
+
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
+
+    Examples:
+        dina-lrm align nft --generator.pretrained my/generator --reward clip --prompts all.txt --out runs/mine
+        dina-lrm align nft synthetic --prompts synthetic --out runs/nft --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[NftChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Awm(AlignArguments):
+    """Align a generator by advantage-weighted matching: the policy gradient with the matching error as likelihood.
+
+    Rewards need no gradient, and sampling is the plain ODE. Samples are drawn by an older copy of the LoRA
+    (`--forward.old`) without guidance (`--forward.rollout-guidance`); `--awm.hold` holds the LoRA to it.
+
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
+
+    Examples:
+        dina-lrm align awm --generator.pretrained my/generator --reward clip --prompts all.txt --out runs/mine
+        dina-lrm align awm synthetic --prompts synthetic --out runs/awm --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[AwmChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
