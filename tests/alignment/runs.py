@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
@@ -39,7 +40,8 @@ LPO = LpoConfig(**_SHARED, lpo=LpoSettings(candidates=3, low=0.0, high=0.01))
 DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
 NFT = NftConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=3, kl_weight=1e-2))
 AWM = AwmConfig(**_SHARED, forward=ForwardSettings(group=4, updates=1, old="short", level_choice="logit-normal"))
-CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM)
+DISTILL = DistillConfig(**_SHARED)
+CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM, DISTILL)
 
 
 def variance_preserving(config):

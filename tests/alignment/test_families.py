@@ -58,7 +58,9 @@ def place(request, tmp_path_factory):
 
 def config_of(config, place):
     latent = RewardTerm(f"latent:{place.reward}", noise_level=0.2)
-    rewards = {"refl": (latent, PIXELS), "lpo": (latent,)}.get(config.algorithm, (NO_GRADIENT,))
+    rewards = {"refl": (latent, PIXELS), "distill": (latent, PIXELS), "lpo": (latent,)}.get(
+        config.algorithm, (NO_GRADIENT,)
+    )
     generator = replace(
         config.generator, pretrained=str(place.generator), resolution=place.side, prompt_length=place.prompt_length,
         guidance=1.0, precision="fp32",

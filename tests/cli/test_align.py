@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.distillation import DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm, named_term
 
@@ -23,6 +24,7 @@ RECIPES = {
     "dpo": DPO_RECIPES,
     "nft": NFT_RECIPES,
     "awm": AWM_RECIPES,
+    "distill": DISTILL_RECIPES,
 }
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
 

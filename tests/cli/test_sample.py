@@ -56,6 +56,7 @@ def test_it_leaves_pictures_a_sheet_and_all_that_was_measured(tmp_path, capsys):
         (["--method", "pruned", "--prune", "1:1", "--reading", "noisy"], (0.5, 1.0)),
         (["--method", "pruned", "--prune", "0.7:within=0"], (0.5, 1.0)),
         (["--method", "guided"], (1.1, 3.0)),
+        (["--method", "guided", "--reward", "jpeg-size", "--guide", "latent:synthetic", "sharpness=-0.1"], (1.1, 9.0)),
         (["--method", "noise-search", "--width", "1"], (1.0, 1.0)),
     ],
 )
@@ -126,6 +127,8 @@ def test_prompts_of_another_world_have_no_truth(tmp_path, capsys):
         (["--method", "pruned", "--reading", "in-pass"], "needs a pass of its own"),
         (["--method", "pruned", "--reading", "noisy", "--reward", "sharpness"], "accepted: one reward latent:MODEL"),
         (["--method", "guided", "--reward", "jpeg-size"], "has no gradient"),
+        (["--method", "guided", "--guide", "jpeg-size"], "has no gradient"),
+        (["--guide", "sharpness"], "--guide with --method best-of-n: accepted with --method guided"),
         (["--method", "guided", "--strength", "0"], "strength: got 0.0"),
         (["--method", "noise-search", "--width", "3"], "a divisor of n = 2"),
         (["--reward", "nothing"], "reward 'nothing'"),

@@ -19,7 +19,9 @@ from dina_lrm.preference.distributions import Constant, LogitNormal, Uniform
 from dina_lrm.training.config import TrainConfig
 from tests.documents import ROOT
 
-ALIGN = {name: COMMANDS[f"align {name}"].options() for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm")}
+ALIGN = {
+    name: COMMANDS[f"align {name}"].options() for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm", "distill")
+}
 EXAMPLES = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
 
 

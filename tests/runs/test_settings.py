@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
@@ -28,6 +29,7 @@ CONFIGS = {
     "dpo": DpoConfig,
     "nft": NftConfig,
     "awm": AwmConfig,
+    "distill": DistillConfig,
     "reward": RewardTerm,
     "pretrain": PretrainConfig,
     "uncurate": UncuratedConfig,

@@ -18,6 +18,8 @@ from typing import Any, Final
 import torch
 
 from dina_lrm.alignment.algorithms.algorithm import Algorithm, Outcome
+from dina_lrm.alignment.algorithms.distill.distill import Distill
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo import Dpo
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo import FlowGrpo
@@ -56,6 +58,7 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     LpoConfig: Lpo,
     DpoConfig: Dpo,
     **dict.fromkeys(FORWARD_OBJECTIVES, ForwardLoop),
+    DistillConfig: Distill,
 }
 """What runs of a configuration compute."""
 OnLook = Callable[[Look], None]

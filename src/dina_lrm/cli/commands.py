@@ -45,6 +45,9 @@ COMMANDS: dict[str, Command] = {
     "align awm": _command(
         "align_forward:Awm", "Align a generator by matching its own samples, weighted by their rewards.", "align:run"
     ),
+    "align distill": _command(
+        "align_distill:Distill", "Align a generator by distilling its sampling under guidance of rewards.", "align:run"
+    ),
     "align study": _command("align_study", "Measure alignment on the synthetic world against the truth."),
     "sample": _command("sample", "Sample with a reward: best-of-N, pruned, guided, search of the noise."),
     "sample curve": _command("sample_curve", "Measure best-of-N, pruned and not, against the truth."),

@@ -15,7 +15,7 @@ from dina_lrm.rewards.names import check_rewards
 from dina_lrm.runs.ownership import check_replaceable
 from dina_lrm.sampling.job import SamplingJob
 from dina_lrm.sampling.methods import MethodChoice
-from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.reward_term import RewardTerm, named_term
 from dina_lrm.sampling.selection import SamplingPlan
 from dina_lrm.sampling.tuned import tuned_generator
 from dina_lrm.synthetic.prompts import prompts_or_texts
@@ -24,7 +24,10 @@ from dina_lrm.synthetic.prompts import prompts_or_texts
 def run(arguments: Arguments) -> dict[str, object]:
     """Sample, and write what came out."""
     check_replaceable(arguments.out, KIND)
-    check_rewards((arguments.reward,), gradient=arguments.method == "guided")
+    guided = arguments.method == "guided"
+    guides = tuple(named_term("--guide", text) for text in arguments.guide)
+    check_rewards((arguments.reward,), gradient=guided and not guides)
+    check_rewards([guide.name for guide in guides], gradient=True)
     columns = parse_columns(arguments.columns, ("prompt",))
     prompts = prompts_or_texts(arguments.prompts, [arguments.seed, 7], arguments.prompt_count, columns)
     settings = as_asked(  # the smallest LoRA: none is trained here, and a stored one takes its place
@@ -35,7 +38,8 @@ def run(arguments: Arguments) -> dict[str, object]:
         guidance=arguments.guidance,
         precision=arguments.precision(None),
     )
-    estimate = Sampling(settings, arguments.batch_size, arguments.place(), (arguments.reward,)).estimate()
+    names = (arguments.reward, *(guide.name for guide in guides))
+    estimate = Sampling(settings, arguments.batch_size, arguments.place(), tuple(dict.fromkeys(names))).estimate()
     if arguments.dry_run:
         return say_estimate(estimate, arguments.out, arguments.quiet)
     check_room(estimate, arguments.out, arguments.force)
@@ -44,7 +48,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     reward = RewardTerm(arguments.reward, noise_level=arguments.reward_level)
     a = arguments
     choice = MethodChoice(a.method, a.prune, a.reading, a.strength, a.radius, a.width)
-    job = SamplingJob(reward, plan, choice.method(plan, generator.levels(plan.steps)), arguments.lora is not None)
+    job = SamplingJob(reward, plan, choice.method(plan, generator.levels(plan.steps)), a.lora is not None, guides)
     with progress("sampling", arguments.quiet, "prompt") as report:
         sampled = job.run(generator, prompts, report)
     write_samples(arguments.out, sampled, {"arguments": arguments})

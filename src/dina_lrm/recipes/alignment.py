@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
@@ -16,6 +17,7 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.recipes.bundled_alignment import IN_TEN, LOOKS, REWARDS, UNCURATED
+from dina_lrm.recipes.distillation import DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -240,6 +242,7 @@ def align_recipe(algorithm: str, name: str) -> AlignConfig | None:
         DpoConfig.algorithm: DPO_RECIPES,
         NftConfig.algorithm: NFT_RECIPES,
         AwmConfig.algorithm: AWM_RECIPES,
+        DistillConfig.algorithm: DISTILL_RECIPES,
     }
     make = tables.get(algorithm, {}).get(name)
     return None if make is None else make()

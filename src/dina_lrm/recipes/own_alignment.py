@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
@@ -119,6 +120,19 @@ def own_awm(
     return _sampled(AwmConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
 
 
+def own_distill(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 10,
+    **told: Any,  # noqa: ANN401
+) -> DistillConfig:
+    """On-policy distillation of a generator of one's own under guidance of the reward: ten steps, of which nine learn.
+
+    `dina-lrm align distill --generator.pretrained FOLDER --reward latent:RUN --prompts prompts.txt --out runs/distill`
+    """
+    return _sampled(DistillConfig(**_shared(pretrained, reward, **told) | {"lr": 3e-4}), steps)
+
+
 OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = {
     ReflConfig: own_refl,
     GrpoConfig: own_grpo,
@@ -126,6 +140,7 @@ OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = 
     DpoConfig: own_dpo,
     NftConfig: own_nft,
     AwmConfig: own_awm,
+    DistillConfig: own_distill,
 }
 """The recipe own of each algorithm."""
 

@@ -38,8 +38,10 @@ def best_of_n(
     pruning: Pruning | None = None,
     guidance: RewardGuidance | None = None,
     report: OnPictures | None = None,
+    guides: Objective | None = None,
 ) -> list[Selection]:
-    """The best of `plan.n` candidates of each prompt by the objective; with `guidance` each is pulled up its gradient.
+    """The best of `plan.n` candidates of each prompt by the objective; with `guidance` each is pulled up its gradient,
+    or up those of `guides`, each at one size.
 
     Raises:
         ValueError: before anything is sampled, for an empty or too long prompt, a schedule that does not fit the plan,
@@ -48,7 +50,7 @@ def best_of_n(
     if not prompts:
         raise DinaError("prompts: got none; accepted: at least one")
     conditioning = generator.encode_prompts(prompts)
-    run = _Run(generator, objective, plan, pruning, guidance)
+    run = _Run(generator, objective, plan, pruning, guidance, guides)
     found: list[Selection] = []
     together = max(1, plan.batch_size // plan.n)
     for start in range(0, len(prompts), together):
@@ -81,11 +83,12 @@ class _Run:
         plan: SamplingPlan,
         pruning: Pruning | None,
         guidance: RewardGuidance | None,
+        guides: Objective | None,
     ) -> None:
         if pruning is not None:
             pruning.check(plan.n, plan.steps)
         self._generator, self._objective, self._plan = generator, objective, plan
-        self._pruning, self._guidance = pruning, guidance
+        self._pruning, self._guidance, self._guides = pruning, guidance, guides
         self._scorer = StepScorer(generator, objective, "clean" if pruning is None else pruning.reading)
         self._levels = generator.levels(plan.steps)
         self._prompts: list[str] = []
@@ -146,10 +149,8 @@ class _Run:
         parts = []
         for span in self._spans(state):
             s, v = state.kept(span), velocity[span.to(velocity.device)]
-            told = self._told(s)
-            parts.append(
-                guided_velocity(self._generator, self._objective, s.x, v, level, *told, self._guidance.strength)
-            )
+            guides, told = self._guides or self._objective, (s.x, v, level, *self._told(s), self._guidance.strength)
+            parts.append(guided_velocity(self._generator, guides, *told, together=self._guides is not None))
         return torch.cat(parts)
 
     def _final(self, state: _State) -> Float[Tensor, " left"]:

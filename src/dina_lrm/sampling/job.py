@@ -27,6 +27,7 @@ from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.pruning import Pruning
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.sampling.selection import SamplingPlan, Selection
+from dina_lrm.typed import DinaError
 
 Pixels = NDArray[np.uint8]
 """(n, height, width, 3)."""
@@ -68,14 +69,16 @@ class Sampled:
 class SamplingJob:
     """Which reward chooses among how many candidates, and by which method.
 
-    `tuned`: the generator's LoRA was loaded and is to be used; otherwise the generator is sampled as it was before it
-    learned.
+    `guides`: with the method `RewardGuidance`, the rewards that guide, each at one size, in place of the one that
+    chooses. `tuned`: the generator's LoRA was loaded and is to be used; otherwise the generator is sampled as it was
+    before it learned.
     """
 
     reward: RewardTerm
     plan: SamplingPlan
     method: Method = None
     tuned: bool = False
+    guides: tuple[RewardTerm, ...] = ()
 
     def run(self, generator: Generator, prompts: Sequence[str], report: ReportProgress | None = None) -> Sampled:
         """The chosen sample of each prompt and what it cost; `report` is called with (prompts done, prompts).
@@ -84,24 +87,33 @@ class SamplingJob:
         that the method cannot use, and for a method that does not fit the plan.
         """
         generator.check_prompts(prompts)
+        guided = isinstance(self.method, RewardGuidance)
+        if self.guides and not guided:
+            raise DinaError(f"guides: {len(self.guides)} with a method that has no guidance; accepted: RewardGuidance")
         with nullcontext() if self.tuned else generator.reference():
-            objective = Objective(generator, (self.reward,), differentiable=isinstance(self.method, RewardGuidance))
+            objective = Objective(generator, (self.reward,), differentiable=guided and not self.guides)
+            guides = Objective(generator, self.guides) if self.guides else None
             start = time.perf_counter()
-            found = self._select(generator, objective, prompts, report)
+            found = self._select(generator, objective, guides, prompts, report)
             seconds = time.perf_counter() - start
             alone = best_of_n(generator, objective, prompts, replace(self.plan, n=1))
-            units = unit_flops(generator, objective, self.plan.steps, prompts[0])
+            units = unit_flops(generator, objective, self.plan.steps, prompts[0], guides)
             pixels, first = _pixels(generator, found), _pixels(generator, alone)
         return Sampled(tuple(found), tuple(alone), pixels, first, units, seconds)
 
     def _select(
-        self, generator: Generator, objective: Objective, prompts: Sequence[str], report: ReportProgress | None
+        self,
+        generator: Generator,
+        objective: Objective,
+        guides: Objective | None,
+        prompts: Sequence[str],
+        report: ReportProgress | None,
     ) -> list[Selection]:
         if isinstance(self.method, NoiseSearch):
             return noise_search(generator, objective, prompts, self.plan, self.method, report)
         pruning = self.method if isinstance(self.method, Pruning) else None
         guidance = self.method if isinstance(self.method, RewardGuidance) else None
-        return best_of_n(generator, objective, prompts, self.plan, pruning, guidance, report)
+        return best_of_n(generator, objective, prompts, self.plan, pruning, guidance, report, guides)
 
 
 def _pixels(generator: Generator, selections: Sequence[Selection]) -> Pixels:

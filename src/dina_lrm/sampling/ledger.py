@@ -81,15 +81,19 @@ class UnitFlops:
         return sum(count * (units[name] or 0) for name, count in counts.items())
 
 
-def unit_flops(generator: Generator, objective: Objective, steps: int, prompt: str) -> UnitFlops:
-    """Count one evaluation of each kind, in the middle of a schedule of `steps` steps."""
+def unit_flops(
+    generator: Generator, objective: Objective, steps: int, prompt: str, guides: Objective | None = None
+) -> UnitFlops:
+    """Count one evaluation of each kind, in the middle of a schedule of `steps` steps; the gradient is that of
+    `guides` where there are others than the objective.
+    """
     conditioning, x = generator.encode_prompts([prompt]), generator.noise([0])
     levels = generator.levels(steps)
     level = levels[len(levels) // 2]
 
     def with_gradient() -> None:
         leaf = x.clone().requires_grad_()
-        objective(leaf, [prompt], conditioning=conditioning).total.sum().backward()
+        (guides or objective)(leaf, [prompt], conditioning=conditioning).total.sum().backward()
 
     with torch.no_grad():
         velocity = _count(lambda: generator.velocity(x, level, conditioning))
@@ -98,7 +102,7 @@ def unit_flops(generator: Generator, objective: Objective, steps: int, prompt: s
         reader = in_pass_of(generator, objective)
         head = None if reader is None else _count(lambda: reader(x, level, conditioning)) - velocity
     decoded = objective.decodings * decoder
-    differentiable = all(reward.differentiable for reward in objective.rewards)
+    differentiable = all(reward.differentiable for reward in (guides or objective).rewards)
     with torch.enable_grad():
         gradient = _count(with_gradient) if differentiable else None
     return UnitFlops(velocity, score - decoded, gradient, head, decoder)

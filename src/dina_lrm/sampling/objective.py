@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
-from dina_lrm.rewards.base import StateReward
+from dina_lrm.rewards.base import BoundReward, StateReward
 from dina_lrm.rewards.latent import BoundLatent
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -89,6 +89,56 @@ class Objective:
         bound.check_states(use)
         return bound
 
+    def check_states(self, use: str) -> None:
+        """ValueError, naming the `use`, unless each of its rewards also scores noisy states."""
+        for term, bound in zip(self._terms, self._bound, strict=True):
+            if not isinstance(bound, StateReward):
+                raise DinaError(f"{use} scores unfinished samples: got {term.shown}; accepted: rewards latent:MODEL")
+            bound.check_states(use)
+
+    def gradients(
+        self,
+        latents: Latents,
+        prompts: Sequence[str],
+        seed: int = 0,
+        conditioning: Conditioning | None = None,
+        level: float | None = None,
+    ) -> dict[str, Latents]:
+        """The gradient of each reward by its name, with respect to clean latents, or to states at a noise `level`.
+
+        One reward is in memory at a time. Weights and scales are left out: only directions are compared.
+
+        Raises:
+            ValueError: as for scores, for a gradient that is not finite, and with a level for a reward that reads clean
+                latents alone.
+        """
+        self._generator.expect_finite(latents)
+        found = {}
+        for term, bound in zip(self._terms, self._bound, strict=True):
+            with torch.enable_grad():
+                leaf = latents.detach().clone().requires_grad_()
+                scores = self._scored(term, self._score(bound, leaf, prompts, seed, conditioning, level), prompts)
+                (gradient,) = torch.autograd.grad(scores.sum(), leaf)
+            if not bool(gradient.isfinite().all()):
+                raise DinaError(f"reward {term.shown!r}: its gradient is not finite")
+            found[term.shown] = gradient
+        return found
+
+    @staticmethod
+    def _score(
+        bound: BoundReward,
+        latents: Latents,
+        prompts: Sequence[str],
+        seed: int,
+        conditioning: Conditioning | None,
+        level: float | None,
+    ) -> Float[Tensor, " batch"]:
+        if level is None:
+            return bound(latents, prompts, seed, conditioning)
+        if not isinstance(bound, StateReward):
+            raise DinaError("gradients at a noise level: a reward of clean latents; accepted: rewards latent:MODEL")
+        return bound.noisy(latents, level, prompts, conditioning)
+
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None
     ) -> ObjectiveScores:
@@ -104,17 +154,20 @@ class Objective:
         self._generator.expect_finite(latents)
         parts = {}
         for term, reward in zip(self._terms, self._bound, strict=True):
-            scores = reward(latents, prompts, seed, conditioning)
-            if scores.shape != (len(latents),):
-                raise DinaError(
-                    f"reward {term.shown!r}: scores of shape {tuple(scores.shape)} for {len(latents)} images"
-                )
-            if not bool(scores.isfinite().all()):
-                bad = int((~scores.isfinite()).nonzero()[0])
-                raise DinaError(f"reward {term.shown!r}: {scores[bad].item()} for {prompts[bad]!r}")
+            scores = self._scored(term, reward(latents, prompts, seed, conditioning), prompts)
             # A judge may compute elsewhere
             parts[term.shown] = scores.to(latents.device)
         return ObjectiveScores(self._sum(parts), parts)
+
+    @staticmethod
+    def _scored(term: RewardTerm, scores: Tensor, prompts: Sequence[str]) -> Float[Tensor, " batch"]:
+        """The scores, where there is a finite one for each image."""
+        if scores.shape != (len(prompts),):
+            raise DinaError(f"reward {term.shown!r}: scores of shape {tuple(scores.shape)} for {len(prompts)} images")
+        if not bool(scores.isfinite().all()):
+            bad = int((~scores.isfinite()).nonzero()[0])
+            raise DinaError(f"reward {term.shown!r}: {scores[bad].item()} for {prompts[bad]!r}")
+        return scores
 
     def _sum(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " batch"]:
         rows = []

@@ -8,4 +8,5 @@
 | LPO | `lpo`, `lpo_settings`, `lpo_loss` |
 | NFT, AWM, by the forward process | `forward/` |
 | offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |
+| on-policy distillation of a guided sampler | `distill/` |
 """

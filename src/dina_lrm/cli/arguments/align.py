@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args, get_type_hints
 
 import tyro
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
@@ -25,6 +26,7 @@ from dina_lrm.console.options import DeviceOptions
 from dina_lrm.console.own_recipe import Choice, value_of, with_own
 from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+from dina_lrm.recipes.distillation import DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own import Given
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
@@ -39,6 +41,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
     DpoConfig: DPO_RECIPES,
     NftConfig: NFT_RECIPES,
     AwmConfig: AWM_RECIPES,
+    DistillConfig: DISTILL_RECIPES,
 }
 """The recipes of each algorithm, by name."""
 

@@ -17,7 +17,7 @@ from dina_lrm.runs.places import check_folder
 MethodName = Literal["best-of-n", "pruned", "guided", "noise-search"]
 _OF_METHOD: Final[dict[MethodName, tuple[str, ...]]] = {
     "pruned": ("prune", "reading"),
-    "guided": ("strength",),
+    "guided": ("strength", "guide"),
     "noise-search": ("radius", "width"),
 }
 
@@ -58,6 +58,9 @@ class Arguments(WritesToOut, DeviceOptions, ReadsPrompts, SaysBefore):
     reward on a frozen backbone."""
     strength: float = 0.1
     """guided: how far a step moves the clean estimate, whose root mean square is about 1."""
+    guide: tuple[str, ...] = ()
+    """guided: rewards that guide in place of --reward, which then only chooses; each NAME or NAME=WEIGHT, their
+    gradients brought to one size."""
     radius: float = 0.5
     """noise-search: how far a round goes from the best noise, in (0, 1]."""
     width: int = 4
