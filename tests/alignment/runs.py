@@ -7,10 +7,10 @@ import torch
 
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.monitor.settings import LookSettings

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoSettings
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoSettings
 from dina_lrm.alignment.monitor.settings import LEAST_LOOKS, LookSettings
 from dina_lrm.alignment.monitor.trend import LEAST_POINTS
 from dina_lrm.sampling.reward_term import RewardTerm

@@ -10,9 +10,9 @@ import pytest
 
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, UNIT, check_ranges, ranged

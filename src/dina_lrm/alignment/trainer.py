@@ -22,10 +22,10 @@ from dina_lrm.alignment.algorithms.distill.distill import Distill
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo import Dpo
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
-from dina_lrm.alignment.algorithms.flow_grpo import FlowGrpo
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig
 from dina_lrm.alignment.algorithms.forward.loop import ForwardLoop
 from dina_lrm.alignment.algorithms.forward.objectives import FORWARD_OBJECTIVES
+from dina_lrm.alignment.algorithms.grpo.flow_grpo import FlowGrpo
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo import Lpo
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl import Refl

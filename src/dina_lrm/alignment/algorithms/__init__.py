@@ -4,7 +4,7 @@
 |---|---|
 | ReFL | `refl`, `refl_settings`, `refl_loss`, `clean_samples`; the loss in a loop of one's own: `reward_loss` |
 | ReFL through more of the sampler: DRTune, DRaFT-K, PRFL | `through/` |
-| Flow-GRPO and -Fast | `flow_grpo`, `flow_grpo_settings`, `policy_loss`, `advantages`, `windows`, `rollout` |
+| Flow-GRPO and -Fast | `grpo/`, `policy_loss`, `advantages`, `rollout` |
 | LPO | `lpo`, `lpo_settings`, `lpo_loss` |
 | NFT, AWM, by the forward process | `forward/` |
 | offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |

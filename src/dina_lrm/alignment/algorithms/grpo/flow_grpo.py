@@ -26,7 +26,8 @@ from dina_lrm.alignment.algorithms.advantages import (
     warn_of_flat_groups,
 )
 from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, scores_of_all
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.grpo.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow, Window
 from dina_lrm.alignment.algorithms.policy_loss import (
     check_first_update,
     clipped_policy_loss,
@@ -34,7 +35,6 @@ from dina_lrm.alignment.algorithms.policy_loss import (
     guarded_log_ratio,
 )
 from dina_lrm.alignment.algorithms.rollout import Rollout, Transition, roll_out, step_of
-from dina_lrm.alignment.algorithms.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow, Window
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.kernels import stochastic_kernel
 from dina_lrm.runs.processes import Processes

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dina_lrm.alignment.algorithms.advantages import ConstantRewardWarning
-from dina_lrm.alignment.algorithms.flow_grpo import window_of
-from dina_lrm.alignment.algorithms.flow_grpo_settings import GrpoConfig, GrpoSettings
+from dina_lrm.alignment.algorithms.grpo.flow_grpo import window_of
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.rollout import roll_out, step_of
 from dina_lrm.generators.kernels import Ddim, FlowSde, Ode, stochastic_kernel
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -178,3 +178,33 @@ def test_what_is_refused(make, message):
     assert isinstance(GRPO, GrpoConfig)
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, ((-1.960676, 0.1271813, 0.0), (0.4841177, 0.1447046, 0.0))),
+        ({"guard": True}, ((-1.960676, 0.2309408, 0.0), (0.4287351, 0.2659839, 0.0))),
+        ({"kl_weight": 100.0}, ((-1.960676, 0.1271813, 0.0), (0.4841177, 18.77785, 0.01044423))),
+    ],
+    ids=["plain", "guard", "kl"],
+)
+def test_the_numbers_are_those_from_before_it_had_other_objectives(changes, wanted):
+    """Reward, norm of the gradient and KL of two updates, found before step rewards and what came with them."""
+    config = settled(group=4, **changes)
+    algorithm = an_algorithm(config)
+
+    def learn():
+        learning = [p for p in algorithm.generator.parameters.values() if p.grad is not None]
+        norm = sum(p.grad.square().sum().item() for p in learning) ** 0.5
+        with torch.no_grad():
+            for parameter in learning:
+                parameter -= 0.5 / norm * parameter.grad
+                parameter.grad = None
+        return norm
+
+    for step, (reward, norm, kl) in enumerate(wanted):
+        outcome = algorithm.update(step, learn)
+        found = (outcome.reward, outcome.gradient_norm, outcome.details["kl"])
+        # Ten times what turning off the processor's vector instructions changes
+        assert found == pytest.approx((reward, norm, kl), rel=2e-3, abs=1e-9)

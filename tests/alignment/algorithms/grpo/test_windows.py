@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.alignment.algorithms.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow
+from dina_lrm.alignment.algorithms.grpo.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow
 
 WINDOWS = st.one_of(
     st.just(EveryStep()),
