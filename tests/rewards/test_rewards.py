@@ -62,6 +62,7 @@ def names(model_folder, tmp_path_factory):
         "vlm": vlm,
         "mixture": place / "mixture.json",
         "python": "tests.rewards.functions.brightness",
+        "relative": f"clip:{clip}?good=a cube of&bad=no&k=0.5",
     }
     return {family: f"{family}:{models[family]}" if family in models else family for family in REWARDS}
 

@@ -25,8 +25,9 @@ from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.generators.settings import usual_settings
 from dina_lrm.locate import BUNDLED, BUNDLED_LORAS, absolute, locate_reward_model
 from dina_lrm.recipes.own import Given
+from dina_lrm.rewards.relative_name import inner_name
 from dina_lrm.runs.json_files import read_json_object
-from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.sampling.reward_term import RewardTerm, named_term
 from dina_lrm.typed import DinaError
 
 _GENERATOR: Final = "--generator.pretrained"
@@ -170,7 +171,7 @@ def with_generator(words: Sequence[str], given: Given) -> list[str]:
         return list(words)
     from dina_lrm.rewards.names import reward_family  # rewards come with torch, and help needs none
 
-    kind, model = reward_family(reward.rpartition("=")[0] or reward)
+    kind, model = reward_family(inner_name(named_term("--reward", reward).name))
     if kind != "latent":
         return list(words)
     backbone = read_json_object(locate_reward_model(model) / "config.json").get("backbone")

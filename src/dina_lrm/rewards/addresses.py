@@ -54,7 +54,7 @@ def shown_url(url: str) -> str:
 
 def without_password(reward: str) -> str:
     """A reward's name as it may be kept: without the name and password of a `remote:` address."""
-    return re.sub(r"^(remote:[a-z]+://)[^/?#]*@", r"\1", reward, flags=re.IGNORECASE)
+    return re.sub(r"^((?:relative:)*remote:[a-z]+://)[^/?#]*@", r"\1", reward, flags=re.IGNORECASE)
 
 
 def without_passwords_in(text: str) -> str:

@@ -21,6 +21,7 @@ from dina_lrm.locate import model_of_run
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.names import reward_family
+from dina_lrm.rewards.relative_name import inner_name
 from dina_lrm.typed import DinaError
 
 _SAMPLES: Final = 16
@@ -70,6 +71,8 @@ def _parts(value: object) -> Sequence[object]:
 
 def _marks_of_name(name: str) -> Iterator[tuple[object, str]]:
     yield ("name", name), f"the name {name!r}"
+    if inner_name(name) != name:
+        yield from _marks_of_name(inner_name(name))
     try:
         _, model = reward_family(name)
     except ValueError:  # a name of the caller's own

@@ -25,6 +25,7 @@ from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.rewards.addresses import LOOPBACK, Address, without_password
 from dina_lrm.rewards.base import BindableReward, BoundReward, HostGenerator, OnPictures, RewardKind, Scores
 from dina_lrm.rewards.names import load_reward, parsed_name
+from dina_lrm.rewards.relative_name import inner_name
 from dina_lrm.runs.json_files import read_json
 from dina_lrm.typed import DinaError, from_plain
 
@@ -84,9 +85,9 @@ class Mixture:
         rewards: list[BindableReward] = []
         for number, item in enumerate(items):
             where = f"{path}, entry {number}: {without_password(item.reward)!r}"
-            family, inner = parsed_name(item.reward)
-            if item.reward not in allowed:
-                _refuse_choice(family, inner, where, f"mixture:{path}+{without_password(item.reward)}")
+            family, inner = parsed_name(inner_name(item.reward))
+            if inner_name(item.reward) not in allowed:
+                _refuse_choice(family, inner, where, f"mixture:{path}+{without_password(inner_name(item.reward))}")
             if family == "mixture":
                 place = _within(path, inner, inside, where)
                 rewards.append(cls._read(place, f"mixture:{place}", allowed, generator, inside))

@@ -65,6 +65,12 @@ REWARDS: dict[str, RewardFamily] = {
         "a model on a server, by http://HOST:PORT/NAME", "dina_lrm.rewards.remote", "RemoteReward.load", shares=True
     ),
     "mixture": RewardFamily("a JSON file of weighted rewards", "dina_lrm.rewards.mixture", "Mixture.load", shares=True),
+    "relative": RewardFamily(
+        "a reward's difference under two texts, by REWARD?good=..&bad=..",
+        "dina_lrm.rewards.relative",
+        "RelativeReward.load",
+        shares=True,
+    ),
     "python": RewardFamily("MODULE.FUNCTION(images, prompts)", "dina_lrm.rewards.function", "FunctionReward.load"),
 }
 

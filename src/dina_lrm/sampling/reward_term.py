@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from dina_lrm.rewards.addresses import without_password
 from dina_lrm.runs.ranges import FINITE, UNIT, check_ranges, ranged
 from dina_lrm.typed import DinaError
+
+_OWN_VALUE: Final = re.compile(r"[?&](score|good|bad|k)$")
+"""What stands before an `=` that is part of a reward's name: a score of a model, the texts of a relative reward."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class RewardTerm:
 def named_term(option: str, text: str) -> RewardTerm:
     """The reward of "NAME" or "NAME=WEIGHT", as an option gave it; ValueError for a weight that is no number."""
     name, equals, weight = text.rpartition("=")
-    if not equals or name.endswith("?score"):  # a score of a model by name, without a weight
+    if not equals or _OWN_VALUE.search(name):  # a value of the name itself, without a weight
         return RewardTerm(text)
     try:
         return RewardTerm(name, float(weight))
