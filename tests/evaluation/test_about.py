@@ -1,11 +1,17 @@
 """A named score is measured on what is said of it: the truth about an axis, a part of a table, or with a note."""
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.about import set_for
 from dina_lrm.evaluation.evaluate import evaluate
+from dina_lrm.evaluation.judges import LatentJudge
+from dina_lrm.evaluation.named_sets import named_sets
+from dina_lrm.evaluation.plan import EvaluationPlan
 from dina_lrm.evaluation.sets import EvaluationSet
 from dina_lrm.evaluation.synthetic import rendered_set
 from dina_lrm.synthetic.comparisons import diagnostic, in_domain, training_comparisons
@@ -66,3 +72,58 @@ def test_a_table_is_measured_where_it_says_something_of_the_score(model):
     assert found.notes == ("5 of its 6 comparisons say something of 'quality'; the others are left out",)
     assert found.pictures is not None and found.pictures(0)[0].shape == (32, 32, 3)
     assert len(set_for(item, model).data) == 6
+
+
+def mixed_rows():
+    """Six comparisons, of which the first says nothing by name, with a picture that cannot be read in the second."""
+    rows = list(training_comparisons(2, 3).comparisons(by_name=True))
+    plain = type(rows[0])
+    rows[0] = plain(rows[0].prompt, rows[0].image_a, rows[0].image_b, 1.0)
+    rows[1] = plain(rows[1].prompt, "absent.png", rows[1].image_b, 1.0, preferences=rows[1].preferences)
+    return rows
+
+
+@pytest.mark.parametrize("draws", [1, 2])
+def test_judges_of_all_scores_of_a_model_read_a_set_once(model, draws, monkeypatch):
+    calls, own = [], type(model).reading_scores
+    monkeypatch.setattr(type(model), "reading_scores", lambda *given: calls.append(given) or own(*given))
+    sets = [
+        rendered_set(in_domain(5), lambda: model.backbone),
+        EvaluationSet("mine", PlainComparisons(mixed_rows())),
+        EvaluationSet("encoded", rendered_set(in_domain(4), lambda: model.backbone).data.encoded()),
+    ]
+    for item in sets:
+        passes = {}
+        for name in model.config.scores:
+            view = model.named(name)
+            part = set_for(item, view)
+            apart = LatentJudge(view, name, (0.4,), (), draws=draws).scores(part, seed=3)
+            calls.clear()
+            judge = LatentJudge(view, name, (0.4,), (), draws=draws, passes=passes)
+            together = judge.scores(part, seed=3)
+            assert bool(calls) == (name == "overall") and len(passes) == 1
+            np.testing.assert_array_equal(apart.scores.first, together.scores.first)
+            np.testing.assert_array_equal(apart.scores.second, together.scores.second)
+            np.testing.assert_array_equal(apart.scores.probability, together.scores.probability)
+            assert apart.uncertainty == together.uncertainty and apart.notes == together.notes
+
+
+def test_a_plan_measures_every_named_score_as_if_it_was_asked_for(model, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    rows = [
+        {"prompt": "p", "image_a": f"{n}.png", "image_b": f"{n + 1}.png", "preference": 1.0, "preferences": told}
+        for n, told in enumerate([{"overall": 1.0, "quality": 0.0}, {"overall": 0.0}, {"quality": 1.0}])
+    ]
+    for number, image in enumerate(training_comparisons(1, 4).images):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sets, name = named_sets(str(tmp_path / "mine.jsonl")), str(tmp_path / "model")
+    found = EvaluationPlan((name,), sets, ensembles=(), by_name=True, record=True).run()
+    names = [f"{name}?score={score}" for score in model.config.scores]
+    assert [result.model for result in found.results] == names and len(found.cards) == 1
+    assert [result.sets[0].pairs for result in found.results] == [2, 3, 2, 3]
+    alone = EvaluationPlan((names[2],), sets, ensembles=()).run().results[0].sets[0]
+    measured = found.results[2].sets[0]
+    assert measured.readings == alone.readings and measured.name == alone.name == "mine-quality"
+    with pytest.raises(ValueError, match=r"by_name: .* asks for a score"):
+        EvaluationPlan((names[0],), sets, by_name=True)

@@ -63,6 +63,7 @@ def _plan(arguments: Arguments) -> EvaluationPlan:
         encoders=arguments.encoders(),
         t5_weights=arguments.t5_weights,
         record=arguments.record,
+        by_name=arguments.by_name,
     )
 
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.named_sets import pair_pictures
 from dina_lrm.evaluation.rendered import RenderedComparisons
-from dina_lrm.evaluation.sets import EvaluationSet
+from dina_lrm.evaluation.sets import EvaluationSet, Part
 from dina_lrm.heads.names import OVERALL
 from dina_lrm.reward_model.model import LatentRewardModel
 
@@ -46,6 +48,7 @@ def set_for(item: EvaluationSet, model: LatentRewardModel | None) -> EvaluationS
         groups=None,
         notes=notes,
         pictures=pictures,
+        part=Part(item.data, item.data.pairs.labels[score].isfinite().nonzero().flatten().numpy()),
     )
 
 
@@ -61,4 +64,5 @@ def _of_the_world(item: EvaluationSet, data: RenderedComparisons, score: str) ->
         data=about,
         ceiling=about.drawn.ceiling,
         true_probability=about.drawn.probability,
+        part=Part(data, np.arange(len(data))),
     )

@@ -23,9 +23,9 @@ from dina_lrm.data.encoding.loading import load_or_fault
 from dina_lrm.data.plain import PlainComparisons
 from dina_lrm.evaluation.readings import PairScores, Reading
 from dina_lrm.evaluation.rendered import RenderedComparisons
-from dina_lrm.evaluation.scoring import ReportProgress, pair_scores, readings_of, score_comparisons
-from dina_lrm.evaluation.sets import EvaluationSet
-from dina_lrm.evaluation.uncertainty import UncertaintyRow, score_draws, uncertainty_of
+from dina_lrm.evaluation.scoring import ReportProgress, every_score, pair_scores, readings_of
+from dina_lrm.evaluation.sets import Comparisons, EvaluationSet
+from dina_lrm.evaluation.uncertainty import UncertaintyRow, every_draw, uncertainty_of
 from dina_lrm.images import load_pixels
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.addresses import without_password
@@ -75,13 +75,18 @@ EncodedSets = dict[tuple[object, ...], EncodedComparisons]
 """Sets that were encoded for a generator, so that several models on it share them."""
 
 
+Passes = dict[tuple[str, int], tuple[Tensor, np.ndarray]]
+"""By content of comparisons and seed: all scores of a model of those that can be read, and which rows these are."""
+
+
 @final
 @dataclass(eq=False)
 class LatentJudge:
     """A latent reward model at several noise levels and ensembles, in one pass; None = those stored with it.
 
     `antithetic` draws are a noise and its negative by turns. They are not independent: what single draws differ by is
-    not measured on them.
+    not measured on them. Judges of several scores of one model that share `passes` read a set once for all of them, the
+    whole that its parts were taken out of.
     """
 
     model: LatentRewardModel
@@ -92,6 +97,7 @@ class LatentJudge:
     draws: int = 1
     encoded: EncodedSets = field(default_factory=dict)
     antithetic: bool = False
+    passes: Passes | None = None
 
     def __post_init__(self) -> None:
         if self.draws < 1 or (self.antithetic and self.draws % 2):
@@ -114,26 +120,54 @@ class LatentJudge:
         return replace(self._scores(item, seed, progress), notes=self._unread(item.data.prompts))
 
     def _scores(self, item: EvaluationSet, seed: int, progress: ReportProgress | None) -> Judged:
-        if isinstance(item.data, RenderedComparisons):
-            return self._judged(item.data.encoded(progress), seed, progress)
-        if isinstance(item.data, EncodedComparisons):
-            return self._judged(item.data, seed, progress)
-        data = self._encode(item.name, item.data, progress)
-        found = self._judged(data, seed, progress)
-        return Judged(_spread(found.scores, data.pairs.number.numpy(), len(item.data)), found.uncertainty)
+        pairs = len(item.data)
+        whole, rows = item.data, np.arange(pairs)
+        if self.passes is not None and item.part is not None:
+            whole, rows = item.part.of, item.part.rows
+        drawn, numbers = self._drawn(item.name, whole, seed, progress)
+        there = np.isin(numbers, rows)
+        found = self._judged(self.model.main_of(drawn)[:, :, there])
+        places = np.searchsorted(rows, numbers[there])
+        if np.array_equal(places, np.arange(pairs)):
+            return found
+        return Judged(_spread(found.scores, places, pairs), found.uncertainty)
+
+    def _drawn(
+        self, name: str, data: Comparisons, seed: int, progress: ReportProgress | None
+    ) -> tuple[Float[Tensor, "draws 2 pairs readings scores"], np.ndarray]:
+        """All scores of the pairs that can be read, and the rows of `data` that these are."""
+        key = (data.content_hash, seed)
+        if self.passes is not None and key in self.passes:
+            return self.passes[key]
+        encoded, numbers = self._encoded(name, data, progress)
+        settings = (self.batch_size, seed, progress)
+        if self.draws == 1:
+            drawn = every_score(self.model, encoded, self.readings, *settings)[None]
+        else:
+            drawn = every_draw(self.model, encoded, self.readings, self.draws, *settings, self.antithetic)
+        if self.passes is not None:
+            self.passes[key] = (drawn, numbers)
+        return drawn, numbers
+
+    def _encoded(
+        self, name: str, data: Comparisons, progress: ReportProgress | None
+    ) -> tuple[EncodedComparisons, np.ndarray]:
+        if isinstance(data, PlainComparisons):
+            found = self._encode(name, data, progress)
+            return found, found.pairs.number.numpy()
+        found = data.encoded(progress) if isinstance(data, RenderedComparisons) else data
+        return found, np.arange(len(found))
 
     def _unread(self, prompts: Sequence[str]) -> tuple[str, ...]:
         told = [sentence for sentence in self.model.backbone.unread_prompts(prompts) if sentence is not None]
         return (f"{len(told)} of {len(prompts)} prompts are not read whole, such as {told[0]}",) if told else ()
 
-    def _judged(self, data: EncodedComparisons, seed: int, progress: ReportProgress | None) -> Judged:
+    def _judged(self, drawn: Float[Tensor, "draws 2 pairs readings"]) -> Judged:
         if self.draws == 1:
-            return Judged(score_comparisons(self.model, data, self.readings, self.batch_size, seed, progress))
-        drawn = score_draws(
-            self.model, data, self.readings, self.draws, self.batch_size, seed, progress, self.antithetic
-        )
-        mean = torch.from_numpy(drawn.mean(axis=0))
-        uncertainty = () if self.antithetic else uncertainty_of(drawn, self.readings)
+            return Judged(pair_scores(self.model, self.readings, drawn[0]))
+        values = drawn.double().numpy()
+        mean = torch.from_numpy(values.mean(axis=0))
+        uncertainty = () if self.antithetic else uncertainty_of(values, self.readings)
         return Judged(pair_scores(self.model, self.readings, mean), uncertainty)
 
     def _encode(self, name: str, data: PlainComparisons, progress: ReportProgress | None) -> EncodedComparisons:

@@ -22,7 +22,7 @@ from dina_lrm.data.encoding.encoders import encoding_backbone
 from dina_lrm.evaluation.about import set_for
 from dina_lrm.evaluation.accuracy import convention_named
 from dina_lrm.evaluation.evaluate import JudgedSet, judge_set, result_of
-from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, picture_judge
+from dina_lrm.evaluation.judges import EncodedSets, Judge, LatentJudge, Passes, picture_judge
 from dina_lrm.evaluation.kept.parts import EvaluationParts, content_of_judge
 from dina_lrm.evaluation.kept.recording import record_result, recordable
 from dina_lrm.evaluation.named_sets import SYNTHETIC, NamedSet, made_set
@@ -30,7 +30,7 @@ from dina_lrm.evaluation.paired import JudgeDifference, judge_differences
 from dina_lrm.evaluation.results import EvaluationResult
 from dina_lrm.evaluation.scoring import readings_of
 from dina_lrm.evaluation.sets import EvaluationSet, decoded_pair
-from dina_lrm.locate import locate_reward_model
+from dina_lrm.locate import locate_reward_model, split_score
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import content_of_reward
 from dina_lrm.rewards.names import is_reward
@@ -55,7 +55,8 @@ class EvaluationPlan:
     `draws` noises, by turns a noise and its negative where they are `antithetic`. `pairs` are those of each synthetic
     set; `seed` is that of noise, synthetic sets, sides of published pairs, and bootstrap; `batch_size` pairs are scored
     at once and change no score. `backbone` says where the generator is when it is not where the models say. `record`
-    keeps the accuracies with each latent reward model, in its card and its config.json.
+    keeps the accuracies with each latent reward model, in its card and its config.json. `by_name` measures every named
+    score of a model as a judge of its own (FOLDER?score=NAME), all of them from one pass over each set.
 
     Raises:
         ValueError: no judge, or one twice; an unknown convention; levels or draws that cannot be.
@@ -77,6 +78,7 @@ class EvaluationPlan:
     encoders: EncoderSettings | None = None
     t5_weights: T5Weights | None = None
     record: bool = False
+    by_name: bool = False
 
     def __post_init__(self) -> None:
         if not self.judges or len(set(self.judges)) < len(self.judges):
@@ -84,6 +86,9 @@ class EvaluationPlan:
         if self.draws < 1 or self.batch_size < 1 or (self.antithetic and self.draws % 2):
             given = f"draws {self.draws}, antithetic {self.antithetic}, batch_size {self.batch_size}"
             raise DinaError(f"{given}; accepted: whole numbers of at least 1, and even antithetic draws")
+        asked = [name for name in self.judges if self.by_name and split_score(name)[1] is not None]
+        if asked:
+            raise DinaError(f"by_name: {asked[0]} asks for a score; accepted: models, each score of which is measured")
         convention_named(self.convention)
         readings_of(self.levels or (0.0,), self.ensembles or ())
 
@@ -99,8 +104,9 @@ class EvaluationPlan:
         for name in self.judges:
             work.judge(name)
         found = work.found(command)
-        recorded = [result for result in found.results if result.model in folders]
-        return replace(found, cards=tuple(record_result(folders[each.model], each) for each in recorded))
+        kept_with = {result.model: folders.get(work.loaded_as(result.model)) for result in found.results}
+        cards = [record_result(folder, each) for each in found.results if (folder := kept_with[each.model]) is not None]
+        return replace(found, cards=tuple(dict.fromkeys(cards)))
 
 
 @dataclass(frozen=True)
@@ -160,15 +166,25 @@ class _Work:
         self._encoded: EncodedSets = {}
         self._contents: dict[str, str] = {}
         self._bundled: Backbone | None = None
+        self._loaded_as: dict[str, str] = {}
 
     def judge(self, name: str) -> None:
         """Measure one judge on every set."""
-        began, plan = time.perf_counter(), self._plan
         try:
-            judge, model = self._loaded(name)
+            loaded = self._loaded(name)
         except Exception as error:
-            self._failed(name, "all", error, alone=len(plan.judges) == 1)
+            self._failed(name, "all", error, alone=len(self._plan.judges) == 1)
             return
+        for judge, model in loaded:
+            self._loaded_as[judge.name] = name
+            self._judge(judge, model)
+
+    def loaded_as(self, judge: str) -> str:
+        """The model that a judge, one of its scores by name, was asked for as."""
+        return self._loaded_as[judge]
+
+    def _judge(self, judge: Judge, model: LatentRewardModel | None) -> None:
+        began, plan, name = time.perf_counter(), self._plan, judge.name
         judged: list[JudgedSet] = []
         for named in plan.sets:
             try:
@@ -182,12 +198,12 @@ class _Work:
             raise error
         self._failures.append(MeasurementFailure(name, of, str(error) or repr(error)))
 
-    def _loaded(self, name: str) -> tuple[Judge, LatentRewardModel | None]:
+    def _loaded(self, name: str) -> list[tuple[Judge, LatentRewardModel | None]]:
         plan = self._plan
         if is_reward(name):
             reward = picture_judge(name, min(plan.batch_size, _PICTURES_AT_ONCE))
             self._contents[reward.name] = content_of_reward(reward.reward)
-            return reward, None
+            return [(reward, None)]
         locate_reward_model(name)  # one that is none is said before anything is loaded
         model = LatentRewardModel.from_pretrained(
             name,
@@ -199,9 +215,17 @@ class _Work:
         )
         self._model = self._model or model
         asked = "" if plan.dtype is None else f" {plan.dtype}"
-        self._contents[name] = content_of_judge(model) + asked
+        content = content_of_judge(model) + asked
+        named = {name: model}
+        if plan.by_name and model.config.scores:
+            named = {f"{name}?score={score}": model.named(score) for score in model.config.scores}
+        self._contents |= dict.fromkeys(named, content)
         settings = (plan.levels, plan.ensembles, plan.batch_size, plan.draws)
-        return LatentJudge(model, name, *settings, self._encoded, plan.antithetic), model
+        passes: Passes | None = {} if plan.by_name else None
+        return [
+            (LatentJudge(one, judge, *settings, self._encoded, plan.antithetic, passes), one)
+            for judge, one in named.items()
+        ]
 
     def _measured(self, judge: Judge, model: LatentRewardModel | None, named: NamedSet) -> JudgedSet:
         plan, item = self._plan, self._set(named, model)

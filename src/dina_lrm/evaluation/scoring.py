@@ -51,43 +51,50 @@ def score_comparisons(
     Each image is noised and read once for each distinct level, whatever the number of readings; the head runs once for
     each reading. All images of a shape, so both of a pair that has one, see the noise of `seed`, its sign changed
     where it is `mirrored`. `batch_size` pairs are in memory at a time and change no score; pairs of a prompt share a
-    batch, so that images they share are read once.
+    batch, so that images they share are read once. Of a model with named scores it is the main one.
     """
+    every = every_score(model, data, readings, batch_size, seed, progress, mirrored)
+    return pair_scores(model, readings, model.main_of(every))
+
+
+def every_score(
+    model: LatentRewardModel,
+    data: EncodedComparisons,
+    readings: Sequence[Reading],
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: ReportProgress | None = None,
+    mirrored: bool = False,
+) -> Float[Tensor, "2 pairs readings scores"]:
+    """As `score_comparisons`, all raw scores of both images of every pair, in the order of `model.config.names`."""
     single = [reading for reading in readings if not reading.is_ensemble]
     ensembles = [reading for reading in readings if reading.is_ensemble]
     order = [*single, *ensembles]
     columns = [order.index(reading) for reading in readings]
-    sides = torch.empty(2, len(data), len(order))
+    sides = torch.empty(2, len(data), len(order), len(model.config.names))
     done = 0
     held = RowBuffers()
     for indices in _batches(data, batch_size):
         batch = data.batch(indices, into=held).to(model.device)
-        scores = torch.cat([_scores(model, part, single, ensembles, seed, mirrored) for part in batch.images])
+        scores = torch.cat([_scores(model, part, order, seed, mirrored) for part in batch.images])
         sides[:, indices] = torch.stack([scores[batch.first], scores[batch.second]]).float().cpu()
         done += len(indices)
         if progress is not None:
             progress(done, len(data))
-    return pair_scores(model, readings, sides[:, :, columns])
+    return sides[:, :, columns]
 
 
 @torch.no_grad()
 def _scores(
     model: LatentRewardModel,
     images: SizedImages,
-    single: Sequence[Reading],
-    ensembles: Sequence[Reading],
+    readings: Sequence[Reading],
     seed: int,
     mirrored: bool,
-) -> Float[Tensor, "images readings"]:
+) -> Float[Tensor, "images readings scores"]:
     noise = common_noise(images.latents, seed)
-    found = model.score_levels(
-        images.latents,
-        images.conditioning,
-        [reading.levels[0] for reading in single],
-        [reading.levels for reading in ensembles],
-        noise=-noise if mirrored else noise,
-    )
-    return torch.cat([found.single, found.ensembles], dim=1)
+    levels = [reading.levels for reading in readings]
+    return model.reading_scores(images.latents, images.conditioning, levels, -noise if mirrored else noise)
 
 
 def pair_scores(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
@@ -17,6 +17,19 @@ from dina_lrm.evaluation.rendered import RenderedComparisons
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.typed import DinaError
 
+Comparisons = EncodedComparisons | RenderedComparisons | PlainComparisons
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The comparisons that a set was taken out of, and which rows of them are its own, in its order.
+
+    Pictures and prompts are the same in both: who scored those has scored the set.
+    """
+
+    of: Comparisons
+    rows: Int[np.ndarray, " pairs"]
+
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
@@ -25,16 +38,17 @@ class EvaluationSet:
     `ceiling` is the accuracy of a judge that knows the true utility (Bayes), `true_probability` P(first preferred) of
     each pair; both are known on the synthetic world only. `notes` are sentences that every report of the set must
     show, such as the error of the oracle that made its labels. `pictures` gives both images of a pair by its row, for
-    reports: (h, w, 3) uint8.
+    reports: (h, w, 3) uint8. `part` says what it was taken out of, where it was.
     """
 
     name: str
-    data: EncodedComparisons | RenderedComparisons | PlainComparisons
+    data: Comparisons
     ceiling: float | None = None
     true_probability: Float[np.ndarray, " pairs"] | None = None
     groups: PairGroups | None = None
     notes: tuple[str, ...] = ()
     pictures: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         if len(self.data) == 0:

@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.evaluation.readings import Reading
-from dina_lrm.evaluation.scoring import ReportProgress, score_comparisons, shifted
+from dina_lrm.evaluation.scoring import ReportProgress, every_score, shifted
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.typed import DinaError
 
@@ -50,6 +52,21 @@ def score_draws(
     What `uncertainty_of` takes; their mean over the draws is the score with less noise. `antithetic` draws come in
     twos, a noise and the same with its sign changed: what in a score is odd in the noise cancels in their mean.
     """
+    every = every_draw(model, data, readings, draws, batch_size, seed, progress, antithetic)
+    return model.main_of(every).double().numpy()
+
+
+def every_draw(
+    model: LatentRewardModel,
+    data: EncodedComparisons,
+    readings: Sequence[Reading],
+    draws: int = 10,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: ReportProgress | None = None,
+    antithetic: bool = False,
+) -> Float[Tensor, "draws 2 pairs readings scores"]:
+    """As `score_draws`, all scores of a model in the order of `model.config.names`."""
     if draws < 2 or (antithetic and draws % 2):
         accepted = "an even number" if antithetic else "at least 2, the paper has 10"
         raise DinaError(f"draws is {draws}; accepted: {accepted}")
@@ -58,9 +75,8 @@ def score_draws(
     for draw in range(draws):
         report = None if progress is None else shifted(progress, draw * len(data), total)
         number, mirrored = (draw // 2, draw % 2 == 1) if antithetic else (draw, False)
-        scores = score_comparisons(model, data, readings, batch_size, seed + number, report, mirrored)
-        found.append(np.stack([scores.first, scores.second]))
-    return np.stack(found)
+        found.append(every_score(model, data, readings, batch_size, seed + number, report, mirrored))
+    return torch.stack(found)
 
 
 def uncertainty_of(

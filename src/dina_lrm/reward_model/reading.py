@@ -93,6 +93,20 @@ class ScoreReader(nn.Module):
         """The same of scores by name, as `by_name` gives them."""
         return self.main_of(torch.stack([named[name] for name in self.config.names], dim=-1))
 
+    def reading_scores(
+        self,
+        latents: Float[Tensor, "images channels height width"],
+        conditioning: Conditioning,
+        readings: Sequence[Sequence[float]],
+        noise: Float[Tensor, "images channels height width"],
+    ) -> Float[Tensor, "images readings scores"]:
+        """All raw scores of clean latents at each of some readings, a level or the levels of an ensemble, in one pass.
+
+        Each image is noised and read once for each distinct level, by one draw of `noise`.
+        """
+        groups = [checked_levels("reading_scores", levels, 0.0) for levels in readings]
+        return self._latent_scores("reading_scores", latents, conditioning, groups, noise, 0)
+
     def _image_scores(
         self,
         where: str,

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from dina_lrm.images import png_bytes
+from dina_lrm.reward_model.config import ScoreScale
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.contents import weights_hash
 from dina_lrm.rewards.scoring.files import score_files
@@ -70,6 +71,32 @@ def test_every_row_is_in_the_table_with_its_score_or_its_error(model, rows, tmp_
     torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
     assert float(table[0]["z"]) == pytest.approx((float(table[0]["score"]) - 0.5) / 2.0, rel=1e-5)
     assert table[4] == table[0]
+
+
+def test_named_scores_have_columns_and_are_known_again_by_content(tiny_folder, rows, tmp_path):
+    scales = {"quality": ScoreScale(mean=-1.0, std=4.0)}
+    named = tiny_reward_model(tiny_folder, scores=("overall", "quality"), score_mean=0.5, other_scales=scales)
+    out = tmp_path / "scores.csv"
+    score_files(named, rows, out, batch_size=2)
+    table = read(out)
+    with pytest.warns(UserWarning, match="resized"):
+        alone = named.scores([tmp_path / "a.png", tmp_path / "b.png"], "a red cube")
+    for name, found in alone.items():
+        written = torch.tensor([float(table[i][f"score.{name}"]) for i in (0, 2)])
+        torch.testing.assert_close(written, found, rtol=1e-4, atol=1e-5)
+    assert table[0]["score"] == table[0]["score.overall"] and table[0]["z"] == table[0]["z.overall"]
+    assert float(table[0]["z.quality"]) == pytest.approx((float(table[0]["score.quality"]) + 1) / 4, rel=1e-5)
+    assert table[1]["score.quality"] == table[1]["z.quality"] == ""
+    (tmp_path / "a.png").rename(tmp_path / "moved.png")
+    again = score_files(named, [ScoreRow("moved.png", "a red cube", tmp_path / "moved.png")], out)
+    assert (again.already, again.scored) == (1, 0)
+    assert {**read(out)[-1], "image": "a.png"} == table[0]
+    for one in (named.named("quality"), named.weighted({"quality": 1.0})):
+        with pytest.raises(ValueError, match="other settings"):
+            score_files(one, rows, out, made_by={"model": "another"})
+    score_files(named.weighted({"quality": 1.0}), rows, tmp_path / "sum.csv")
+    weighted = read(tmp_path / "sum.csv")
+    assert "score.quality" not in weighted[0] and weighted[2]["score"] == table[2]["z.quality"]
 
 
 def test_a_second_run_tries_failed_rows_only_and_adds_new_ones(model, rows, tmp_path, monkeypatch):

@@ -54,6 +54,8 @@ class Arguments(EncoderOptions, ModelOptions, ReadsTables, SaysBefore):
     They are not independent, so that what single draws differ by is not measured."""
     out: Path | None = None
     """Folder for report.html, leaderboard.html, evaluation.json and plots."""
+    by_name: FlagCreatePairsOff[bool] = False
+    """Measure every named score of a model, each on what the sets say of it, from one pass over each set."""
     record: FlagCreatePairsOff[bool] = False
     """Write the accuracies into the folder of each model: its card (README.md), and its config.json for programs."""
     convention: str = "micro_strict"

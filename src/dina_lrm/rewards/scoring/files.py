@@ -128,6 +128,8 @@ def score_files(
 ) -> ScoreSummary:
     """Append the raw score and the z-score of every row to the table `out` (.csv, .jsonl or .parquet).
 
+    A model of several named scores has columns `score.NAME` and `z.NAME` for each of them too, from the same pass.
+
     A score belongs to a picture's content and its prompt: rows that `out` has scores of are skipped, those whose
     picture is another one now are scored again in the place of the old row, and so are rows that failed. A row whose
     image cannot be read or scored is written with the reason as its `error`. `made_by` names the model; together with
@@ -141,8 +143,10 @@ def score_files(
     """
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     seed, batch_size = checked_seed("score_files", seed), checked_batch_size("score_files", batch_size)
-    settings = {**(made_by or {}), "noise_level": list(levels), "seed": seed}
-    return score_by(BatchScorer(model, levels, seed), rows, out, settings, batch_size, progress)
+    scorer = BatchScorer(model, levels, seed)
+    by_name = {"scores": list(scorer.names)} if scorer.names else {}
+    settings = {**(made_by or {}), **by_name, "noise_level": list(levels), "seed": seed}
+    return score_by(scorer, rows, out, settings, batch_size, progress)
 
 
 def score_by(

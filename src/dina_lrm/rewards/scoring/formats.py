@@ -1,4 +1,7 @@
-"""A table of scores as a file: JSONL, which can grow line by line; CSV and Parquet when they are complete."""
+"""A table of scores as a file: JSONL, which can grow line by line; CSV and Parquet when they are complete.
+
+A model of several named scores has columns `score.NAME` and `z.NAME` for each of them behind the others.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dina_lrm.heads.names import is_name
+from dina_lrm.rewards.scoring.score import NamedScore, PictureScore
 from dina_lrm.runs.json_files import read_json_lines
 from dina_lrm.typed import DinaError
 
@@ -28,9 +33,23 @@ class ScoredRow:
     z: float | None = None
     error: str | None = None
     content: str | None = None
+    named: Mapping[str, NamedScore] = field(default_factory=dict, hash=False)
+    """All scores of a model that names them; their numbers are None where there is no score."""
+
+    @classmethod
+    def of(cls, image: str, prompt: str, found: PictureScore, content: str | None) -> ScoredRow:
+        """The row of a picture that has a score."""
+        return cls(image, prompt, found.score, found.z, content=content, named=found.named)
+
+    def cells(self) -> dict[str, str | float | None]:
+        """Its values by column."""
+        plain = {name: getattr(self, name) for name in COLUMNS}
+        by_name = ((f"{what}.{name}", getattr(one, what)) for name, one in self.named.items() for what in _NUMBERS)
+        return plain | dict(by_name)
 
 
-COLUMNS: Final = tuple(field.name for field in fields(ScoredRow))
+COLUMNS: Final = ("image", "prompt", "score", "z", "error", "content")
+"""Those of every table."""
 _EARLIER: Final = COLUMNS[:-1]
 """The columns of versions that did not say what they had read."""
 _NUMBERS: Final = ("score", "z")
@@ -38,20 +57,40 @@ _NUMBERS: Final = ("score", "z")
 
 def row_of(values: dict[str, Any]) -> ScoredRow:
     """A row from its values; ValueError for other columns, or values that are none of a score's."""
-    if set(values) not in (set(COLUMNS), set(_EARLIER)):
-        raise DinaError(f"columns {', '.join(map(str, values))}; a table of scores has {', '.join(COLUMNS)}")
+    names = _names(list(values))
     for name, value in values.items():
-        wanted = (int, float) if name in _NUMBERS else (str,)
+        wanted = (int, float) if _is_number(name) else (str,)
         required = name in ("image", "prompt")
         if isinstance(value, bool) or not (isinstance(value, wanted) or (value is None and not required)):
             raise DinaError(f"{name} is {value!r:.60}")
         if isinstance(value, float) and not math.isfinite(value):
             raise DinaError(f"{name} is {value!r}")
-    row = ScoredRow(**values)
+    named = {name: NamedScore(values[f"score.{name}"], values[f"z.{name}"]) for name in names}
+    row = ScoredRow(**{name: values[name] for name in COLUMNS if name in values}, named=named)
     if (row.score is None) == (row.error is None):
         found = "neither" if row.error is None else "both"
         raise DinaError(f"the row of {row.image!r:.60} has {found} score and error")
+    for name, one in named.items():
+        if {one.score is None, one.z is None} != {row.score is None}:
+            raise DinaError(f"the row of {row.image!r:.60} has a score and no {name}, or the other way round")
     return row
+
+
+def _names(columns: Sequence[str]) -> list[str]:
+    """The names of scores that columns are of; ValueError for columns that are no table's."""
+    more = [column for column in columns if column not in COLUMNS]
+    names = [str(column).removeprefix("score.") for column in more if str(column).startswith("score.")]
+    wanted = [f"{what}.{name}" for name in names for what in _NUMBERS]
+    plain = set(columns) - set(more)
+    known = plain in (set(COLUMNS), set(_EARLIER)) and sorted(map(str, more)) == sorted(wanted)
+    if not known or len(set(columns)) < len(columns) or not all(map(is_name, names)):
+        accepted = f"{', '.join(COLUMNS)}, and score.NAME with z.NAME for each named score"
+        raise DinaError(f"columns {', '.join(map(str, columns))}; a table of scores has {accepted}")
+    return names
+
+
+def _is_number(column: str) -> bool:
+    return column.partition(".")[0] in _NUMBERS
 
 
 def read_jsonl(path: Path) -> list[ScoredRow]:
@@ -61,7 +100,7 @@ def read_jsonl(path: Path) -> list[ScoredRow]:
 
 def jsonl_text(rows: Iterable[ScoredRow]) -> str:
     """The rows as lines."""
-    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json.dumps(row.cells(), ensure_ascii=False) + "\n" for row in rows)
 
 
 def _write_jsonl(path: Path, rows: Iterable[ScoredRow]) -> None:
@@ -70,8 +109,7 @@ def _write_jsonl(path: Path, rows: Iterable[ScoredRow]) -> None:
 
 def _read_csv(path: Path) -> list[ScoredRow]:
     header, *records = _records(path) or [list(COLUMNS)]
-    if tuple(header) not in (COLUMNS, _EARLIER):
-        raise DinaError(f"columns {', '.join(header)}; a table of scores has {', '.join(COLUMNS)}")
+    _names(header)
     rows = []
     for cells in records:
         if len(cells) != len(header):
@@ -79,7 +117,7 @@ def _read_csv(path: Path) -> list[ScoredRow]:
         given: dict[str, Any] = dict(zip(header, cells, strict=True))
         for name in header[2:]:
             value = given[name] or None
-            given[name] = float(value) if value is not None and name in _NUMBERS else value
+            given[name] = float(value) if value is not None and _is_number(name) else value
         rows.append(row_of(given))
     return rows
 
@@ -95,8 +133,15 @@ def _records(path: Path) -> list[list[str]]:
 
 
 def _write_csv(path: Path, rows: Iterable[ScoredRow]) -> None:
-    lines = (",".join(_cell(getattr(row, name)) for name in COLUMNS) for row in rows)
-    path.write_bytes("".join(line + "\n" for line in [",".join(COLUMNS), *lines]).encode())
+    columns, tables = _table(rows)
+    lines = (",".join(_cell(cells[name]) for name in columns) for cells in tables)
+    path.write_bytes("".join(line + "\n" for line in [",".join(columns), *lines]).encode())
+
+
+def _table(rows: Iterable[ScoredRow]) -> tuple[list[str], list[dict[str, str | float | None]]]:
+    """The columns, which all rows of a table have, and its rows."""
+    cells = [row.cells() for row in rows]
+    return [*cells[0]] if cells else [*COLUMNS], cells
 
 
 def _cell(value: object) -> str:
@@ -122,8 +167,9 @@ def _write_parquet(path: Path, rows: Iterable[ScoredRow]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.float64() if name in _NUMBERS else pa.string()) for name in COLUMNS])
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), path)
+    columns, cells = _table(rows)
+    schema = pa.schema([(name, pa.float64() if _is_number(name) else pa.string()) for name in columns])
+    pq.write_table(pa.Table.from_pylist(cells, schema=schema), path)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.contents import content_of_reward, weights_hash
 from dina_lrm.rewards.names import is_reward, load_reward, parsed_name
 from dina_lrm.rewards.scoring.batches import BatchScorer
+from dina_lrm.rewards.scoring.score import PictureScore
 from dina_lrm.typed import DinaError
 
 _PIXELS_AT_ONCE: Final = 4_000_000
@@ -35,9 +36,10 @@ class Scorer(Protocol):
     """Scores pictures batch by batch.
 
     `truncated` has a sentence for each prompt that is not read to its end, `unread` one for each in which something
-    cannot be read.
+    cannot be read. `names` are those of the scores that every picture gets by name; none for a single score.
     """
 
+    names: Sequence[str]
     truncated: dict[str, str]
     unread: dict[str, str]
 
@@ -48,11 +50,8 @@ class Scorer(Protocol):
     def expect(self, prompts: Sequence[str]) -> None:
         """Prompts that pictures to come are scored for, in order."""
 
-    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[PictureScore | str]:
         """The score of each picture, or why there is none."""
-
-    def z(self, score: float) -> float | None:
-        """The score in deviations from a stored mean; None where no mean is stored."""
 
 
 @final
@@ -64,26 +63,23 @@ class RewardScorer:
             raise DinaError(f"{reward.name} reads latents; accepted here: rewards that read pictures")
         self.reward = reward
         self.buckets: Sequence[Bucket] | None = None
+        self.names: Sequence[str] = ()
         self.truncated: dict[str, str] = {}
         self.unread: dict[str, str] = {}
-
-    def z(self, score: float) -> float | None:
-        """Return None: no mean and deviation are stored with a reward."""
-        return None
 
     def expect(self, prompts: Sequence[str]) -> None:
         """Pictures and prompts are read together: there is nothing to do before."""
 
-    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
-        """The score of each picture in the reward's own scale, or why it gives none."""
-        scores: list[float | str] = ["no score"] * len(images)
+    def __call__(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[PictureScore | str]:
+        """The score of each picture in the reward's own scale, without a z, or why it gives none."""
+        scores: list[PictureScore | str] = ["no score"] * len(images)
         for rows in _together(images):
             found = self._scores([images[row] for row in rows], [prompts[row] for row in rows])
             for row, score in zip(rows, found, strict=True):
                 scores[row] = score
         return scores
 
-    def _scores(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[float | str]:
+    def _scores(self, images: Sequence[Image.Image | Tensor], prompts: Sequence[str]) -> list[PictureScore | str]:
         try:
             with torch.no_grad(), warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", PromptTruncatedWarning)
@@ -98,7 +94,7 @@ class RewardScorer:
                 self.truncated.update(dict.fromkeys(prompts, str(one.message)))
             else:
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        return [*found.cpu().double().tolist()]
+        return [PictureScore(score) for score in found.cpu().double().tolist()]
 
 
 def scorer_named(
@@ -116,8 +112,9 @@ def scorer_named(
     """The scorer of a name, and what its scores depend on, as plain values.
 
     A name is that of a latent reward model ("synthetic", a folder, a hub id, also behind `image:` or `latent:`), or of
-    a reward such as "clip:MODEL" or "sharpness". Raises ValueError for an unknown name, and for settings of a latent
-    model that are given with a reward.
+    a reward such as "clip:MODEL" or "sharpness". A model of several named scores gives all of them from one pass, one
+    that is asked for a score (FOLDER?score=NAME) or a weighted sum that alone.
+    Raises ValueError for an unknown name, and for settings of a latent model that are given with a reward.
     """
     if is_reward(name):
         given = {"noise level": noise_level, "backbone": backbone, "revision": revision, "t5 weights": t5_weights}
@@ -144,12 +141,16 @@ def scorer_named(
     levels = checked_levels("score_files", noise_level, model.config.noise_level)
     used = model.config.backbone
     generator = generator_content(used.pretrained, used.revision, used.prompt_length) or used.pretrained
-    made_by = {"model": name, "weights": weights_hash(folder), "generator": generator, "noise_level": list(levels)}
+    told: dict[str, Any] = {"model": name, "weights": weights_hash(folder), "generator": generator}
+    told["noise_level"] = list(levels)
     if dtype is not None:  # else it is the device's own, as it was for tables of earlier versions
-        made_by["dtype"] = str(dtype).removeprefix("torch.")
+        told["dtype"] = str(dtype).removeprefix("torch.")
     if used.t5_weights != "stored":
-        made_by["t5_weights"] = used.t5_weights
-    return BatchScorer(model, levels, seed), {**made_by, "seed": seed}
+        told["t5_weights"] = used.t5_weights
+    scorer = BatchScorer(model, levels, seed, by_name=score is None)
+    if scorer.names:
+        told["scores"] = list(scorer.names)
+    return scorer, {**told, "seed": seed}
 
 
 @dataclass(frozen=True)

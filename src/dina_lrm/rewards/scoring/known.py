@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from dina_lrm.rewards.scoring.ahead import ahead
 from dina_lrm.rewards.scoring.formats import ScoredRow
 from dina_lrm.rewards.scoring.rows import ScoreRow
+from dina_lrm.rewards.scoring.score import PictureScore
 from dina_lrm.runs.content import content_of
 
-Score = tuple[float, float | None]
 _HASHED_AHEAD = 32
 
 
@@ -29,7 +29,7 @@ class Standing:
 
     done: bytearray
     kept: list[ScoredRow] = field(default_factory=list)
-    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
+    scores: dict[tuple[str, str], PictureScore] = field(default_factory=dict)
     changed: int = 0
     unknown: int = 0
     gone: int = 0
@@ -42,7 +42,7 @@ def settled(rows: Iterable[ScoreRow], count: int, before: list[ScoredRow], pool:
     found = Standing(bytearray(count), retried=len(before) - len(good))
     for row in good:
         if row.content is not None and row.score is not None:
-            found.scores[row.content, row.prompt] = row.score, row.z
+            found.scores[row.content, row.prompt] = PictureScore(row.score, row.z, row.named)
     named = {(row.image, row.prompt) for row in good}
     now: defaultdict[tuple[str, str], set[str | None]] = defaultdict(set)
     if named:

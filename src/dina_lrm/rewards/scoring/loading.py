@@ -14,19 +14,20 @@ from dina_lrm.data.buckets import Bucket, nearest_bucket
 from dina_lrm.images import fit, image_pixels
 from dina_lrm.pictures.files import decoded_bytes, file_bytes
 from dina_lrm.rewards.scoring.rows import ScoreRow
+from dina_lrm.rewards.scoring.score import PictureScore
 from dina_lrm.runs.content import content_of
 
-Scores = Mapping[tuple[str, str], tuple[float, float | None]]
+Scores = Mapping[tuple[str, str], PictureScore]
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A row with its picture, with the score and z that its content is known to have, or with what is wrong with it."""
+    """A row with its picture, with the score that its content is known to have, or with what is wrong with it."""
 
     row: ScoreRow
     content: str | None = None
     picture: Image.Image | Tensor | None = None
-    known: tuple[float, float | None] | None = None
+    known: PictureScore | None = None
     fault: str = ""
     resized: bool = False
     note: str | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dina_lrm.rewards.scoring.formats import ScoredRow
 from dina_lrm.rewards.scoring.judging import Scorer
 from dina_lrm.rewards.scoring.loading import Loaded
+from dina_lrm.rewards.scoring.score import NamedScore, PictureScore
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,19 @@ def scored_batch(scorer: Scorer, batch: Sequence[Loaded]) -> ScoredBatch:
     )
 
 
-def _scored_row(scorer: Scorer, item: Loaded, found: Iterator[float | str]) -> ScoredRow:
+def _scored_row(scorer: Scorer, item: Loaded, found: Iterator[PictureScore | str]) -> ScoredRow:
     row = item.row
     if item.known is not None:
-        return ScoredRow(row.image, row.prompt, *item.known, content=item.content)
+        return ScoredRow.of(row.image, row.prompt, item.known, item.content)
     result = item.fault if item.picture is None else next(found)
-    if isinstance(result, float) and not math.isfinite(result):
-        result = f"the model's score is {result}"
-    if isinstance(result, float):
-        z = scorer.z(result)
-        return ScoredRow(
-            row.image, row.prompt, _rounded(result), None if z is None else _rounded(z), content=item.content
-        )
-    return ScoredRow(row.image, row.prompt, error=result, content=item.content)
+    fault = result if isinstance(result, str) else result.fault()
+    if isinstance(result, str) or fault is not None:
+        nothing = dict.fromkeys(scorer.names, NamedScore())
+        return ScoredRow(row.image, row.prompt, error=fault, content=item.content, named=nothing)
+    named = {name: NamedScore(_rounded(one.score), _rounded(one.z)) for name, one in result.named.items()}
+    return ScoredRow(row.image, row.prompt, _rounded(result.score), _rounded(result.z), None, item.content, named)
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: float | None) -> float | None:
     """Without the digits that a float32 does not have."""
-    return float(f"{value:.9g}")
+    return None if value is None else float(f"{value:.9g}")
