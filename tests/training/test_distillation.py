@@ -8,8 +8,8 @@ import torch
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes
 from dina_lrm.training.config import ObjectiveSettings, TeacherSettings
-from dina_lrm.training.distillation import distilled
 from dina_lrm.training.dry_run import dry_run
+from dina_lrm.training.labels.distillation import distilled
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import train
 from tests.models import tiny_reward_model

@@ -25,7 +25,7 @@ _RULES: Final[tuple[Applies[TrainConfig], ...]] = (
     ),
     Applies(("ema.decay", "ema.warmup"), lambda c: c.ema.enabled, "--ema.enabled"),
     Applies(
-        ("objective.teacher.weight",),
+        ("objective.teacher.weight", "objective.teacher.gap"),
         lambda c: c.objective.teacher.name is not None or bool(c.objective.teacher.of),
         "--objective.teacher.name MODEL or --objective.teacher.of SCORE MODEL",
     ),

@@ -44,7 +44,7 @@ Adaptation = Literal["lora", "frozen", "full"]
 LossName = Literal["fidelity", "nll"]
 PreferenceName = Literal["paper", "released", "fixed", "released-fixed", "bradley-terry", "lrm", "thurstone"]
 HeadKind = Literal["qformer", "pooled"]
-Weighting = Literal["pair", "prompt"]
+Weighting = Literal["pair", "prompt", "group"]
 HeldOutBy = Literal["auto", "prompt", "image"]
 ScheduleName = Literal["constant", "cosine", "linear"]
 
@@ -174,6 +174,8 @@ class TeacherSettings:
     of it."""
     of: dict[str, str] = field(default_factory=dict)
     """Teachers of named scores: a reward model, or one of its scores (FOLDER?score=NAME), by the name of ours."""
+    gap: float | None = ranged(None, NOT_NEGATIVE)
+    """Teach the order of the teacher's scores, of pairs whose z-scores differ by more; None = its win probabilities."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "objective.teacher")
@@ -201,7 +203,9 @@ class ObjectiveSettings:
     noise_levels: NoiseLevelSettings = field(default_factory=NoiseLevelSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     weighting: Weighting = "pair"
-    """"prompt" divides the weight of a comparison by the number of comparisons of its prompt (LRM)."""
+    """"prompt" divides the weight of a comparison by the number of comparisons of its prompt (LRM). "group" is a mean
+    over the pairs of each prompt, for each score by itself, then over prompts; teachers judge all pairs of a prompt's
+    pictures then, not only those of the data (LRR)."""
     heterogeneous: HeterogeneousSettings = field(default_factory=HeterogeneousSettings)
     score_weights: dict[str, float] = field(default_factory=dict)
     """Weight of what is said of each named score beside the others; 1 where nothing else is said."""

@@ -12,6 +12,7 @@ import torch
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.runs.processes import Processes, peak_memory_bytes
 from dina_lrm.training.config import TeacherSettings, TrainConfig
+from dina_lrm.training.labels.groups import in_groups
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
 from dina_lrm.training.trainer import Trainer
@@ -48,6 +49,9 @@ def dry_run(config: TrainConfig, data: EncodedComparisons, pipeline: DiffusionPi
     """Take two steps of `config` on `data`, leaving nothing behind."""
     teacher = config.objective.teacher
     objective = replace(config.objective, teacher=TeacherSettings())
+    data = in_groups(config, data)
+    if teacher.name is not None:
+        data = data.with_pairs(replace(data.pairs, weight=torch.ones(len(data))), "as if taught")
     if teacher.of:  # whatever it will say, a step takes as long
         data = data.with_named({name: torch.full((len(data),), 0.5) for name in teacher.of}, "as if taught")
     quiet = replace(config, log=replace(config.log, trackers=()), objective=objective)

@@ -14,7 +14,7 @@ _LATER: Final[Mapping[str, Mapping[str, Any]]] = {
     "adaptation": {"precision": "fp32"},
     "model": {"scores": [], "main_score": None, "buckets": []},
     "objective": {"score_weights": {}},
-    "objective.teacher": {"of": {}},
+    "objective.teacher": {"of": {}, "gap": None},
 }
 
 

@@ -35,12 +35,13 @@ from dina_lrm.runs.stopping import StopRequest, stop_on_signals, stopped_sentenc
 from dina_lrm.runs.trackers import check_trackers
 from dina_lrm.screen import Screen
 from dina_lrm.training.assemble import build_model
-from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget, weighted_by_prompt
+from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget
 from dina_lrm.training.config import TrainConfig
-from dina_lrm.training.distillation import distilled
 from dina_lrm.training.finishing import finished_model
 from dina_lrm.training.flops import StepCosts, matmul_ceiling
 from dina_lrm.training.holding_out import hold_out
+from dina_lrm.training.labels.distillation import distilled
+from dina_lrm.training.labels.groups import in_groups, weighted
 from dina_lrm.training.log import RunningMeans, StepLine
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.randomness import private_global_generators
@@ -144,7 +145,8 @@ class Trainer:
             data, validation, self._held_out = parted.rest, parted.held, parted.told
         self._processes, self._shown = processes, processes.main and not plan.quiet
         scores = config.judged_scores
-        data = weighing(distilled(config.objective.teacher, data, processes, self._shown), "training", scores)
+        taught = distilled(config.objective.teacher, in_groups(config, data), processes, self._shown)
+        data = weighing(taught, "training", scores)
         self.left_out: list[str] = []
         if validation is not None:
             validation = weighing(validation, "validation", dict.fromkeys(scores, 1.0))
@@ -154,7 +156,7 @@ class Trainer:
             raise DinaError("pipeline: the weights of its owner would be shared out; accepted: none under FSDP2")
         model = build_model(config, processes.device, plan.pipeline)
         self.source = StepSource(
-            weighted_by_prompt(data) if config.objective.weighting == "prompt" else data,
+            weighted(config, data),
             NoiseLevelSampler(config.objective.noise_levels.sampler),
             config.batch_size,
             config.seed,

@@ -83,13 +83,18 @@ class Judgements:
         labels: Mapping[str, Float32[Tensor, " pairs"]],
         weight: Float32[Tensor, " pairs"],
         scores: Mapping[str, float],
+        shares: Mapping[str, Float32[Tensor, " pairs"]] | None = None,
     ) -> Judgements:
-        """What `labels` (NaN: nothing) say of `scores`, in their order; each weighs its pair's times its score's."""
+        """What `labels` (NaN: nothing) say of `scores`, in their order; each weighs its pair's times its score's.
+
+        `shares` are weights of pairs for what they say of a score, in the place of their `weight`.
+        """
+        own = torch.stack([(shares or {}).get(name, weight) for name in scores])
         nothing = torch.full_like(weight, torch.nan)
         every = torch.stack([labels.get(name, nothing) for name in scores])
         score, pair = every.isfinite().nonzero().unbind(1)
         factor = torch.tensor([*scores.values()], dtype=weight.dtype)
-        return cls(pair, score, every[score, pair], weight[pair] * factor[score])
+        return cls(pair, score, every[score, pair], own[score, pair] * factor[score])
 
     def __len__(self) -> int:
         return len(self.pair)

@@ -291,9 +291,18 @@ class EncodedComparisons:
 
     def with_named(self, labels: Mapping[str, Float32[Tensor, " pairs"]], why: str) -> EncodedComparisons:
         """The same comparisons that say `labels` (NaN: nothing) of scores, whatever they said of these before."""
-        found = self.with_preference(self.preference, why)
-        found.pairs = self.pairs.saying(labels)
-        return found
+        return self.with_pairs(self.pairs.saying(labels), why)
+
+    def with_pairs(self, pairs: PairTable, why: str) -> EncodedComparisons:
+        """Other comparisons of the same images and prompts; `why` makes the content hash another one."""
+        header = self.header
+        if header is not None:
+            content = hashlib.sha256(f"{header.content} {why}".encode()).hexdigest()
+            ties = int((pairs.preference == 0.5).sum())
+            header = dataclasses.replace(header, pairs=len(pairs), ties=ties, content=content)
+        return EncodedComparisons(
+            self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header, self.told
+        )
 
     def with_preference(self, preference: Float32[Tensor, " pairs"], why: str) -> EncodedComparisons:
         """The same comparisons with other labels, sharing all tensors; `why` makes the content hash another one.
@@ -304,14 +313,7 @@ class EncodedComparisons:
         bad = ~((preference >= 0) & (preference <= 1))
         if bad.any():
             raise DinaError(f"preference[{int(bad.nonzero()[0])}] is {float(preference[bad][0])}; accepted: [0, 1]")
-        header = self.header
-        if header is not None:
-            content = hashlib.sha256(f"{header.content} {why}".encode()).hexdigest()
-            header = dataclasses.replace(header, ties=int((preference == 0.5).sum()), content=content)
-        pairs = dataclasses.replace(self.pairs, preference=preference)
-        return EncodedComparisons(
-            self.latents, self.conditioning, self.prompts, self.truncated, pairs, self.missing, header, self.told
-        )
+        return self.with_pairs(dataclasses.replace(self.pairs, preference=preference), why)
 
     def batch(
         self,

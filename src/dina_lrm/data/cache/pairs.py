@@ -23,7 +23,10 @@ REAL = ("preference", "weight")
 TEXT = ("pair_id", "prompt_id", "source")
 NAMED: Final = "preferences"
 """What is said by name (`data/named.py`), as JSON text; caches of earlier versions have no such column."""
+SAYS_NOTHING: Final = "{}"
+"""In the column of what is said by name: not even the plain preference is about a score."""
 COLUMNS = (*WHOLE, *REAL, *TEXT, NAMED)
+_TENSORS: Final = (*WHOLE, *REAL)
 COMMON_WHOLE = ("number", "prompt", "bucket", "image_a", "image_b")
 COMMON_COLUMNS = (*COMMON_WHOLE, *REAL, *TEXT)
 """Of comparisons whose two images have one bucket: what the first format of a cache has."""
@@ -58,6 +61,8 @@ class PairTable:
     source: Sequence[str | None]
     preferences: Sequence[str | None] = ()
     """Where there are none at all, nothing is said by name."""
+    shares: Mapping[str, Float32[Tensor, " pairs"]] = dataclasses.field(default_factory=dict)
+    """Weights of what comparisons say of a score, by its name, in the place of their own; kept in memory alone."""
 
     def __post_init__(self) -> None:
         if not self.preferences:
@@ -124,14 +129,21 @@ class PairTable:
         every = {**self.labels, **labels}
         rows = zip(*(label.tolist() for label in every.values()), strict=True)
         told = [tuple((n, v) for n, v in zip(every, row, strict=True) if not math.isnan(v)) for row in rows]
-        return dataclasses.replace(self, preferences=[as_text(one) for one in told])
+        return dataclasses.replace(self, preferences=[as_text(one) or SAYS_NOTHING for one in told])
+
+    def followed_by(self, other: PairTable) -> PairTable:
+        """These comparisons and, behind them, those of another table on the same images and prompts."""
+        values: dict[str, Any] = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _TENSORS}
+        values |= {name: [*getattr(self, name), *getattr(other, name)] for name in (*TEXT, NAMED)}
+        return PairTable(**values)
 
     def judgements(self, indices: Int64[Tensor, " chosen"], scores: Mapping[str, float]) -> Judgements:
         """What the chosen comparisons say of `scores`, each with its weight, or with none their plain preferences."""
         if not scores:
             return Judgements.plain(self.preference[indices], self.weight[indices])
         labels = {name: label[indices] for name, label in self.labels.items() if name in scores}
-        return Judgements.by_name(labels, self.weight[indices], scores)
+        shares = {name: share[indices] for name, share in self.shares.items()}
+        return Judgements.by_name(labels, self.weight[indices], scores, shares)
 
     @property
     def common(self) -> bool:
@@ -152,7 +164,7 @@ class PairTable:
         values: dict[str, Any] = {name: getattr(self, name)[indices] for name in (*WHOLE, *REAL)}
         rows = indices.tolist()
         values |= {name: [getattr(self, name)[row] for row in rows] for name in (*TEXT, NAMED)}
-        return PairTable(**values)
+        return PairTable(**values, shares={name: share[indices] for name, share in self.shares.items()})
 
     def looks(self, indices: Int64[Tensor, " chosen"]) -> Int64[Tensor, "looks 3"]:
         """Bucket, prompt and row of the first images of the chosen comparisons, then of the second ones."""
@@ -162,7 +174,7 @@ class PairTable:
 
     def check(self, images: Sequence[int], prompts: int) -> None:
         """Raise ValueError, naming the first comparison at fault, when one points outside or has no meaning."""
-        sizes = {field.name: len(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        sizes = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(sizes.values())) > 1:
             raise DinaError(f"the columns of the comparisons have different lengths: {sizes}")
         faults = {f"prompt outside 0..{prompts - 1}": (self.prompt < 0) | (self.prompt >= prompts)}

@@ -6,9 +6,14 @@ The teacher scores every image once, at its own noise level and with common nois
 in its probabilities. A pair that annotators decided by a hair then no longer counts as much as a plain one.
 
 A named score may have a teacher of its own, which also says what comparisons do not: there the label is all its.
+
+With a gap the order of the teacher's scores is taught in the place of probabilities, P = 1 or 0, of pairs whose
+z-scores differ by more than the gap; of the others the teacher says nothing, and labels stay as they are.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float32
@@ -16,6 +21,7 @@ from torch import Tensor
 
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.cache.format import BackboneIdentity
+from dina_lrm.data.cache.pairs import SAYS_NOTHING
 from dina_lrm.data.cache.row_buffers import RowBuffers
 from dina_lrm.live.line import LiveLine
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -34,21 +40,30 @@ def distilled(
 
     Processes share the work. Raises ValueError when a teacher was made for another generator than the data.
     """
-    weight = settings.weight
+    weight, apart = settings.weight, "" if settings.gap is None else f" gap {settings.gap}"
     if settings.name is not None and weight > 0:
-        probability = _taught("objective.teacher.name", settings.name, data, processes, shown)
-        label = (1 - weight) * data.preference + weight * probability
-        data = data.with_preference(label.clamp(0, 1), f"teacher {settings.name} {weight}")
+        taught = _taught("objective.teacher.name", settings, settings.name, data, processes, shown)
+        unsaid = torch.tensor([text == SAYS_NOTHING for text in data.pairs.preferences])
+        label = _mixed(torch.where(unsaid, torch.nan, data.preference), taught, weight)
+        weighs = torch.where(unsaid & taught.isfinite(), 1.0, data.weight)
+        pairs = replace(data.pairs, preference=label.nan_to_num(0.5), weight=weighs)
+        data = data.with_pairs(pairs, f"teacher {settings.name} {weight}{apart}")
     for score, name in settings.of.items():
-        probability = _taught(f"objective.teacher.of.{score}", name, data, processes, shown)
-        said = data.pairs.labels.get(score, torch.full_like(probability, torch.nan))
-        label = torch.where(said.isfinite(), (1 - weight) * said + weight * probability, probability)
-        data = data.with_named({score: label.clamp(0, 1)}, f"teacher of {score} {name} {weight}")
+        taught = _taught(f"objective.teacher.of.{score}", settings, name, data, processes, shown)
+        said = data.pairs.labels.get(score, torch.full_like(taught, torch.nan))
+        label = _mixed(said, taught, weight)
+        data = data.with_named({score: label}, f"teacher of {score} {name} {weight}{apart}")
     return data
 
 
+def _mixed(said: Tensor, taught: Tensor, weight: float) -> Float32[Tensor, " pairs"]:
+    """The label, where NaN is nothing said: of both as weighed, else of whoever says something."""
+    both = ((1 - weight) * said + weight * taught).clamp(0, 1)
+    return torch.where(said.isfinite() & taught.isfinite(), both, torch.where(taught.isfinite(), taught, said))
+
+
 def _taught(
-    where: str, name: str, data: EncodedComparisons, processes: Processes, shown: bool
+    where: str, settings: TeacherSettings, name: str, data: EncodedComparisons, processes: Processes, shown: bool
 ) -> Float32[Tensor, " pairs"]:
     teacher = LatentRewardModel.from_pretrained(name, device=processes.device)
     wanted = BackboneIdentity.of(teacher.backbone.config)
@@ -57,14 +72,19 @@ def _taught(
             f"{where} {name}: it reads latents of {wanted}, the data were encoded by "
             f"{data.header.backbone}; accepted: a teacher on the generator of the data"
         )
-    return teacher_probabilities(teacher, data, processes, shown)
+    margin = teacher_margins(teacher, data, processes, shown)
+    if settings.gap is None:
+        return teacher.margin_probability(margin).float().clamp(0, 1)
+    # Differences of z-scores, which have no mean in them; a weighted sum is one of z-scores already
+    apart = margin if teacher.weights else margin / teacher.config.score_std
+    return torch.where(apart.abs() > settings.gap, (apart.sign() + 1) / 2, torch.nan)
 
 
 @torch.no_grad()
-def teacher_probabilities(
+def teacher_margins(
     teacher: LatentRewardModel, data: EncodedComparisons, processes: Processes, shown: bool = False
 ) -> Float32[Tensor, " pairs"]:
-    """P(first preferred) of every comparison, on the CPU, the same on all processes."""
+    """Raw score of the first image less that of the second, on the CPU, the same on all processes."""
     found = torch.zeros(len(data), device=processes.device)
     batches = list(in_order(data, _PAIRS_AT_ONCE))[processes.index :: processes.count]
     held = RowBuffers()
@@ -75,6 +95,5 @@ def teacher_probabilities(
             done += len(indices)
             batch = data.batch(indices, into=held).to(processes.device)
             scores = torch.cat([teacher.score_latents(part.latents, part.conditioning) for part in batch.images])
-            margin = scores[batch.first] - scores[batch.second]
-            found[indices.to(found.device)] = teacher.margin_probability(margin).float()
+            found[indices.to(found.device)] = (scores[batch.first] - scores[batch.second]).float()
     return processes.summed(found).cpu()

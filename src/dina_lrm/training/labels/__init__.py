@@ -1,0 +1,1 @@
+"""What comparisons say before they are learned from: of teachers, and as groups."""
