@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from dina_lrm.collecting.asking.collection import Collection
 from dina_lrm.precision import default_device
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
@@ -23,6 +24,8 @@ class Room:
     name: str
     judges: tuple[str, ...]
     device: str = "cpu"
+    collection: Collection | None = None
+    """What people vote on in the studio, where that was asked for."""
     _rewards: list[Reward] = field(default_factory=list, init=False)
 
     @property

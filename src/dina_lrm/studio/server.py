@@ -8,6 +8,8 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Final
 
 import gradio as gr
@@ -15,10 +17,13 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
+from dina_lrm.collecting.asking.app import make_app
+from dina_lrm.collecting.asking.job import open_collection
 from dina_lrm.runs.imports import collector_at_rest
 from dina_lrm.serving.http.listening import address_of
 from dina_lrm.serving.http.running import Listener, answer_until_signal
 from dina_lrm.serving.http.signing_in import SignedIn
+from dina_lrm.studio.pages.annotating import VOTING
 from dina_lrm.studio.pages.app import studio_pages
 from dina_lrm.studio.pages.look import HEAD, THEME
 from dina_lrm.studio.room import Room, load_room
@@ -42,9 +47,12 @@ def run_studio(
     """
     with collector_at_rest():
         room = load_room(settings, device, dtype)
-    place = address_of(settings.door, *listening.getsockname()[:2])
-    with tempfile.TemporaryDirectory(prefix="dina-lrm-studio-") as uploads:
-        app = studio_app(room, settings.door.token(), uploads)
+    place, votes = address_of(settings.door, *listening.getsockname()[:2]), settings.collecting
+    with (
+        nullcontext() if votes is None else open_collection(votes) as collection,
+        tempfile.TemporaryDirectory(prefix="dina-lrm-studio-") as uploads,
+    ):
+        app = studio_app(replace(room, collection=collection), settings.door.token(), uploads)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, ws="none",
             timeout_graceful_shutdown=_LAST_SECONDS,
@@ -59,8 +67,11 @@ def studio_app(room: Room, token: str | None, uploads: str) -> SignedIn:
     os.environ["GRADIO_TEMP_DIR"] = uploads
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    pages = FastAPI(openapi_url=None)
+    if room.collection is not None:  # before Gradio, which answers all other paths
+        pages.mount(f"/{VOTING}", make_app(room.collection, inside=True))
     app = gr.mount_gradio_app(
-        FastAPI(openapi_url=None),
+        pages,
         studio_pages(room),
         path="/",
         footer_links=[],

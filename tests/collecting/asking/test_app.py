@@ -7,11 +7,15 @@ import sqlite3
 import subprocess
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
-from dina_lrm.collecting.asking.job import served
+from dina_lrm.collecting.asking.app import make_app
+from dina_lrm.collecting.asking.job import open_collection, served
 from dina_lrm.data.sources import read_comparisons
 from dina_lrm.data.votes import VoteStore
 from dina_lrm.runs.lock import BusyError
+from dina_lrm.serving.http.signing_in import SignedIn
 from tests.collecting.asking.pages import PROMPT, asked, settings_of
 from tests.data.votes.drawn import png
 
@@ -48,6 +52,33 @@ def test_the_last_vote_is_taken_back_once_and_asked_again(server):
     assert server.post("last", annotator="Ben")["last"] is None and server.asks("Ben") == [ask]
     assert server.vote(undo | {"client_id": "undo-2"}, "Ben")["status"] == "refused"
     assert server.vote(second, "Ben")["status"] == "recorded"
+
+
+def test_it_is_a_part_of_another_application_that_says_who_may_ask(tmp_path):
+    with open_collection(settings_of(tmp_path)) as collection:
+        outer = FastAPI()
+        outer.mount("/voting", make_app(collection, inside=True))
+        client = TestClient(SignedIn(outer, TOKEN), base_url="http://studio.example")
+        assert client.get("/voting/").status_code == client.post("/voting/api/asks", json={}).status_code == 401
+        client.headers["authorization"] = f"Bearer {TOKEN}"
+        page = client.get("/voting/")
+        assert page.headers["x-frame-options"] == "SAMEORIGIN" and 'src="annotate.js"' in page.text
+        assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
+        assert client.get("/voting/annotate.js").status_code == 200
+        asks = []
+        while not asks:
+            asks = client.post("/voting/api/asks", json={"annotator": "Ada"}).json()["asks"]
+        event = {"client_id": "one", "kind": "vote", "pair": asks[0]["pair"], "question": "overall"}
+        event |= {
+            "answer": "left",
+            "side": asks[0]["side"],
+            "ms": 900,
+            "screen": "390x844",
+            "at": "2026-11-30T10:00:00.000Z",
+        }
+        told = client.post("/voting/api/votes", json={"annotator": "Ada", "events": [event]}).json()
+        assert [one["status"] for one in told["results"]] == ["recorded"], told
+        assert client.get(f"/voting/api/pictures/{asks[0]['left']}").status_code == 200
 
 
 def test_skips_have_reasons_and_others_do_not_see_whose_votes_there_are(server):

@@ -28,21 +28,24 @@ LIMITS: Final = Limits(body_bytes=1 << 18)
 _MOST_ASKS: Final = 16
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
 )
+_ALONE: Final = {"content-security-policy": f"{_POLICY}'none'", "x-frame-options": "DENY"}
+_INSIDE: Final = {"content-security-policy": f"{_POLICY}'self'", "x-frame-options": "SAMEORIGIN"}
 _HEADERS: Final = {
-    "content-security-policy": _POLICY,
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
 }
 _FOR_A_DAY: Final = "private, max-age=86400, immutable"
 """A picture is known by its content, and never another."""
 
 
-def make_app(collection: Collection, token: str | None = None) -> ASGIApp:
-    """The application over a collection; `token` is asked for on every route but the empty page."""
+def make_app(collection: Collection, token: str | None = None, *, inside: bool = False) -> ASGIApp:
+    """The application over a collection; `token` is asked for on every route but the empty page.
+
+    With `inside` it is a part of another application, whose pages may show it, and which says who may ask.
+    """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     desk, parts = _Desk(collection), documents()
     for path, document in parts.items():
@@ -52,8 +55,9 @@ def make_app(collection: Collection, token: str | None = None) -> ASGIApp:
     for path, answer in (("asks", desk.asks), ("votes", desk.votes), ("last", desk.last)):
         app.add_api_route(f"/api/{path}", _posted(answer), methods=["POST"])
     answer_problems(app)
-    app.add_middleware(Guard, token=token, free=frozenset(parts))
-    return _Headers(app)
+    if not inside:
+        app.add_middleware(Guard, token=token, free=frozenset(parts))
+    return _Headers(app, _INSIDE if inside else _ALONE)
 
 
 @final
@@ -163,11 +167,11 @@ async def _object(request: Request) -> Mapping[str, Any]:
 
 @final
 class _Headers:
-    """Says with every answer what a browser may do with it: run our script, and show it in no other page."""
+    """Says with every answer what a browser may do with it: run our script, and show it in no page of others."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, more: Mapping[str, str]) -> None:
         self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+        self._headers = [(name.encode(), value.encode()) for name, value in {**_HEADERS, **more}.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on."""

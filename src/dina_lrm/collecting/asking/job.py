@@ -96,13 +96,20 @@ def listening_collection(settings: AnnotateSettings) -> Iterator[tuple[Collectio
         raise DinaError(f"annotate: {', '.join(missing)} not installed; accepted: pip install 'dina-lrm[serve]'")
     from dina_lrm.serving.http.listening import listening_socket
 
+    with listening_socket(settings.door) as taken, open_collection(settings) as collection:
+        yield collection, taken
+
+
+@contextmanager
+def open_collection(settings: AnnotateSettings) -> Iterator[Collection]:
+    """A collection without a page of its own; nobody else collects into its store meanwhile. Raises as `annotate`."""
     settings.out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with listening_socket(settings.door) as taken, one_writer(settings.out):
+    with one_writer(settings.out):
         candidates = open_candidates(settings)
         with VoteStore.open(settings.out, _begun(settings)) as store:
             collection = Collection(settings, store, candidates)
             try:
-                yield collection, taken
+                yield collection
             finally:
                 collection.close()
 

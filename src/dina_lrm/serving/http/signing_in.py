@@ -25,10 +25,10 @@ SIGN_IN: Final = "/sign-in"
 _COOKIE: Final = "dina-lrm-studio"
 _MOST_BYTES: Final = 4096
 _POLICY: Final = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'; object-src 'none'; "
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
-"""Nothing is fetched from elsewhere, and nobody else's page holds this one."""
+"""Nothing is fetched from elsewhere, and nobody else's page holds this one or a part of it."""
 _FORM: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <style>body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 24rem; margin: 20vh auto; padding: 0 1rem }}

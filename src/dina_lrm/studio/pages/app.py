@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from dina_lrm.studio.pages.annotating import annotating_page
 from dina_lrm.studio.pages.hacked import hacked_page
 from dina_lrm.studio.pages.surprising import surprising_page
 from dina_lrm.studio.pages.watching import watching_page
@@ -15,6 +16,7 @@ _ADDED = {
     "Am I being hacked": hacked_page,
     "Surprising pairs": surprising_page,
     "A run, live": watching_page,
+    "Annotate": annotating_page,
 }
 """Each tab, and the function that fills it."""
 
