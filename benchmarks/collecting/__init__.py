@@ -10,6 +10,7 @@ PARTS: Final = {
     "interrupted": "a server that is killed between a vote and its answer: nothing is lost, nothing doubled",
     "annotators": "what is found of simulated annotators, and how well their weighed votes say who is better",
     "choice": "how many votes a way of choosing pairs saves, where utilities are linear",
+    "personal": "a model of each of two people of different taste, on the votes of each",
     "latency": "from a vote to the next picture in a real browser",
 }
 

@@ -15,11 +15,13 @@ from dina_lrm.data.prompt_sets import names_a_file
 from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.reward_model.checks import NoiseLevels
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.reward_model.personal import personal_model
 from dina_lrm.screen import table_of
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score both images and show what follows."""
+    arguments.model = personal_model(arguments.model, arguments.annotator)
     if names_a_file(arguments.prompt) and Path(arguments.prompt).suffix:
         raise UserError(f"--prompt {arguments.prompt}: is called like a file; accepted: the text both were made for")
     images, levels = [arguments.image_a, arguments.image_b], arguments.levels()

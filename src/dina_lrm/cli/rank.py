@@ -10,12 +10,15 @@ from dina_lrm.console.common import console, titled_progress
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.ranking.job import ranked, rows_of
+from dina_lrm.reward_model.personal import personal_model
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score, order and show."""
-    settings = replace(
+    model = personal_model(arguments.settings.model, arguments.annotator)
+    arguments.settings = settings = replace(
         arguments.settings,
+        model=model,
         device=arguments.place(),
         dtype=arguments.dtype,
         encoders=arguments.encoders(),

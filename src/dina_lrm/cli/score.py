@@ -13,12 +13,14 @@ from dina_lrm.profiling.estimates.reading import Scoring
 from dina_lrm.reports.pages import check_page_place
 from dina_lrm.reports.ranked.page import write_table_page
 from dina_lrm.reward_model.checks import checked_batch_size
+from dina_lrm.reward_model.personal import personal_model
 from dina_lrm.rewards.scoring.files import score_files_by
 from dina_lrm.rewards.scoring.rows import ScoreRows, read_score_rows
 
 
 def run(arguments: Arguments) -> dict[str, object]:
     """Score what has no score yet."""
+    arguments.model = personal_model(arguments.model, arguments.annotator)
     checked_batch_size("--batch-size", arguments.batch_size)
     if arguments.html is not None:
         check_page_place(arguments.html)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dina_lrm.cli.arguments.train import Arguments
@@ -11,7 +13,9 @@ from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.profiling.estimates.learning import Training
 from dina_lrm.recipes.data import LoadedData, RunData, is_cache
+from dina_lrm.recipes.personal import ALL, personal_votes
 from dina_lrm.reports.run import write_run_report
+from dina_lrm.reward_model.personal import PersonalModel, add_personal_model
 from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.processes import computing_on, join_processes
 from dina_lrm.screen import bytes_text
@@ -32,7 +36,38 @@ def run(arguments: Arguments) -> dict[str, object]:
         found = _before(arguments, config)
         with progress("encoding", arguments.quiet, "picture") as report:
             loaded = named.load(config, out, arguments.resume, report)
-        return _train(arguments, loaded) if out is not None else found | _dry_run(loaded, arguments.quiet)
+        if arguments.annotator is not None:
+            return _of_annotators(arguments, loaded, config)
+        if out is None:
+            return found | _dry_run(loaded, arguments.quiet)
+        result = _train(arguments, loaded, out)
+        join_processes().destroy_process_group()
+        return result
+
+
+def _of_annotators(arguments: Arguments, loaded: LoadedData, asked: TrainConfig) -> dict[str, object]:
+    """A run for each annotator who was asked for, side by side in one folder."""
+    state, found = join_processes(), []
+    personal = personal_votes(loaded.pairs, Path(arguments.data), arguments.annotator or ALL)
+    shown = console(arguments.quiet or not state.is_main_process)
+    for own in personal.votes:
+        shown.print(f"annotator {own.number}: {own.told}")
+        config = own.held_out(loaded, asked, arguments.validation)
+        judged = replace(loaded, config=config, pairs=own.pairs)
+        if arguments.dry_run:
+            return _dry_run(judged, arguments.quiet)
+        whose = PersonalModel(own.number)
+        if state.is_main_process:
+            whose = add_personal_model(arguments.out, own.number, own.name)
+        folder = arguments.out / whose.folder
+        with held_folder(folder, state.is_main_process):
+            found.append({"annotator": own.number, **_train(arguments, judged, folder)})
+        if found[-1]["stopped"] is not None:
+            break
+    for line in personal.left_out:
+        shown.print(line)
+    state.destroy_process_group()
+    return {"annotators": found, "left_out": list(personal.left_out)}
 
 
 def _before(arguments: Arguments, config: TrainConfig) -> dict[str, object]:
@@ -50,12 +85,12 @@ def _before(arguments: Arguments, config: TrainConfig) -> dict[str, object]:
     return found
 
 
-def _train(arguments: Arguments, loaded: LoadedData) -> dict[str, object]:
+def _train(arguments: Arguments, loaded: LoadedData, out: Path) -> dict[str, object]:
     config, data, quiet = loaded.config, loaded.pairs, arguments.quiet
     plan = TrainingPlan(
         config,
         data,
-        arguments.out,
+        out,
         loaded.held_out,
         resume=arguments.resume,
         resume_batch=arguments.resume_batch,
@@ -68,10 +103,9 @@ def _train(arguments: Arguments, loaded: LoadedData) -> dict[str, object]:
         shown.print(closing_sentence(result, loaded.held_from))
         following = next_commands(result.model_folder, arguments.data, arguments.validation)
     if state.is_main_process:
-        shown.print(f"report: {write_run_report(arguments.out, command=command_line())}")
+        shown.print(f"report: {write_run_report(out, command=command_line())}")
     for number, command in enumerate(following):
         shown.print(f"{'      ' if number else 'next: '}{command}")
-    state.destroy_process_group()
     found = {"recipe": config.name, "pairs": len(data), "missing": len(data.missing), "next": following}
     return {**found, **result.to_dict()}
 

@@ -83,6 +83,14 @@ class ModelOptions(DeviceOptions):
 
 
 @dataclass(kw_only=True)
+class AnnotatorOptions:
+    """Whose model is meant, where a folder holds those of several people."""
+
+    annotator: str | None = None
+    """Of a --model folder that `train --annotator` wrote: whose model, by name or number."""
+
+
+@dataclass(kw_only=True)
 class ReadingOptions(ModelOptions):
     """How a stored reward model is loaded, and at which noise levels it reads."""
 

@@ -9,12 +9,12 @@ from tyro.conf import Positional
 
 from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.common import UserError
-from dina_lrm.console.options import EncoderOptions, ReadingOptions
+from dina_lrm.console.options import AnnotatorOptions, EncoderOptions, ReadingOptions
 from dina_lrm.screen import whole
 
 
 @dataclass
-class Arguments(EncoderOptions, ReadingOptions, SaysBefore):
+class Arguments(AnnotatorOptions, EncoderOptions, ReadingOptions, SaysBefore):
     """Compare two images: raw scores, z-scores, and the probability that the first is preferred.
 
     Example:

@@ -8,12 +8,12 @@ from typing import Annotated
 import tyro
 
 from dina_lrm.console.before import SaysBefore
-from dina_lrm.console.options import DeviceOptions, EncoderOptions
+from dina_lrm.console.options import AnnotatorOptions, DeviceOptions, EncoderOptions
 from dina_lrm.ranking.settings import RankSettings
 
 
 @dataclass
-class Arguments(EncoderOptions, DeviceOptions, SaysBefore):
+class Arguments(AnnotatorOptions, EncoderOptions, DeviceOptions, SaysBefore):
     """Show the pictures of a folder from best to worst, as one page: score, percentile, a slider, a filter, CSV.
 
     Example:

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from dina_lrm.console.before import SaysBefore
 from dina_lrm.console.engines import EngineOptions
-from dina_lrm.console.options import EncoderOptions, ReadingOptions
+from dina_lrm.console.options import AnnotatorOptions, EncoderOptions, ReadingOptions
 from dina_lrm.console.tables import ReadsPictures
 from dina_lrm.rewards.scoring.log import check_table
 from dina_lrm.runs.places import check_file
 
 
 @dataclass
-class Arguments(EncoderOptions, ReadingOptions, EngineOptions, ReadsPictures, SaysBefore):
+class Arguments(AnnotatorOptions, EncoderOptions, ReadingOptions, EngineOptions, ReadsPictures, SaysBefore):
     """Score images for prompts into a table with the columns image, prompt, score, z, error, content.
+
+    A model of several named scores has columns score.NAME and z.NAME for each behind them, from one pass;
+    FOLDER?score=NAME and a weighted sum FOLDER?score=NAME:WEIGHT,... give that one score alone.
 
     A run that was stopped goes on when the same command is given; scores of another model, noise level or seed are
     never mixed in. A score belongs to what the image holds (`content` is its SHA-256): one that was made anew under its

@@ -60,6 +60,9 @@ class Arguments(OffloadOptions, DeviceOptions, ReadsTables, Forced, ConfigArgume
     validation: str | None = None
     """Held-out comparisons, as --data; measured every --log.evaluate-every steps and at the end. By default a tenth of
     the pairs, 2,000 at most, where there are 200 (see --validation-by); "none" trains on all."""
+    annotator: str | None = None
+    """Of --data votes.sqlite: train the model of one annotator, by the name they gave or their number, or with "all" a
+    model of each. The pictures are encoded once; --out/annotator-NUMBER is the run of one."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the newest complete checkpoint in --out; start when there is none."""
     resume_batch: int | None = ranged(None, COUNT)
@@ -84,6 +87,8 @@ class Arguments(OffloadOptions, DeviceOptions, ReadsTables, Forced, ConfigArgume
         config = self.config()
         if self.synthetic_prompts is not None and "synthetic" not in (self.data, self.validation):
             raise UserError(f"--synthetic-prompts: has no effect on --data {self.data}; accepted with --data synthetic")
+        if self.annotator is not None and Path(self.data).suffix.lower() != ".sqlite":
+            raise UserError(f"--annotator: has no effect on --data {self.data}; accepted with a file votes.sqlite")
         if (self.out / "config.json").is_file() and not (self.resume or self.dry_run):
             raise UserError(f"--out {self.out}: holds a run already; add --resume, or give another folder")
         if self.resume_batch is not None and not self.resume:

@@ -183,14 +183,23 @@ class VoteStore:
         Only a salted hash of the name is stored: it tells one from another, and names nobody.
         """
         check_short("annotator", name)
-        given = " ".join(name.split()).casefold()
-        hashed = hashlib.sha256(f"{self._setting('salt')}\0{given}".encode()).hexdigest()
+        hashed = self._hashed(name)
         with self._database.writing() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO annotator (salt_hash, joined) VALUES (?, ?)", (hashed, time.time())
             )
             (number,) = connection.execute("SELECT id FROM annotator WHERE salt_hash = ?", (hashed,)).fetchone()
         return int(number)
+
+    def number_of(self, name: str) -> int | None:
+        """The number of whoever joined with a name; None where nobody did."""
+        check_short("annotator", name)
+        hashed = self._hashed(name)
+        return next((one.id for one in self.annotators() if one.salt_hash == hashed), None)
+
+    def _hashed(self, name: str) -> str:
+        given = " ".join(name.split()).casefold()
+        return hashlib.sha256(f"{self._setting('salt')}\0{given}".encode()).hexdigest()
 
     def annotators(self) -> list[Annotator]:
         """All who joined."""
