@@ -1,15 +1,19 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.reward_model.assembly import fresh_head
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes
+from dina_lrm.training import flops
+from dina_lrm.training.config import AdaptationSettings
 from dina_lrm.training.flops import StepCosts, counted, matmul_ceiling
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import Trainer
@@ -40,9 +44,29 @@ def test_counted_is_what_a_forward_and_backward_compute(tiny_folder):
         scores = model(images.latents, torch.full((len(images),), 0.4), images.conditioning)
         scores.sum().backward()
     one = counted(model, images.latents, images.conditioning)
-    assert StepCosts(model).of(inputs).flops == pytest.approx(one.flops * len(images))
+    assert StepCosts(model, "plain").of(inputs).flops == pytest.approx(one.flops * len(images))
     assert one.flops * len(images) == pytest.approx(counter.get_total_flops(), rel=0.1)
     assert one.tokens == 4 + images.conditioning.prompt_embeds.shape[1]  # 4 x 4 latents in patches of 2
+
+
+def test_what_models_of_one_build_cost_is_counted_once(tiny_folder, monkeypatch):
+    counts = []
+
+    def watched(*given):
+        counts.append(given)
+        return counted(*given)
+
+    monkeypatch.setattr(flops, "counted", watched)
+    monkeypatch.setattr(flops, "_KNOWN", {})
+    config = tiny_config(tiny_folder)
+    wider = replace(config, adaptation=replace(config.adaptation, lora=LoraSettings(rank=4, alpha=4.0)))
+    frozen = replace(config, adaptation=AdaptationSettings(kind="frozen"))
+    found = []
+    for each in (config, replace(config, seed=1), wider, frozen):
+        trainer = Trainer(TrainingPlan(each, tiny_comparisons(), "unused", quiet=True), Processes())
+        found.append(StepCosts(trainer.stepper.model, each.adaptation).of(trainer.source(0)).flops)
+    assert len(counts) == 3
+    assert found[0] == found[1] < found[2] and found[3] < found[0]
 
 
 def test_larger_images_cost_more(tiny_folder):

@@ -275,7 +275,8 @@ class Trainer:
 
     def _loop(self, first: int, numbers: RunNumbers | None, stop: StopRequest) -> tuple[int, str | None]:
         """Steps done, and the signal that stopped the run."""
-        device, costs = self._processes.device, StepCosts(self.stepper.model)
+        device, made_by = self._processes.device, (self.config.model, self.config.adaptation, self.config.compute)
+        costs = StepCosts(self.stepper.model, made_by)
         means = RunningMeans(matmul_ceiling(device, compute_dtype(self.config.compute.precision, device)))
         done, self._pairs_seen = first, 0.0
         with (
