@@ -8,6 +8,8 @@ import torch
 
 from dina_lrm import LatentRewardModel, PromptUnreadWarning
 from dina_lrm.backbones.tokens import composed, unread_prompts
+from dina_lrm.generators.generator import Generator
+from dina_lrm.synthetic.world import bundled_pipeline
 from tests.tiny import WORDS, tiny_clip_tokenizer, tiny_t5_tokenizer
 
 
@@ -53,6 +55,25 @@ def test_control_tokens_of_every_tokenizer_are_known():
     (told,) = unread_prompts(components, [f"{word} </s> <pad> <|endoftext|>"])
     assert all(f"'{mark}'" in told for mark in ("</s>", "<pad>", "<|endoftext|>"))
     assert unread_prompts(components, [word]) == (None,)
+
+
+def test_a_generator_asks_about_a_prompt_once_unless_there_is_something_to_say(bundled, monkeypatch):
+    generator, asked = Generator(bundled_pipeline(), 32), []
+
+    def counted(prompts):
+        asked.extend(prompts)
+        return bundled.backbone.unread_prompts(prompts)
+
+    monkeypatch.setattr(generator.backbone, "unread_prompts", counted)
+    prompts = [READ[0], "a 🙂 square", READ[0]]
+    for told in (prompts[:2], prompts[1:2]):
+        with pytest.warns(PromptUnreadWarning, match="check_prompts: 1 of 3 prompts are not read whole"):
+            generator.check_prompts(prompts)
+        assert asked == told
+        asked.clear()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"1 of 2 prompts are longer .*prompt 2"):
+            generator.check_prompts([READ[0], "a small red ring right of a large blue bar " * 5])
 
 
 def test_two_spellings_of_one_text_are_one_prompt(bundled):

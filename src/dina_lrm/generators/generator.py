@@ -96,6 +96,8 @@ class Generator:
         self.gradient_checkpointing = gradient_checkpointing
         self.cuts_prompts = False
         """Whether prompts that are longer than the text encoders read are cut, as by its pipeline, and not refused."""
+        self._whole: set[str] = set()
+        """Prompts that were checked, and of which nothing is to be said: a run and what prepares it check the same."""
         if gradient_checkpointing:
             self.model.enable_gradient_checkpointing()
 
@@ -165,9 +167,14 @@ class Generator:
         the tokenizers do not read as text are warned of (`PromptUnreadWarning`).
         """
         _check_not_empty(prompts)
+        new = list(dict.fromkeys(prompt for prompt in prompts if prompt not in self._whole))
+        cuts = {} if self.cuts_prompts else dict(zip(new, self.cuts_of(new), strict=True))
+        _check_not_cut(prompts, [cuts.get(prompt) for prompt in prompts], places)
+        told = [one for some in _parts(new) for one in self.backbone.unread_prompts(some)]
+        unread = dict(zip(new, told, strict=True))
+        warn_of_unread("check_prompts", [unread.get(prompt) for prompt in prompts])
         if not self.cuts_prompts:
-            _check_not_cut(prompts, self.cuts_of(prompts), places)
-        warn_of_unread("check_prompts", [one for some in _parts(prompts) for one in self.backbone.unread_prompts(some)])
+            self._whole.update(prompt for prompt in new if unread[prompt] is None)
 
     def cuts_of(self, prompts: Sequence[str]) -> list[str | None]:
         """What its text encoders leave out of each prompt, by the tokens alone: a sentence, or None."""
