@@ -232,7 +232,7 @@ def test_a_run_that_was_killed_before_it_ended_by_an_alarm_ends_by_it(tmp_path):
 
 @pytest.mark.parametrize("which", [0, 1], ids=["trained", "looked at"])
 def test_a_run_does_not_go_on_with_other_prompts(which, tmp_path):
-    a_run(REFL, tmp_path / "run", stop_after=2)
+    a_run(REFL, tmp_path / "run", stop_after=1)
     prompts = [PROMPTS, PROMPTS[:2]]
     prompts[which] = [*prompts[which][:-1], "a small blue cross on white"]
     with pytest.raises(ValueError, match=r"started with other (look )?prompts"):
@@ -242,7 +242,7 @@ def test_a_run_does_not_go_on_with_other_prompts(which, tmp_path):
 def test_trackers_get_what_the_files_get(tmp_path):
     with pytest.raises(ValueError, match="'trackio' is not installed"):
         replace(REFL, trackers=("trackio",))
-    run, looks, _ = a_run(replace(REFL, trackers=("tensorboard",)), tmp_path / "run")
+    run, looks, _ = a_run(replace(REFL, steps=2, trackers=("tensorboard",)), tmp_path / "run")
     events = EventAccumulator(str(run.folder / "tensorboard"))
     events.Reload()
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
@@ -250,18 +250,18 @@ def test_trackers_get_what_the_files_get(tmp_path):
     assert told == pytest.approx({line["step"]: line["loss"] for line in lines}, rel=1e-5)
     assert [event.step for event in events.Scalars("look/true utility")] == [look.step for look in looks]
     # A run that goes on may have others
-    assert a_run(replace(REFL, steps=5), tmp_path / "run", resume=True)[2].steps == 5
+    assert a_run(replace(REFL, steps=3), tmp_path / "run", resume=True)[2].steps == 3
 
 
 def test_a_run_is_prolonged_to_the_weights_of_a_longer_one(tmp_path):
-    whole, _, _ = a_run(replace(REFL, steps=6), tmp_path / "whole")
-    _, _, short = a_run(REFL, tmp_path / "run")
-    longer, looks, outcome = a_run(replace(REFL, steps=6), tmp_path / "run", resume=True)
-    assert short.steps == 4 and outcome.steps == outcome.lora_step == 6 and [look.step for look in looks] == [6]
+    whole, _, _ = a_run(REFL, tmp_path / "whole")
+    _, _, short = a_run(replace(REFL, steps=2), tmp_path / "run")
+    longer, looks, outcome = a_run(REFL, tmp_path / "run", resume=True)
+    assert short.steps == 2 and outcome.steps == outcome.lora_step == 4 and [look.step for look in looks] == [4]
     for name, parameter in whole.generator.parameters.items():
         assert torch.equal(longer.generator.parameters[name], parameter), name
     with pytest.raises(ValueError, match="started with other settings: steps"):
-        a_run(REFL, tmp_path / "run", resume=True)
+        a_run(replace(REFL, steps=2), tmp_path / "run", resume=True)
 
 
 def test_a_golden_judge_without_a_score_stops_a_run_at_its_first_look(tmp_path, monkeypatch):

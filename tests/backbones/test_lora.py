@@ -12,6 +12,7 @@ from dina_lrm.backbones.adapter_files import read_lora_folder
 from dina_lrm.backbones.settings import LoraSettings
 from dina_lrm.typed import from_plain
 from tests.backbones.families import (
+    FAMILY_CASES,
     FROZEN_LORA,
     SETTINGS,
     assert_close,
@@ -20,6 +21,9 @@ from tests.backbones.families import (
     levels_of,
     randomize_lora,
 )
+
+of_any_family = pytest.mark.parametrize("case", FAMILY_CASES[:1], indirect=True, ids=lambda case: case.name)
+"""A folder is read, and refused, before anything is known of the family that it is for."""
 
 
 def test_lora_is_exactly_where_asked(case, backbone):
@@ -107,6 +111,7 @@ def stored_lora(standalone, folder):
     return json.loads((folder / "adapter_config.json").read_text())
 
 
+@of_any_family
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -127,6 +132,7 @@ def test_foreign_folders_are_refused_by_the_file(change, message, standalone, tm
         read_lora_folder(tmp_path)
 
 
+@of_any_family
 @pytest.mark.parametrize("content", [b"", b"[]", "{}".encode("utf-16"), b"version https://git-lfs.github.com/spec/v1"])
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
 def test_files_that_are_none_are_refused_by_their_name(name, content, standalone, tmp_path):

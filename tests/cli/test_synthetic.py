@@ -106,7 +106,7 @@ def config_of(part, **values):
 @pytest.mark.slow
 def test_a_generator_is_pretrained_stops_when_asked_and_goes_on(tmp_path, warm_programs):
     """SIGTERM after a step: it says where it stopped and exits with 0; the same command ends what it began."""
-    vae = config_of("vae", images=32, steps=60, **{"batch-size": 8, "held-out": 8})
+    vae = config_of("vae", images=32, steps=24, **{"batch-size": 8, "held-out": 8})
     flow = config_of("generator", images=32, steps=2, **{"batch-size": 8})
     words = ["--config.no-compile", "--config.checkpoint-seconds", "0", *vae, *flow]
     command = [str(warm_programs / "dina-lrm"), "synthetic", "pretrain", "--out", str(tmp_path / "out"), *words]

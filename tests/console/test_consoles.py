@@ -23,9 +23,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder, out, *words):
+def run(folder, out, *words, program=(sys.executable, "-m", "dina_lrm")):
     poor = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "LC_ALL": "C.UTF-8", "LANG": "C"}
-    command = [sys.executable, "-m", "dina_lrm", *words]
+    command = [*program, *words]
     return subprocess.run(
         command, cwd=folder, env={**os.environ, **poor}, stdout=out, stderr=subprocess.PIPE, encoding="cp1252"
     )
@@ -43,9 +43,10 @@ def run(folder, out, *words):
     ids=["score", "evaluate"],
 )
 @pytest.mark.parametrize("console", ["cp1252", "/dev/full"])
-def test_a_poor_console_loses_nothing(words, kept, console, folder):
+def test_a_poor_console_loses_nothing(words, kept, console, folder, warm_programs):
     with open(os.devnull if console == "cp1252" else console, "w") as full:
-        done = run(folder, subprocess.PIPE if console == "cp1252" else full, *words, "--json", "r.json")
+        out = subprocess.PIPE if console == "cp1252" else full
+        done = run(folder, out, *words, "--json", "r.json", program=[warm_programs / "dina-lrm"])
     assert done.returncode == 0, done.stderr
     assert "error" not in json.loads((folder / "r.json").read_text(encoding="utf-8"))
     assert (folder / kept).is_file()

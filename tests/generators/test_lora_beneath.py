@@ -104,8 +104,8 @@ def test_less_of_a_lora_lies_between_it_and_the_reference(generator):
 def test_looks_with_less_of_the_lora_drift_less(tmp_path):
     drifts = []
     for scale in (1.0, 0.5):
-        looks = LookSettings(every=4, images=1, lora_scale=scale)
-        _, found, _ = a_run(replace(REFL, looks=looks), tmp_path / str(scale))
+        looks = LookSettings(every=2, images=1, lora_scale=scale)
+        _, found, _ = a_run(replace(REFL, steps=2, looks=looks), tmp_path / str(scale))
         drifts.append(found[-1].record.extra["drift"])
     assert 0 < drifts[1] < drifts[0]
     with pytest.raises(ValueError, match=r"looks.lora_scale.*accepted: a number in \(0, 1\]"):

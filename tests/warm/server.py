@@ -106,13 +106,15 @@ def run(words: list[str], folder: str, environment: dict[str, str], streams: lis
 
 
 def take(streams: list[int]) -> None:
-    """These become standard input, output and error."""
+    """These become standard input, output and error, in the encoding that the environment asks for."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+    asked, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    encoding = asked or None
+    sys.stdin = sys.__stdin__ = open(0, encoding=encoding, errors=errors or None, closefd=False)
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding=encoding, errors=errors or None, closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)
 
 
 def warn(options: str) -> None:

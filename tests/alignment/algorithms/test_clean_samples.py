@@ -82,14 +82,14 @@ def test_what_cannot_be_learned_from_is_left_out_and_said(generator, tmp_path):
 def test_a_run_learns_from_them_and_resumes_exactly(tmp_path):
     path = table(tmp_path / "set", [(f"a red ring {number}", True, False) for number in range(6)])
     settings = replace(REFL.refl, pretraining_weight=1e6, pretraining_samples=4, pretraining_data=str(path))
-    config = replace(REFL, refl=settings)
+    config = replace(REFL, refl=settings, steps=2, checkpoint_every=1)
     noise = updated(config, a_generator()).loss
     own = updated(replace(config, refl=replace(settings, pretraining_data=None)), a_generator()).loss
     assert noise > 2 * own  # the generator's own samples are what it predicts best, and noise is what it never saw
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         whole, _, _ = a_run(config, tmp_path / "whole")
-        a_run(config, tmp_path / "parts", stop_after=2)
+        a_run(config, tmp_path / "parts", stop_after=1)
         parts, _, _ = a_run(config, tmp_path / "parts", resume=True)
     for name, parameter in whole.generator.parameters.items():
         assert torch.equal(parameter, parts.generator.parameters[name])

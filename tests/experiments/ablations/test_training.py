@@ -29,7 +29,7 @@ def ablate(out: Path, *words: str) -> tuple[int, dict]:
 def _ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The folder of two ablations, which have a variant in common, and what the command told."""
     out = tmp_path_factory.mktemp("ablated") / "ablations"
-    code, found = ablate(out, "taps", "judges")
+    code, found = ablate(out, "uncertainty", "judges")
     assert code == 0
     return out, found
 
@@ -37,13 +37,13 @@ def _ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 def test_every_cell_is_trained_once_and_not_again(ablated: tuple[Path, dict]) -> None:
     out, found = ablated
     cells = load_cells(Cell, out / "cells")
-    names = ("base", "no-text", "one-tap", "bradley-terry", "lrm", "unet-lrm", "pixel-cnn", "pixel-clip")
+    names = ("base", "bradley-terry", "lrm", "unet-lrm", "pixel-cnn", "pixel-clip")
     assert set(cells) == {f"{name}.seed-0" for name in names} and found["trained"] == len(names)
-    assert cells["base.seed-0"].parameters > cells["no-text.seed-0"].parameters
+    assert cells["base.seed-0"].parameters > cells["lrm.seed-0"].parameters
     assert set(cells["base.seed-0"].sets["in_domain"].readings) > {"0", "0.2", "0.8", "0.1+0.2+0.4"}
     assert "wrong shape" in cells["base.seed-0"].faults
     before = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
-    code, again = ablate(out, "taps", "judges")
+    code, again = ablate(out, "uncertainty", "judges")
     assert (code, again["trained"]) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
     assert out.with_suffix(".md").is_file()
