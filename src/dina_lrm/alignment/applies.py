@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
@@ -25,7 +27,19 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
     Applies(("grpo.kl",), lambda c: c.grpo.kl_weight > 0, "--grpo.kl-weight above 0"),
     Applies(("grpo.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
 )
-_RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {ReflConfig: _REFL, GrpoConfig: _GRPO}
+_FORWARD: Final[tuple[Applies[Any], ...]] = (
+    Applies(("forward.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
+)
+_AWM: Final[tuple[Applies[Any], ...]] = (
+    *_FORWARD,
+    Applies(("awm.power",), lambda c: c.awm.weighting == "ghuber", "--awm.weighting ghuber"),
+)
+_RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
+    ReflConfig: _REFL,
+    GrpoConfig: _GRPO,
+    NftConfig: _FORWARD,
+    AwmConfig: _AWM,
+}
 
 
 def check_asked(config: AlignConfig, recipes: Mapping[str, AlignConfig]) -> None:

@@ -68,6 +68,11 @@ class AlignConfig:
         heard = self.looks.on_alarm == "tell" or number >= window
         require(heard, "looks.on_alarm", f"{self.looks.on_alarm} with {number} looks", f"{window} looks (looks.window)")
 
+    @property
+    def copies(self) -> int:
+        """Copies of the LoRA that a run holds and stores beside the one that learns and its average."""
+        return 0
+
     def number_of_looks(self) -> int:
         """Before the first update, every `looks.every` updates, and at the end."""
         return 1 + math.ceil(self.steps / self.looks.every)

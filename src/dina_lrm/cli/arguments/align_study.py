@@ -14,7 +14,7 @@ class Arguments(StudyArguments):
     """Align a generator of the synthetic world in many ways, three seeds each, and say what it was truly worth.
 
     A run takes two to five minutes of one core; what OUT/cells holds is not run again. Names: rewards, algorithms,
-    preferences, hacking, or all.
+    preferences, objectives, hacking, or all.
 
     Example:
         dina-lrm align study hacking --seeds 0 1 2 --out alignment

@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.recipes.alignment import dpo_synthetic, grpo_synthetic, lpo_synthetic, refl_synthetic
+from dina_lrm.recipes.forward_alignment import awm_synthetic, nft_synthetic
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.typed import DinaError
 
@@ -101,6 +104,16 @@ def _dpo() -> DpoConfig:
     return replace(config, steps=75, looks=replace(config.looks, every=15, window=_WINDOW))
 
 
+def _nft() -> NftConfig:
+    config = nft_synthetic()
+    return replace(config, looks=replace(config.looks, window=_WINDOW))
+
+
+def _awm() -> AwmConfig:
+    config = awm_synthetic()
+    return replace(config, looks=replace(config.looks, window=_WINDOW))
+
+
 def _hacked() -> ReflConfig:
     """Three times the rate, half the batch, and no moving average."""
     return replace(_refl(), steps=30, batch_size=16, micro_batch=16, lr=1e-3, ema_decay=0.0)
@@ -138,6 +151,8 @@ ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
     "lpo": AlignmentVariant("LPO, all noise levels", _lpo),
     "lpo-late": AlignmentVariant("step-level DPO, t up to 0.75", _lpo_late),
     "dpo": AlignmentVariant("offline DPO", _dpo),
+    "nft": AlignmentVariant("DiffusionNFT", _nft),
+    "awm": AlignmentVariant("AWM", _awm),
     "hacked": AlignmentVariant("no remedy", _hacked),
     "pretraining": AlignmentVariant("pretraining loss", _with_pretraining),
     "kl": AlignmentVariant("KL to the base", _with_kl),
@@ -187,6 +202,18 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
             AlignmentClaim("It is ahead of offline DPO.", "lpo", "dpo"),
         ),
         ("lpo", "lpo-late", "dpo"),
+        over_compute=True,
+    ),
+    "objectives": AlignmentStudy(
+        "Objectives of the forward process",
+        "Groups of finished samples are scored, noised again, and matched or pushed away: neither a gradient of the "
+        "reward nor a likelihood of the sampler is needed.",
+        ("nft", "awm"),
+        (
+            AlignmentClaim("DiffusionNFT raises the true utility.", "nft"),
+            AlignmentClaim("AWM raises the true utility.", "awm"),
+        ),
+        ("nft", "awm"),
         over_compute=True,
     ),
     "hacking": AlignmentStudy(

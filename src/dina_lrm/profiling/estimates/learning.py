@@ -30,6 +30,8 @@ LEARNING_BYTES: Final = 4 + 4 + 8 + 4
 """Of a number that learns: itself, its gradient, AdamW's two moments, its moving average, all float32."""
 STORED_BYTES: Final = 4 + 8 + 4
 """Of one in a checkpoint: itself, the moments, the average."""
+COPY_BYTES: Final = 4
+"""Of one in an older copy of the policy, held and stored."""
 KEPT: Final = 32
 """Tensors of a token's width that a block keeps for the way back, without attention matrices; 9 GiB for a pair at 1024
 pixels on the paper's backbone, as `dina-lrm profile` counts it."""
@@ -120,7 +122,8 @@ class Aligning:
         settings: GeneratorSettings = self.config.generator
         size = whole_generator(settings, self.device)
         learned = lora_numbers(LoraSettings(rank=settings.rank), size)
-        held = Load("the LoRA, with gradient, moments and average", "float32", learned * LEARNING_BYTES)
+        copies = COPY_BYTES * self.config.copies
+        held = Load("the LoRA, with gradient, moments and average", "float32", learned * (LEARNING_BYTES + copies))
         loads = (*size.loads(), held)
         generator = replace(settings, precision="bf16")
         narrower = replace(self, config=replace(self.config, generator=generator))
@@ -130,7 +133,7 @@ class Aligning:
             device=self.device,
             loads=loads,
             phases=(Phase("aligning", sum(load.bytes for load in loads)),),
-            disk=learned * STORED_BYTES,
+            disk=learned * (STORED_BYTES + copies),
             uncounted=("activations", "rewards that are no part of the generator"),
             ways=ways,
         )

@@ -73,8 +73,7 @@ class ForwardLoop(Algorithm[ForwardConfig]):
         for fault in self._objective.faults():
             warnings.warn(fault, ForwardWarning, stacklevel=2)
         # One that is always the policy itself needs no copy and no pass of its own
-        current = settings.old == "copy" and settings.updates == 1
-        self._old = None if current else OldPolicy(generator.parameters, settings.old, settings.updates)
+        self._old = OldPolicy(generator.parameters, settings.old, settings.updates) if config.copies else None
         self._learner = Learner(config, generator, self._objective, self._old, processes)
 
     def state(self) -> dict[str, dict[str, Tensor]]:

@@ -67,6 +67,11 @@ class ForwardConfig(AlignConfig):
         accepted = f"a divisor of {size // group} groups and of {size // self.micro_batch} micro-batches"
         require(whole, "forward.updates", settings.updates, accepted)
 
+    @property
+    def copies(self) -> int:
+        """The older policy, unless it is always the one that learns."""
+        return 0 if self.forward.old == "copy" and self.forward.updates == 1 else 1
+
     def smallest(self: Config, processes: int = 1) -> Config:
         """Two updates of as few whole groups as there are micro-batches for all processes."""
         few = replace(self, forward=replace(self.forward, updates=1))
