@@ -30,14 +30,18 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
 _FORWARD: Final[tuple[Applies[Any], ...]] = (
     Applies(("forward.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
 )
+_WITH_A_COPY: Final = "another --forward.old than copy, or several --forward.updates"
+"""What makes the older policy another one than the one that learns."""
+_NFT: Final[tuple[Applies[Any], ...]] = (*_FORWARD, Applies(("nft.beta",), lambda c: c.copies > 0, _WITH_A_COPY))
 _AWM: Final[tuple[Applies[Any], ...]] = (
     *_FORWARD,
+    Applies(("awm.hold", "awm.clip"), lambda c: c.copies > 0, _WITH_A_COPY),
     Applies(("awm.power",), lambda c: c.awm.weighting == "ghuber", "--awm.weighting ghuber"),
 )
 _RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
     ReflConfig: _REFL,
     GrpoConfig: _GRPO,
-    NftConfig: _FORWARD,
+    NftConfig: _NFT,
     AwmConfig: _AWM,
 }
 

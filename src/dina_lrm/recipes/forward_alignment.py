@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig, AwmSettings
+from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.recipes.bundled_alignment import LOOKS, REWARDS, UNCURATED
@@ -16,9 +17,10 @@ def nft_synthetic() -> NftConfig:
     """DiffusionNFT on the bundled world's uncurated generator with the bundled reward model.
 
     `dina-lrm align nft synthetic --prompts synthetic --out runs/nft`
+
+    Samples are learned from once, by the LoRA that drew them; images of a prompt are noised by one draw.
     """
-    settings = ForwardSettings(group=8, levels_per_image=4, kl_weight=1e-4)
-    return NftConfig(**_shared(), forward=settings)
+    return NftConfig(**_shared(), forward=_GROUPS)
 
 
 def awm_synthetic() -> AwmConfig:
@@ -26,22 +28,25 @@ def awm_synthetic() -> AwmConfig:
 
     `dina-lrm align awm synthetic --prompts synthetic --out runs/awm`
     """
-    settings = ForwardSettings(group=8, old="short", scope="group", levels_per_image=4)
-    return AwmConfig(**_shared(), forward=settings, awm=AwmSettings())
+    return AwmConfig(**_shared(), forward=replace(_GROUPS, scope="group"))
+
+
+_GROUPS: Final = ForwardSettings(group=8, old="copy", levels_per_image=3, shared_noise=True)
+"""Few levels an image and no older copy: one optimiser step a rollout, whose samples are its own."""
 
 
 def _shared() -> dict[str, Any]:
     """What bundled runs of the forward process share."""
     return {
         "name": "synthetic",
-        "steps": 30,
-        "batch_size": 48,
-        "micro_batch": 24,
+        "steps": 20,
+        "batch_size": 64,
+        "micro_batch": 32,
         "generator": UNCURATED,
         "rewards": REWARDS,
-        "lr": 1e-3,
+        "lr": 2e-3,
         "ema_every": 1,
-        "looks": LOOKS,
+        "looks": replace(LOOKS, every=4),
         "checkpoint_every": 10,
     }
 

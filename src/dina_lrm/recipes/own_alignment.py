@@ -103,7 +103,7 @@ def own_nft(
 
     `dina-lrm align nft --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/nft`
     """
-    settings = ForwardSettings(group=8, kl_weight=1e-4)
+    settings = ForwardSettings(group=8, shared_noise=True, kl_weight=1e-4)
     return _sampled(NftConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
 
 
@@ -117,7 +117,7 @@ def own_awm(
 
     `dina-lrm align awm --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/awm`
     """
-    settings = ForwardSettings(group=8, old="short", scope="group")
+    settings = ForwardSettings(group=8, old="short", scope="group", shared_noise=True)
     return _sampled(AwmConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
 
 

@@ -112,6 +112,17 @@ def test_the_same_update_at_any_size_of_micro_batch():
         assert other.gradient_norm == pytest.approx(found[0].gradient_norm, rel=1e-3)
 
 
+def test_images_of_a_prompt_are_noised_alike_where_that_is_asked_and_each_by_its_own_else():
+    config = replace(AWM, batch_size=8, forward=replace(AWM.forward, shared_noise=True))
+    shared, own = (an_algorithm(each)._learner for each in (config, replace(config, forward=AWM.forward)))
+    for learner, different in ((shared, 2), (own, 8)):
+        levels, seeds = learner.noising(np.random.default_rng(0), torch.linspace(1, 0, 5), 8)
+        assert levels.shape == seeds.shape == (8, 4)
+        rows = {(*row.tolist(), *seed.tolist()) for row, seed in zip(levels, seeds, strict=True)}
+        assert len(rows) == different
+        assert len(set(seeds.flatten().tolist())) == 4 * different
+
+
 def test_a_policy_that_is_its_own_old_one_needs_no_copy():
     config = replace(AWM, forward=replace(AWM.forward, old="copy"))
     algorithm = an_algorithm(config)

@@ -67,7 +67,7 @@ class Learner:
     ) -> tuple[Float[Tensor, "samples count"], Int64[np.ndarray, "samples count"]]:
         """The noise levels of every image of a batch of groups, and the seed of its noise at each."""
         settings, count = self._config.forward, self._config.passes_per_image
-        repeats = settings.group if self._objective.one_noise_a_group else 1
+        repeats = settings.group if settings.shared_noise or self._objective.one_noise_a_group else 1
         drawn = samples // repeats
         if settings.level_choice == "sampler":
             levels = visited_levels(sampler, drawn, count, rng)

@@ -33,6 +33,8 @@ class ForwardSettings:
     level_choice: Literal["sampler", "logit-normal"] = "sampler"
     """Which those are: the sampler's own, each image in an order of its own; or logit-normal ones, shifted towards
     noise as the generator's own are."""
+    shared_noise: bool = False
+    """Whether all images of a prompt are noised by one draw at one level, so that what tells them apart is in them."""
     advantage_clip: float = ranged(5.0, ABOVE_0)
     """Standard deviations from the mean of its group at which an image counts fully; beyond it is cut."""
     scope: Literal["group", "batch"] = "batch"
