@@ -16,8 +16,10 @@ from dina_lrm.profiling.hardware import gpu
 from dina_lrm.profiling.jobs import counted
 from dina_lrm.profiling.measuring import measure_model
 from dina_lrm.profiling.pixel_judges import pixel_judge
+from dina_lrm.profiling.updates import update_costs
 from dina_lrm.reports.cost.plot import draw_counted, draw_measured
 from dina_lrm.reports.cost.tables import counted_shown, measured_shown
+from dina_lrm.reports.cost.updates import draw_updates, updates_table
 
 
 def run(arguments: Arguments) -> dict[str, object]:
@@ -45,10 +47,26 @@ def _count(given: Arguments) -> dict[str, object]:
         console(given.quiet).print(part)
     if given.plot is not None:
         draw_counted(given.plot, found.of(*max(sizes)))
-    return found.to_dict()
+    return found.to_dict() | _updates(given)
+
+
+def _updates(given: Arguments) -> dict[str, object]:
+    """An update of each objective, where there is a reward of pixels to set beside the latent one."""
+    if not given.pixel_rewards:
+        return {}
+    side, batch = max(given.resolution), min(given.batch_sizes)
+    found = update_costs(given.subject, GENERATORS[given.subject], side, batch, given.pixel_rewards[-1])
+    console(given.quiet).print(updates_table(found))
+    if found.not_counted:
+        console(given.quiet).print(f"not counted: {', '.join(found.not_counted)}")
+    if given.update_plot is not None:
+        draw_updates(given.update_plot, found)
+    return {"updates": found.to_dict()}
 
 
 def _measure(given: Arguments) -> dict[str, object]:
+    if given.update_plot is not None:
+        raise UserError(f"--update-plot with {given.subject}: updates are counted; accepted: {', '.join(GENERATORS)}")
     device, rest = given.place(), (given.batch_sizes, given.levels, given.rounds)
     estimate = _scoring(given, device).estimate()
     if given.dry_run:

@@ -20,8 +20,9 @@ class Arguments(EncoderOptions, ModelOptions, SaysBefore):
 
     A generator of the paper (sd3.5-medium, flux.1-dev, z-image-turbo) is counted: parameters, FLOPs, memory that
     autograd keeps, and the seconds that a roofline expects on a GPU, for scoring, training and one ReFL step, beside
-    rewards of pixels. A reward model is measured: latency, throughput and memory of the same jobs; how text encoders
-    are held, and what is said beforehand, concern such a one.
+    rewards of pixels; and an update of each objective of `align`, with the latent reward and with the last of
+    --pixel-rewards, on the largest image. A reward model is measured: latency, throughput and memory of the same jobs;
+    how text encoders are held, and what is said beforehand, concern such a one.
 
     Examples:
         dina-lrm profile sd3.5-medium --resolution 1024 --gpu h100
@@ -47,6 +48,9 @@ class Arguments(EncoderOptions, ModelOptions, SaysBefore):
     """Measured rounds of each row; the median is shown."""
     plot: Path | None = None
     """Draw what a ReFL step of the largest batch and image costs with each reward into this file (.png, .svg, .pdf)."""
+    update_plot: Path | None = None
+    """Draw what an update of each objective of `align` costs into this file (.png, .svg, .pdf); of a generator that is
+    counted."""
 
     def check(self) -> None:
         """Refuse numbers out of range, and a plot that is somebody else's."""
@@ -58,6 +62,7 @@ class Arguments(EncoderOptions, ModelOptions, SaysBefore):
             raise UserError(f"--levels {self.levels}, --rounds {self.rounds}; accepted: numbers of at least 1")
         if self.dataset_pairs < 1:
             raise UserError(f"--dataset-pairs {self.dataset_pairs}; accepted: whole numbers of at least 1")
-        if self.plot is not None:
-            check_file("--plot", self.plot, (".png", ".svg", ".pdf"))
-            check_page(self.plot, "atplotlib")  # which signs what it draws
+        for name, path in (("--plot", self.plot), ("--update-plot", self.update_plot)):
+            if path is not None:
+                check_file(name, path, (".png", ".svg", ".pdf"))
+                check_page(path, "atplotlib")  # which signs what it draws

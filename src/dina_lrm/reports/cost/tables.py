@@ -38,17 +38,17 @@ def measured_shown(subject: str, rows: Sequence[MeasuredRow]) -> Iterator[Table]
 def counted_table(found: Counted, side: int, batch: int) -> Table:
     """The jobs on square images of `side` pixels, `batch` at once: parameters, FLOPs, memory, time by a roofline."""
     heads = ("job", "params", "forward", "back", "memory", found.gpu.upper(), "per s")
-    table = _table(f"{found.subject}, {side} pixels, batch {batch}", heads)
+    table = cost_table(f"{found.subject}, {side} pixels, batch {batch}", heads)
     for row in found.of(side, batch):
         expected = seconds(row.cost, found.gpu)
         add_row(
             table,
             row.job,
             f"{row.cost.parameters / 1e9:.2f} B",
-            f"{_short(row.cost.forward / 1e12)} TF",
-            f"{_short(row.cost.backward / 1e12)} TF" if row.cost.backward else "\u2013",
-            f"{_short(row.memory_bytes / 2**30)} GiB",
-            f"{_short(1e3 * expected)} ms",
+            f"{short(row.cost.forward / 1e12)} TF",
+            f"{short(row.cost.backward / 1e12)} TF" if row.cost.backward else "\u2013",
+            f"{short(row.memory_bytes / 2**30)} GiB",
+            f"{short(1e3 * expected)} ms",
             f"{row.batch / expected:.3g}",
         )
     return table
@@ -56,7 +56,7 @@ def counted_table(found: Counted, side: int, batch: int) -> Table:
 
 def measured_table(title: str, rows: Sequence[MeasuredRow]) -> Table:
     """Jobs as they were measured: latency, throughput, FLOPs and the most that was held."""
-    table = _table(title, ("job", "latency", "a second", "GFLOPs", "peak memory"))
+    table = cost_table(title, ("job", "latency", "a second", "GFLOPs", "peak memory"))
     for row in rows:
         add_row(
             table,
@@ -69,12 +69,12 @@ def measured_table(title: str, rows: Sequence[MeasuredRow]) -> Table:
     return table
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three digits or so: the table is to fit a terminal of 80 columns."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _table(title: str, heads: tuple[str, ...]) -> Table:
+def cost_table(title: str, heads: tuple[str, ...]) -> Table:
     """A table of a first column of names and others of numbers, narrow enough for a terminal."""
     table = Table(title=text_of(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(heads):

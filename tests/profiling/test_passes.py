@@ -1,0 +1,99 @@
+"""The passes that are counted for an update are those that it makes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dina_lrm.alignment.algorithms.distill.settings import DistillSettings
+from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
+from dina_lrm.alignment.algorithms.refl_settings import ReflSettings
+from dina_lrm.profiling.passes import passes_of
+from dina_lrm.profiling.updates import full_size_objectives, update_costs
+from dina_lrm.reports.cost.updates import updates_cost, updates_table
+from dina_lrm.sampling.objective import Objective
+from tests.alignment.runs import AWM, DISTILL, DPO, GRPO, LPO, NFT, REFL, a_generator, an_algorithm
+from tests.profiling.test_profiling import shallow
+
+HELD = {"kl_weight": 1.0, "pretraining_weight": 1.0, "pretraining_samples": 2}
+
+
+def alone(config, **changes):
+    """A run of two images an update, without guidance."""
+    generator = replace(config.generator, sampling_steps=3, guidance=1.0)
+    return replace(config, batch_size=2, micro_batch=2, generator=generator, **changes)
+
+
+def guided(config):
+    return replace(config, generator=replace(config.generator, guidance=3.0))
+
+
+REFL_2 = replace(REFL, refl=ReflSettings(first=2, last=2, **HELD))
+UPDATES = {
+    "refl, guided": guided(alone(REFL_2)),
+    "draft": alone(REFL_2, refl=ReflSettings(first=2, last=2, through="draft", through_steps=2, **HELD)),
+    "drtune": alone(REFL_2, refl=ReflSettings(first=2, last=2, through="drtune", through_steps=2, **HELD)),
+    "prfl": alone(REFL_2, refl=ReflSettings(first=1, last=2, through="prfl")),
+    "flow-grpo, guided": guided(alone(GRPO, grpo=replace(GRPO.grpo, updates=1, kl_weight=1.0))),
+    "lpo": alone(LPO, lpo=replace(LPO.lpo, low=0.0, high=0.0)),
+    "dpo": alone(DPO, dpo=replace(DPO.dpo, prompts=2)),
+    "nft": alone(NFT),
+    "awm": alone(AWM, forward=ForwardSettings(group=2, old="copy", updates=1)),
+    "distill": alone(DISTILL),
+    "distill, guided": guided(alone(DISTILL, distill=DistillSettings(lowest=0.5))),
+}
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return a_generator(alone(REFL_2))
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_they_are_those_of_an_update(name, generator, monkeypatch):
+    config = UPDATES[name]
+    monkeypatch.setattr(generator, "guidance", config.generator.guidance)
+    algorithm = an_algorithm(config, generator)
+    if name == "dpo":
+        algorithm.update(0, lambda: 0.0)  # which draws its pairs
+    made = {"sampled": 0, "learned": 0, "scores": 0, "gradients": 0}
+    velocity, scored, climbed = generator.backbone.velocity, Objective.__call__, Objective.gradients
+
+    def counted_velocity(x, *rest):
+        made["learned" if torch.is_grad_enabled() else "sampled"] += len(x)
+        return velocity(x, *rest)
+
+    def counted_score(self, latents, *rest):
+        made["gradients" if torch.is_grad_enabled() else "scores"] += len(latents)
+        return scored(self, latents, *rest)
+
+    def counted_gradients(self, latents, *rest, **named):
+        made["gradients"] += len(latents)
+        return climbed(self, latents, *rest, **named)
+
+    monkeypatch.setattr(generator.backbone, "velocity", counted_velocity)
+    monkeypatch.setattr(Objective, "__call__", counted_score)
+    monkeypatch.setattr(Objective, "gradients", counted_gradients)
+    algorithm.update(1, lambda: 0.0)
+    expected, size = passes_of(config, algorithm.levels.tolist()), config.batch_size
+    assert (made["sampled"], made["learned"]) == (size * expected.sampled, size * expected.learned)
+    if name not in ("lpo", "prfl"):  # which read states, by another door
+        assert (made["scores"], made["gradients"]) == (size * expected.scores, size * expected.gradients)
+
+
+def test_one_step_in_memory_whatever_their_number_or_each_of_them():
+    found = {row.objective: row for row in update_costs("few blocks", shallow("sd3.5-medium"), 64, 1, "clip-b32").rows}
+    assert list(found) == [name for name, _ in full_size_objectives()]
+    drtune, draft = ([found[f"refl, {way} {n}"] for n in (1, 2, 4)] for way in ("drtune", "draft"))
+    assert len({row.latent_bytes for row in drtune}) == 1
+    step = draft[1].latent_bytes - draft[0].latent_bytes
+    assert step > 0 and draft[2].latent_bytes - draft[1].latent_bytes == pytest.approx(2 * step)
+    assert drtune[2].latent_flops > drtune[1].latent_flops > drtune[0].latent_flops
+    assert found["lpo"].pixel_flops is None and found["refl"].pixel_bytes > found["refl"].latent_bytes
+
+
+def test_a_table_and_a_plot_show_every_objective():
+    updates = update_costs("few blocks", shallow("sd3.5-medium"), 64, 1, "clip-b32")
+    assert updates_table(updates).row_count == len(updates.rows)
+    labels = [text.get_text() for text in updates_cost(updates).axes[0].get_yticklabels()]
+    assert len(labels) == len(updates.rows) and "refl, drtune 4" in labels
