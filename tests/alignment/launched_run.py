@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dina_lrm.runs.processes import Processes
-from tests.alignment.runs import CONFIGS, GRPO, a_run
+from tests.alignment.runs import CONFIGS, GRPO, OWN_PAIRS, a_run
+
+PAIRED = {f"{kind} on pairs": config for kind, config in OWN_PAIRS.items()}
 
 
 def two_updates(algorithm, folder):
-    config = {config.algorithm: config for config in CONFIGS}[algorithm]
+    config = {**{config.algorithm: config for config in CONFIGS}, **PAIRED}[algorithm]
     if config is GRPO:
         # Which micro-batches an optimiser step has depends on the number of processes
         config = replace(config, grpo=replace(config.grpo, updates=1))

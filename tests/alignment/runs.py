@@ -14,7 +14,11 @@ from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.monitor.settings import LookSettings
+from dina_lrm.alignment.pairs.algorithm import PairPreference
+from dina_lrm.alignment.pairs.learned import learned_pairs
+from dina_lrm.alignment.pairs.source import Found
 from dina_lrm.alignment.trainer import ALGORITHMS, AlignmentRun
+from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.runs.processes import Processes
@@ -42,6 +46,11 @@ NFT = NftConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=3, 
 AWM = AwmConfig(**_SHARED, forward=ForwardSettings(group=4, updates=1, old="short", level_choice="logit-normal"))
 DISTILL = DistillConfig(**_SHARED)
 CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM, DISTILL)
+OWN_PAIRS = {
+    kind: replace(DPO, name="own pairs", dpo=DpoSettings(kind=kind, beta=50.0, winner_weight=0.01))
+    for kind in ("dpo", "ipo", "kto")
+}
+"""Runs on pairs that are given (`given_pairs`), by their loss."""
 
 
 def variance_preserving(config):
@@ -57,8 +66,35 @@ def a_generator(config=REFL, name=None):
     return Generator(pipeline, 32, settings.rank, settings.alpha, 0, settings.guidance)
 
 
+def encoded_pairs(generator, preference=(1.0, 0.0, 0.75, 0.5, 1.0), order=None, swapped=()):
+    """Pairs of pictures of noise, of two sizes; in another order, and with sides swapped."""
+    count, side = len(preference), generator.resolution
+    sizes = [(side, side), (side // 2, side)]
+    latents = []
+    with torch.no_grad():
+        for number, (height, width) in enumerate(sizes):
+            noise = torch.randn(2 * count, 3, height, width, generator=torch.Generator().manual_seed(number))
+            latents.append(generator.backbone.encode_images(noise.clamp(-1, 1)))
+        told = generator.encode_prompts(PROMPTS)
+    rows = torch.tensor(range(count) if order is None else order)
+    a, b, said = 2 * torch.arange(count), 2 * torch.arange(count) + 1, torch.tensor(preference)
+    for pair in swapped:
+        a[pair], b[pair], said[pair] = b[pair].clone(), a[pair].clone(), 1 - said[pair]
+    bucket, prompt, weight = torch.arange(count) % 2, torch.arange(count) % 3, 1.0 + torch.arange(count)
+    columns = (told, a[rows], b[rows], prompt[rows], said[rows], weight[rows], bucket[rows], PROMPTS)
+    return EncodedComparisons.from_tensors(latents, *columns)
+
+
+def given_pairs(generator, kto=False, shown=(), **more):
+    """What a run on pairs learns from."""
+    return learned_pairs(Found(encoded_pairs(generator, **more)), PROMPTS.__contains__, shown, kto)
+
+
 def a_run(config, folder, resume=False, stop_after=None):
-    run = AlignmentRun(config, a_generator(config), PROMPTS, PROMPTS[:2], folder, resume)
+    generator, pairs = a_generator(config), None
+    if config.name == "own pairs":
+        pairs = given_pairs(generator, config.dpo.kind == "kto", PROMPTS[:1])
+    run = AlignmentRun(config, generator, PROMPTS, PROMPTS[:2], folder, resume, pairs=pairs)
     looks = []
     outcome = run.run(looks.append, lambda *_: None, stop_after)
     return run, looks, outcome
@@ -70,6 +106,24 @@ def an_algorithm(config, generator=None):
     return kind(
         config, generator, Objective(generator, config.rewards, kind.differentiable), PROMPTS, Processes(cpu=True)
     )
+
+
+def pairs_algorithm(config, generator=None, pairs=None):
+    """The algorithm on given pairs, of a LoRA that has learned a little where the generator is not given."""
+    if generator is None:
+        generator = a_generator(config)
+        with torch.no_grad():
+            for number, parameter in enumerate(generator.parameters.values()):
+                parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
+    pairs = pairs or given_pairs(generator, config.dpo.kind == "kto")
+    return PairPreference(config, generator, Objective(generator, config.rewards, False), pairs, Processes(cpu=True))
+
+
+def an_update_on_pairs(config, generator=None, pairs=None, step=0):
+    """The outcome of one update, whose gradients stay where they are."""
+    algorithm = pairs_algorithm(config, generator, pairs)
+    learned = algorithm.generator.parameters.values()
+    return algorithm.update(step, lambda: math.sqrt(sum(p.grad.square().sum().item() for p in learned)))
 
 
 def updated(config, generator=None, lr=0.0, step=0):

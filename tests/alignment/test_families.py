@@ -18,10 +18,11 @@ from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.world import bundled_pipeline
-from tests.alignment.runs import CONFIGS, variance_preserving
+from tests.alignment.runs import CONFIGS, OWN_PAIRS, an_update_on_pairs, variance_preserving
 from tests.backbones.families import ONE_OF_EACH, SETTINGS
 from tests.models import randomised
 
+PAIRS = OWN_PAIRS["dpo"]
 PROMPTS = ["a red cube", "the ball", "green"]
 PIXELS, NO_GRADIENT = RewardTerm("high-frequency", weight=-1.0), RewardTerm("jpeg-size")
 
@@ -86,3 +87,12 @@ def test_it_learns_and_its_lora_is_that_of_plain_diffusers(place, config, tmp_pa
     expected = generator.velocity(x, level, generator.encode_prompts(PROMPTS[:1]))
     found = fresh.velocity(x, level, fresh.encode_prompts(PROMPTS[:1]))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("weighting", ["velocity", "noise"])
+def test_it_learns_from_given_pairs(place, weighting):
+    config = config_of(replace(PAIRS, dpo=replace(PAIRS.dpo, weighting=weighting)), place)
+    generator = loaded_generator(config.generator, "cpu")
+    outcome = an_update_on_pairs(config, generator)
+    assert outcome.details["winner_error"] == pytest.approx(outcome.details["winner_reference"], rel=1e-4)
+    assert outcome.gradient_norm > 0

@@ -326,7 +326,7 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", [config.algorithm for config in CONFIGS])
+@pytest.mark.parametrize("algorithm", [*(config.algorithm for config in CONFIGS), "kto on pairs"])
 def test_two_processes_learn_what_one_learns(algorithm, tmp_path, warm_programs):
     python = str(warm_programs / "python")
     launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]

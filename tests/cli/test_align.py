@@ -195,3 +195,22 @@ def test_bad_input_names_the_option(tmp_path, capsys):
     words = ["align", "flow-grpo", "synthetic", "--prompts", "synthetic", "--out", str(tmp_path / "run")]
     assert main([*words, "--dry-run", "--looks.golden", "image:synthetic"]) == 2
     assert "golden reward 'image:synthetic'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--prompts: is missing; accepted: a file of prompts, synthetic, or --pairs FILE"),
+        (["--prompts", "synthetic", "--dpo.kind", "kto"], "--dpo.kind kto: has no effect without --pairs"),
+        (["--pairs", "{place}/x.jsonl", "--dpo.candidates", "7"], "--dpo.candidates 7: has no effect with --pairs"),
+        (["--pairs", "{place}/x.jsonl", "--dpo.liked-weight", "2"], "--dpo.liked-weight: would have no effect"),
+        (["--pairs", "{place}/gone.jsonl"], "gone.jsonl: no such file; accepted: comparisons, a store of votes"),
+        (["--pairs", "{place}/x.jsonl"], "different prompts, fewer --looks.prompts, or --look-prompts"),
+    ],
+)
+def test_what_goes_with_pairs_alone_or_without_them_is_refused(words, said, tmp_path, capsys):
+    (tmp_path / "x.jsonl").write_text('{"prompt": "a", "image_a": "1.png", "image_b": "2.png", "preference": 1}\n')
+    given = [word.format(place=tmp_path) for word in words]
+    assert main(["align", "dpo", "synthetic", *given, "--out", str(tmp_path / "run")]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
@@ -38,11 +39,15 @@ _AWM: Final[tuple[Applies[Any], ...]] = (
     Applies(("awm.hold", "awm.clip"), lambda c: c.copies > 0, _WITH_A_COPY),
     Applies(("awm.power",), lambda c: c.awm.weighting == "ghuber", "--awm.weighting ghuber"),
 )
+_DPO: Final[tuple[Applies[Any], ...]] = (
+    Applies(("dpo.liked_weight", "dpo.disliked_weight"), lambda c: c.dpo.kind == "kto", "--dpo.kind kto"),
+)
 _RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
     ReflConfig: _REFL,
     GrpoConfig: _GRPO,
     NftConfig: _NFT,
     AwmConfig: _AWM,
+    DpoConfig: _DPO,
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from dina_lrm import __version__
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.records import Record, Summary
 from dina_lrm.cards.bases import UNKNOWN, base_metadata, base_name, hub_id, licence_of, metadata
@@ -26,12 +27,16 @@ CARD: Final = "README.md"
 _95: Final = 1.96
 
 
-def keep_card(lora: Path, config: AlignConfig, records: Sequence[Record], step: int, family: str) -> bool:
+def keep_card(
+    lora: Path, config: AlignConfig, records: Sequence[Record], step: int, family: str, pairs: int | None = None
+) -> bool:
     """Write the card of the LoRA in a folder, of a look at `step`, and the marker that says who made the folder.
+
+    `pairs` is how many were given to learn from, where any were.
 
     False where somebody has changed the card of an earlier LoRA there: it stays as it is.
     """
-    card, text = lora / CARD, lora_card(config, records, step, family)
+    card, text = lora / CARD, lora_card(config, records, step, family, pairs)
     # One with this very text is of a run that was killed before it left the marker
     if card.exists() and card.read_text(errors="replace") != text:
         if made_by(lora) is None or changed_files(lora).get(CARD):
@@ -41,8 +46,10 @@ def keep_card(lora: Path, config: AlignConfig, records: Sequence[Record], step: 
     return True
 
 
-def lora_card(config: AlignConfig, records: Sequence[Record], step: int, family: str) -> str:
+def lora_card(config: AlignConfig, records: Sequence[Record], step: int, family: str, pairs: int | None = None) -> str:
     """The card in Markdown; `records` are the looks of the run, `family` is that of the generator."""
+    learned = "rewards" if pairs is None else "pairs of pictures that were judged before"
+    judge = pairs is not None and isinstance(config, DpoConfig) and config.dpo.reward == "judges"
     algorithm = config.algorithm
     data = metadata(
         library_name="diffusers",
@@ -53,10 +60,10 @@ def lora_card(config: AlignConfig, records: Sequence[Record], step: int, family:
     return card_text(
         data,
         f"# A LoRA aligned by {algorithm}\n\n"
-        "Low-rank weights that a generator learned from rewards. The generator itself is not here.\n\n"
-        f"{facts_table(_facts(config, step))}\n\n"
+        f"Low-rank weights that a generator learned from {learned}. The generator itself is not here.\n\n"
+        f"{facts_table(_facts(config, step) | {'pairs': pairs})}\n\n"
         f"## Use\n\n{python(usage(config.generator, family))}\n\n"
-        f"{measured_part(_gains(records, step))}\n",
+        f"{measured_part(_gains(records, step, 'judges alone' if judge else 'optimised'))}\n",
     )
 
 
@@ -85,7 +92,7 @@ def usage(generator: GeneratorSettings, family: str) -> str:
     )
 
 
-def _facts(config: AlignConfig, step: int) -> Mapping[str, object]:
+def _facts(config: AlignConfig, step: int) -> dict[str, object]:
     generator = config.generator
     return {
         "base model": base_name(generator.pretrained),
@@ -114,7 +121,7 @@ def _told(term: RewardTerm) -> str:
     return f"`{family}{f':{shown}' if shown else ''}`, weight {term.weight:g} (licence {licence})"
 
 
-def _gains(records: Sequence[Record], step: int) -> str:
+def _gains(records: Sequence[Record], step: int, objective: str) -> str:
     """Judges, truth and measures at the look of `step` beside those before anything was learned."""
     now = next((record for record in records if record.step == step), None)
     if not records or now is None or now is records[0]:
@@ -122,7 +129,7 @@ def _gains(records: Sequence[Record], step: int) -> str:
     first = records[0]
     rows = [
         {
-            "measure": _name(kind, name, now),
+            "measure": _name(kind, name, now, objective),
             "before": number_text(before.mean, ".3g"),
             "after": number_text(after.mean, ".3g"),
             "gain (95 % interval)": gain(before, after),
@@ -150,11 +157,11 @@ def gain(before: Summary, after: Summary) -> str:
     return interval_text(value, value - half, value + half, "+.3g")
 
 
-def _name(kind: str, name: str, record: Record) -> str:
+def _name(kind: str, name: str, record: Record, objective: str) -> str:
     if kind == "truth":
         return f"true {name}"
     if kind == "judges" and name == record.proxy:
-        return "objective (optimised)"
+        return f"objective ({objective})"
     return f"{name} (nothing is optimised for it)" if kind == "judges" and name == record.golden else name
 
 

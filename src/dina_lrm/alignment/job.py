@@ -13,16 +13,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.long_prompts import readable_prompts
 from dina_lrm.alignment.monitor.looks import Look
+from dina_lrm.alignment.pairs.learned import LearnedPairs, learned_pairs
+from dina_lrm.alignment.pairs.losses import level_weight
+from dina_lrm.alignment.pairs.source import PairSource
 from dina_lrm.alignment.run_folder import RunOutcome
 from dina_lrm.alignment.trainer import AlignmentRun, OnLook, OnStep, Say
 from dina_lrm.backbones.lora_export import Layout, check_export, write_export
-from dina_lrm.data.held_out import HeldOut
+from dina_lrm.data.held_out import HeldOut, same_text
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.load import loaded_generator
+from dina_lrm.runs.lock import held_folder
 from dina_lrm.runs.processes import Processes
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.sampling.tuned import WEIGHTS
 
 
@@ -54,6 +62,8 @@ class AlignmentJob:
     resume: bool = False
     export: Layout | None = None
     rehearsal: bool = False
+    pairs: PairSource | None = None
+    """What offline preferences are learned from, in place of the generator's own samples."""
 
     def run(
         self,
@@ -61,10 +71,12 @@ class AlignmentJob:
         on_look: OnLook = lambda look: None,
         on_step: OnStep = lambda step, steps, reward: None,
         say: Say = lambda text: None,
+        on_encoded: ReportProgress = lambda done, total: None,
     ) -> Aligned:
         """Train what is missing, until the end, an alarm that stops, or SIGINT or SIGTERM, which finish the update.
 
-        `on_look` and `on_step` are told of looks and updates as they are done, `say` what else is to be known.
+        `on_look` and `on_step` are told of looks and updates as they are done, `say` what else is to be known,
+        `on_encoded` of (pictures and prompts encoded, all of them).
         Raises ValueError, before anything is learned, for prompts, rewards, settings or a layout that do not fit the
         generator, and FileExistsError for a folder that holds a run, without `resume`.
         """
@@ -73,7 +85,11 @@ class AlignmentJob:
         held = self._prompts(generator, say if processes.main else lambda text: None)
         trained, shown = list(held.trained.prompts), list(held.shown.prompts)
         told: Say = (lambda text: None) if self.rehearsal else say
-        run = AlignmentRun(self.config, generator, trained, shown, self.folder, self.resume, processes, told)
+        learned = None
+        if self.pairs is not None:
+            learned = self._learned(self.pairs, generator, held, processes, say, on_encoded)
+            trained = list(learned.prompts)
+        run = AlignmentRun(self.config, generator, trained, shown, self.folder, self.resume, processes, told, learned)
         taken, window = self.config.number_of_looks(), self.config.looks.window
         if taken < window and not self.rehearsal:
             say(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound")
@@ -90,10 +106,42 @@ class AlignmentJob:
             check_export(self.export, generator.backbone.config.family)
         return generator
 
+    def _learned(
+        self,
+        source: PairSource,
+        generator: Generator,
+        held: HeldOut,
+        processes: Processes,
+        say: Say,
+        on_encoded: ReportProgress,
+    ) -> LearnedPairs:
+        """The pairs that are learned from, encoded beside the run where they are not yet; of a rehearsal, a few."""
+        assert isinstance(self.config, DpoConfig), "pairs are given to offline preferences alone"
+        # A weighting that this generator's process has not is refused before anything is encoded
+        level_weight(torch.tensor(0.5), self.config.dpo.weighting, generator.process)
+        trained = set(held.trained.prompts)
+        looked_at = {same_text(prompt) for prompt in held.shown.prompts}
+        learned_from: Callable[[str], bool] = trained.__contains__
+        readable = lambda prompt: learned_from(prompt) or same_text(prompt) in looked_at  # noqa: E731
+        kto = self.config.dpo.kind == "kto"
+        if self.rehearsal:
+            if processes.main:
+                say(f"{source.name}: {source.size()}")
+            few = source.encoded(generator, self.config.generator, learned_from, None, most=2 * self.config.batch_size)
+            return learned_pairs(few, readable, held.shown.prompts, kto)
+        with held_folder(self.folder, processes.main):
+            place = self.folder / "cache"
+            found = source.encoded(generator, self.config.generator, readable, place, on_encoded)
+        processes.wait()
+        pairs = learned_pairs(found, readable, held.shown.prompts, kto)
+        if processes.main:
+            say(f"{source.name}: {pairs.told(kto)}")
+        return pairs
+
     def _prompts(self, generator: Generator, say: Say) -> HeldOut:
         """The prompts, all of which the generator can read."""
         copies = self.prompts.left_out
-        if copies:
+        if copies and self.pairs is None:
             say(f"{copies} of --prompts are left out: their text is that of a prompt that is looked at")
         return readable_prompts(self.prompts, generator, self.config.long_prompts, say)
 

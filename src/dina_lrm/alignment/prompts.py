@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dina_lrm.data.held_out import HeldOut, hold_out_last, without
+from dina_lrm.data.prompt_sets import PromptSet
 from dina_lrm.data.sources.tables import FORMATS
 from dina_lrm.synthetic.prompts import prompts_of
 from dina_lrm.typed import DinaError
@@ -39,6 +40,29 @@ def held_prompts(
             f"--look-prompts {looks}: holds every prompt of --prompts, so that none is left to train on; accepted: "
             "other prompts"
         )
+    return found
+
+
+def held_beside_pairs(
+    of_pairs: PromptSet, prompts: str | None, looks: str | None, wanted: int, seed: int = 0
+) -> HeldOut:
+    """The prompts of given pairs, of which none is looked at, and those that are: `wanted` of `looks`, or else the last
+    ones of `prompts`, or else (None) of the pairs' own, which are then not learned from.
+
+    Raises ValueError where too few are left to train on, FileNotFoundError for a name of nothing.
+    """
+    if looks is None and prompts is None:
+        try:
+            return hold_out_last(of_pairs, wanted)
+        except ValueError as error:
+            told = f"--pairs {of_pairs.name}: {error} different prompts, fewer --looks.prompts, or --look-prompts"
+            raise DinaError(told) from error
+    named = looks or prompts or ""
+    drawn = prompts_of(named, [seed, 8], wanted, None)
+    last = drawn.take(list(range(len(drawn.prompts)))[:wanted] if looks else list(range(len(drawn.prompts)))[-wanted:])
+    found = without(of_pairs, last)
+    if not found.trained.prompts:
+        raise DinaError(f"--pairs {of_pairs.name}: every prompt of it is looked at ({named}); accepted: other prompts")
     return found
 
 

@@ -38,9 +38,10 @@ class ExpectedCost:
     estimated_seconds: float
     peak_memory_bytes: int
 
-    def sentence(self, config: AlignConfig) -> str:
-        """Say in a sentence what a run with these settings would take."""
-        drawn = "; its pairs are drawn before, which is not counted" if config.algorithm == "dpo" else ""
+    def sentence(self, config: AlignConfig, pairs: bool = False) -> str:
+        """Say in a sentence what a run with these settings would take; `pairs` were given where none are drawn."""
+        begins = "encoded" if pairs else "drawn"
+        drawn = f"; its pairs are {begins} before, which is not counted" if config.algorithm == "dpo" else ""
         return (
             f"dry run, nothing was kept: {self.seconds_per_update:.2f} s an update of {config.batch_size}, "
             f"{self.seconds_per_look:.2f} s a look; {config.steps} updates and {config.number_of_looks()} looks: about "

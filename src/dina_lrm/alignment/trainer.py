@@ -35,6 +35,8 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.contents import contents
 from dina_lrm.alignment.monitor.looks import Look, Looks
 from dina_lrm.alignment.monitor.records import read_records
+from dina_lrm.alignment.pairs.algorithm import PairPreference
+from dina_lrm.alignment.pairs.learned import LearnedPairs
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
@@ -92,9 +94,10 @@ class AlignmentRun:
         resume: bool = False,
         processes: Processes | None = None,
         say: Say = lambda text: None,
+        pairs: LearnedPairs | None = None,
     ) -> None:
-        """Begin or go on in `folder`; `say` is told from where. A `DistilledWarning` says what a distilled generator
-        makes doubtful.
+        """Begin or go on in `folder`; `say` is told from where. `pairs` are what offline preferences are learned from.
+        A `DistilledWarning` says what a distilled generator makes doubtful.
 
         Raises:
             FileExistsError: for a folder that holds a run, without `resume`.
@@ -111,9 +114,18 @@ class AlignmentRun:
         generator.check_prompts(list(dict.fromkeys([*prompts, *look_prompts])))
         kind = ALGORITHMS[type(config)]
         self.objective = Objective(generator, config.rewards, kind.differentiable)
-        self._algorithm = kind(config, generator, self.objective, prompts, self._processes)
+        self._algorithm: Algorithm[Any]
+        if pairs is None:
+            self._algorithm = kind(config, generator, self.objective, prompts, self._processes)
+        elif isinstance(config, DpoConfig):
+            self._algorithm = PairPreference(config, generator, self.objective, pairs, self._processes)
+        else:
+            raise DinaError(f"pairs: given to {config.algorithm}; accepted: dpo")
         self._look_prompts = tuple(look_prompts)
         told = {"prompts": fingerprint(prompts), "look prompts": fingerprint(look_prompts)}
+        self._pairs = pairs
+        if pairs is not None:
+            told["pairs"] = pairs.content
         self._files = RunFolder(folder, config, told | contents(generator, self.objective.rewards))
         for note in self._files.check(resume):
             say(note)
@@ -214,7 +226,8 @@ class AlignmentRun:
         return norm
 
     def _looks(self, start: int) -> Looks:
-        return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start)
+        watch = self._algorithm.watch
+        return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start, watch)
 
     def _standardise(self, looks: Looks | None) -> None:
         """Several rewards are summed as z-scores, over samples of the generator before it learned."""
@@ -284,7 +297,8 @@ class AlignmentRun:
 
     def _keep_card(self, lora: Path, step: int) -> None:
         family = self.generator.backbone.config.family
-        if not keep_card(lora, self.config, read_records(self.folder), step, family):
+        pairs = None if self._pairs is None else self._pairs.found - self._pairs.left_out.total
+        if not keep_card(lora, self.config, read_records(self.folder), step, family, pairs):
             self._say(f"{lora / CARD}: was changed since it was made, and stays as it is")
 
 

@@ -7,12 +7,16 @@ from dataclasses import asdict
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.job import Aligned, AlignmentJob
 from dina_lrm.alignment.monitor.looks import Look
-from dina_lrm.alignment.prompts import held_prompts
+from dina_lrm.alignment.pairs.judged import ROLES
+from dina_lrm.alignment.pairs.source import PairSource
+from dina_lrm.alignment.prompts import held_beside_pairs, held_prompts
 from dina_lrm.alignment.rehearsal import expected_cost, rehearsal
 from dina_lrm.cli.arguments.align import AlignArguments
+from dina_lrm.cli.arguments.align_by import PAIRS, Dpo
 from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import CommandFailed, console, progress
-from dina_lrm.data.sources.columns import parse_columns
+from dina_lrm.data.held_out import HeldOut
+from dina_lrm.data.sources.columns import NAMES, parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.profiling.estimates.learning import Aligning
 from dina_lrm.reports.alignment import write_alignment_report, write_sample_sheet
@@ -24,11 +28,10 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     """Align, or check that it can be done."""
     config = arguments.config()
     check_rewards(term.name for term in config.rewards)
-    columns = parse_columns(arguments.columns, ("prompt",))
-    held = held_prompts(arguments.prompts, arguments.look_prompts, config.looks.prompts, config.seed, columns)
+    pairs, held = _given(arguments, config)
     device = arguments.place()
     processes = Processes(cpu=device == "cpu")
-    job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export)
+    job = AlignmentJob(config, held, arguments.out, device, arguments.resume, arguments.export, pairs=pairs)
     quiet = arguments.quiet or not processes.main
     before = _before(arguments, config, quiet) if processes.count == 1 else {}
     if not arguments.dry_run:
@@ -39,8 +42,20 @@ def run(arguments: AlignArguments) -> dict[str, object]:
     if interrupted:
         raise CommandFailed(f"the rehearsal was stopped by {interrupted}; nothing was measured, nothing kept")
     cost = expected_cost(job, few, ended)
-    console(quiet).print(cost.sentence(config))
+    console(quiet).print(cost.sentence(config, pairs is not None))
     return {**before, **found, **asdict(cost)}
+
+
+def _given(arguments: AlignArguments, config: AlignConfig) -> tuple[PairSource | None, HeldOut]:
+    """The pairs that are given, where any are, and the prompts."""
+    looks, wanted = arguments.look_prompts, config.looks.prompts
+    if not isinstance(arguments, Dpo) or arguments.pairs is None:
+        columns = parse_columns(arguments.columns, ("prompt",))
+        return None, held_prompts(arguments.prompts, looks, wanted, config.seed, columns)
+    columns = parse_columns(arguments.columns, (*NAMES, *ROLES))
+    pairs = PairSource(arguments.pairs, columns, arguments.recipe.dpo.liked_from)
+    prompts = None if arguments.prompts == PAIRS else arguments.prompts
+    return pairs, held_beside_pairs(pairs.prompts(), prompts, looks, wanted, config.seed)
 
 
 def _before(arguments: AlignArguments, config: AlignConfig, quiet: bool) -> dict[str, object]:
@@ -62,9 +77,9 @@ def _run(job: AlignmentJob, processes: Processes, quiet: bool) -> tuple[Aligned,
             say.print(f"  alarm: {alarm.sentence}")
         write_sample_sheet(job.folder, look)
 
-    with progress("aligning", quiet, "update") as report:
+    with progress("encoding", quiet, "picture") as encoded, progress("aligning", quiet, "update") as report:
         told = lambda step, steps, reward: report(step, steps, f"reward {reward:.3f}")  # noqa: E731 - as OnStep has it
-        ended = job.run(processes, on_look, told, lambda text: say.print(text))
+        ended = job.run(processes, on_look, told, lambda text: say.print(text), encoded)
     if processes.main:
         write_alignment_report(job.folder, command_line())
     outcome = ended.outcome

@@ -9,10 +9,11 @@ from typing import Any
 from dina_lrm.cli.arguments.train import Arguments
 from dina_lrm.console.before import check_room, say_estimate
 from dina_lrm.console.common import console, progress
+from dina_lrm.data.run_cache import is_cache
 from dina_lrm.data.sources.columns import parse_columns
 from dina_lrm.evaluation.environment import command_line
 from dina_lrm.profiling.estimates.learning import Training
-from dina_lrm.recipes.data import LoadedData, RunData, is_cache
+from dina_lrm.recipes.data import LoadedData, RunData
 from dina_lrm.recipes.personal import ALL, personal_votes
 from dina_lrm.reports.run import write_run_report
 from dina_lrm.reward_model.personal import PersonalModel, add_personal_model

@@ -10,16 +10,12 @@ from dina_lrm.backbones.base import Backbone
 from dina_lrm.backbones.settings import EncoderSettings
 from dina_lrm.data.buckets import Sizes
 from dina_lrm.data.cache.encoded import EncodedComparisons
-from dina_lrm.data.cache.format import HEADER
-from dina_lrm.data.cache.remote.addresses import is_address, shown_address
+from dina_lrm.data.cache.remote.addresses import shown_address
 from dina_lrm.data.encoding.comparisons import encode_comparisons
+from dina_lrm.data.run_cache import check_unchanged, is_cache
 from dina_lrm.data.sources import is_hub, read_comparisons
-from dina_lrm.data.sources.folders import own_tables
 from dina_lrm.reward_model.assembly import backbone_of
-from dina_lrm.runs.content import content_of, content_of_files
-from dina_lrm.runs.files import write_json
 from dina_lrm.runs.folder import CONFIG
-from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.processes import join_processes
 from dina_lrm.synthetic.comparisons import training_comparisons
 from dina_lrm.synthetic.encoding import encode
@@ -124,7 +120,7 @@ def data_for(
     # One process encodes; the others wait and read what it wrote
     with join_processes().main_process_first():
         if cache is not None:
-            _check_unchanged(name, cache, columns)
+            check_unchanged(name, cache, columns)
             if cache.is_dir():
                 return EncodedComparisons.load(cache, wanted)
         comparisons = read_comparisons(path, columns=columns)
@@ -154,33 +150,6 @@ def with_sizes_of(pairs: EncodedComparisons, config: TrainConfig, where: str, re
         f"{where}: holds pictures of {wanted}, and the model would score them at {model.sizes}; accepted: {way}, or a "
         "cache of those sizes"
     )
-
-
-def is_cache(name: str) -> bool:
-    """Whether a name of data is that of a cache, which is encoded already: a folder, or an address of one."""
-    return is_address(name) or any((Path(name) / each).is_file() for each in (HEADER, "pairs.parquet"))
-
-
-def _check_unchanged(name: str, cache: Path, columns: Mapping[str, str] | None) -> None:
-    """Remember beside the cache which comparisons it is of; ValueError where they are no longer those."""
-    told: dict[str, object] = {"comparisons": _content(name)} | ({"columns": dict(columns)} if columns else {})
-    record = cache.with_name(f"{cache.name}.json")
-    if not cache.is_dir():
-        record.parent.mkdir(parents=True, exist_ok=True)
-        write_json(record, told)
-    elif record.is_file() and read_json_object(record) != told:  # caches of earlier versions have none
-        raise DinaError(
-            f"--data {name}: was changed since it was encoded into {cache}; accepted: the comparisons as they were, or "
-            "another --out"
-        )
-
-
-def _content(name: str) -> str:
-    """What tells comparisons from others: the content of their tables, or the word that names them on the hub."""
-    path = Path(name)
-    if is_hub(name):
-        return name
-    return content_of(path) if path.is_file() else content_of_files(path, own_tables(path))
 
 
 def encoding_backbone(config: TrainConfig, encoders: EncoderSettings | None = None) -> Backbone:

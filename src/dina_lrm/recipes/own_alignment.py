@@ -148,7 +148,8 @@ OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = 
 
 def own_alignment_of(kind: type[AlignConfig], given: Given) -> AlignConfig:
     """The recipe own as options ask for it. Raises ValueError without a reward, and as `usual_settings` does."""
-    reward = given("--reward")
+    # With pairs of people a reward only looks on: measuring how sharp pictures are takes no model
+    reward = given("--reward") or ("sharpness" if given("--pairs") else None)
     if reward is None:
         raise DinaError(
             "--reward: what is to be learned is missing; accepted: latent:RUN (a reward model trained on this "

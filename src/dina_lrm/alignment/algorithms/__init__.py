@@ -7,6 +7,6 @@
 | Flow-GRPO and -Fast | `grpo/`, `policy_loss`, `advantages`, `rollout` |
 | LPO | `lpo`, `lpo_settings`, `lpo_loss` |
 | NFT, AWM, by the forward process | `forward/` |
-| offline DPO | `dpo`, `dpo_settings`, `dpo_loss` |
 | on-policy distillation of a guided sampler | `distill/` |
+| offline DPO | `dpo`, `dpo_settings`, `dpo_loss`; on pairs that are given: `alignment/pairs/` |
 """

@@ -68,6 +68,10 @@ class Algorithm(ABC, Generic[Config]):
         """
         return {}
 
+    def watch(self) -> Mapping[str, float]:
+        """Numbers that a look records beside those of its pictures, of the weights as they are. None by default."""
+        return {}
+
     def drawn_prompts(self, rng: np.random.Generator, count: int) -> list[str]:
         """Prompts for an update, different ones while there are enough."""
         chosen = rng.choice(len(self.prompts), count, replace=count > len(self.prompts))

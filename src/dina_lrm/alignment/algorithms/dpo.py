@@ -12,12 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome
-from dina_lrm.alignment.algorithms.dpo_loss import dpo_loss, squared_error
+from dina_lrm.alignment.algorithms.dpo_loss import squared_error
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.pairs.losses import LEAST_ELBO_LEVEL, PairLoss, level_weight, preference_loss
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective
+from dina_lrm.typed import require
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Dpo(Algorithm[DpoConfig]):
         processes: Processes,
     ) -> None:  # fmt: skip
         super().__init__(config, generator, objective, prompts, processes)
+        settings = config.dpo
+        require(settings.kind != "kto", "dpo.kind", settings.kind, "dpo or ipo, or --pairs")
+        require(settings.reward == "judges", "dpo.reward", settings.reward, "judges, or --pairs")
+        level_weight(torch.tensor(0.5), settings.weighting, generator.process)
         self._pairs: SamplePairs | None = None
 
     def update(self, step: int, learn: Learn) -> Outcome:
@@ -52,9 +58,10 @@ class Dpo(Algorithm[DpoConfig]):
         rows = rng.choice(len(pairs.prompts), config.batch_size, replace=config.batch_size > len(pairs.prompts))
         seeds = rng.integers(2**62, size=config.batch_size)
         levels = rng.random(config.batch_size // config.micro_batch)
+        least = LEAST_ELBO_LEVEL if config.dpo.weighting == "elbo" else 0.01
         losses = []
         for part in parts:
-            level = torch.tensor(levels[part.start // config.micro_batch], dtype=torch.float32).clamp(0.01, 0.99)
+            level = torch.tensor(levels[part.start // config.micro_batch], dtype=torch.float32).clamp(least, 0.99)
             loss = self._loss(pairs, rows[part], seeds[part].tolist(), level).mean()
             (loss / len(parts)).backward()
             losses.append(loss.item())
@@ -72,7 +79,12 @@ class Dpo(Algorithm[DpoConfig]):
             reference = squared_error(generator.velocity(x, level, both), target)
         own = squared_error(generator.velocity(x, level, both), target)
         (winner, loser), (winner_before, loser_before) = own.chunk(2), reference.chunk(2)
-        return dpo_loss(winner, loser, winner_before, loser_before, self.config.dpo.beta)
+        settings = self.config.dpo
+        weight = level_weight(level, settings.weighting, generator.process)
+        won, lost, won_before, lost_before = (weight * each for each in (winner, loser, winner_before, loser_before))
+        kind: PairLoss = "ipo" if settings.kind == "ipo" else "dpo"
+        loss = preference_loss(won, lost, won_before, lost_before, 1.0, settings.beta, kind)
+        return loss + settings.winner_weight * won if settings.winner_weight else loss
 
     @torch.no_grad()
     def _drawn_pairs(self) -> SamplePairs:

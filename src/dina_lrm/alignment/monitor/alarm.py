@@ -1,5 +1,7 @@
 """The alarm on trends that part: the proxy goes on rising while the golden reward lags, stalls or falls.
 
+Where pairs were given, winners that get worse than they were for the base model are one too, whatever the proxy does.
+
 No threshold on a score: rewards have scales of their own, and a hacked one is always high. Over the last `window`
 records the proxy's trend must be up beyond its error (one-sided t test at `level`); the golden reward counts as rising
 only where its own trend is up beyond its error (at `golden_level`), else it stalls, or falls when it is down beyond
@@ -76,6 +78,8 @@ class History:
     golden: Series | None = None
     utility: Series | None = None
     measures: Mapping[str, Series] = field(default_factory=dict)
+    winners: Series | None = None
+    """How far the error of preferred pictures is from the reference's, relative to it (`pairs/watch.py`)."""
 
     def __post_init__(self) -> None:
         if np.any(np.diff(self.steps) <= 0):
@@ -86,14 +90,17 @@ class History:
 
     def series(self) -> dict[str, Series]:
         """All series by name."""
-        named = {"proxy": self.proxy, "golden": self.golden, "utility": self.utility, **self.measures}
+        named = {"proxy": self.proxy, "golden": self.golden, "utility": self.utility, "winners": self.winners}
+        named |= self.measures
         return {name: series for name, series in named.items() if series is not None}
 
     def until(self, records: int) -> History:
         """The first `records` records."""
         cut = {name: Series(series.values[:records], series.spread) for name, series in self.series().items()}
         measures = {name: cut[name] for name in self.measures}
-        return History(self.steps[:records], cut["proxy"], cut.get("golden"), cut.get("utility"), measures)
+        return History(
+            self.steps[:records], cut["proxy"], cut.get("golden"), cut.get("utility"), measures, cut.get("winners")
+        )
 
 
 @dataclass(frozen=True)
@@ -121,15 +128,19 @@ _SYMPTOMS: Final = {
     "edge strength rises abnormally": ("edge_strength", 1),
 }
 _LAGS: Final = "golden lags while proxy rises"
+_WINNERS: Final = "winners get worse"
 FINDINGS: Final[Mapping[str, str]] = {
     **{f"{name} {fate}": name for name in ("golden", "utility") for fate in _FATES},
     _LAGS: "golden",
+    _WINNERS: "winners",
     **{kind: name for kind, (name, _) in _SYMPTOMS.items()},
 }
 """Every kind of finding, and the series that gives it away."""
-_SPOKEN: Final = {"golden": "the golden reward", "utility": "the true utility"} | {
-    name: name.replace("_", " ") for name, _ in _SYMPTOMS.values()
-}
+_SPOKEN: Final = {
+    "golden": "the golden reward",
+    "utility": "the true utility",
+    "winners": "the error of preferred pictures, relative to the reference's,",
+} | {name: name.replace("_", " ") for name, _ in _SYMPTOMS.values()}
 
 
 def findings(history: History, settings: AlarmSettings | None = None) -> list[Finding]:
@@ -162,7 +173,10 @@ class _Look:
         self._trends: dict[str, Trend] = {name: found for name, found in fitted.items() if found is not None}
 
     def findings(self) -> Iterator[Finding]:
-        """Divergence first, then the symptoms."""
+        """What given pairs say, divergence, then the symptoms."""
+        winners = self._history.winners
+        if winners is not None and winners.values[-1] > 0 and self._moves("winners", 1):
+            yield self._finding(_WINNERS, int(self._steps[0]), "")
         proxy = self._trends.get("proxy")
         if proxy is not None and proxy.falls(self._settings.golden_level):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,11 +79,12 @@ class Looks:
         prompts: Sequence[str],
         folder: Path,
         resumed_step: int | None,
+        watch: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         if not prompts:
             raise DinaError("looks: got no prompts; accepted: at least one")
         self._config, self._generator, self._objective, self._folder = config, generator, objective, folder
-        self._resumed_step = resumed_step
+        self._resumed_step, self._watch = resumed_step, watch
         self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
         judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
@@ -131,7 +132,8 @@ class Looks:
         with replaced_when_complete(self._folder / SAMPLES / f"step-{step}.npz") as temporary:
             np.savez_compressed(temporary, images=seen, prompts=np.array(self._prompts))
         named = {name: torch.cat([row[name] for row in scores]).cpu() for name in scores[0]}
-        record = self._monitor.observe(step, seen, self._prompts, named, {"drift": float(torch.cat(drift).mean())})
+        extra = {"drift": float(torch.cat(drift).mean()), **self._watch()}
+        record = self._monitor.observe(step, seen, self._prompts, named, extra)
         self._check_golden(record)
         return Look(step, seen, self._prompts, record, self._alarms(step))
 

@@ -125,6 +125,7 @@ def history_of(records: Sequence[Record]) -> History:
         golden=_series([record.judges.get(record.golden or "") for record in records]),
         utility=_series([record.truth.get("utility") for record in records]),
         measures={name: found for name, found in measures.items() if found is not None},
+        winners=_extra_series(records, "winner_change"),
     )
 
 
@@ -145,6 +146,12 @@ def _series(found: Sequence[Summary | None]) -> Series | None:
     values = [np.nan if each is None or each.mean is None else each.mean for each in found]
     spread = next((each.deviation for each in found if each is not None and each.deviation is not None), None)
     return None if np.isnan(values).all() else Series(np.array(values, dtype=float), spread)
+
+
+def _extra_series(records: Sequence[Record], name: str) -> Series | None:
+    """What trainers added under a name; None where there is nothing of it."""
+    values = np.array([record.extra.get(name) for record in records], dtype=float)
+    return None if np.isnan(values).all() else Series(values)
 
 
 def _golden_mean(record: Record) -> float | None:

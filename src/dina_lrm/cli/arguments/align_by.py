@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import tyro
 
@@ -12,8 +12,12 @@ from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.cli.arguments.align import AlignArguments, choices
+from dina_lrm.console.common import UserError
 from dina_lrm.console.own_recipe import recipe_type
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
+
+PAIRS: Final = "pairs"
+"""The word for the prompts of the pairs themselves."""
 
 if TYPE_CHECKING:
     ReflChoice = ReflConfig
@@ -80,19 +84,57 @@ class Lpo(AlignArguments):
     """Which run: a name of the table of recipes."""
 
 
+@dataclass(kw_only=True)
+class GivenPairs(AlignArguments):
+    """Options of a command that may learn from pairs that are given."""
+
+    recipe: DpoConfig
+    """Which run."""
+    prompts: str = PAIRS
+    """A text file with a prompt a line, a published table or folder of prompts, or "synthetic"; "pairs" are those of
+    --pairs. With --pairs prompts are looked at alone, and those that are looked at are not learned from."""
+    pairs: str | None = None
+    """Comparisons to learn from: a table in any layout of docs/data.md, a store of votes, a cache folder made by
+    `prepare` or its address, hub:OWNER/NAME, or a table of pictures that were liked or rated."""
+    columns: str | None = None
+    """Where our columns stand in a table of --pairs with other names, such as chosen=win,rejected=lose; without --pairs
+    which column of a table holds the prompts: prompt=title."""
+
+    def check(self) -> None:
+        """Refuse, beside what every command refuses, what goes with pairs alone, or without them alone."""
+        super().check()
+        given = self.recipe.dpo
+        if self.pairs is None:
+            if self.prompts == PAIRS:
+                raise UserError("--prompts: is missing; accepted: a file of prompts, synthetic, or --pairs FILE")
+            alone = {"kind": given.kind == "kto", "reward": given.reward != "judges"}
+            alone["liked_from"] = given.liked_from is not None
+            for name in (name for name, asked in alone.items() if asked):
+                option = name.replace("_", "-")
+                raise UserError(f"--dpo.{option} {getattr(given, name)}: has no effect without --pairs")
+            return
+        known = [make() for make in DPO_RECIPES.values()]
+        for name in ("prompts", "candidates"):
+            value, plain = getattr(given, name), {getattr(config.dpo, name) for config in known}
+            if value not in plain:
+                raise UserError(f"--dpo.{name} {value}: has no effect with --pairs, which are not drawn")
+
+
 @tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
 @dataclass
-class Dpo(AlignArguments):
-    """Align a generator by offline preference optimisation (Diffusion-DPO), the baseline of the other methods.
+class Dpo(GivenPairs):
+    """Align a generator by offline preference optimisation: Diffusion-DPO, IPO or KTO, on pairs of people or its own.
 
-    Pairs of the generator's own samples are drawn and judged once, before the first update (`--dpo.prompts`,
-    `--dpo.candidates`); rewards need no gradient.
+    With `--pairs` it learns from comparisons that people made, votes, or pictures that were liked or not
+    (`--dpo.kind kto`); the reward then judges the looks alone. Without, pairs of the generator's own samples are drawn
+    and judged once, before the first update (`--dpo.prompts`, `--dpo.candidates`); rewards need no gradient.
 
     Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
     diffusers reads, and OUT/report.html.
 
     Examples:
         dina-lrm align dpo --reward runs/mine --prompts prompts.txt --out runs/tuned
+        dina-lrm align dpo --generator.pretrained my/generator --pairs votes.sqlite --out runs/tuned
         dina-lrm align dpo synthetic --prompts synthetic --out runs/dpo --steps 4 --looks.prompts 4
     """
 
