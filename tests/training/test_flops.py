@@ -14,7 +14,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.runs.processes import Processes
 from dina_lrm.training import flops
 from dina_lrm.training.config import AdaptationSettings
-from dina_lrm.training.flops import StepCosts, counted, matmul_ceiling
+from dina_lrm.training.flops import StepCosts, counted, known_ceiling, matmul_ceiling
 from dina_lrm.training.plan import TrainingPlan
 from dina_lrm.training.trainer import Trainer
 from tests.backbones.families import ONE_OF_EACH, PROMPTS, SETTINGS
@@ -79,6 +79,7 @@ def test_larger_images_cost_more(tiny_folder):
 def test_the_ceiling_is_a_rate():
     found = matmul_ceiling(torch.device("cpu"), torch.float32, budget=0.01)
     assert math.isfinite(found) and found > 1e8
+    assert len({known_ceiling(torch.device("cpu"), torch.float32) for _ in range(3)}) == 1
 
 
 def _prompt(trainer):

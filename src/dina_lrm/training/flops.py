@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -152,6 +153,16 @@ def matmul_ceiling(device: torch.device, dtype: torch.dtype, budget: float = _BU
         best = max(best, 2 * side**3 / (now - start))
         if now >= end:
             return best
+
+
+def known_ceiling(device: torch.device, dtype: torch.dtype) -> float:
+    """`matmul_ceiling` as it was when this process asked first with so many threads: once for all runs of a study."""
+    return _ceiling(device, dtype, torch.get_num_threads())
+
+
+@cache
+def _ceiling(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    return matmul_ceiling(device, dtype)
 
 
 def _finish(device: torch.device) -> None:

@@ -38,7 +38,7 @@ from dina_lrm.training.assemble import build_model
 from dina_lrm.training.batching import Prefetcher, StepSource, TokenBudget
 from dina_lrm.training.config import TrainConfig
 from dina_lrm.training.finishing import finished_model
-from dina_lrm.training.flops import StepCosts, matmul_ceiling
+from dina_lrm.training.flops import StepCosts, known_ceiling
 from dina_lrm.training.holding_out import hold_out
 from dina_lrm.training.labels.distillation import distilled
 from dina_lrm.training.labels.groups import in_groups, weighted
@@ -277,7 +277,7 @@ class Trainer:
         """Steps done, and the signal that stopped the run."""
         device, made_by = self._processes.device, (self.config.model, self.config.adaptation, self.config.compute)
         costs = StepCosts(self.stepper.model, made_by)
-        means = RunningMeans(matmul_ceiling(device, compute_dtype(self.config.compute.precision, device)))
+        means = RunningMeans(known_ceiling(device, compute_dtype(self.config.compute.precision, device)))
         done, self._pairs_seen = first, 0.0
         with (
             Prefetcher(self.source, self.total_steps - 1) as inputs,
