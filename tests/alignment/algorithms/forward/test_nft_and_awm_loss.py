@@ -161,7 +161,7 @@ def test_what_is_no_optimality_no_clip_and_no_weighting_is_refused():
             nft_loss(velocity, old, target, levels, torch.full_like(r, wrong))
     with pytest.raises(ValueError, match=r"beta 0.0; accepted: a finite number above 0"):
         nft_loss(velocity, old, target, levels, r, 0.0)
-    with pytest.raises(ValueError, match=r"clip 0.0; accepted: a number above 0, or None"):
+    with pytest.raises(ValueError, match=r"clip 0.0; accepted: a finite number above 0, or None"):
         awm_loss(r, r, r, clip=0.0)
     with pytest.raises(ValueError, match="advantage nan; accepted: finite numbers"):
         awm_loss(r, r, torch.full_like(r, math.nan))

@@ -12,6 +12,8 @@ weights: below 0 a bad sample repels without bound.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,10 +32,10 @@ def awm_loss(
     """The surrogate of each sample, in float32 at least; no gradient goes to `old_error`.
 
     Raises:
-        ValueError: for a clip that is not above 0, and for an advantage that is not finite.
+        ValueError: for a clip that is not above 0 and finite, and for an advantage that is not finite.
     """
-    if clip is not None and not clip > 0:
-        raise DinaError(f"awm_loss: clip {clip}; accepted: a number above 0, or None")
+    if clip is not None and not 0 < clip < math.inf:
+        raise DinaError(f"awm_loss: clip {clip}; accepted: a finite number above 0, or None")
     if not bool(advantage.isfinite().all()):
         raise DinaError(f"awm_loss: advantage {advantage[~advantage.isfinite()][0].item()}; accepted: finite numbers")
     log_ratio = wide(old_error).detach() - wide(error)

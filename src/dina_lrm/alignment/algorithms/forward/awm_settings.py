@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dina_lrm.alignment.algorithms.forward.settings import ForwardConfig, ForwardSettings
-from dina_lrm.runs.ranges import NOT_NEGATIVE, UNIT_ABOVE_0, check_ranges, ranged
-from dina_lrm.typed import require
+from dina_lrm.runs.ranges import ABOVE_0, NOT_NEGATIVE, UNIT_ABOVE_0, check_ranges, ranged
 
 MatchingWeighting = Literal["none", "level", "square", "huber", "ghuber"]
 
@@ -23,12 +22,11 @@ class AwmSettings:
     hold: float = ranged(1.0, NOT_NEGATIVE)
     """Weight of the mean squared distance to the policy that drew the samples. Below 1 the worst samples repel without
     bound where weighting is none: the curvature of the loss is their advantage, -1 at least, and this weight."""
-    clip: float | None = None
+    clip: float | None = ranged(None, ABOVE_0)
     """Ratios of likelihoods beyond 1 +- clip have no gradient, in units of the weighted error; None = no bound."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "awm")
-        require(self.clip is None or self.clip > 0, "awm.clip", self.clip, "a number above 0, or None")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class ForwardSettings:
     rollout_guidance: float = ranged(1.0, NOT_NEGATIVE)
     """Scale of guidance of the samples that are learned from; up to 1 there is none. Above it guidance is distilled
     too. Looks are guided by `generator.guidance`."""
-    levels_per_image: int | None = None
+    levels_per_image: int | None = ranged(None, COUNT)
     """Noise levels at which each image is learned from, one pass each; None = as many as the sampler has steps."""
     level_choice: Literal["sampler", "logit-normal"] = "sampler"
     """Which those are: the sampler's own, each image in an order of its own; or logit-normal ones, shifted towards
@@ -47,8 +47,6 @@ class ForwardSettings:
     def __post_init__(self) -> None:
         check_ranges(self, "forward")
         require(self.group >= 2, "forward.group", self.group, "at least two images a prompt")
-        some = self.levels_per_image is None or self.levels_per_image >= 1
-        require(some, "forward.levels_per_image", self.levels_per_image, "an integer of at least 1, or None")
 
 
 @dataclass(frozen=True)
