@@ -29,6 +29,18 @@ class Room:
     _rewards: list[Reward] = field(default_factory=list, init=False)
 
     @property
+    def score_names(self) -> tuple[str, ...]:
+        """The model's scores by name, the main one first; none where it has a single one or is a weighted sum."""
+        if self.model.weights:
+            return ()
+        main, every = self.model.config.main, self.model.config.scores
+        return tuple(sorted(every, key=lambda name: name != main))
+
+    def model_of(self, score: str | None) -> LatentRewardModel:
+        """The model as one of its named scores; None is the main one."""
+        return self.model if score is None else self.model.named(score)
+
+    @property
     def reward_names(self) -> tuple[str, ...]:
         """The model as a judge of pictures, and the other judges."""
         return (f"image:{self.name}", *self.judges)

@@ -19,17 +19,21 @@ def why_page(room: Room) -> None:
     """Add the fields and what follows from them to the tab that is open."""
 
     def found(
-        picture: str | None, prompt: str, reference: str | None, level: float, draws: float
+        picture: str | None, prompt: str, reference: str | None, level: float, draws: float, score: str | None
     ) -> tuple[Sequence[Section], None]:
         if picture is None:
             raise DinaError("picture: none was given; accepted: an image file, uploaded or pasted")
         reading = Reading(float(level), int(draws))
-        return explanation_sections(explain(room.model, picture, prompt, reference, reading)), None
+        return explanation_sections(explain(room.model_of(score), picture, prompt, reference, reading)), None
 
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             picture = picture_field("Picture")
             prompt = gr.Textbox(label="Prompt", lines=2, placeholder="What the picture was made for")
+            names = room.score_names
+            score = gr.Dropdown(
+                [*names], value=names[0] if names else None, label="Which of its scores", visible=bool(names)
+            )
             go = gr.Button("Explain", variant="primary")
             with gr.Accordion("Reference, noise", open=False):
                 reference = picture_field("Reference picture, for the same prompt")
@@ -38,7 +42,7 @@ def why_page(room: Room) -> None:
                 draws = gr.Slider(1, 32, 8, step=1, label="Draws of noise")
         with gr.Column(scale=2, min_width=320):
             shown = answer_field("The score, where on the picture it lies, and what each word does.")
-    fields = [picture, prompt, reference, level, draws]
+    fields = [picture, prompt, reference, level, draws, score]
     explained = answered(found, "why")
     go.click(explained, fields, shown, api_visibility="private")
     prompt.submit(explained, fields, shown, api_visibility="private")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,7 +16,8 @@ class PictureScore:
     """The score at a level: that of the first draw, which `dina-lrm score` gives too, and its spread over the draws.
 
     `z` is the score over the scores of the training. `win` is P(preferred to the reference picture), the mean of its
-    probabilities over the draws, None without one; `reference` is the raw score of that.
+    probabilities over the draws, None without one; `reference` is the raw score of that. `named` has raw score and z
+    of every named score of the model, by the first draw; none where it has a single one.
     """
 
     level: float
@@ -26,6 +28,7 @@ class PictureScore:
     draws: int
     reference: float | None = None
     win: float | None = None
+    named: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def picture_score(
@@ -39,9 +42,21 @@ def picture_score(
         z=float(model.normalize(scores[0])),
         deviation=float(scores.std()) if len(scores) > 1 else None,
         draws=reading.draws,
+        named=_named(model, pair, reading),
     )
     if reference is None:
         return found
     others = torch.from_numpy(scores_of_draws(model, reference, reading))
     win = model.margin_probability((scores - others).float(), level).mean()
     return PictureScore(**{**vars(found), "reference": float(others[0]), "win": float(win)})
+
+
+@torch.no_grad()
+def _named(model: LatentRewardModel, pair: GivenPair, reading: Reading) -> dict[str, tuple[float, float]]:
+    """Raw score and z by name, from one pass."""
+    if not model.config.scores:
+        return {}
+    noise = reading.noise(pair.latents)[:1]
+    found = model.latent_scores(pair.latents, pair.conditioning, reading.at(model), noise)
+    scales = model.config.scales
+    return {name: (float(one), (float(one) - scales[name].mean) / scales[name].std) for name, one in found.items()}

@@ -30,7 +30,7 @@ from dina_lrm.studio.why.words import MOST_WORDS, EditEffect, NotRead
 def explanation_sections(found: Explanation) -> list[Section]:
     """The score, where it lies, what each word does, what was not read, and the score over noise levels."""
     sections = [
-        Section("The score", [_headlines(found), *_notes(found)]),
+        Section("The score", [_headlines(found), *_named(found), *_notes(found)]),
         Section("Where it lies", [_maps(found)]),
         Section("What each word does", list(_words(found))),
     ]
@@ -64,6 +64,13 @@ def _headlines(found: Explanation) -> Headlines:
         told = f"to be preferred to the reference,\nwhose score is {number_text(score.reference, '+.2f')}"
         items.append(Headline("P(win)", chance_text(score.win), told))
     return Headlines(items)
+
+
+def _named(found: Explanation) -> Iterator[Block]:
+    named = found.score.named
+    if named:
+        rows: list[list[Cell]] = [[name, raw, z] for name, (raw, z) in named.items()]
+        yield Table(["Score by name", "Score", "z"], rows, note="Of the first draw, all from one pass of the model.")
 
 
 def _notes(found: Explanation) -> Iterator[Block]:
