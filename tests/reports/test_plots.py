@@ -67,6 +67,14 @@ def test_any_name_of_a_model_or_a_set_is_drawn_as_it_is_written(name: str, resul
         assert escape(in_plot(name).strip()) in adaptive_svg(figure, "figure1")
 
 
+def test_judges_of_sets_that_differ_are_drawn_and_named_all(result: EvaluationResult) -> None:
+    other = replace(result, model="other", sets=tuple(replace(one, name=f"{one.name}-quality") for one in result.sets))
+    for figure in (plots.accuracy_over_noise([result, other], LIGHT), plots.model_bars([result, other], LIGHT)):
+        (legend,) = figure.legends
+        assert {"other", in_plot(result.model)} <= {text.get_text() for text in legend.get_texts()}
+    assert len(plots.accuracy_over_noise([result, other], LIGHT).axes) == 2 * len(result.tests)
+
+
 def test_judges_of_pixels_alone_have_no_curve_over_noise_and_all_other_plots(
     result: EvaluationResult, tmp_path: Path
 ) -> None:

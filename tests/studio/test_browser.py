@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -18,7 +19,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from dina_lrm import LatentRewardModel
+from dina_lrm.collecting.asking.job import open_collection
 from dina_lrm.studio.room import Room
+from dina_lrm.studio.settings import StudioSettings
 from dina_lrm.synthetic.sets import synthetic_comparisons
 from tests.reports.aligned import aligned_folder
 from tests.reports.browser import chromium
@@ -136,6 +139,23 @@ def test_every_tab_is_reached_by_keys_and_answers(browser, url, files, tmp_path)
         lines = (folder / "monitor.jsonl").read_text().splitlines(keepends=True)
         (folder / "monitor.jsonl").write_text(lines[0])
         expect(page.locator(".part .verdict:visible")).to_contain_text("looked at once")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_people_vote_in_a_tab(browser, room, files, tmp_path, width, scheme):
+    asked = StudioSettings(annotate=str(files / "before"), votes=tmp_path / "votes.sqlite").collecting
+    with open_collection(asked) as collection, studio(replace(room, collection=collection)) as address:
+        with visited(browser, address, width, scheme) as page:
+            if width == "phone":  # tabs that do not fit stand behind a button
+                page.locator(".overflow-menu button").first.click()
+            page.get_by_text("Annotate", exact=True).locator("visible=true").first.click()
+            inside = page.frame_locator("iframe")
+            inside.get_by_label("Your name").fill("Ada")
+            inside.get_by_role("button", name="Begin").click()
+            inside.get_by_role("button", name="1: the first picture is better").click()
+            inside.locator("#count").get_by_text("1").first.wait_for()
+            seen(page, f"annotate-{width}-{scheme}")
+        assert collection.votes == 1
 
 
 def test_with_a_token_the_page_is_behind_it(browser, room):

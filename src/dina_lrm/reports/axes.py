@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -112,10 +113,14 @@ def percent_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(percent))
 
 
-def legend_above(figure: Figure, axes: Axes) -> None:
+def legend_above(figure: Figure, *panels: Axes) -> None:
     """One legend for the whole figure, above the panels; the ceiling is named last. None where nothing is drawn."""
-    found = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda pair: pair[1] == "ceiling")
+    found: dict[str, Artist] = {}
+    for panel in panels:
+        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(name), handle)
     if not found:
         return
-    handles, names = zip(*found, strict=True)
+    names = sorted(found, key=lambda name: name == "ceiling")
+    handles = [found[name] for name in names]
     figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 5), columnspacing=1.4)

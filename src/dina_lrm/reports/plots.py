@@ -29,6 +29,7 @@ from dina_lrm.reports.axes import (
     percent_axis,
 )
 from dina_lrm.reports.drawing import drawing
+from dina_lrm.reports.tables import tested_sets
 from dina_lrm.reports.theme import ADAPTIVE, DASHES, MARKERS, Theme
 from dina_lrm.reports.titles import title_of
 
@@ -37,8 +38,9 @@ def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAP
     """Accuracy against the noise level it was read at: one panel a set, one line a model, the ensemble at the right."""
     with drawing(theme):
         several = sum(reading.is_ensemble for reading in results[0].readings) > 1
-        figure, panels = panels_of(len(results[0].tests), sharey=True, foot=0.9 if several else 0.0)
-        for panel, measured in zip(panels, results[0].tests, strict=True):
+        sets = tested_sets(results)
+        figure, panels = panels_of(len(sets), sharey=True, foot=0.9 if several else 0.0)
+        for panel, measured in zip(panels, sets, strict=True):
             panel.set_title(in_plot(title_of(measured.name)))
             for index, result in enumerate(results):
                 found = result.find(measured.name)
@@ -49,7 +51,7 @@ def accuracy_over_noise(results: Sequence[EvaluationResult], theme: Theme = ADAP
         _noise_axes(panels, results[0])
         label_rows(panels, "pairwise accuracy")
         if len(results) > 1:
-            legend_above(figure, panels[0])
+            legend_above(figure, *panels)
         return figure
 
 
@@ -95,7 +97,7 @@ def model_bars(results: Sequence[EvaluationResult], theme: Theme = ADAPTIVE) -> 
         result.model: {s.name: s.at(result.reference).accuracy.interval.span for s in result.tests}
         for result in results
     }
-    return accuracy_bars(bars, {s.name: s.ceiling for s in results[0].tests}, theme)
+    return accuracy_bars(bars, {s.name: s.ceiling for s in tested_sets(results)}, theme)
 
 
 def accuracy_bars(
