@@ -1,18 +1,17 @@
-"""Two updates, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run ALGORITHM FOLDER`."""
+"""Two updates, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run NAME FOLDER`."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.runs.processes import Processes
-from tests.alignment.runs import CONFIGS, GRPO, OWN_PAIRS, a_run
-
-PAIRED = {f"{kind} on pairs": config for kind, config in OWN_PAIRS.items()}
+from tests.alignment.runs import LAUNCHED, a_run
 
 
 def two_updates(algorithm, folder):
-    config = {**{config.algorithm: config for config in CONFIGS}, **PAIRED}[algorithm]
-    if config is GRPO:
+    config = LAUNCHED[algorithm]
+    if isinstance(config, GrpoConfig):
         # Which micro-batches an optimiser step has depends on the number of processes
         config = replace(config, grpo=replace(config.grpo, updates=1))
     a_run(replace(config, steps=2), Path(folder))

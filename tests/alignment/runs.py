@@ -45,12 +45,29 @@ DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
 NFT = NftConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=3, kl_weight=1e-2))
 AWM = AwmConfig(**_SHARED, forward=ForwardSettings(group=4, updates=1, old="short", level_choice="logit-normal"))
 DISTILL = DistillConfig(**_SHARED)
+EVERYTHING = replace(
+    GRPO,
+    grpo=replace(
+        GRPO.grpo, credit="dense", trust="divergence", step_weights="tempflow", kl_weight=1e-2, kl_gate=("sharpness",),
+        kl_share=0.5, diverse=True,
+    ),
+)  # fmt: skip
+"""Flow-GRPO with all that was made of it."""
+STEP_GROUPS = replace(LPO, lpo=replace(LPO.lpo, loss="group", clip=1e-2))
 CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM, DISTILL)
 OWN_PAIRS = {
     kind: replace(DPO, name="own pairs", dpo=DpoSettings(kind=kind, beta=50.0, winner_weight=0.01))
     for kind in ("dpo", "ipo", "kto")
 }
 """Runs on pairs that are given (`given_pairs`), by their loss."""
+
+LAUNCHED = {
+    **{config.algorithm: config for config in CONFIGS},
+    "kto on pairs": OWN_PAIRS["kto"],
+    "everything": EVERYTHING,
+    "step-groups": STEP_GROUPS,
+}
+"""What is compared between one process and two, by name."""
 
 
 def variance_preserving(config):

@@ -31,7 +31,7 @@ from dina_lrm.screen import number_text
 from dina_lrm.synthetic.captions import distinct_captions
 from dina_lrm.synthetic.world import bundled_pipeline
 from tests.alignment.launched_run import two_updates
-from tests.alignment.runs import CONFIGS, GRPO, PROMPTS, REFL, a_generator, a_run
+from tests.alignment.runs import CONFIGS, GRPO, LAUNCHED, PROMPTS, REFL, a_generator, a_run
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.algorithm)
@@ -326,7 +326,7 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", [*(config.algorithm for config in CONFIGS), "kto on pairs"])
+@pytest.mark.parametrize("algorithm", LAUNCHED)
 def test_two_processes_learn_what_one_learns(algorithm, tmp_path, warm_programs):
     python = str(warm_programs / "python")
     launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]

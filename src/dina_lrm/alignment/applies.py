@@ -9,6 +9,7 @@ from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.runs.settings import Applies, changed_settings, check_applies, nearest
@@ -27,6 +28,15 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
     Applies(("grpo.window_steps",), lambda c: c.grpo.window != "every", "another --grpo.window than every"),
     Applies(("grpo.kl",), lambda c: c.grpo.kl_weight > 0, "--grpo.kl-weight above 0"),
     Applies(("grpo.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
+    Applies(("grpo.clip",), lambda c: c.grpo.trust == "clip", "--grpo.trust clip"),
+    Applies(("grpo.divergence",), lambda c: c.grpo.trust == "divergence", "--grpo.trust divergence"),
+    Applies(("grpo.kl_share",), lambda c: bool(c.grpo.kl_gate), "--grpo.kl-gate"),
+    Applies(("grpo.dense.",), lambda c: c.grpo.credit == "dense", "--grpo.credit dense"),
+    Applies(
+        ("grpo.dense.look_ahead",), lambda c: c.grpo.dense.reading == "look-ahead", "--grpo.dense.reading look-ahead"
+    ),
+    Applies(("grpo.dense.level_scale",), lambda c: c.grpo.dense.reading == "noisy", "--grpo.dense.reading noisy"),
+    Applies(("grpo.dense.first_gain",), lambda c: not c.grpo.shared_noise, "no --grpo.shared-noise, which allows it"),
 )
 _FORWARD: Final[tuple[Applies[Any], ...]] = (
     Applies(("forward.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
@@ -42,12 +52,21 @@ _AWM: Final[tuple[Applies[Any], ...]] = (
 _DPO: Final[tuple[Applies[Any], ...]] = (
     Applies(("dpo.liked_weight", "dpo.disliked_weight"), lambda c: c.dpo.kind == "kto", "--dpo.kind kto"),
 )
+_LPO: Final[tuple[Applies[Any], ...]] = (
+    Applies(
+        ("lpo.low", "lpo.high", "lpo.quantity", "lpo.beta", "lpo.epsilon"),
+        lambda c: c.lpo.loss == "pair",
+        "--lpo.loss pair",
+    ),
+    Applies(("lpo.clip",), lambda c: c.lpo.loss == "group", "--lpo.loss group"),
+)
 _RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
     ReflConfig: _REFL,
     GrpoConfig: _GRPO,
     NftConfig: _NFT,
     AwmConfig: _AWM,
     DpoConfig: _DPO,
+    LpoConfig: _LPO,
 }
 
 

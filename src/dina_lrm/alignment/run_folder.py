@@ -3,6 +3,7 @@
 config.json     the settings
 prompts.json    hashes of the prompts, and of what generator and rewards hold
 scales.json     mean and deviation of each reward before anything was learned, where there are several
+measured.json   what the algorithm measured of the generator then, where it does
 outcome.json    how it ended
 """
 
@@ -24,6 +25,7 @@ from dina_lrm.typed import DinaError, from_plain, to_plain
 
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
+_MEASURED: Final = "measured.json"
 _OUTCOME: Final = "outcome.json"
 _RESULTS: Final = ("monitor.jsonl", "lora", "loras")
 """What a run writes over as it goes on, beside what every run does."""
@@ -104,8 +106,19 @@ class RunFolder:
 
     def scales(self) -> dict[str, tuple[float, float]]:
         """Mean and deviation of each reward. ValueError naming the file and the key at fault."""
-        file = self.path / _SCALES
-        return from_plain(_Scales, {"values": read_json_object(file)}, str(file)).values
+        return _read_pairs(self.path / _SCALES)
+
+    def has_measured(self) -> bool:
+        """Whether what the algorithm measures was measured before."""
+        return (self.path / _MEASURED).is_file()
+
+    def write_measured(self, measured: Mapping[str, tuple[float, float]]) -> None:
+        """Keep it: it must be the same when the run goes on."""
+        write_json(self.path / _MEASURED, {name: list(pair) for name, pair in measured.items()})
+
+    def measured(self) -> dict[str, tuple[float, float]]:
+        """What was kept, nothing where there is no file. ValueError naming the file and the key at fault."""
+        return _read_pairs(self.path / _MEASURED) if self.has_measured() else {}
 
     def finish(self, outcome: RunOutcome) -> None:
         """Say how the run ended."""
@@ -146,3 +159,7 @@ def fingerprint(prompts: Sequence[str]) -> str:
 
 def _read_told(file: Path) -> dict[str, str]:
     return from_plain(_Told, {"values": read_json_object(file)}, str(file)).values
+
+
+def _read_pairs(file: Path) -> dict[str, tuple[float, float]]:
+    return from_plain(_Scales, {"values": read_json_object(file)}, str(file)).values

@@ -40,6 +40,7 @@ from dina_lrm.alignment.pairs.learned import LearnedPairs
 from dina_lrm.alignment.run_folder import RunFolder, RunOutcome, fingerprint
 from dina_lrm.generators.distilled import DistilledWarning, distillation_faults
 from dina_lrm.generators.generator import Generator
+from dina_lrm.rewards.base import Reward
 from dina_lrm.runs.checkpoints.kept import Kept
 from dina_lrm.runs.checkpoints.stored import Checkpoint, resumption
 from dina_lrm.runs.checkpoints.writer import CheckpointWriter
@@ -126,7 +127,7 @@ class AlignmentRun:
         self._pairs = pairs
         if pairs is not None:
             told["pairs"] = pairs.content
-        self._files = RunFolder(folder, config, told | contents(generator, self.objective.rewards))
+        self._files = RunFolder(folder, config, told | contents(generator, self._rewards))
         for note in self._files.check(resume):
             say(note)
         self._processes.wait()
@@ -157,6 +158,7 @@ class AlignmentRun:
                 self._files.begin()
                 looks.begin()
             self._standardise(looks)
+            self._measure(looks)
             last = min(self.config.steps, stop_after or self.config.steps)
             with (
                 stop_on_signals() as stop,
@@ -225,9 +227,16 @@ class AlignmentRun:
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 
+    @property
+    def _rewards(self) -> tuple[Reward, ...]:
+        """All that take part in what is learned."""
+        return (*self.objective.rewards, *self._algorithm.witnesses)
+
     def _looks(self, start: int) -> Looks:
-        watch = self._algorithm.watch
-        return Looks(self.config, self.generator, self.objective, self._look_prompts, self.folder, start, watch)
+        algorithm, shown = self._algorithm, self._look_prompts
+        return Looks(
+            self.config, self.generator, self.objective, shown, self.folder, start, algorithm.watch, algorithm.witnesses
+        )
 
     def _standardise(self, looks: Looks | None) -> None:
         """Several rewards are summed as z-scores, over samples of the generator before it learned."""
@@ -238,6 +247,16 @@ class AlignmentRun:
                 self._files.write_scales(looks.scales())
         self._processes.wait()
         self.objective.standardise(self._files.scales())
+
+    def _measure(self, looks: Looks | None) -> None:
+        """Have the algorithm know what it measures of the generator before it learned."""
+        if looks and not self._files.has_measured():
+            with self.generator.reference():
+                measured = self._algorithm.measured()
+            if measured:
+                self._files.write_measured(measured)
+        self._processes.wait()
+        self._algorithm.know(self._files.measured())
 
     def _look(self, looks: Looks | None, step: int, on_look: OnLook, numbers: RunNumbers | None) -> str | None:
         """The sentence of an alarm that stops the run, or None; the same on all processes."""

@@ -196,7 +196,7 @@ class Processes:
             own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             parameter.grad = self._accelerator.reduce(own, "mean")
 
-    def gathered(self, values: Float[Tensor, " own"]) -> Float[Tensor, " all"]:
+    def gathered(self, values: Float[Tensor, "own ..."]) -> Float[Tensor, "all ..."]:
         """The values of all processes, in the order of the processes."""
         found: Tensor = values if self.count == 1 else self._accelerator.gather(values)
         return found

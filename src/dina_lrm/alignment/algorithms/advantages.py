@@ -35,10 +35,10 @@ class ConstantRewardWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Advantages:
-    """`values` are 0 where `masked`."""
+    """`values` are 0 where `masked`; of samples, or of each step of theirs."""
 
-    values: Float[Tensor, " samples"]
-    masked: Bool[Tensor, " samples"]
+    values: Float[Tensor, "samples ..."]
+    masked: Bool[Tensor, "samples ..."]
     """True for samples of groups without spread."""
     zero_spread_groups: int
     groups: int

@@ -15,6 +15,7 @@ from torch import Tensor
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
+from dina_lrm.rewards.base import Reward
 from dina_lrm.runs.processes import Processes
 from dina_lrm.sampling.objective import Objective, ObjectiveScores
 from dina_lrm.typed import DinaError
@@ -54,6 +55,8 @@ class Algorithm(ABC, Generic[Config]):
         self.config, self.generator, self.objective = config, generator, objective
         self.prompts, self.processes = tuple(prompts), processes
         self.levels = generator.levels(config.generator.sampling_steps)
+        self.witnesses: tuple[Reward, ...] = ()
+        """Rewards beside the objective that take part in what is learned: the golden one shares nothing with them."""
         # An update that cannot be shared out is refused now, not after the first look
         self.own_parts()
 
@@ -71,6 +74,17 @@ class Algorithm(ABC, Generic[Config]):
     def watch(self) -> Mapping[str, float]:
         """Numbers that a look records beside those of its pictures, of the weights as they are. None by default."""
         return {}
+
+    def measured(self) -> dict[str, tuple[float, float]]:
+        """Pairs of numbers by name that are found once, of the generator before it learned. None by default.
+
+        A run keeps them, and tells them to `know` each time it begins or goes on.
+        """
+        return {}
+
+    def know(self, measured: Mapping[str, tuple[float, float]]) -> None:
+        """Take what `measured` gave when the run began; nothing by default."""
+        return
 
     def drawn_prompts(self, rng: np.random.Generator, count: int) -> list[str]:
         """Prompts for an update, different ones while there are enough."""
@@ -102,11 +116,11 @@ class Algorithm(ABC, Generic[Config]):
         return [slice(start, start + size) for start in mine]
 
 
-def in_batch_order(own: Sequence[Float[Tensor, " part"]], processes: Processes) -> Float[Tensor, " all"]:
+def in_batch_order(own: Sequence[Float[Tensor, "part ..."]], processes: Processes) -> Float[Tensor, "all ..."]:
     """Values of this process's micro-batches, of equal size, with those of all processes, in the order of the batch."""
     gathered = processes.gathered(torch.cat(list(own)))
     # Process p holds micro-batches p, p + count, ...
-    return gathered.reshape(processes.count, -1, len(own[0])).transpose(0, 1).flatten()
+    return gathered.unflatten(0, (processes.count, -1, len(own[0]))).transpose(0, 1).flatten(0, 2)
 
 
 def scores_of_all(own: Sequence[ObjectiveScores], processes: Processes) -> ObjectiveScores:

@@ -3,7 +3,8 @@ r"""Latent preference optimisation (LPO, arXiv 2502.01051): preferences between 
 x_T -> x_0    by stochastic steps; from each state K candidates of the next are drawn and judged at their own
 noise level (`lpo.scored_at`: at that of the state), the best and the worst make a pair, and the way goes on from a
 random one; the last step leads to clean latents, and makes pairs with `lpo.last_step` only
-L             the preference loss of the kept pairs, against the base model
+L             the preference loss of the kept pairs, against the base model; or with `lpo.loss` group the clipped
+              surrogate of all candidates, each by its score among those of its state (Step-GRPO, `step_groups.py`)
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from torch import Tensor
 from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, means
 from dina_lrm.alignment.algorithms.lpo_loss import best_and_worst, lpo_loss, pair_threshold
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.policy_loss import check_first_update
 from dina_lrm.alignment.algorithms.rollout import derived_seeds, step_of
+from dina_lrm.alignment.algorithms.step_groups import StepGroups, group_loss, step_groups
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import DenoisingStep, Ode, stochastic_kernel
@@ -45,6 +48,10 @@ class StepPairs:
     winner: Latents
     loser: Latents
     conditioning: Conditioning
+
+
+Learned = StepPairs | StepGroups
+"""What a step of some trajectories teaches."""
 
 
 @dataclass
@@ -81,6 +88,7 @@ class Lpo(Algorithm[LpoConfig]):
             levels = [round(level, 3) for level in self.levels[:total].tolist()]
             raise DinaError(f"lpo.highest: {settings.highest} is below all levels that can be trained, {levels}")
         self._thresholds = self._thresholds_of(self._trained)
+        self._checked = False
 
     def update(self, step: int, learn: Learn) -> Outcome:
         """Sample trajectories with pairs, then take `lpo.updates` optimiser steps on the pairs that were kept."""
@@ -104,7 +112,7 @@ class Lpo(Algorithm[LpoConfig]):
         )
         return Outcome(losses, float(np.mean(totals)), means(parts), norms, details)
 
-    def _learned(self, pairs: list[StepPairs], rng: np.random.Generator, learn: Learn) -> tuple[float, float]:
+    def _learned(self, pairs: list[Learned], rng: np.random.Generator, learn: Learn) -> tuple[float, float]:
         """Mean loss and gradient norm of the optimiser steps that had pairs; NaN where there was none."""
         losses, norms = [], []
         for share in np.array_split(rng.permutation(len(pairs)), self.config.lpo.updates):
@@ -125,7 +133,7 @@ class Lpo(Algorithm[LpoConfig]):
     @torch.no_grad()
     def _trajectory(
         self, prompts: list[str], seeds: list[int], count: _Count, reward_seed: int
-    ) -> tuple[list[StepPairs], Latents]:
+    ) -> tuple[list[Learned], Latents]:
         generator = self.generator
         conditioning = generator.encode_prompts(prompts)
         x, found = generator.start(generator.noise(seeds), self.levels[0]), []
@@ -134,7 +142,7 @@ class Lpo(Algorithm[LpoConfig]):
             if number in self._trained:
                 step = step_of(generator, self._kernel, x, level, self._ends[number], conditioning)
                 candidates = self._candidates(step, seeds, number)
-                pairs = self._judged(x, candidates, number, prompts, conditioning, count, reward_seed)
+                pairs = self._judged(x, step, candidates, number, prompts, conditioning, count, reward_seed)
                 found += [pairs] if pairs is not None else []
             if last:
                 x = step_of(generator, Ode(), x, level, self.levels[-1], conditioning).mean
@@ -158,25 +166,31 @@ class Lpo(Algorithm[LpoConfig]):
     def _judged(
         self,
         x: Latents,
+        step: DenoisingStep,
         candidates: Float[Tensor, "candidates batch channels height width"],
         number: int,
         prompts: list[str],
         conditioning: Conditioning,
         count: _Count,
         seed: int,
-    ) -> StepPairs | None:
+    ) -> Learned | None:
         level, after, times = self.levels[number], self._ends[number], len(candidates)
         judged_at = after if self.config.lpo.scored_at == "candidate" else level
         rows = list(range(len(x))) * times
         scores = self._scores(candidates.flatten(0, 1), judged_at, prompts * times, conditioning[rows], seed)
+        scores = scores.reshape(times, len(x))
         pairs = best_and_worst(
-            scores.reshape(times, len(x)).T,
+            scores.T,
             self._thresholds[number],
             lambda margin: self._scorer.preferred(margin, judged_at, self.config.lpo.scored),
         )
         count.states += len(x)
-        count.kept += int(pairs.kept.sum())
         count.gap += pairs.gap.sum().item()
+        if self.config.lpo.loss == "group":
+            groups = step_groups(x, level, after, step, candidates, scores, conditioning)
+            count.kept += 0 if groups is None else len(groups.x)
+            return groups
+        count.kept += int(pairs.kept.sum())
         if not bool(pairs.kept.any()):
             return None
         kept = pairs.kept.nonzero().flatten()
@@ -193,8 +207,15 @@ class Lpo(Algorithm[LpoConfig]):
         velocity = self.generator.velocity(states, level, conditioning)
         return self._scorer.clean(states, velocity, level, prompts, conditioning, seed)
 
-    def _loss(self, pairs: StepPairs) -> Float[Tensor, " pairs"]:
+    def _loss(self, pairs: Learned) -> Float[Tensor, " states"]:
         settings = self.config.lpo
+        if isinstance(pairs, StepGroups):
+            new = step_of(self.generator, self._kernel, pairs.x, pairs.level, pairs.next_level, pairs.conditioning)
+            found = group_loss(new, pairs, settings.clip)
+            if not self._checked:
+                check_first_update(found.ratio)
+                self._checked = True
+            return found.loss.reshape(-1, len(pairs.x)).mean(0)
         arguments = (pairs.x, pairs.level, pairs.next_level, pairs.conditioning)
         with torch.no_grad(), self.generator.reference():
             base = step_of(self.generator, self._kernel, *arguments)

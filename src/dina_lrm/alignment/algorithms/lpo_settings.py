@@ -42,7 +42,12 @@ class LpoSettings:
     epsilon: float = 0.1
     """Ratios beyond 1 +- epsilon are clipped."""
     updates: int = ranged(1, COUNT)
-    """Optimiser steps that the pairs of a batch are divided into."""
+    """Optimiser steps that the pairs, or the groups, of a batch are divided into."""
+    loss: Literal["pair", "group"] = "pair"
+    """What is learned from the candidates of a state: that the best is preferred to the worst, or how each stands among
+    all (Step-GRPO), by the clipped surrogate of their likelihoods."""
+    clip: float = ranged(1e-3, UNIT_ABOVE_0)
+    """group: ratios of likelihoods beyond 1 +- clip have no gradient; below 1."""
 
     def __post_init__(self) -> None:
         require(self.candidates >= 2, "lpo.candidates", self.candidates, "at least two")
@@ -51,6 +56,7 @@ class LpoSettings:
         require(told, "lpo.scored_at", self.scored_at, "candidate with lpo.scored clean: what is clean has no level")
         require(0 <= self.low <= self.high < 1, "lpo.low, lpo.high", (self.low, self.high), "0 <= low <= high < 1")
         require(0 < self.epsilon < 1, "lpo.epsilon", self.epsilon, "a number between 0 and 1")
+        require(self.clip < 1, "lpo.clip", self.clip, "a number between 0 and 1")
 
 
 @dataclass(frozen=True)

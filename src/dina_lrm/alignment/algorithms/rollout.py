@@ -24,6 +24,10 @@ class Transition:
     next_level: Float[Tensor, ""]
     step: DenoisingStep
     x_next: Latents
+    velocity: Latents
+    """The guided velocity at `x`, of which `step` was made."""
+    base: DenoisingStep | None = None
+    """The base model's step from `x`, where a pass for it was made in the rollout."""
 
     @property
     def dt(self) -> float:
@@ -32,9 +36,9 @@ class Transition:
 
     def of(self, rows: Sequence[int]) -> Transition:
         """The same step of some of the images."""
-        std = self.step.std if len(self.step.std) == 1 else self.step.std[rows]
-        step = replace(self.step, mean=self.step.mean[rows], std=std)
-        return replace(self, x=self.x[rows], step=step, x_next=self.x_next[rows])
+        base = None if self.base is None else step_of_rows(self.base, rows)
+        step, velocity = step_of_rows(self.step, rows), self.velocity[rows]
+        return replace(self, x=self.x[rows], step=step, x_next=self.x_next[rows], velocity=velocity, base=base)
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,14 @@ class Rollout:
     latents: Latents
     conditioning: Conditioning
     transitions: tuple[Transition, ...]
+    after: Latents | None = None
+    """The guided velocity at the state after the last of them; None where there was none."""
 
     def of(self, rows: Sequence[int]) -> Rollout:
         """Some of the images, as if the others had not been drawn."""
         taken = tuple(transition.of(rows) for transition in self.transitions)
-        return Rollout(self.latents[rows], self.conditioning[list(rows)], taken)
+        after = None if self.after is None else self.after[rows]
+        return Rollout(self.latents[rows], self.conditioning[list(rows)], taken, after)
 
 
 @torch.no_grad()
@@ -65,22 +72,29 @@ def roll_out(
 
     The noise of a stochastic step is a function of the image's seed and the step's number.
     """
-    x, transitions = generator.start(noise, levels[0]), []
+    x, transitions, left = generator.start(noise, levels[0]), [], None
     for number in range(len(levels) - 1):
         level, after = levels[number], levels[number + 1]
-        step = step_of(generator, kernel if number in window else Ode(), x, level, after, conditioning)
+        velocity = generator.velocity(x, level, conditioning, generator.guidance)
+        left = velocity if number == window.stop else left
         if number not in window:
-            x = step.mean
+            x = Ode().step(generator.process, x, velocity, level, after).mean
             continue
+        step = kernel.step(generator.process, x, velocity, level, after)
         x_next = step.sample(generator.noise(derived_seeds(seeds, number)))
-        transitions.append(Transition(x, level, after, step, x_next))
+        transitions.append(Transition(x, level, after, step, x_next, velocity))
         x = x_next
-    return Rollout(x, conditioning, tuple(transitions))
+    return Rollout(x, conditioning, tuple(transitions), left)
 
 
 def derived_seeds(seeds: Sequence[int], *key: int) -> list[int]:
     """A seed for each image, a function of the image's own and of `key`."""
     return [int(np.random.default_rng([seed, *key]).integers(2**62)) for seed in seeds]
+
+
+def step_of_rows(step: DenoisingStep, rows: Sequence[int]) -> DenoisingStep:
+    """The same step of some of its states."""
+    return replace(step, mean=step.mean[rows], std=step.std if len(step.std) == 1 else step.std[rows])
 
 
 def step_of(

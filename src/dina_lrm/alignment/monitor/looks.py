@@ -80,6 +80,7 @@ class Looks:
         folder: Path,
         resumed_step: int | None,
         watch: Callable[[], Mapping[str, float]] = dict,
+        witnesses: Sequence[Reward] = (),
     ) -> None:
         if not prompts:
             raise DinaError("looks: got no prompts; accepted: at least one")
@@ -88,9 +89,8 @@ class Looks:
         self._sampling_steps = config.looks.sampling_steps or config.generator.sampling_steps
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
         judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
-        self._monitor = Monitor(
-            folder, judges, PROXY, config.looks.golden, objective.rewards, resumed_step, config.micro_batch
-        )
+        used = (*objective.rewards, *witnesses)  # whatever decides on what is learned cannot judge it
+        self._monitor = Monitor(folder, judges, PROXY, config.looks.golden, used, resumed_step, config.micro_batch)
 
     def begin(self) -> None:
         """Make the folder of samples; only once the run's config.json says whose folder this is."""

@@ -4,4 +4,8 @@
 |---|---|
 | the algorithm, and what a run of it is | `flow_grpo`, `settings` |
 | which steps are stochastic and trained | `windows` |
+| step rewards: gains of scores on the way (DenseGRPO) | `credit`, `readings`, `level_scales`, `step_gains` |
+| steps weighted by their noise (TempFlow) | `noise_weights` |
+| a mask by divergence in place of the clip (FlowDPPO) | `divergence_loss` |
+| a KL for images whose reward nobody shares, diverse advantages (GARDO) | `gated_kl`, `kl_gate`, `diverse` |
 """

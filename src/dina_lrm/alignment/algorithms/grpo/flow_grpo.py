@@ -1,8 +1,11 @@
 r"""Flow-GRPO (arXiv 2505.05470) and Flow-GRPO-Fast: the policy gradient of a reward that needs no gradient itself.
 
     x_T -> x_0    for a group of images a prompt, with a few stochastic steps
-    A             each image's reward beside those of its group
+    A             each image's reward beside those of its group, or each step's gain (`credit.py`)
     L             the clipped surrogate on the stochastic steps, beside a KL to the base model
+
+What others made of it since are settings, each in a file of its own: `credit.py` (DenseGRPO), `noise_weights.py`
+(TempFlow), `divergence_loss.py` (FlowDPPO), `kl_gate.py` and `diverse.py` (GARDO).
 
 A step's log-probability is that of the function by which it was sampled, so the ratio is 1 before anything was learned:
 the first update of a run checks it.
@@ -10,13 +13,13 @@ the first update of a run checks it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from dina_lrm.alignment.algorithms.advantages import (
@@ -25,20 +28,28 @@ from dina_lrm.alignment.algorithms.advantages import (
     grpo_advantages,
     warn_of_flat_groups,
 )
-from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, scores_of_all
+from dina_lrm.alignment.algorithms.algorithm import Algorithm, Learn, Outcome, in_batch_order, scores_of_all
+from dina_lrm.alignment.algorithms.grpo.credit import DenseCredit, base_generator, base_groups
+from dina_lrm.alignment.algorithms.grpo.divergence_loss import divergence_policy_loss
+from dina_lrm.alignment.algorithms.grpo.diverse import diverse_advantages, features_of
+from dina_lrm.alignment.algorithms.grpo.gated_kl import GatedKl
+from dina_lrm.alignment.algorithms.grpo.level_scales import LevelScales
+from dina_lrm.alignment.algorithms.grpo.noise_weights import noise_weights
+from dina_lrm.alignment.algorithms.grpo.readings import Asked
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.grpo.windows import EveryStep, FirstSteps, RandomWindow, SlidingWindow, Window
 from dina_lrm.alignment.algorithms.policy_loss import (
+    PolicyLoss,
     check_first_update,
     clipped_policy_loss,
     gaussian_kl,
     guarded_log_ratio,
 )
-from dina_lrm.alignment.algorithms.rollout import Rollout, Transition, roll_out, step_of
+from dina_lrm.alignment.algorithms.rollout import Rollout, Transition, roll_out, step_of, step_of_rows
 from dina_lrm.generators.generator import Generator
-from dina_lrm.generators.kernels import stochastic_kernel
+from dina_lrm.generators.kernels import DenoisingStep, stochastic_kernel
 from dina_lrm.runs.processes import Processes
-from dina_lrm.sampling.objective import Objective
+from dina_lrm.sampling.objective import Objective, ObjectiveScores
 from dina_lrm.typed import DinaError
 
 
@@ -62,6 +73,38 @@ class _Sampled:
     advantages: Advantages
     total: Float[Tensor, " samples"]
     parts: dict[str, Float[Tensor, " samples"]]
+    held: Bool[Tensor, " samples"] | None
+    """Whom the KL is for; None: all."""
+    details: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What this process sampled and found, a row of each list a micro-batch."""
+
+    rollouts: list[Rollout]
+    scores: list[ObjectiveScores]
+    states: list[Tensor]
+    """Scores of states, where steps are credited with their gains."""
+    witnesses: list[Tensor]
+    """Scores of auxiliary rewards, where they decide on the KL."""
+    passes: int
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of a micro-batch that count, their advantages, and whom of them the KL is for."""
+
+    rollout: Rollout
+    advantages: Float[Tensor, "images ..."]
+    held: list[int]
+
+    def __len__(self) -> int:
+        return len(self.advantages)
+
+    def at(self, number: int) -> Float[Tensor, " images"]:
+        """Their advantages at a step."""
+        return self.advantages if self.advantages.ndim == 1 else self.advantages[:, number]
 
 
 @dataclass(frozen=True)
@@ -92,6 +135,13 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         self._window = window_of(config.grpo)
         self._kernel = stochastic_kernel(config.grpo.kernel, config.grpo.eta)
         self._checked = False
+        settings = config.grpo
+        self._credit = None
+        if settings.credit == "dense":
+            self._credit = DenseCredit(config, generator, objective, self.levels, self._kernel)
+        self._gate = GatedKl(generator, settings) if settings.kl_gate else None
+        self.witnesses = self._gate.rewards if self._gate else ()
+        self._known = False
         parts = self.own_parts()
         if len(parts) % config.grpo.updates:
             raise DinaError(f"grpo.updates: {config.grpo.updates} for {len(parts)} micro-batches of a process")
@@ -112,10 +162,10 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         for share in shares:
             images = [self._images(sampled, number, parts[number]) for number in share.tolist()]
             # The mean over processes, so that a process with more images weighs more
-            counted = self.processes.mean({"images": float(sum(len(values) for _, values in images))})["images"]
+            counted = self.processes.mean({"images": float(sum(len(each) for each in images))})["images"]
             if not counted:
                 continue
-            learned += [self._backward(*each, counted / len(each[1])) for each in images if len(each[1])]
+            learned += [self._backward(each, counted / len(each)) for each in images if len(each)]
             norms.append(learn())
         # Nothing was learned where all groups were dropped
         learned, norms = learned or [_NOTHING], norms or [0.0]
@@ -128,7 +178,7 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             }
         )
         flat = sampled.advantages.zero_spread_groups
-        details["zero_spread_groups"] = float(flat)
+        details |= {"zero_spread_groups": float(flat), **sampled.details}
         warn_of_flat_groups(step, flat, config.batch_size // settings.group)
         return Outcome(
             float(np.mean([each.loss for each in learned])),
@@ -138,9 +188,25 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             details,
         )
 
+    def measured(self) -> dict[str, tuple[float, float]]:
+        """Scales of the reward at each level, where steps are credited with gains of scores in units of their own."""
+        if self._credit is None or not self._credit.measures:
+            return {}
+        rng = base_generator(self.config)
+        prompts = self.drawn_prompts(rng, self.config.batch_size // self.config.grpo.group)
+        return self._credit.measured(base_groups(self.config, prompts, rng)).to_plain()
+
+    def know(self, measured: Mapping[str, tuple[float, float]]) -> None:
+        """Take the scales that `measured` gave when the run began."""
+        self._known = True
+        if self._credit is not None and measured:
+            self._credit.know(LevelScales.of_plain(measured))
+
     @torch.no_grad()
     def _sample(self, step: int, rng: np.random.Generator) -> _Sampled:
         config, settings = self.config, self.config.grpo
+        if not self._known:  # in a loop of one's own; a run has kept them
+            self.know(self.measured())
         groups = config.batch_size // settings.group
         texts = self.drawn_prompts(rng, groups)
         ids = np.repeat(np.arange(groups), settings.group)
@@ -148,65 +214,119 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         starts = np.repeat(rng.integers(2**62, size=groups), settings.group) if settings.shared_noise else seeds
         window = self._window.steps(config.generator.sampling_steps, step, config.seed)
         reward_seed = int(rng.integers(2**31))
-        rollouts, scores = [], []
+        drawn = self._drawn([texts[group] for group in ids], starts, seeds, window, reward_seed)
+        together = scores_of_all(drawn.scores, self.processes)
+        total, parts = together.total, together.parts
+        of_all = torch.from_numpy(ids).to(total.device)
+        advantages = self._advantages(drawn, total, parts, window, of_all)
+        details = {"state_scores": float(drawn.passes)} if self._credit else {}
+        held = None
+        if self._gate is not None:
+            held = self._gate.held(total, in_batch_order(drawn.witnesses, self.processes))
+            details["held"] = held.float().mean().item()
+        return _Sampled(drawn.rollouts, advantages, total, parts, held, details)
+
+    def _drawn(
+        self, prompts: list[str], starts: np.ndarray, seeds: np.ndarray, window: range, reward_seed: int
+    ) -> _Drawn:
+        """The rollouts of this process's images and what rewards find of them and of their states."""
+        found = _Drawn([], [], [], [], 0)
         for rows in self.own_parts():
-            prompts = [texts[group] for group in ids[rows]]
-            conditioning = self.generator.encode_prompts(prompts)
+            some = prompts[rows]
+            conditioning = self.generator.encode_prompts(some)
             noise = self.generator.noise(starts[rows].tolist())
             rollout = roll_out(
                 self.generator, conditioning, noise, self.levels, window, self._kernel, seeds[rows].tolist()
             )
-            rollouts.append(rollout)
             # One draw of the reward's noise for the whole batch: images of a group must differ in nothing else
-            scores.append(self.objective(rollout.latents, prompts, reward_seed, conditioning))
-        together = scores_of_all(scores, self.processes)
-        total, parts = together.total, together.parts
-        of_all = torch.from_numpy(ids).to(total.device)
-        compared = total
-        if settings.combination == "normalised":
-            compared = combined_rewards(parts, self.objective.weights, of_all, "normalised")
-        advantages = grpo_advantages(compared, of_all, settings.scope, settings.advantage_clip)
-        return _Sampled(rollouts, advantages, total, parts)
+            scores = self.objective(rollout.latents, some, reward_seed, conditioning)
+            if self._credit is not None:
+                read = self._credit.read(rollout, Asked(some, reward_seed, conditioning, scores.total))
+                found.states.append(read.scores)
+                found, rollout = replace(found, passes=read.passes), read.rollout
+            if self._gate is not None:
+                found.witnesses.append(self._gate.scores(rollout.latents, some, reward_seed, conditioning))
+            found.rollouts.append(rollout)
+            found.scores.append(scores)
+        return found
 
-    def _images(self, sampled: _Sampled, number: int, rows: slice) -> tuple[Rollout, Float[Tensor, " images"]]:
+    def _advantages(
+        self, drawn: _Drawn, total: Tensor, parts: dict[str, Tensor], window: range, ids: Int64[Tensor, " samples"]
+    ) -> Advantages:
+        settings = self.config.grpo
+        if self._credit is not None:
+            found = self._credit.advantages(in_batch_order(drawn.states, self.processes), total, window, ids)
+        else:
+            compared = total
+            if settings.combination == "normalised":
+                compared = combined_rewards(parts, self.objective.weights, ids, "normalised")
+            found = grpo_advantages(compared, ids, settings.scope, settings.advantage_clip)
+        if not settings.diverse:
+            return found
+        features = in_batch_order([features_of(rollout.latents) for rollout in drawn.rollouts], self.processes)
+        return replace(found, values=diverse_advantages(found.values, features, ids))
+
+    def _images(self, sampled: _Sampled, number: int, rows: slice) -> _Images:
         """The images of a micro-batch that count, with their advantages."""
         rollout, values = sampled.rollouts[number], sampled.advantages.values[rows]
-        if not self.config.grpo.drop_flat_groups:
-            return rollout, values
-        kept = (~sampled.advantages.masked[rows]).nonzero().flatten().tolist()
-        return rollout.of(kept), values[kept]
+        held = torch.ones(len(values), dtype=torch.bool) if sampled.held is None else sampled.held[rows]
+        if self.config.grpo.drop_flat_groups:
+            counted = ~sampled.advantages.masked[rows].reshape(len(values), -1).all(1)
+            kept = counted.nonzero().flatten().tolist()
+            rollout, values, held = rollout.of(kept), values[kept], held[kept]
+        return _Images(rollout, values, held.nonzero().flatten().tolist())
 
-    def _backward(self, rollout: Rollout, advantages: Float[Tensor, " images"], micro_batches: float) -> _Learned:
+    def _backward(self, images: _Images, micro_batches: float) -> _Learned:
         """Accumulate the gradient of one micro-batch; a step at a time, so that one forward pass is held."""
-        transitions, rows = rollout.transitions, []
-        for transition in transitions:
-            loss, learned = self._loss(rollout, transition, advantages)
+        transitions, rows = images.rollout.transitions, []
+        weights = [1.0] * len(transitions)
+        if self.config.grpo.step_weights == "tempflow":
+            weights = noise_weights(torch.stack([each.step.std.flatten()[0] for each in transitions])).tolist()
+        for number, weight in enumerate(weights):
+            loss, learned = self._loss(images, number, weight)
             (loss / (len(transitions) * micro_batches)).backward()
             rows.append(learned)
         columns = zip(*(vars(row).values() for row in rows), strict=True)
         return _Learned(*(float(np.mean(column)) for column in columns))
 
-    def _loss(
-        self, rollout: Rollout, taken: Transition, advantages: Float[Tensor, " images"]
-    ) -> tuple[Float[Tensor, ""], _Learned]:
-        settings, old = self.config.grpo, taken.step
-        arguments = (taken.x, taken.level, taken.next_level, rollout.conditioning)
-        new = step_of(self.generator, self._kernel, *arguments)
-        ratio = guarded_log_ratio(new, old, taken.x_next) if settings.guard else new.log_ratio(old, taken.x_next)
-        found = clipped_policy_loss(ratio, advantages, settings.clip)
+    def _loss(self, images: _Images, number: int, weight: float) -> tuple[Float[Tensor, ""], _Learned]:
+        settings, taken = self.config.grpo, images.rollout.transitions[number]
+        new = step_of(self.generator, self._kernel, taken.x, taken.level, taken.next_level, images.rollout.conditioning)
+        found = self._policy_loss(new, taken, images.at(number))
         if not self._checked:
             check_first_update(found.ratio)
             self._checked = True
         loss = found.loss.mean()
         if settings.guard:
             loss = loss / -taken.dt
+        if weight != 1:
+            loss = weight * loss
         kl = torch.zeros(())
-        if settings.kl_weight:
-            with torch.no_grad(), self.generator.reference():
-                base = step_of(self.generator, self._kernel, *arguments)
-            kl = gaussian_kl(new, base, settings.kl, taken.dt).mean()
+        if settings.kl_weight and images.held:
+            kl = self._kl(new, taken, images)
             loss = loss + settings.kl_weight * kl
         learned = _Learned(
             loss.item(), found.ratio.mean().item(), found.clipped.item(), found.divergence.item(), kl.item()
         )
         return loss, learned
+
+    def _policy_loss(self, new: DenoisingStep, taken: Transition, advantages: Float[Tensor, " images"]) -> PolicyLoss:
+        settings, old = self.config.grpo, taken.step
+        if settings.trust == "divergence":
+            plain, centred = new.log_ratio(old, taken.x_next), guarded_log_ratio(new, old, taken.x_next)
+            divergence = gaussian_kl(new, old, "exact")
+            return divergence_policy_loss(plain, centred.detach(), divergence.detach(), advantages, settings.divergence)
+        ratio = guarded_log_ratio(new, old, taken.x_next) if settings.guard else new.log_ratio(old, taken.x_next)
+        return clipped_policy_loss(ratio, advantages, settings.clip)
+
+    def _kl(self, new: DenoisingStep, taken: Transition, images: _Images) -> Float[Tensor, ""]:
+        """The mean over all images of the KL of those that are held; only they are passed through the base model."""
+        count, conditioning = len(images), images.rollout.conditioning
+        if len(images.held) < count:
+            new, taken, conditioning = step_of_rows(new, images.held), taken.of(images.held), conditioning[images.held]
+        base = taken.base
+        if base is None:
+            with torch.no_grad(), self.generator.reference():
+                base = step_of(self.generator, self._kernel, taken.x, taken.level, taken.next_level, conditioning)
+        kl = gaussian_kl(new, base, self.config.grpo.kl, taken.dt)
+        return kl.mean() if len(images.held) == count else kl.sum() / count
