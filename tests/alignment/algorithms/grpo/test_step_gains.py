@@ -108,7 +108,6 @@ def test_all_candidates_of_a_state_count_by_their_score_and_states_without_a_dif
         (lambda: step_gains(drawn(6, 1)), "scores of 1 states; accepted: at least two"),
         (lambda: step_gains(drawn(6, 2), mix=0.5), "no final reward"),
         (lambda: step_gains(drawn(6, 2), drawn(6), 1.5), r"mix is 1.5; accepted: a number in \[0, 1\]"),
-        (lambda: step_advantages(drawn(6, 2), IDS, "image"), "accepted: 'step' and 'trajectory'"),
         (lambda: step_advantages(drawn(6, 2) * torch.nan, IDS), "not finite"),
         (lambda: step_advantages(drawn(6, 2), torch.arange(6)), "a group of one image"),
         (lambda: noise_weights(torch.tensor([0.1, 0.0])), "finite numbers above 0"),

@@ -107,7 +107,7 @@ def base_groups(config: GrpoConfig, prompts: Sequence[str], rng: np.random.Gener
     """The groups that levels are measured by: `prompts`, with the images of a group each."""
     ids = np.repeat(np.arange(len(prompts)), config.grpo.group)
     seeds = rng.integers(2**62, size=len(ids)).tolist()
-    named = [prompts[number] for number in ids]
+    named = [prompts[number] for number in ids.tolist()]
     return BaseGroups(named, seeds, torch.from_numpy(ids), int(rng.integers(2**31)))
 
 
