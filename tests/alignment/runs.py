@@ -139,8 +139,9 @@ def pairs_algorithm(config, generator=None, pairs=None):
 def an_update_on_pairs(config, generator=None, pairs=None, step=0):
     """The outcome of one update, whose gradients stay where they are."""
     algorithm = pairs_algorithm(config, generator, pairs)
-    learned = algorithm.generator.parameters.values()
-    return algorithm.update(step, lambda: math.sqrt(sum(p.grad.square().sum().item() for p in learned)))
+    every = algorithm.generator.parameters.values()
+    norm = lambda: math.sqrt(sum(p.grad.square().sum().item() for p in every if p.grad is not None))  # noqa: E731
+    return algorithm.update(step, norm)
 
 
 def updated(config, generator=None, lr=0.0, step=0):

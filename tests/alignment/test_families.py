@@ -89,10 +89,10 @@ def test_it_learns_and_its_lora_is_that_of_plain_diffusers(place, config, tmp_pa
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("weighting", ["velocity", "noise"])
-def test_it_learns_from_given_pairs(place, weighting):
-    config = config_of(replace(PAIRS, dpo=replace(PAIRS.dpo, weighting=weighting)), place)
+def test_it_learns_from_given_pairs(place):
+    config = config_of(replace(PAIRS, dpo=replace(PAIRS.dpo, weighting="noise")), place)
     generator = loaded_generator(config.generator, "cpu")
+    generator.cuts_prompts = True
     outcome = an_update_on_pairs(config, generator)
     assert outcome.details["winner_error"] == pytest.approx(outcome.details["winner_reference"], rel=1e-4)
     assert outcome.gradient_norm > 0
