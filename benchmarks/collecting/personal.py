@@ -57,27 +57,28 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, usual in Sizes().__dict__.items():
         parser.add_argument(f"--{name}", type=type(usual), default=usual)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)])
     parser.add_argument("--out", type=Path, help="a JSON file that is written anew behind each seed, and gone on with")
     given = parser.parse_args(words)
     sizes = Sizes(given.votes, given.steps, given.batch, given.rate, given.pairs)
     found: dict[str, dict[str, float]] = {}
     if given.out is not None and given.out.is_file():
         found = json.loads(given.out.read_text())
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         if str(seed) not in found:
             found[str(seed)] = measured(sizes, seed)
         if given.out is not None:
             given.out.write_text(json.dumps(found, indent=2) + "\n")
         print(f"seed {seed}: {found[str(seed)]}", flush=True)
-    for name in found["0"]:
+    for name in next(iter(found.values())):
         values = np.array([one[name] for one in found.values()])
         print(f"{name}: {interval_of_mean(values).text('.1f', percent=True)}")
     for person in PEOPLE:
-        for of in ("all", "disputed"):
-            own, other = (f"{model} on votes of {person}, {of}" for model in (person, _other(person)))
-            gain = np.array([one[own] - one[other] for one in found.values()])
-            print(f"{person}'s own model over the other's, {of}: {interval_of_mean(gain).text('+.1f', percent=True)}")
+        for other in (_other(person), BUNDLED):
+            for of in ("all", "disputed"):
+                own, theirs = (f"{model} on votes of {person}, {of}" for model in (person, other))
+                gain = interval_of_mean(np.array([one[own] - one[theirs] for one in found.values()]))
+                print(f"{person}'s own model over that of {other}, {of}: {gain.text('+.1f', percent=True)}")
 
 
 def measured(sizes: Sizes, seed: int) -> dict[str, float]:
