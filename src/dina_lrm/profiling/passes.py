@@ -17,7 +17,7 @@ from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.typed import DinaError
+from dina_lrm.typed import DinaError, require
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ Count = Callable[[Any, Sequence[float]], UpdatePasses]
 
 
 def passes_of(config: AlignConfig, levels: Sequence[float]) -> UpdatePasses:
-    """Of a run whose sampler visits these noise levels. ValueError for an objective that is not counted.
+    """Of a run whose sampler visits these noise levels. ValueError for an objective, or a way, that is not counted.
 
     Guided steps are two passes. Of LPO all pairs count as kept: at most that many are learned from. Text encoders, the
     LoRA's own products and what is drawn once before the run are left out.
@@ -80,12 +80,15 @@ def _refl(config: ReflConfig, levels: Sequence[float]) -> UpdatePasses:
 
 def _grpo(config: GrpoConfig, levels: Sequence[float]) -> UpdatePasses:
     steps, grpo, times = len(levels) - 1, config.grpo, _guided(config)
+    require(grpo.credit == "final", "grpo.credit", grpo.credit, "final: the passes of others are not counted")
+    require(not grpo.kl_gate, "grpo.kl_gate", grpo.kl_gate, "none: auxiliary rewards are not counted")
     window = steps - 1 if grpo.window == "every" else grpo.window_steps
     return UpdatePasses(times * (steps + window * (grpo.kl_weight > 0)), times * window, times, scores=1)
 
 
 def _lpo(config: LpoConfig, levels: Sequence[float]) -> UpdatePasses:
     lpo, steps, times = config.lpo, len(levels) - 1, _guided(config)
+    require(lpo.loss == "pair", "lpo.loss", lpo.loss, "pair: the passes of others are not counted")
     trained = sum(level <= lpo.highest + 1e-6 for level in levels[: steps if lpo.last_step else steps - 1])
     judged = lpo.candidates * trained
     estimates = judged if lpo.scored == "clean" else 0
