@@ -11,6 +11,7 @@ PARTS: Final = {
     "annotators": "what is found of simulated annotators, and how well their weighed votes say who is better",
     "choice": "how many votes a way of choosing pairs saves, where utilities are linear",
     "personal": "a model of each of two people of different taste, on the votes of each",
+    "taught": "how fast a taste is learnt: pairs at random against pairs that are chosen",
     "latency": "from a vote to the next picture in a real browser",
 }
 

@@ -4,7 +4,7 @@ The page itself measures it, from the event of the key to the second frame after
 Chromium and Playwright. Pictures are drawn photographs of `--side` pixels, or those of the bundled generator.
 
     python -m benchmarks collecting latency
-    python -m benchmarks collecting latency --source synthetic --votes 200 --json latency.json
+    python -m benchmarks collecting latency --source synthetic --learn --votes 200 --json latency.json
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--source", choices=("photographs", "synthetic"), default="photographs")
     for name, value in (("votes", 100), ("side", 1024), ("pause", 400), ("pictures", 40)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--learn", action="store_true", help="with the bundled model learning in the background")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(words)
     browser = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -48,7 +49,8 @@ def main(words: list[str] | None = None) -> None:
             times = np.array(voted(browser, address, options.votes, options.pause))
             found: dict[str, Any] = {"votes": len(times), "stored": collection.votes}
     found |= {f"p{share}_ms": float(np.percentile(times, share)) for share in (50, 95, 99)}
-    found |= {"most_ms": float(times.max()), "source": options.source, "pause_ms": options.pause}
+    found |= {"most_ms": float(times.max()), "source": options.source, "learn": options.learn}
+    found |= {"pause_ms": options.pause}
     print(
         f"{found['votes']} votes on {options.source}, one each {options.pause} ms: next picture after "
         f"{found['p50_ms']:.0f} ms (median), {found['p95_ms']:.0f} ms (95 %), {found['most_ms']:.0f} ms (longest); "
@@ -80,7 +82,7 @@ def voted(browser: str, address: str, votes: int, pause: int) -> list[float]:
 
 
 def _settings(place: Path, options: argparse.Namespace) -> AnnotateSettings:
-    given = {"out": place / "votes.sqlite", "port": 0}
+    given = {"out": place / "votes.sqlite", "port": 0, "learn": "synthetic" if options.learn else None}
     if options.source == "synthetic":
         return AnnotateSettings("synthetic", **given)
     folder = place / "photographs"

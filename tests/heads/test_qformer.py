@@ -377,3 +377,28 @@ def test_the_head_says_what_it_reads_of_each_visual_token():
     assert shares.shape == (3, sum(level.visual.shape[1] for level in tokens))
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(3))
     assert float(shares.min()) > 0
+
+
+def test_statistics_say_nothing_at_first_and_are_added_when_they_have_learnt():
+    plain, beside = (build(QFormerConfig(attention_heads=4, statistics=on)) for on in (False, True))
+    beside.load_state_dict(plain.state_dict(), strict=False)
+    fresh = QFormerHead(QFormerConfig(attention_heads=4, statistics=True), (WIDTH,), (WIDTH,), TIME)
+    assert not fresh.statistics.weight.any() and fresh.statistics.weight.shape == (1, 3 * WIDTH)
+    given = features(1)
+    values = [(tap.mean(dim=1), tap.std(dim=1, correction=0)) for tap in given.visual]
+    numbers = torch.cat([*(one for tap in values for one in tap), *(tap.mean(dim=1) for tap in given.text)], dim=1)
+    added = (numbers @ beside.statistics.weight.T).detach()
+    torch.testing.assert_close((beside([given]) - plain([given])).detach(), added, rtol=1e-4, atol=1e-5)
+    other = features(2)
+    of_both = beside([given, other]) - plain([given, other])
+    mean = (beside([given]) - plain([given]) + beside([other]) - plain([other])) / 2
+    torch.testing.assert_close(of_both, mean, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_do_not_see_padding_of_prompts():
+    head = build(QFormerConfig(attention_heads=4, statistics=True, mask_text_padding=True))
+    tokens = features(1).text[0].shape[1]
+    seen = (torch.arange(tokens) < 2).expand(3, -1)
+    given = replace(features(1), text_mask=seen)
+    other = replace(given, text=tuple(torch.where(seen[..., None], tap, tap + 9) for tap in given.text))
+    torch.testing.assert_close(head([given]), head([other]))

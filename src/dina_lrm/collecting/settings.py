@@ -72,6 +72,18 @@ class AnnotateSettings:
     """Share of what is asked that the same person answered before, sides swapped; a new store has 0.05."""
     votes_a_pair: int | None = None
     """Votes of different people after which a pair is not asked again; a new store has 3."""
+    learn: str | None = None
+    """A reward model ("synthetic", a folder, a hub id) that learns from the votes while they come, and says which pair
+    is asked next: the one whose answer is expected to tell most; one in five stays random."""
+    learnt: Path | None = None
+    """With --learn: the folder that what was learnt is written to as a reward model, when collecting ends; by default
+    beside the votes, votes-model beside votes.sqlite."""
+    learn_every: int = 10
+    """Votes after which it learns again."""
+    held_out: Path | None = None
+    """With --learn: a folder of pictures that nobody votes on, whose ranking the page shows as it moves."""
+    reveal: bool = False
+    """With --learn: say after each vote how likely the model held it."""
     aim: int = 300
     """Votes of each person that the page counts up to; nothing ends there."""
     host: str = "127.0.0.1"
@@ -105,8 +117,13 @@ class AnnotateSettings:
                 raise DinaError(f"{option} {share}; accepted: a share from 0 to 0.5")
         if self.votes_a_pair is not None and self.votes_a_pair < 1:
             raise DinaError(f"--votes-a-pair {self.votes_a_pair}; accepted: whole numbers of at least 1")
-        if self.aim < 1:
-            raise DinaError(f"--aim {self.aim}; accepted: whole numbers of at least 1")
+        for option, least in (("--aim", self.aim), ("--learn-every", self.learn_every)):
+            if least < 1:
+                raise DinaError(f"{option} {least}; accepted: whole numbers of at least 1")
+        if self.learn is None and (self.held_out is not None or self.learnt is not None or self.reveal):
+            raise DinaError("--held-out, --learnt, --reveal: nothing learns; accepted: with --learn MODEL")
+        if self.held_out is not None and not self.held_out.is_dir():
+            raise DinaError(f"--held-out {self.held_out}: no such folder; accepted: a folder of pictures")
         self.asked()
         self.door.check()
         check_file("--out", self.out, STORES)
@@ -114,6 +131,11 @@ class AnnotateSettings:
     def asked(self) -> tuple[Question, ...]:
         """The questions that are said; none where none are. Raises DinaError for words that are none."""
         return questions_of(self.questions) if self.questions else ()
+
+    @property
+    def learnt_folder(self) -> Path:
+        """Where the model is written that learns."""
+        return self.out.with_name(f"{self.out.stem}-model") if self.learnt is None else self.learnt
 
     @property
     def door(self) -> Door:

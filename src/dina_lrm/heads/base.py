@@ -27,6 +27,8 @@ class HeadTokens:
     text: Float[Tensor, "batch text_tokens width"] | None = None
     text_mask: Bool[Tensor, "batch text_tokens"] | None = None
     """True where a text token may be attended to; None = everywhere."""
+    statistics: Float[Tensor, "batch statistics"] | None = None
+    """How the taps are as a whole, for a head that reads that; of several levels their mean."""
 
     @staticmethod
     def cat(levels: Sequence["HeadTokens"]) -> "HeadTokens":
@@ -39,6 +41,7 @@ class HeadTokens:
             visual=torch.cat([level.visual for level in levels], dim=1),
             text=_cat_or_none([level.text for level in levels]),
             text_mask=_cat_or_none([level.text_mask for level in levels]),
+            statistics=_mean_or_none([level.statistics for level in levels]),
         )
 
 
@@ -82,3 +85,8 @@ def _cat_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:
     if len(present) != len(parts):
         raise DinaError(f"head: {len(present)} of {len(parts)} noise levels have text tokens or a mask; all or none do")
     return torch.cat(present, dim=1)
+
+
+def _mean_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:
+    present = [part for part in parts if part is not None]
+    return torch.stack(present).mean(dim=0) if present else None

@@ -6,6 +6,7 @@ r"""The query transformer of the paper (section 4.2): learned queries read the t
     Q <- Q + cross attention(Q; V)
     Q <- Q + FFN(Q)
     scores = mean over queries of a linear map, which has a row for each score
+             (+ a linear map of the taps' statistics, where the configuration says so)
 
 Parameter names are those of the weights released with the paper, so that their state dict loads as it is.
 """
@@ -22,6 +23,7 @@ from dina_lrm.heads.cross_attention import CrossAttention
 from dina_lrm.heads.film import FiLMAdapter
 from dina_lrm.heads.grids import on_one_grid
 from dina_lrm.heads.settings import QFormerConfig
+from dina_lrm.heads.statistics import statistics_count, tap_statistics
 from dina_lrm.typed import DinaError
 
 
@@ -63,6 +65,9 @@ class QFormerHead(Head):
         expand, contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.ff = nn.Sequential(expand, nn.GELU(), contract, nn.Dropout(dropout))
         self.head = nn.Linear(width, scores)
+        self.statistics = (
+            _from_zero(statistics_count(visual_widths, text_widths), scores) if config.statistics else None
+        )
         shape = () if scores == 1 else (scores,)
         self.eta3 = nn.Parameter(torch.zeros(shape)) if config.logistic else None
         self.eta4 = nn.Parameter(torch.full(shape, 0.15)) if config.logistic else None
@@ -79,11 +84,12 @@ class QFormerHead(Head):
         temb = features.time_embedding.to(dtype)
         maps = on_one_grid(features.visual, features.grids)
         visual = self.agg_visual(_adapted("visual", self.layer_adapters_visual, maps, temb))
+        whole = None if self.statistics is None else tap_statistics(features, self.agg_text is not None)
         if self.agg_text is None:
-            return HeadTokens(visual)
+            return HeadTokens(visual, statistics=whole)
         text = self.agg_text(_adapted("text", self.layer_adapters_text, features.text, temb))
         seen = features.text_mask if self.config.mask_text_padding else features.text_there
-        return HeadTokens(visual, text, seen)
+        return HeadTokens(visual, text, seen, whole)
 
     def scores(self, tokens: Sequence[HeadTokens]) -> Float[Tensor, "batch scores"]:
         """Run the queries once over the tokens of all given noise levels."""
@@ -91,6 +97,9 @@ class QFormerHead(Head):
         queries = self.attn2(self._first_read(context), context.visual)
         queries = queries + self.ff(self.norm_ff(queries))
         scores = self.head(queries).float().mean(dim=1)
+        if self.statistics is not None:
+            assert context.statistics is not None
+            scores = scores + self.statistics(context.statistics.to(self.statistics.weight.dtype)).float()
         if self.eta3 is None or self.eta4 is None:
             return scores
         return 4.0 * torch.sigmoid((scores - self.eta3.float()) / (self.eta4.float().abs() + 1e-6)) - 2.0
@@ -114,3 +123,10 @@ def _adapted(stream: str, adapters: nn.ModuleList, features: Sequence[Tensor], t
     if len(features) != len(adapters):
         raise DinaError(f"head: {len(features)} {stream} features given; {len(adapters)} {stream} taps were built")
     return torch.cat([adapter(x.to(temb.dtype), temb) for adapter, x in zip(adapters, features, strict=True)], dim=-1)
+
+
+def _from_zero(width: int, scores: int) -> nn.Linear:
+    """A linear map that says nothing until it has learnt."""
+    found = nn.Linear(width, scores, bias=False)
+    nn.init.zeros_(found.weight)
+    return found

@@ -30,6 +30,8 @@ class QFormerConfig:
     """Pass the score through a learned logistic in (-2, 2)."""
     dropout: float = 0.0
     """Share of activations that is dropped in training."""
+    statistics: bool = False
+    """Add a linear map of how the taps are as a whole (their means and deviations), from zero: what votes teach."""
 
     def __post_init__(self) -> None:
         """Refuse impossible shapes."""

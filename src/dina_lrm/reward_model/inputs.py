@@ -53,22 +53,33 @@ class Notices:
 
     def say(self, where: str, stacklevel: int) -> None:
         """Warn of resized images, and of prompts that are cut or hold what is not read, at most once each."""
+        for message, kind in self.told(where):
+            warnings.warn(message, kind, stacklevel=stacklevel + 1)
+
+    def told(self, where: str) -> list[tuple[str, type[UserWarning]]]:
+        """A sentence each on what `say` warns of, and the kind of its warning."""
+        found: list[tuple[str, type[UserWarning]]] = []
         if self.resized:
             sizes = ", ".join(f"{count} to {bucket}" for bucket, count in sorted(self.resized.items()))
             message = f"{where}: {self.resized.total()} of {self.images} images were resized or cropped: {sizes}"
-            warnings.warn(message, ResizeWarning, stacklevel=stacklevel + 1)
+            found.append((message, ResizeWarning))
         if self.truncated:
             message = f"{where}: {len(self.truncated)} of {self.prompts} prompts were truncated; {self.truncated[0]}"
-            warnings.warn(message, PromptTruncatedWarning, stacklevel=stacklevel + 1)
-        warn_of_unread(where, self.unread, stacklevel + 1)
+            found.append((message, PromptTruncatedWarning))
+        unread = _unread_told(where, self.unread)
+        return found if unread is None else [*found, (unread, PromptUnreadWarning)]
 
 
 def warn_of_unread(where: str, found: Sequence[str | None], stacklevel: int = 2) -> None:
     """Warn, once and with their number, of the prompts that a sentence was found for (`Backbone.unread_prompts`)."""
-    told = [sentence for sentence in found if sentence is not None]
-    if told:
-        message = f"{where}: {len(told)} of {len(found)} prompts are not read whole; {told[0]}"
+    message = _unread_told(where, found)
+    if message is not None:
         warnings.warn(message, PromptUnreadWarning, stacklevel=stacklevel + 1)
+
+
+def _unread_told(where: str, found: Sequence[str | None]) -> str | None:
+    told = [sentence for sentence in found if sentence is not None]
+    return f"{where}: {len(told)} of {len(found)} prompts are not read whole; {told[0]}" if told else None
 
 
 class PromptStore:

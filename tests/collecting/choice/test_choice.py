@@ -1,21 +1,13 @@
-"""Expected bits against the integral; a posterior against laws; what is chosen, and what an annotator is asked."""
-
-from itertools import count
+"""Expected bits against the integral; a posterior against laws; what is chosen."""
 
 import numpy as np
 import pytest
 from scipy.special import entr, ndtr
 
-from dina_lrm.collecting.choice.asking import next_pairs, open_tasks
 from dina_lrm.collecting.choice.information import curvature, expected_information
-from dina_lrm.collecting.choice.last_layer import read_last_layer
 from dina_lrm.collecting.choice.posterior import Posterior, fit_posterior
 from dina_lrm.collecting.choice.ways import WAYS, choose
-from dina_lrm.data.votes import NewPair
-from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.typed import DinaError
-from tests.data.votes.drawn import png, said, store_of
-from tests.models import randomised, tiny_config
 
 
 def bits_of_the_integral(margin, variance, noise):
@@ -102,45 +94,3 @@ def test_the_batch_of_the_informed_way_does_not_ask_one_thing_twice():
     chosen = [one.row for one in choose("eig", known, x, 0.5, 3, random_share=0.0)]
     assert sorted(chosen) == [0, 5, 6]
     assert [one.row for one in choose("eig-top", known, x, 0.5, 3, random_share=0.0)] == [0, 1, 2]
-
-
-def test_scores_are_linear_in_what_the_last_layer_reads(tiny_folder):
-    model = randomised(LatentRewardModel.build(tiny_config(tiny_folder)))
-    pictures, prompts = [png(n, 32) for n in range(5)], ["a red cube", "a blue ball", "a red cube", "a cat", "a tree"]
-    read = read_last_layer(model, pictures, prompts, batch_size=2)
-    wanted = model.score(pictures, prompts).numpy()
-    assert read.scores == pytest.approx(wanted, abs=1e-5)
-    margins = read.before().margins(read.features[:1] - read.features[2:3])[0]
-    assert margins[0] == pytest.approx(wanted[0] - wanted[2], abs=1e-4)
-    with pytest.raises(DinaError, match="5 pictures and 4 prompts"):
-        read_last_layer(model, pictures, prompts[:4])
-
-
-def test_an_annotator_is_asked_controls_first_then_what_was_chosen(tmp_path):
-    number = count()
-    with store_of(tmp_path / "votes.sqlite", 30, first_controls=3, votes_a_pair=2, repeat_share=0.3) as store:
-        new = [NewPair(f"control {n}", png(200 + 2 * n), png(201 + 2 * n), "control", "first") for n in range(5)]
-        store.add_pairs(new, inside=True)
-        tasks = [pair.id for pair in store.pairs() if pair.kind == "task"]
-        me, you, other = (store.join(name) for name in ("Ada", "Bert", "Cleo"))
-        asked = []
-        ahead = next_pairs(store, me, 3, tasks[::-1])
-        while pairs := next_pairs(store, me, 1, tasks[::-1]):
-            asked.append(pairs[0])
-            store.record(said(pairs[0].id, me, "a", next(number)))
-        assert asked[:3] == ahead, "who looks ahead sees what is asked"
-        kinds = [pair.kind for pair in asked]
-        assert kinds.count("control") == 5 and kinds.count("task") == 30 and kinds.count("repeat") > 2
-        assert len({pair.id for pair in asked}) == len(asked)
-        assert sum(kind == "control" for kind in kinds[:10]) >= 3
-        assert [pair.id for pair in asked if pair.kind == "task"] == tasks[::-1]
-        for pair in asked:
-            if pair.kind == "repeat":
-                places = [one.id for one in asked if one.kind == "task" or one.id == pair.id]
-                assert places.index(pair.id) - places.index(pair.repeats) >= 10
-        for task in tasks[:4]:
-            store.record(said(task, you, "b", next(number)))
-        store.record(said(tasks[4], you, "skip", next(number)))
-        assert {pair.id for pair in open_tasks(store, other)} == set(tasks[4:]), "two have answered the first four"
-        store.mark([(tasks[9], "eig", 0.5)])
-        assert store.pair(tasks[9]).chosen_by is None, "what has votes was chosen as it was"

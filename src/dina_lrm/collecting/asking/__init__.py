@@ -6,6 +6,7 @@
 | pictures as they are shown | `shown.py` |
 | pairs that come into the store as they are needed | `filling.py` |
 | which pair a person is asked next | `asks.py` |
+| a model that learns while people vote; what it thinks of pairs and of other pictures | `learning.py`, `opinions.py` |
 | what the page sends, checked | `answers.py` |
 | a collection: store, pairs, people, in one place for the routes | `collection.py` |
 | routes, and the HTTP around them | `app.py` |

@@ -14,6 +14,7 @@ from dina_lrm.collecting.asking.answers import MOST_EVENTS, asked_of, event_of
 from dina_lrm.collecting.asking.asks import Ask
 from dina_lrm.collecting.asking.collection import Collection
 from dina_lrm.collecting.asking.documents import Document, documents
+from dina_lrm.collecting.asking.opinions import Opinion
 from dina_lrm.collecting.asking.shown import media_type
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.http.answering import answer_problems
@@ -26,6 +27,8 @@ from dina_lrm.typed import DinaError
 LIMITS: Final = Limits(body_bytes=1 << 18)
 """What the page sends is small."""
 _MOST_ASKS: Final = 16
+_PLACES: Final = 6
+"""Places of a ranking that are shown from its either end."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors "
@@ -122,10 +125,22 @@ class _Desk:
         left, right = (ask.pair.image_a, ask.pair.image_b)[:: 1 if a_left else -1]
         text = next(one.text for one in self._collection.questions if one.id == ask.question)
         told = {"pair": ask.pair.id, "question": ask.question, "text": text, "prompt": ask.pair.prompt}
-        return {**told, "side": ask.left, "left": left, "right": right}
+        return {**told, "side": ask.left, "left": left, "right": right, "chance": self._collection.chance(ask)}
 
     def _progress(self, annotator: int) -> dict[str, Any]:
-        return vars(self._collection.progress(annotator)).copy()
+        told = vars(self._collection.progress(annotator)).copy()
+        return {**told, "ranking": _ranking(self._collection.opinion())}
+
+
+def _ranking(opinion: Opinion) -> dict[str, Any] | None:
+    """The best and the last of the pictures that nobody votes on."""
+    places = opinion.places
+    if not places:
+        return None
+    shown = places if len(places) <= 2 * _PLACES else [*places[:_PLACES], *places[-_PLACES:]]
+    pictures = [{"key": one.content, "place": one.place, "moved": one.moved} for one in shown]
+    told = f"What {opinion.votes} votes make of {len(places)} other pictures: the best, and the last"
+    return {"version": opinion.votes, "told": told, "pictures": pictures}
 
 
 def _sent(document: Document) -> Callable[[], Awaitable[Response]]:

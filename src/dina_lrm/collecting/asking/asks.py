@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
+from dina_lrm.collecting.asking.opinions import Choice
 from dina_lrm.data.votes import CollectionSettings, Pair, Vote
 from dina_lrm.data.votes.records import Side
 
@@ -43,6 +44,7 @@ class Asks:
     def __init__(self, settings: CollectionSettings, seed: int) -> None:
         self.settings, self._seed = settings, seed
         self.pairs: dict[str, Pair] = {}
+        self.chosen: Mapping[str, Choice] = {}
         self.unshown: set[str] = set()
         self._tasks: list[tuple[str, str]] = []
         self._controls: list[tuple[str, str]] = []
@@ -87,10 +89,13 @@ class Asks:
         """How many votes stand."""
         return sum(map(len, self._votes.values()))
 
-    @property
-    def open_tasks(self) -> int:
-        """Tasks that nobody has answered."""
-        return sum(not self._voters[id] and id not in self.unshown for _, id in self._tasks)
+    def open_tasks(self) -> list[str]:
+        """Tasks that nobody has answered, by id."""
+        return [id for _, id in self._tasks if not self._voters[id] and id not in self.unshown]
+
+    def votes_on(self, question: str) -> list[Vote]:
+        """The votes that stand on one question."""
+        return [vote for own in self._votes.values() for vote in own.values() if vote.question == question]
 
     def next(self, annotator: int, count: int, held: Collection[Key]) -> Iterator[Ask]:
         """At least `count` asks that a person has not answered and does not hold, those of a pair together.
@@ -158,13 +163,20 @@ class Asks:
             again = self.repeat_of(annotator, taken)
             if again is not None and again in self._repeats:
                 return self._repeats[again]
-        return self._first(self._tasks, annotator, taken)
+        return self._task(annotator, taken)
 
     def _control_share(self, annotator: int) -> float:
         """The share of controls, and half of all until a person has answered as many as make their votes count."""
         share = self.settings.control_share
         met = {pair for pair, _ in self._votes[annotator] if self.pairs[pair].kind == "control"}
         return max(share, _WARMING_UP) if share and len(met) < self.settings.first_controls else share
+
+    def _task(self, annotator: int, taken: Collection[str]) -> Pair | None:
+        """The first task that is chosen, or else any: those that are chosen have random ones among them."""
+        for id in self.chosen:
+            if id in self.pairs and self._is_open(id, annotator, taken):
+                return self.pairs[id]
+        return self._first(self._tasks, annotator, taken)
 
     def _first(self, among: list[tuple[str, str]], annotator: int, taken: Collection[str]) -> Pair | None:
         return next((self.pairs[id] for _, id in among if self._is_open(id, annotator, taken)), None)

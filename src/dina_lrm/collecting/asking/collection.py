@@ -13,7 +13,9 @@ from dina_lrm.collecting.asking.answers import Cast, TakenBack
 from dina_lrm.collecting.asking.asks import Ask, Asks, Key
 from dina_lrm.collecting.asking.controls import ControlMaker
 from dina_lrm.collecting.asking.filling import POOL, Filling
+from dina_lrm.collecting.asking.opinions import Opinion, Seen
 from dina_lrm.collecting.asking.shown import ShownPictures
+from dina_lrm.collecting.asking.taught import Taught
 from dina_lrm.collecting.candidates.candidate import Candidates
 from dina_lrm.collecting.settings import AnnotateSettings
 from dina_lrm.data.votes import Added, CollectionSettings, NewVote, Question, Vote, VoteStore
@@ -54,7 +56,9 @@ class Collection:
         self.resumed = self._asks.votes
         controls = ControlMaker(self._ask.control_share, settings.seed) if self._ask.control_share else None
         self._filling = Filling(candidates, store, self._wanted, self._added, controls)
+        self._taught = Taught(settings, self._ask.random_share, self._seen, store.picture, self._heard)
         self._filling.start()
+        self._taught.start()
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -67,8 +71,9 @@ class Collection:
         return hashlib.sha256(str(self.store.path.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
 
     def close(self) -> None:
-        """End: no more pairs come."""
+        """End: no more pairs come, and what was learnt is written. Called again, it does nothing."""
         self._filling.close()
+        self._taught.close()
 
     def notes(self) -> list[str]:
         """Sentences on what was found, left out, and went wrong up to now."""
@@ -76,7 +81,7 @@ class Collection:
         with self._lock:
             reasons = [*self.unreadable.values()]
         broken = [f"{len(reasons)} pictures cannot be shown (such as {reasons[0]})"] if reasons else []
-        return [*self.candidates.notes, *self.candidates.told(), *broken, *fault]
+        return [*self.candidates.notes, *self.candidates.told(), *broken, *fault, *self._taught.notes()]
 
     def join(self, name: str) -> int:
         """The number of a person. Raises DinaError for a name that is none."""
@@ -99,7 +104,16 @@ class Collection:
 
     def picture(self, content: str) -> bytes:
         """A picture as it is shown. Raises ValueError or OSError for one that cannot be read, or is none of these."""
-        return self.shown.picture(content, lambda: self.store.picture(content))
+        return self.shown.picture(content, lambda: self._taught.bytes_of(content))
+
+    def opinion(self) -> Opinion:
+        """What the model thinks that learns from the votes; of no votes where none does."""
+        return self._taught.opinion
+
+    def chance(self, ask: Ask) -> float | None:
+        """P(the left picture is preferred) by the model that learns, where it is to be revealed after the vote."""
+        found = self.opinion().chances.get(ask.pair.id) if self.settings.reveal else None
+        return found if found is None or ask.left == "a" else 1 - found
 
     def take(self, annotator: int, event: Cast | TakenBack) -> str:
         """Record what somebody did; it is on disk when this returns. Returns `RECORDED`, or `SEEN` where it was before.
@@ -144,6 +158,7 @@ class Collection:
             for ask in asked:
                 held.add((ask.pair.id, ask.question))
                 if self._is_shown(ask):
+                    self._mark(ask)
                     found.append(ask)
         self._filling.look()
         return found
@@ -154,6 +169,7 @@ class Collection:
             found = self.store.record(vote)
             if found.new:
                 self._asks.answer(_stored(found.id, vote))
+        self._taught.look()
         return RECORDED if found.new else SEEN
 
     def _take_back(self, annotator: int, event: TakenBack) -> str:
@@ -167,6 +183,7 @@ class Collection:
             assert undone is not None and undone.client_id == event.of
             self._taken_back.add(event.client_id)
             self._asks.take_back(last)
+        self._taught.look()
         return RECORDED
 
     def _read(self) -> None:
@@ -193,15 +210,35 @@ class Collection:
                 return False
         return True
 
+    def _mark(self, ask: Ask) -> None:
+        """Store how a task was chosen before it is asked for the first time: only random ones measure anything."""
+        chosen = self._taught.opinion.chosen.get(ask.pair.id)
+        if chosen is not None:
+            self.store.mark([(ask.pair.id, chosen.chosen_by, chosen.eig)])
+
+    def _seen(self) -> Seen:
+        """What there is to learn from; control pairs and their damaged pictures are not."""
+        with self._lock:
+            votes = self._asks.votes_on(self.questions[0].id)
+            open_tasks = self._asks.open_tasks()
+            wanted = {*open_tasks, *(vote.pair for vote in votes)}
+            pairs = {id: self._asks.pairs[id] for id in wanted if self._asks.pairs[id].kind != "control"}
+        return Seen(pairs, open_tasks, [vote for vote in votes if vote.pair in pairs])
+
+    def _heard(self, opinion: Opinion) -> None:
+        with self._lock:
+            self._asks.chosen = opinion.chosen
+
     def _wanted(self) -> bool:
         with self._lock:
-            return self._asks.open_tasks < POOL
+            return len(self._asks.open_tasks()) < POOL
 
     def _added(self, found: Added) -> None:
         new = [self.store.pair(id) for id in found.new]
         with self._lock:
             for pair in new:
                 self._asks.add(pair)
+        self._taught.look()
 
 
 def _agreed(settings: AnnotateSettings, store: VoteStore) -> CollectionSettings:

@@ -12,7 +12,7 @@ from dina_lrm.reports.theme import DARK, LIGHT, css_variables
 PAGE: Final = "/"
 _HTML: Final = "annotate.html"
 _CSS: Final = "annotate.css"
-_SCRIPTS: Final = ("annotate.js", "api.js", "outbox.js", "pictures.js", "zoom.js")
+_SCRIPTS: Final = ("annotate.js", "api.js", "outbox.js", "pictures.js", "ranking.js", "zoom.js")
 
 
 @dataclass(frozen=True)

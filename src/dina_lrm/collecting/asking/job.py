@@ -68,6 +68,7 @@ def annotate(settings: AnnotateSettings, say: Callable[[str], None] = print) -> 
 
         listener = _listener(collection, taken, lambda: _said(collection, taken, say))
         asyncio.run(answer_until_signal([listener], [taken], lambda: None))
+        collection.close()
         return _collected(collection)
 
 

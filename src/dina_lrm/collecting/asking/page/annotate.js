@@ -4,6 +4,7 @@
 import {get, keepToken, post, Refused} from "./api.js";
 import {newId, Outbox} from "./outbox.js";
 import {Pictures} from "./pictures.js";
+import {showRanking} from "./ranking.js";
 import {Zoom} from "./zoom.js";
 
 const AHEAD = 4;
@@ -146,6 +147,7 @@ const cast = (answer, reason = null) => {
   [shown, whole] = [null, false];
   times.push(ms);
   history.push({ask, client_id: event.client_id});
+  reveal(ask, answer);
   if (!outbox.add(event)) notice("This browser stores nothing: votes that are not sent are lost with this window.");
   progress();
   advance();
@@ -167,7 +169,16 @@ const undo = async () => {
   progress();
   if (shown) asks.unshift(shown);
   shown = last.ask;
+  find("revealed").hidden = true;
   present(shown);
+};
+
+const reveal = (ask, answer) => {
+  const known = typeof ask.chance === "number" && (answer === "left" || answer === "right");
+  find("revealed").hidden = !known;
+  if (!known) return;
+  const chance = Math.round(100 * (answer === "left" ? ask.chance : 1 - ask.chance));
+  find("revealed").textContent = "The model gave your choice " + chance + " %.";
 };
 
 // How far it is
@@ -183,6 +194,7 @@ const progress = (found = state) => {
   const pace = times.length < 3 ? "" : ", " + (middle / 1000).toFixed(1) + " s each";
   const others = found.all > found.mine ? ", " + found.all + " by all" : "";
   find("count").textContent = votes + (votes === 1 ? " vote" : " votes") + " of " + collection.aim + others + pace;
+  showRanking(found.ranking, pictures);
 };
 
 const confirmed = (found, state) => {
