@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.distillation import DISTILL_RECIPES
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm, named_term
 
 RECIPES = {
@@ -24,6 +24,8 @@ RECIPES = {
     "dpo": DPO_RECIPES,
     "nft": NFT_RECIPES,
     "awm": AWM_RECIPES,
+    "crd": CRD_RECIPES,
+    "dgpo": DGPO_RECIPES,
     "distill": DISTILL_RECIPES,
 }
 SYNTHETIC = [(kind, name) for kind, recipes in RECIPES.items() for name in recipes if name.startswith("synthetic")]
@@ -34,6 +36,8 @@ FEW = {
     "flow-grpo": ("--grpo.group", "4", "--grpo.updates", "1"),
     "nft": ("--forward.group", "4"),
     "awm": ("--forward.group", "4"),
+    "crd": ("--forward.group", "4"),
+    "dgpo": ("--forward.group", "4"),
 }
 """Less than recipes have, where an algorithm has settings of its own for that."""
 

@@ -22,7 +22,17 @@ ENCODES = {"prepare", "score", "evaluate", "compare", "calibrate", "rank", "serv
 """Encode prompts with a generator's own text encoders."""
 ENCODES_AS_SAID = {"cache add", "cache verify", "train"}
 """Likewise, and the cache or the model's settings say how T5 is rounded."""
-REHEARSES = {"train", "align refl", "align flow-grpo", "align lpo", "align dpo", "align nft", "align awm"}
+REHEARSES = {
+    "train",
+    "align refl",
+    "align flow-grpo",
+    "align lpo",
+    "align dpo",
+    "align nft",
+    "align awm",
+    "align crd",
+    "align dgpo",
+}
 """Whose dry run takes a few steps too."""
 
 

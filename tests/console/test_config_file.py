@@ -20,7 +20,8 @@ from dina_lrm.training.config import TrainConfig
 from tests.documents import ROOT
 
 ALIGN = {
-    name: COMMANDS[f"align {name}"].options() for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm", "distill")
+    name: COMMANDS[f"align {name}"].options()
+    for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm", "crd", "dgpo", "distill")
 }
 EXAMPLES = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
 

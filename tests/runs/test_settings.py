@@ -11,6 +11,8 @@ import pytest
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
+from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
@@ -29,6 +31,8 @@ CONFIGS = {
     "dpo": DpoConfig,
     "nft": NftConfig,
     "awm": AwmConfig,
+    "crd": CrdConfig,
+    "dgpo": DgpoConfig,
     "distill": DistillConfig,
     "reward": RewardTerm,
     "pretrain": PretrainConfig,

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
+from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
@@ -40,6 +42,7 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
 )
 _FORWARD: Final[tuple[Applies[Any], ...]] = (
     Applies(("forward.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
+    Applies(("forward.scope", "forward.advantage_clip"), lambda c: not c.win_rates, "--forward.transform none"),
 )
 _WITH_A_COPY: Final = "another --forward.old than copy, or several --forward.updates"
 """What makes the older policy another one than the one that learns."""
@@ -60,6 +63,10 @@ _LPO: Final[tuple[Applies[Any], ...]] = (
     ),
     Applies(("lpo.clip",), lambda c: c.lpo.loss == "group", "--lpo.loss group"),
 )
+_DGPO: Final[tuple[Applies[Any], ...]] = (
+    *_FORWARD,
+    Applies(("dgpo.clip",), lambda c: c.copies > 0, _WITH_A_COPY),
+)
 _RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
     ReflConfig: _REFL,
     GrpoConfig: _GRPO,
@@ -67,6 +74,8 @@ _RULES: Final[Mapping[type[AlignConfig], tuple[Applies[Any], ...]]] = {
     AwmConfig: _AWM,
     DpoConfig: _DPO,
     LpoConfig: _LPO,
+    CrdConfig: _FORWARD,
+    DgpoConfig: _DGPO,
 }
 
 

@@ -73,6 +73,11 @@ class AlignConfig:
         """Copies of the LoRA that a run holds and stores beside the one that learns and its average."""
         return 0
 
+    @property
+    def win_rates(self) -> bool:
+        """Whether rewards are compared by their win rates in a group."""
+        return False
+
     def number_of_looks(self) -> int:
         """Before the first update, every `looks.every` updates, and at the end."""
         return 1 + math.ceil(self.steps / self.looks.every)

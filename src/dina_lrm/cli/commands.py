@@ -45,6 +45,12 @@ COMMANDS: dict[str, Command] = {
     "align awm": _command(
         "align_forward:Awm", "Align a generator by matching its own samples, weighted by their rewards.", "align:run"
     ),
+    "align crd": _command(
+        "align_forward:Crd", "Align a generator until its samples are told apart as their rewards are.", "align:run"
+    ),
+    "align dgpo": _command(
+        "align_forward:Dgpo", "Align a generator by preferences between its samples in groups.", "align:run"
+    ),
     "align distill": _command(
         "align_distill:Distill", "Align a generator by distilling its sampling under guidance of rewards.", "align:run"
     ),

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
+from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.recipes.bundled_alignment import LOOKS, REWARDS, UNCURATED
-from dina_lrm.recipes.own_alignment import own_awm, own_nft
+from dina_lrm.recipes.own_alignment import own_awm, own_crd, own_dgpo, own_nft
 
 
 def nft_synthetic() -> NftConfig:
@@ -35,6 +37,22 @@ _GROUPS: Final = ForwardSettings(group=8, old="copy", levels_per_image=3, shared
 """Few levels an image and no older copy: one optimiser step a rollout, whose samples are its own."""
 
 
+def crd_synthetic() -> CrdConfig:
+    """Centred reward distillation on the bundled world's uncurated generator with the bundled reward model.
+
+    `dina-lrm align crd synthetic --prompts synthetic --out runs/crd`
+    """
+    return CrdConfig(**_shared(), forward=replace(_GROUPS, old="firm"))
+
+
+def dgpo_synthetic() -> DgpoConfig:
+    """Direct group preference optimisation on the bundled world's uncurated generator with the bundled reward model.
+
+    `dina-lrm align dgpo synthetic --prompts synthetic --out runs/dgpo`
+    """
+    return DgpoConfig(**_shared(), forward=replace(_GROUPS, scope="group"))
+
+
 def _shared() -> dict[str, Any]:
     """What bundled runs of the forward process share."""
     return {
@@ -55,3 +73,7 @@ NFT_RECIPES: Final[dict[str, Callable[[], NftConfig]]] = {"own": own_nft, "synth
 """DiffusionNFT runs by name."""
 AWM_RECIPES: Final[dict[str, Callable[[], AwmConfig]]] = {"own": own_awm, "synthetic": awm_synthetic}
 """Runs of advantage-weighted matching by name."""
+CRD_RECIPES: Final[dict[str, Callable[[], CrdConfig]]] = {"own": own_crd, "synthetic": crd_synthetic}
+"""Runs of centred reward distillation by name."""
+DGPO_RECIPES: Final[dict[str, Callable[[], DgpoConfig]]] = {"own": own_dgpo, "synthetic": dgpo_synthetic}
+"""Runs of direct group preference optimisation by name."""

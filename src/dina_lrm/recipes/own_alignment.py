@@ -14,6 +14,8 @@ from typing import Any, Final
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
+from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
@@ -121,6 +123,34 @@ def own_awm(
     return _sampled(AwmConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
 
 
+def own_crd(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 10,
+    **told: Any,  # noqa: ANN401
+) -> CrdConfig:
+    """Centred reward distillation on a generator of one's own: groups of eight, drawn without guidance.
+
+    `dina-lrm align crd --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/crd`
+    """
+    settings = ForwardSettings(group=8, old="firm", kl_weight=1e-4)
+    return _sampled(CrdConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
+
+
+def own_dgpo(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 10,
+    **told: Any,  # noqa: ANN401
+) -> DgpoConfig:
+    """Direct group preference optimisation on a generator of one's own: groups of eight, drawn without guidance.
+
+    `dina-lrm align dgpo --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/dgpo`
+    """
+    settings = ForwardSettings(group=8, old="short", scope="group")
+    return _sampled(DgpoConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
+
+
 def own_distill(
     pretrained: str = "synthetic",
     reward: str = "latent:synthetic",
@@ -141,6 +171,8 @@ OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = 
     DpoConfig: own_dpo,
     NftConfig: own_nft,
     AwmConfig: own_awm,
+    CrdConfig: own_crd,
+    DgpoConfig: own_dgpo,
     DistillConfig: own_distill,
 }
 """The recipe own of each algorithm."""

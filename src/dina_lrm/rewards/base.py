@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, final, runtime_checkable
 
 from jaxtyping import Float, Float32
@@ -27,6 +28,8 @@ Model = TypeVar("Model", bound=nn.Module)
 NoiseLevels = float | tuple[float, ...] | None
 """A noise level, several for an ensemble, or None for the level stored with the model."""
 Scores = Float[Tensor, " batch"]
+Likelihood = Callable[[Tensor], Tensor]
+"""P(first preferred) from the margin of two scores of clean latents or pictures, of any shape."""
 
 
 @runtime_checkable
@@ -72,6 +75,10 @@ class BoundReward(ABC):
     def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
         """Score as `__call__` does, without normalising: what a mixture standardises itself."""
 
+    def likelihood(self) -> Likelihood | None:
+        """How sure a preference between two scores of `__call__` is; None where the reward does not say."""
+        return None
+
 
 class StateReward(BoundReward):
     """Scores also states of a trajectory that is not finished, and says how sure a preference is."""
@@ -86,6 +93,10 @@ class StateReward(BoundReward):
 
     def check_states(self, use: str) -> None:
         """Raise ValueError, naming the `use`, where it cannot after all."""
+
+    def likelihood(self) -> Likelihood | None:
+        """As `preferred`, where clean latents are read."""
+        return partial(self.preferred, level=None)
 
 
 @runtime_checkable
@@ -131,6 +142,14 @@ class ReadsNoise(Protocol):
 
 
 @runtime_checkable
+class SaysPreference(Protocol):
+    """A reward of pictures that says how sure a preference between two of its scores is."""
+
+    def preferred(self, margin: Tensor) -> Tensor:
+        """P(first preferred) from the margin of two scores."""
+
+
+@runtime_checkable
 class KnownByContent(Protocol):
     """A reward that says itself what its scores depend on, where that lies out of reach."""
 
@@ -151,6 +170,10 @@ class OnPictures(BoundReward):
     def raw(self, latents: Tensor, prompts: Sequence[str], seed: int, conditioning: Conditioning | None) -> Scores:
         """Score the decoded pictures."""
         return self._reward(self._generator.images(latents), list(prompts)).float()
+
+    def likelihood(self) -> Likelihood | None:
+        """That of the reward, where it has one."""
+        return self._reward.preferred if isinstance(self._reward, SaysPreference) else None
 
 
 @final

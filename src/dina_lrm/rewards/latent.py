@@ -114,3 +114,7 @@ class ImageReward(PixelReward):
     ) -> Float32[Tensor, " batch"]:
         """Scores of images, scaled and cropped to the model's buckets where they have another size."""
         return self.model.score(inputs, list(prompts), self.noise_level, self.seed)
+
+    def preferred(self, margin: Tensor) -> Tensor:
+        """P(first preferred) from the margin of two scores at the level they are read at."""
+        return self.model.margin_probability(margin, self.noise_level)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
-from dina_lrm.rewards.base import BoundReward, StateReward
+from dina_lrm.rewards.base import BoundReward, Likelihood, StateReward
 from dina_lrm.rewards.latent import BoundLatent
 from dina_lrm.rewards.names import load_reward
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -138,6 +138,23 @@ class Objective:
         if not isinstance(bound, StateReward):
             raise DinaError("gradients at a noise level: a reward of clean latents; accepted: rewards latent:MODEL")
         return bound.noisy(latents, level, prompts, conditioning)
+
+    def likelihoods(self, use: str) -> dict[str, Likelihood]:
+        """P(first preferred) from the margin of two scores of each reward, by its name.
+
+        ValueError, naming the `use`, for a reward that does not say how sure it is.
+        """
+        found = {term.shown: bound.likelihood() for term, bound in zip(self._terms, self._bound, strict=True)}
+        silent = [name for name, likelihood in found.items() if likelihood is None]
+        if silent:
+            raise DinaError(
+                f"{use} needs to know how sure a reward is, which {', '.join(silent)} does not say; accepted: "
+                "latent:MODEL, image:MODEL, or a server that tells its likelihood"
+            )
+        said = {name: likelihood for name, likelihood in found.items() if likelihood is not None}
+        for likelihood in said.values():
+            likelihood(torch.zeros(1))  # a weighted sum of scores has none, which is refused here
+        return said
 
     def __call__(
         self, latents: Latents, prompts: Sequence[str], seed: int = 0, conditioning: Conditioning | None = None

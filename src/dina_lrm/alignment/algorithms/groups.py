@@ -54,3 +54,9 @@ def group_means(
 ) -> Float[Tensor, " groups"]:
     """The mean of each group; differentiable."""
     return torch.zeros(len(counts), dtype=values.dtype, device=values.device).index_add(0, group, values) / counts
+
+
+def centred(values: Float[Tensor, " samples"], prompt_ids: Int64[Tensor, " samples"]) -> Float[Tensor, " samples"]:
+    """Each value less the mean of its group, added up in float64. ValueError as `groups_of`."""
+    group, counts = groups_of(prompt_ids, len(values))
+    return (values.double() - group_means(values.double(), group, counts)[group]).to(values.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.diffusion import process_from_scheduler
-from dina_lrm.rewards.base import HostGenerator, Scores, StateReward
+from dina_lrm.rewards.base import HostGenerator, Likelihood, Scores, StateReward
 from dina_lrm.rewards.remote.questions import Kind, PromptTable
 from dina_lrm.typed import DinaError
 
@@ -56,6 +56,10 @@ class BoundRemote(StateReward):
         if service.protocol == "1" or service.preference is None:
             told = f"{use} scores of unfinished samples by {self._reward.name}, which does not tell its likelihood"
             raise DinaError(f"{told}; accepted: latent:MODEL, or a server of this version")
+
+    def likelihood(self) -> Likelihood | None:
+        """That of the model, where the server tells it."""
+        return None if self._reward.service.preference is None else super().likelihood()
 
     @property
     def _kind(self) -> Kind:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.alignment.algorithms.forward.crd_loss import crd_loss
+from dina_lrm.alignment.algorithms.forward.grouped.crd_loss import crd_loss
 
 IDS = torch.tensor([5, 5, 5, 2, 2, 2])
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from dina_lrm.alignment.algorithms.dpo_loss import dpo_loss
-from dina_lrm.alignment.algorithms.forward.dgpo_loss import dgpo_loss, errors_within
+from dina_lrm.alignment.algorithms.forward.grouped.dgpo_loss import dgpo_loss, errors_within
 
 IDS = torch.tensor([3, 3, 3, 0, 0, 0])
 ADVANTAGE = torch.tensor([1.0, -0.25, -0.75, 0.5, 0.5, -1.0], dtype=torch.float64)

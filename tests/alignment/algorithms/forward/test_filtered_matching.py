@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dina_lrm.alignment.algorithms.forward.composite_filter import composite_filter
-from dina_lrm.alignment.algorithms.forward.weighted_matching import weighted_matching_loss
+from dina_lrm.alignment.algorithms.forward.craft.composite_filter import composite_filter
+from dina_lrm.alignment.algorithms.forward.craft.weighted_matching import weighted_matching_loss
 
 NAMES = ("latent", "clip", "sharpness")
 

@@ -11,6 +11,6 @@ Objectives need clean latents and their rewards only: no log-probability of a st
 | what an objective is; which there are; what is told of an update | `objective`, `objectives`, `tally` |
 | DiffusionNFT | `nft_settings`, `nft`, `nft_loss` |
 | AWM | `awm_settings`, `awm`, `awm_loss`, `matching` |
-| centred distillation; group preference | `crd_loss`; `dgpo_loss` |
-| filtered matching | `composite_filter`, `weighted_matching` |
+| objectives that compare whole groups: CRD, DGPO | `grouped/` |
+| learning from what was drawn and filtered once: CRAFT | `craft/` |
 """

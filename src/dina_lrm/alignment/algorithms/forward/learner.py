@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -57,10 +56,6 @@ class Learner:
         self._config, self._generator, self._objective = config, generator, objective
         self._old, self._processes = old, processes
         self._kl = config.forward.kl_weight
-
-    def acting(self) -> AbstractContextManager[None]:
-        """Inside, the generator is the policy that draws the samples."""
-        return nullcontext() if self._old is None else self._old.acting()
 
     def noising(
         self, rng: np.random.Generator, sampler: Float[Tensor, " levels"], samples: int

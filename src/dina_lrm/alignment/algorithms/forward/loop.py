@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -74,11 +75,16 @@ class ForwardLoop(Algorithm[ForwardConfig]):
             warnings.warn(fault, ForwardWarning, stacklevel=2)
         # One that is always the policy itself needs no copy and no pass of its own
         self._old = OldPolicy(generator.parameters, settings.old, settings.updates) if config.copies else None
+        self._sampling = (
+            None if config.sampling is None else OldPolicy(generator.parameters, config.sampling, settings.updates)
+        )
+        self._likelihoods = objective.likelihoods("forward.transform win-rate") if config.win_rates else {}
         self._learner = Learner(config, generator, self._objective, self._old, processes)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """The old policy, where there is one."""
-        return {} if self._old is None else {"old": dict(self._old.tensors())}
+        """The old policy, where there is one, and the copy that draws the samples, where that is another."""
+        copies = {"old": self._old, "sampling": self._sampling}
+        return {name: dict(copy.tensors()) for name, copy in copies.items() if copy is not None}
 
     def update(self, step: int, learn: Learn) -> Outcome:
         """Sample groups by the old policy, then take `forward.updates` optimiser steps, each on a share of them."""
@@ -89,8 +95,9 @@ class ForwardLoop(Algorithm[ForwardConfig]):
             # Whole groups, the same ones however many processes there are
             self._learner.backward(rollout.parts[start : start + size], rollout.lessons, tally)
             norms.append(learn())
-        if self._old is not None:
-            self._old.move(step)
+        for copy in (self._old, self._sampling):
+            if copy is not None:
+                copy.move(step)
         judged, total = rollout.judged, rollout.scores.total
         warn_of_flat_groups(step, judged.flat_groups, self.config.batch_size // self.config.forward.group)
         details = tally.means(self.processes)
@@ -100,18 +107,23 @@ class ForwardLoop(Algorithm[ForwardConfig]):
         parts = {name: values.mean().item() for name, values in rollout.scores.parts.items()}
         return Outcome(loss, total.mean().item(), parts, float(np.mean(norms)), details)
 
+    def _drawing(self) -> AbstractContextManager[None]:
+        """Inside, the generator is the policy that draws the samples."""
+        drawing = self._sampling or self._old
+        return nullcontext() if drawing is None else drawing.acting()
+
     def _rolled_out(self, rng: np.random.Generator) -> _Rollout:
         config, settings = self.config, self.config.forward
         groups, size = config.batch_size // settings.group, config.batch_size
         texts = [text for text in self.drawn_prompts(rng, groups) for _ in range(settings.group)]
         seeds, reward_seed = rng.integers(2**62, size=size).tolist(), int(rng.integers(2**31))
         levels, noise_seeds = self._learner.noising(rng, self.levels, size)
-        with self._learner.acting():
+        with self._drawing():
             parts, own = drawn_parts(
                 self.generator, self.objective, texts, seeds, self.own_parts(), self.levels, settings.rollout_guidance,
                 reward_seed,
             )  # fmt: skip
         scores = scores_of_all(own, self.processes)
         ids = torch.arange(groups, device=scores.total.device).repeat_interleave(settings.group)
-        judged = self._objective.judged(scores, self.objective.weights, ids)
+        judged = self._objective.judged(scores, self.objective.weights, ids, self._likelihoods)
         return _Rollout(parts, scores, judged, Lessons(ids, judged.advantage, levels, noise_seeds))

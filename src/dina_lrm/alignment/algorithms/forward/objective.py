@@ -13,6 +13,7 @@ from torch import Tensor
 from dina_lrm.alignment.algorithms.forward.optimality import Judged, judged
 from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
 from dina_lrm.alignment.algorithms.forward.settings import ForwardConfig
+from dina_lrm.alignment.algorithms.win_rate import Preferred
 from dina_lrm.sampling.objective import ObjectiveScores
 
 Config = TypeVar("Config", bound=ForwardConfig)
@@ -40,10 +41,14 @@ class ForwardObjective(ABC, Generic[Config]):
         self.config = config
 
     def judged(
-        self, scores: ObjectiveScores, weights: Mapping[str, float], prompt_ids: Int64[Tensor, " samples"]
+        self,
+        scores: ObjectiveScores,
+        weights: Mapping[str, float],
+        prompt_ids: Int64[Tensor, " samples"],
+        likelihoods: Mapping[str, Preferred],
     ) -> Judged:
-        """Advantages of a rollout."""
-        return judged(scores, weights, prompt_ids, self.config.forward)
+        """Advantages of a rollout; `likelihoods` are there where rewards are compared by win rates."""
+        return judged(scores, weights, prompt_ids, self.config.forward, likelihoods)
 
     @abstractmethod
     def loss(self, matched: Matched) -> ObjectiveLoss:

@@ -8,8 +8,10 @@
 | `slow` | min(0.001 i, 0.5) | 0.01 updates at i = 10, 0.11 at 100, 1 from 500 on |
 | `late` | 0 until 75, then min(0.0075 (i - 75), 0.999) | 0.2 at 100, 8 at 200, 263 at 500 |
 | `short` | min(0.001 i, 0.3) | at most 0.43 |
+| `firm` | min(0.25 + 0.005 i, 0.999) | 0.4 at i = 10, 3 at 100, 65 at 200, 307 at 500 |
 
-The first three are DiffusionNFT's (arXiv 2509.16117), the last is AWM's (arXiv 2509.25050).
+The first three are DiffusionNFT's (arXiv 2509.16117), `short` is AWM's (arXiv 2509.25050), `firm` that of the errors in
+CRD (arXiv 2603.14128).
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ class Decay:
     rate: float = 0.0
     top: float = 0.0
     after: int = 0
+    start: float = 0.0
 
     def at(self, updates: int) -> float:
         """The share that is kept after so many updates, in [0, 1)."""
-        return min(self.rate * max(0, updates - self.after), self.top)
+        return min(self.start + self.rate * max(0, updates - self.after), self.top)
 
 
 DECAYS: Final[Mapping[Schedule, Decay]] = {
@@ -44,6 +47,7 @@ DECAYS: Final[Mapping[Schedule, Decay]] = {
     "slow": Decay(0.001, 0.5),
     "late": Decay(0.0075, 0.999, after=75),
     "short": Decay(0.001, 0.3),
+    "firm": Decay(0.005, 0.999, start=0.25),
 }
 """The schedules by name."""
 

@@ -4,6 +4,8 @@ r"""What each sample is worth beside the others of its prompt.
 
 A in [-1, 1] is the advantage, r in [0, 1] the optimality of DiffusionNFT's code, where std is that of all rewards: with
 c = 5 most |A| are about 0.2. Adding a constant to the rewards of a group changes nothing.
+
+With win rates r is the image's win rate itself: no deviation, no bound, and A adds up to 0 in every group.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from dina_lrm.alignment.algorithms.advantages import Scope, combined_rewards, grpo_advantages
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
+from dina_lrm.alignment.algorithms.win_rate import Preferred, combined_win_rates
 from dina_lrm.sampling.objective import ObjectiveScores
 
 
@@ -35,9 +38,16 @@ def judged(
     weights: Mapping[str, float],
     prompt_ids: Int64[Tensor, " samples"],
     settings: ForwardSettings,
+    likelihoods: Mapping[str, Preferred],
 ) -> Judged:
-    """Advantages of all samples of a rollout. Raises ValueError as `grpo_advantages` and `combined_rewards` do."""
+    """Advantages of all samples of a rollout; `likelihoods` of the rewards are read for win rates alone.
+
+    Raises ValueError as `grpo_advantages`, `combined_rewards` and `combined_win_rates` do.
+    """
     rewards = scores.total
+    if settings.transform == "win-rate":
+        rates = combined_win_rates(scores.parts, weights, prompt_ids, likelihoods)
+        return Judged(2 * rates - 1, 0.0, grpo_advantages(rates, prompt_ids).zero_spread_groups)
     if settings.combination == "normalised":
         rewards = combined_rewards(scores.parts, weights, prompt_ids, "normalised")
     clip = settings.advantage_clip

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
+from dina_lrm.alignment.algorithms.transform import Transform, check_transform
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, NOT_NEGATIVE, check_ranges, ranged
 from dina_lrm.typed import require
 
-Schedule = Literal["copy", "slow", "late", "short"]
+Schedule = Literal["copy", "slow", "late", "short", "firm"]
 Config = TypeVar("Config", bound="ForwardConfig")
 
 
@@ -24,7 +25,8 @@ class ForwardSettings:
     """Optimiser steps that the groups of a batch are divided into."""
     old: Schedule = "slow"
     """How the policy that draws the samples follows the one that learns: copy = at once, slow = ever less over 500
-    optimiser steps, late = at once for 75 and then hardly, short = within half a step."""
+    optimiser steps, late = at once for 75 and then hardly, short = within half a step, firm = ever less from the
+    start, hardly after 150."""
     rollout_guidance: float = ranged(1.0, NOT_NEGATIVE)
     """Scale of guidance of the samples that are learned from; up to 1 there is none. Above it guidance is distilled
     too. Looks are guided by `generator.guidance`."""
@@ -41,12 +43,16 @@ class ForwardSettings:
     """Whose standard deviation that is."""
     combination: Literal["sum", "normalised"] = "sum"
     """Several rewards: summed, or each normalised in its group first."""
+    transform: Transform = "none"
+    """win-rate: how often an image would be preferred to the others of its prompt, by the rewards' own likelihoods, in
+    place of scores; of several rewards the weighted mean. Needs neither scale nor clip."""
     kl_weight: float = ranged(0.0, NOT_NEGATIVE)
     """Weight of the mean squared distance to the base model's velocity in the loss; 0 = none."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "forward")
         require(self.group >= 2, "forward.group", self.group, "at least two images a prompt")
+        check_transform("forward", self.transform, self.combination)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,16 @@ class ForwardConfig(AlignConfig):
 
     def _fewest(self, processes: int) -> int:
         return math.lcm(self.forward.group, self.micro_batch * processes)
+
+    @property
+    def sampling(self) -> Schedule | None:
+        """How a copy of its own follows that draws the samples; None where it is the one of `forward.old`."""
+        return None
+
+    @property
+    def win_rates(self) -> bool:
+        """Whether rewards are compared by their win rates."""
+        return self.forward.transform == "win-rate"
 
     @property
     def passes_per_image(self) -> int:

@@ -46,6 +46,7 @@ from dina_lrm.alignment.algorithms.policy_loss import (
     guarded_log_ratio,
 )
 from dina_lrm.alignment.algorithms.rollout import Rollout, Transition, roll_out, step_of, step_of_rows
+from dina_lrm.alignment.algorithms.win_rate import combined_win_rates
 from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.kernels import DenoisingStep, stochastic_kernel
 from dina_lrm.runs.processes import Processes
@@ -142,6 +143,7 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         self._gate = GatedKl(generator, settings) if settings.kl_gate else None
         self.witnesses = self._gate.rewards if self._gate else ()
         self._known = False
+        self._likelihoods = objective.likelihoods("grpo.transform win-rate") if config.win_rates else {}
         parts = self.own_parts()
         if len(parts) % config.grpo.updates:
             raise DinaError(f"grpo.updates: {config.grpo.updates} for {len(parts)} micro-batches of a process")
@@ -260,6 +262,8 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             compared = total
             if settings.combination == "normalised":
                 compared = combined_rewards(parts, self.objective.weights, ids, "normalised")
+            if settings.transform == "win-rate":
+                compared = combined_win_rates(parts, self.objective.weights, ids, self._likelihoods)
             found = grpo_advantages(compared, ids, settings.scope, settings.advantage_clip)
         if not settings.diverse:
             return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dina_lrm.alignment.algorithms.grpo.dense_settings import DenseSettings
+from dina_lrm.alignment.algorithms.transform import Transform, check_transform
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.runs.ranges import ABOVE_0, COUNT, NOT_NEGATIVE, UNIT_ABOVE_0, check_ranges, ranged
 from dina_lrm.typed import require
@@ -50,6 +51,9 @@ class GrpoSettings:
     """Whose standard deviation advantages are divided by."""
     combination: Literal["sum", "normalised"] = "sum"
     """Several rewards: summed, or each normalised in its group first."""
+    transform: Transform = "none"
+    """win-rate: how often an image would be preferred to the others of its prompt, by the rewards' own likelihoods, in
+    place of scores; of several rewards the weighted mean. Advantages are then divided by a deviation all the same."""
     guard: bool = False
     """GRPO-Guard's centred log-ratio and weights."""
     updates: int = ranged(2, COUNT)
@@ -73,6 +77,9 @@ class GrpoSettings:
     def __post_init__(self) -> None:
         require(self.group >= 2, "grpo.group", self.group, "at least two images a prompt")
         check_ranges(self, "grpo")
+        check_transform("grpo", self.transform, self.combination)
+        final = self.transform == "none" or self.credit != "dense"
+        require(final, "grpo.credit", self.credit, "final with grpo.transform win-rate, which compares finished samples")
         require(0 < self.clip < 1, "grpo.clip", self.clip, "a number between 0 and 1")
         guarded = not (self.guard and self.kernel == "cps")
         require(guarded, "grpo.guard", self.guard, "Gaussian kernels (flow-sde, ddim)")
@@ -127,6 +134,11 @@ class GrpoConfig(AlignConfig):
         require(one, "grpo.dense.reading", f"noisy with {names}", "one latent reward, or clean, look-ahead")
         fits = self.grpo.window == "every" or self.grpo.window_steps <= last
         require(fits, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
+
+    @property
+    def win_rates(self) -> bool:
+        """Whether rewards are compared by their win rates."""
+        return self.grpo.transform == "win-rate"
 
     def smallest(self, processes: int = 1) -> GrpoConfig:
         """Two updates of as few whole groups as there are micro-batches for all processes."""

@@ -11,17 +11,15 @@ where the gaps of beta R are the gaps of r: there, and not at infinity, the obje
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdKind
 from dina_lrm.alignment.algorithms.groups import finite, group_means, groups_of
 from dina_lrm.typed import DinaError
-
-CrdKind = Literal["mse", "bce"]
 
 
 def crd_loss(
@@ -56,15 +54,26 @@ def crd_loss(
     return torch.stack([_loss(log_ratio, wanted, weight, group, counts, beta, kind) for weight in both]).mean(0)
 
 
+def centred_loss(
+    log_ratio: Float[Tensor, " samples"],
+    mean: Float[Tensor, " samples"],
+    target: Float[Tensor, " samples"],
+    beta: float = 1.0,
+    kind: CrdKind = "mse",
+) -> Float[Tensor, " samples"]:
+    """The loss of each sample from the mean log-ratio of its group and its centred target, which pass no gradient."""
+    said = beta * (log_ratio - mean.detach())
+    if kind == "mse":
+        return (said - target).square()
+    return binary_cross_entropy_with_logits(said, target.sigmoid(), reduction="none")
+
+
 def _loss(
     log_ratio: Tensor, wanted: Tensor, weight: Tensor, group: Tensor, counts: Tensor, beta: float, kind: CrdKind
 ) -> Float[Tensor, " samples"]:
     """`weight` has a mean of 1 in each group."""
-    said = beta * (log_ratio - group_means(weight * log_ratio.detach(), group, counts)[group])
-    target = wanted - group_means(weight * wanted, group, counts)[group]
-    if kind == "mse":
-        return (said - target).square()
-    return binary_cross_entropy_with_logits(said, target.sigmoid(), reduction="none")
+    mean = group_means(weight * log_ratio.detach(), group, counts)[group]
+    return centred_loss(log_ratio, mean, wanted - group_means(weight * wanted, group, counts)[group], beta, kind)
 
 
 def _softmax(values: Tensor, group: Tensor, counts: Tensor) -> Float[Tensor, " samples"]:

@@ -1,0 +1,60 @@
+"""Centred reward distillation as an objective of the forward process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar, Final, final
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from dina_lrm.alignment.algorithms.forward.grouped.crd_loss import centred_loss
+from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
+from dina_lrm.alignment.algorithms.forward.matching import matching_error
+from dina_lrm.alignment.algorithms.forward.objective import ForwardObjective, ObjectiveLoss
+from dina_lrm.alignment.algorithms.forward.optimality import Judged
+from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
+from dina_lrm.alignment.algorithms.groups import centred, group_means, groups_of
+from dina_lrm.alignment.algorithms.win_rate import Preferred
+from dina_lrm.sampling.objective import ObjectiveScores
+
+_SURE: Final = 1e-4
+"""Win rates nearer to 0 or 1 count as this far from it: log-odds are bounded by 9.2."""
+
+
+@final
+class Crd(ForwardObjective[CrdConfig]):
+    """Gaps between errors become gaps between optimalities, divided by beta."""
+
+    compares_groups: ClassVar[bool] = True
+
+    def judged(
+        self,
+        scores: ObjectiveScores,
+        weights: Mapping[str, float],
+        prompt_ids: Int64[Tensor, " samples"],
+        likelihoods: Mapping[str, Preferred],
+    ) -> Judged:
+        """Twice the optimality (or its log-odds) less its mean in the group: beyond [-1, 1] where that is not 1/2."""
+        found = super().judged(scores, weights, prompt_ids, likelihoods)
+        target = (found.advantage + 1) / 2
+        if self.config.crd.target == "log-odds":
+            target = target.logit(_SURE)
+        return replace(found, advantage=2 * centred(target, prompt_ids))
+
+    def of_group(
+        self, errors: Errors, advantage: Float[Tensor, " samples"], prompt_ids: Int64[Tensor, " samples"]
+    ) -> Float[Tensor, " samples"]:
+        """The mean log-ratio of each sample's group."""
+        group, counts = groups_of(prompt_ids, len(advantage))
+        return group_means(errors.old - errors.own, group, counts)[group]
+
+    def loss(self, matched: Matched) -> ObjectiveLoss:
+        """`centred_loss`, divided by beta so that its gradient at the older policy is that of matching."""
+        settings, target = self.config.crd, matched.noised.target
+        assert matched.of_group is not None
+        own, old = (matching_error(found, target, matched.share) for found in (matched.velocity, matched.old))
+        log_ratio = old.detach() - own
+        loss = centred_loss(log_ratio, matched.of_group, matched.advantage / 2, settings.beta, settings.kind)
+        return ObjectiveLoss(loss / settings.beta, {"log_ratio": log_ratio})
