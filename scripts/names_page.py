@@ -15,7 +15,7 @@ from dina_lrm.data.sources import SOURCES
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.distillation import DISTILL_RECIPES
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.rewards.names import REWARDS, RewardFamily
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "names.md"
@@ -26,6 +26,7 @@ ALIGNMENT: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = {
     "dpo": DPO_RECIPES,
     "nft": NFT_RECIPES,
     "awm": AWM_RECIPES,
+    "craft": CRAFT_RECIPES,
     "crd": CRD_RECIPES,
     "dgpo": DGPO_RECIPES,
     "distill": DISTILL_RECIPES,

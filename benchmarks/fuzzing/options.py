@@ -36,6 +36,7 @@ LONG = {
     "align dpo": "align dpo synthetic --prompts synthetic --out out",
     "align nft": "align nft synthetic --prompts synthetic --out out",
     "align awm": "align awm synthetic --prompts synthetic --out out",
+    "align craft": "align craft synthetic --prompts synthetic --out out",
     "align crd": "align crd synthetic --prompts synthetic --out out",
     "align dgpo": "align dgpo synthetic --prompts synthetic --out out",
     "align study": "align study hacking --out out",

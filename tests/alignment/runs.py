@@ -8,6 +8,7 @@ import torch
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig, CraftSettings
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
@@ -47,6 +48,7 @@ DPO = DpoConfig(**_SHARED, dpo=DpoSettings(prompts=3, candidates=2))
 NFT = NftConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=3, kl_weight=1e-2))
 AWM = AwmConfig(**_SHARED, forward=ForwardSettings(group=4, updates=1, old="short", level_choice="logit-normal"))
 DISTILL = DistillConfig(**_SHARED)
+CRAFT = CraftConfig(**_SHARED, craft=CraftSettings(prompts=3, candidates=3, baseline="mean"))
 CRD = CrdConfig(**_SHARED, forward=ForwardSettings(group=4, levels_per_image=2, old="firm", transform="win-rate"))
 DGPO = DgpoConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=2, old="short"))
 EVERYTHING = replace(
@@ -58,7 +60,7 @@ EVERYTHING = replace(
 )  # fmt: skip
 """Flow-GRPO with all that was made of it."""
 STEP_GROUPS = replace(LPO, lpo=replace(LPO.lpo, loss="group", clip=1e-2))
-CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM, CRD, DGPO, DISTILL)
+CONFIGS = (REFL, GRPO, LPO, DPO, NFT, AWM, CRAFT, CRD, DGPO, DISTILL)
 OWN_PAIRS = {
     kind: replace(DPO, name="own pairs", dpo=DpoSettings(kind=kind, beta=50.0, winner_weight=0.01))
     for kind in ("dpo", "ipo", "kto")

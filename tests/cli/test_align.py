@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from dina_lrm.cli.main import main
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.distillation import DISTILL_RECIPES
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.sampling.reward_term import RewardTerm, named_term
 
 RECIPES = {
@@ -24,6 +24,7 @@ RECIPES = {
     "dpo": DPO_RECIPES,
     "nft": NFT_RECIPES,
     "awm": AWM_RECIPES,
+    "craft": CRAFT_RECIPES,
     "crd": CRD_RECIPES,
     "dgpo": DGPO_RECIPES,
     "distill": DISTILL_RECIPES,

@@ -30,6 +30,7 @@ REHEARSES = {
     "align dpo",
     "align nft",
     "align awm",
+    "align craft",
     "align crd",
     "align dgpo",
 }

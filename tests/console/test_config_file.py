@@ -21,7 +21,7 @@ from tests.documents import ROOT
 
 ALIGN = {
     name: COMMANDS[f"align {name}"].options()
-    for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm", "crd", "dgpo", "distill")
+    for name in ("refl", "flow-grpo", "lpo", "dpo", "nft", "awm", "craft", "crd", "dgpo", "distill")
 }
 EXAMPLES = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
 

@@ -11,6 +11,7 @@ import pytest
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
@@ -31,6 +32,7 @@ CONFIGS = {
     "dpo": DpoConfig,
     "nft": NftConfig,
     "awm": AwmConfig,
+    "craft": CraftConfig,
     "crd": CrdConfig,
     "dgpo": DgpoConfig,
     "distill": DistillConfig,

@@ -41,7 +41,8 @@ class ExpectedCost:
     def sentence(self, config: AlignConfig, pairs: bool = False) -> str:
         """Say in a sentence what a run with these settings would take; `pairs` were given where none are drawn."""
         begins = "encoded" if pairs else "drawn"
-        drawn = f"; its pairs are {begins} before, which is not counted" if config.algorithm == "dpo" else ""
+        once = {"dpo": "pairs", "craft": "samples"}.get(config.algorithm)
+        drawn = f"; its {once} are {begins} before, which is not counted" if once else ""
         return (
             f"dry run, nothing was kept: {self.seconds_per_update:.2f} s an update of {config.batch_size}, "
             f"{self.seconds_per_look:.2f} s a look; {config.steps} updates and {config.number_of_looks()} looks: about "

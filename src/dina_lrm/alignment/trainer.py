@@ -22,6 +22,8 @@ from dina_lrm.alignment.algorithms.distill.distill import Distill
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo import Dpo
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.forward.craft.craft import Craft
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.loop import ForwardLoop
 from dina_lrm.alignment.algorithms.forward.objectives import FORWARD_OBJECTIVES
 from dina_lrm.alignment.algorithms.grpo.flow_grpo import FlowGrpo
@@ -61,6 +63,7 @@ ALGORITHMS: Final[dict[type[AlignConfig], type[Algorithm[Any]]]] = {
     LpoConfig: Lpo,
     DpoConfig: Dpo,
     **dict.fromkeys(FORWARD_OBJECTIVES, ForwardLoop),
+    CraftConfig: Craft,
     DistillConfig: Distill,
 }
 """What runs of a configuration compute."""

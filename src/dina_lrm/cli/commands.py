@@ -45,6 +45,9 @@ COMMANDS: dict[str, Command] = {
     "align awm": _command(
         "align_forward:Awm", "Align a generator by matching its own samples, weighted by their rewards.", "align:run"
     ),
+    "align craft": _command(
+        "align_forward:Craft", "Align a generator by its own samples that rewards prefer, drawn once.", "align:run"
+    ),
     "align crd": _command(
         "align_forward:Crd", "Align a generator until its samples are told apart as their rewards are.", "align:run"
     ),

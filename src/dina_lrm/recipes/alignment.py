@@ -9,6 +9,7 @@ from typing import Final
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
@@ -20,7 +21,7 @@ from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.recipes.bundled_alignment import IN_TEN, LOOKS, REWARDS, UNCURATED
 from dina_lrm.recipes.distillation import DISTILL_RECIPES
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
 
@@ -244,6 +245,7 @@ def align_recipe(algorithm: str, name: str) -> AlignConfig | None:
         DpoConfig.algorithm: DPO_RECIPES,
         NftConfig.algorithm: NFT_RECIPES,
         AwmConfig.algorithm: AWM_RECIPES,
+        CraftConfig.algorithm: CRAFT_RECIPES,
         CrdConfig.algorithm: CRD_RECIPES,
         DgpoConfig.algorithm: DGPO_RECIPES,
         DistillConfig.algorithm: DISTILL_RECIPES,

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.recipes.bundled_alignment import LOOKS, REWARDS, UNCURATED
-from dina_lrm.recipes.own_alignment import own_awm, own_crd, own_dgpo, own_nft
+from dina_lrm.recipes.own_alignment import own_awm, own_craft, own_crd, own_dgpo, own_nft
 
 
 def nft_synthetic() -> NftConfig:
@@ -53,6 +54,14 @@ def dgpo_synthetic() -> DgpoConfig:
     return DgpoConfig(**_shared(), forward=replace(_GROUPS, scope="group"))
 
 
+def craft_synthetic() -> CraftConfig:
+    """CRAFT on the bundled world's uncurated generator: samples that the bundled reward model prefers, drawn once.
+
+    `dina-lrm align craft synthetic --prompts synthetic --out runs/craft`
+    """
+    return CraftConfig(**_shared())
+
+
 def _shared() -> dict[str, Any]:
     """What bundled runs of the forward process share."""
     return {
@@ -77,3 +86,5 @@ CRD_RECIPES: Final[dict[str, Callable[[], CrdConfig]]] = {"own": own_crd, "synth
 """Runs of centred reward distillation by name."""
 DGPO_RECIPES: Final[dict[str, Callable[[], DgpoConfig]]] = {"own": own_dgpo, "synthetic": dgpo_synthetic}
 """Runs of direct group preference optimisation by name."""
+CRAFT_RECIPES: Final[dict[str, Callable[[], CraftConfig]]] = {"own": own_craft, "synthetic": craft_synthetic}
+"""Runs of CRAFT by name."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig, DpoSettings
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig, CraftSettings
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
@@ -123,6 +124,20 @@ def own_awm(
     return _sampled(AwmConfig(**_groups(pretrained, reward, **told), forward=settings), steps)
 
 
+def own_craft(
+    pretrained: str = "synthetic",
+    reward: str = "latent:synthetic",
+    steps: int = 20,
+    **told: Any,  # noqa: ANN401
+) -> CraftConfig:
+    """CRAFT on a generator of one's own: samples that the reward prefers to the first of their prompt, drawn once.
+
+    `dina-lrm align craft --generator.pretrained FOLDER --reward clip --prompts prompts.txt --out runs/craft`
+    """
+    config = CraftConfig(**_shared(pretrained, reward, **told), craft=CraftSettings(prompts=64))
+    return _sampled(config, steps)
+
+
 def own_crd(
     pretrained: str = "synthetic",
     reward: str = "latent:synthetic",
@@ -171,6 +186,7 @@ OWN_ALIGNMENTS: Final[Mapping[type[AlignConfig], Callable[..., AlignConfig]]] = 
     DpoConfig: own_dpo,
     NftConfig: own_nft,
     AwmConfig: own_awm,
+    CraftConfig: own_craft,
     CrdConfig: own_crd,
     DgpoConfig: own_dgpo,
     DistillConfig: own_distill,

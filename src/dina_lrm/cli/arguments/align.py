@@ -13,6 +13,7 @@ import tyro
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
@@ -29,7 +30,7 @@ from dina_lrm.console.own_recipe import Choice, value_of, with_own
 from dina_lrm.console.tables import ReadsPrompts
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
 from dina_lrm.recipes.distillation import DISTILL_RECIPES
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own import Given
 from dina_lrm.recipes.own_alignment import own_alignment_of, with_generator
 from dina_lrm.runs.lock import check_free
@@ -43,6 +44,7 @@ RECIPES: Final[Mapping[type[AlignConfig], Mapping[str, Callable[[], AlignConfig]
     DpoConfig: DPO_RECIPES,
     NftConfig: NFT_RECIPES,
     AwmConfig: AWM_RECIPES,
+    CraftConfig: CRAFT_RECIPES,
     CrdConfig: CRD_RECIPES,
     DgpoConfig: DGPO_RECIPES,
     DistillConfig: DISTILL_RECIPES,

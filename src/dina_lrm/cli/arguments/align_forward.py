@@ -1,4 +1,4 @@
-"""The options of `dina-lrm align nft`, `awm`, `crd` and `dgpo`: those that all share, and the recipes of each."""
+"""The options of `dina-lrm align nft`, `awm`, `craft`, `crd` and `dgpo`: those that all share, and their recipes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.cli.arguments.align import AlignArguments, choices
 from dina_lrm.console.own_recipe import recipe_type
-from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 
 if TYPE_CHECKING:
     NftChoice = NftConfig
     AwmChoice = AwmConfig
+    CraftChoice = CraftConfig
     CrdChoice = CrdConfig
     DgpoChoice = DgpoConfig
 else:
     NftChoice, AwmChoice = recipe_type(choices(NFT_RECIPES)), recipe_type(choices(AWM_RECIPES))
+    CraftChoice = recipe_type(choices(CRAFT_RECIPES))
     CrdChoice, DgpoChoice = recipe_type(choices(CRD_RECIPES)), recipe_type(choices(DGPO_RECIPES))
 
 
@@ -102,4 +105,24 @@ class Dgpo(AlignArguments):
     """
 
     recipe: Annotated[DgpoChoice, tyro.conf.arg(name="")]
+    """Which run: a name of the table of recipes."""
+
+
+@tyro.conf.configure(tyro.conf.CascadeSubcommandArgs)
+@dataclass
+class Craft(AlignArguments):
+    """Align a generator by CRAFT: it learns from its own samples that rewards prefer, drawn and filtered once.
+
+    All rewards have to prefer a sample to the first of its prompt, or `--craft.at-least` of them. Rewards need no
+    gradient, and are asked before the first update alone.
+
+    Looks at the same prompts and seeds show how it goes. The result is OUT/lora, which `pipeline.load_lora_weights` of
+    diffusers reads, and OUT/report.html.
+
+    Examples:
+        dina-lrm align craft --reward runs/mine --prompts prompts.txt --out runs/tuned
+        dina-lrm align craft synthetic --prompts synthetic --out runs/craft --steps 4 --looks.prompts 4
+    """
+
+    recipe: Annotated[CraftChoice, tyro.conf.arg(name="")]
     """Which run: a name of the table of recipes."""

@@ -79,7 +79,7 @@ class GrpoSettings:
         check_ranges(self, "grpo")
         check_transform("grpo", self.transform, self.combination)
         final = self.transform == "none" or self.credit != "dense"
-        require(final, "grpo.credit", self.credit, "final with grpo.transform win-rate, which compares finished samples")
+        require(final, "grpo.credit", self.credit, "final with grpo.transform win-rate: it compares finished samples")
         require(0 < self.clip < 1, "grpo.clip", self.clip, "a number between 0 and 1")
         guarded = not (self.guard and self.kernel == "cps")
         require(guarded, "grpo.guard", self.guard, "Gaussian kernels (flow-sde, ddim)")

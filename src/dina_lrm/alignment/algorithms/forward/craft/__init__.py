@@ -1,1 +1,3 @@
-"""Learning from samples that were drawn and filtered once: which are kept, and how much each counts."""
+"""Learning from samples that were drawn and filtered once: `settings`, `craft`; which are kept: `composite_filter`; how
+much each counts: `weighted_matching`.
+"""
