@@ -59,7 +59,7 @@ def place(request, tmp_path_factory):
 
 def config_of(config, place):
     latent = RewardTerm(f"latent:{place.reward}", noise_level=0.2)
-    rewards = {"refl": (latent, PIXELS), "distill": (latent, PIXELS), "lpo": (latent,)}.get(
+    rewards = {"refl": (latent, PIXELS), "distill": (latent, PIXELS), "lpo": (latent,), "crd": (latent,)}.get(
         config.algorithm, (NO_GRADIENT,)
     )
     generator = replace(
