@@ -12,7 +12,7 @@ from dina_lrm.profiling.passes import passes_of
 from dina_lrm.profiling.updates import full_size_objectives, update_costs
 from dina_lrm.reports.cost.updates import updates_cost, updates_table
 from dina_lrm.sampling.objective import Objective
-from tests.alignment.runs import AWM, DISTILL, DPO, GRPO, LPO, NFT, REFL, a_generator, an_algorithm
+from tests.alignment.runs import AWM, CRAFT, CRD, DGPO, DISTILL, DPO, GRPO, LPO, NFT, REFL, a_generator, an_algorithm
 from tests.profiling.test_profiling import shallow
 
 HELD = {"kl_weight": 1.0, "pretraining_weight": 1.0, "pretraining_samples": 2}
@@ -39,6 +39,9 @@ UPDATES = {
     "dpo": alone(DPO, dpo=replace(DPO.dpo, prompts=2)),
     "nft": alone(NFT),
     "awm": alone(AWM, forward=ForwardSettings(group=2, old="copy", updates=1)),
+    "crd": alone(CRD, forward=replace(CRD.forward, group=2)),
+    "dgpo": alone(DGPO),
+    "craft": alone(CRAFT),
     "distill": alone(DISTILL),
     "distill, guided": guided(alone(DISTILL, distill=DistillSettings(lowest=0.5))),
 }
@@ -54,8 +57,8 @@ def test_they_are_those_of_an_update(name, generator, monkeypatch):
     config = UPDATES[name]
     monkeypatch.setattr(generator, "guidance", config.generator.guidance)
     algorithm = an_algorithm(config, generator)
-    if name == "dpo":
-        algorithm.update(0, lambda: 0.0)  # which draws its pairs
+    if name in ("dpo", "craft"):
+        algorithm.update(0, lambda: 0.0)  # which draws what is learned from
     made = {"sampled": 0, "learned": 0, "scores": 0, "gradients": 0}
     velocity, scored, climbed = generator.backbone.velocity, Objective.__call__, Objective.gradients
 

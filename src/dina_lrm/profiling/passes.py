@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
+from dina_lrm.alignment.algorithms.forward.craft.settings import CraftConfig
 from dina_lrm.alignment.algorithms.forward.objectives import FORWARD_OBJECTIVES
 from dina_lrm.alignment.algorithms.forward.settings import ForwardConfig
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
@@ -108,6 +109,10 @@ def _distill(config: DistillConfig, levels: Sequence[float]) -> UpdatePasses:
     return UpdatePasses(sampled, taught, scores=len(config.rewards), gradients=asked)
 
 
+def _craft(config: CraftConfig, levels: Sequence[float]) -> UpdatePasses:
+    return UpdatePasses(0, 1)
+
+
 def _forward(config: ForwardConfig, levels: Sequence[float]) -> UpdatePasses:
     forward, objective = config.forward, FORWARD_OBJECTIVES[type(config)]
     drawn = (len(levels) - 1) * (2 if forward.rollout_guidance > 1 else 1)
@@ -126,5 +131,6 @@ _PASSES: Final[dict[type[AlignConfig], Count]] = {
     LpoConfig: _lpo,
     DpoConfig: _dpo,
     DistillConfig: _distill,
+    CraftConfig: _craft,
     **dict.fromkeys(FORWARD_OBJECTIVES, _forward),
 }
