@@ -13,6 +13,7 @@ _LATER: Final[Mapping[str, Mapping[str, Any]]] = {
     "optimizer": {"kind": "fused"},
     "adaptation": {"precision": "fp32"},
     "model": {"scores": [], "main_score": None, "buckets": []},
+    "model.head": {"statistics": False},
     "objective": {"score_weights": {}},
     "objective.teacher": {"of": {}, "gap": None},
 }
