@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.algorithms.dpo_settings import ErrorWeighting
+from dina_lrm.alignment.algorithms.forward.levels import shifted
 from dina_lrm.alignment.pairs.losses import LEAST_ELBO_LEVEL
 from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.generators.generator import Generator
@@ -25,8 +26,6 @@ def pair_levels(
     """
     told = torch.from_numpy(np.asarray(uniform, dtype=np.float64))
     if isinstance(generator.process, RectifiedFlow):
-        shift = generator.shift
-        level = torch.special.ndtri(told).sigmoid()
-        told = shift * level / (1 + (shift - 1) * level)
+        told = shifted(torch.special.ndtri(told).sigmoid(), generator.shift)
     least = LEAST_ELBO_LEVEL if space == "elbo" else _ENDS[0]
     return told.clamp(least, _ENDS[1]).float()
