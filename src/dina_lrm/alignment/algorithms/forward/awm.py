@@ -6,7 +6,6 @@ from typing import final
 
 from dina_lrm.alignment.algorithms.forward.awm_loss import awm_loss
 from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
-from dina_lrm.alignment.algorithms.forward.matching import matching_error
 from dina_lrm.alignment.algorithms.forward.objective import ForwardObjective, ObjectiveLoss
 from dina_lrm.alignment.algorithms.forward.passes import Matched
 
@@ -17,11 +16,8 @@ class Awm(ForwardObjective[AwmConfig]):
 
     def loss(self, matched: Matched) -> ObjectiveLoss:
         """`awm_loss` of the weighted errors, and `awm.hold` times the squared distance to the older policy."""
-        settings, noised = self.config.awm, matched.noised
-        own, old = (
-            matching_error(velocity, noised.target, matched.share, settings.weighting, settings.power)
-            for velocity in (matched.velocity, matched.old)
-        )
+        settings = self.config.awm
+        own, old = matched.errors(settings.weighting, settings.power)
         found = awm_loss(own, old, matched.advantage, settings.clip)
         loss = found.loss + settings.hold * matched.deviation if settings.hold else found.loss
         return ObjectiveLoss(loss, {"ratio": found.ratio})

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.algorithms.forward.matching import per_sample, wide
+from dina_lrm.alignment.algorithms.forward.awm_settings import MatchingWeighting
+from dina_lrm.alignment.algorithms.forward.matching import matching_error, per_sample, wide
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Latents
 
@@ -45,6 +46,16 @@ class Matched:
     def old(self) -> Latents:
         """The velocity of the policy that drew the samples; this one's own, without gradient, where it is the same."""
         return self.velocity.detach() if self.noised.old is None else self.noised.old
+
+    def errors(
+        self, weighting: MatchingWeighting = "none", power: float = 0.25
+    ) -> tuple[Float[Tensor, " samples"], Float[Tensor, " samples"]]:
+        """The `matching_error` of the policy that learns, with its gradient, and of the one that drew the samples."""
+        own, old = (
+            matching_error(velocity, self.noised.target, self.share, weighting, power)
+            for velocity in (self.velocity, self.old)
+        )
+        return own, old
 
     @property
     def deviation(self) -> Float[Tensor, " samples"]:

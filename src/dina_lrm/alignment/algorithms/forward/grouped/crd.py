@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dina_lrm.alignment.algorithms.forward.grouped.crd_loss import centred_loss
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
-from dina_lrm.alignment.algorithms.forward.matching import matching_error
 from dina_lrm.alignment.algorithms.forward.objective import ForwardObjective, ObjectiveLoss
 from dina_lrm.alignment.algorithms.forward.optimality import Judged
 from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
@@ -52,9 +51,9 @@ class Crd(ForwardObjective[CrdConfig]):
 
     def loss(self, matched: Matched) -> ObjectiveLoss:
         """`centred_loss`, divided by beta so that its gradient at the older policy is that of matching."""
-        settings, target = self.config.crd, matched.noised.target
+        settings = self.config.crd
         assert matched.of_group is not None
-        own, old = (matching_error(found, target, matched.share) for found in (matched.velocity, matched.old))
+        own, old = matched.errors()
         log_ratio = old.detach() - own
         loss = centred_loss(log_ratio, matched.of_group, matched.advantage / 2, settings.beta, settings.kind)
         return ObjectiveLoss(loss / settings.beta, {"log_ratio": log_ratio})

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_loss import dgpo_loss, errors_within
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
-from dina_lrm.alignment.algorithms.forward.matching import matching_error
 from dina_lrm.alignment.algorithms.forward.objective import ForwardObjective, ObjectiveLoss
 from dina_lrm.alignment.algorithms.forward.optimality import Judged
 from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
@@ -49,8 +48,8 @@ class Dgpo(ForwardObjective[DgpoConfig]):
 
     def loss(self, matched: Matched) -> ObjectiveLoss:
         """The published surrogate, whose gradient is that of `dgpo_loss` divided by beta."""
-        clip, target = self.config.dgpo.clip, matched.noised.target
+        clip = self.config.dgpo.clip
         assert matched.of_group is not None
-        own, old = (matching_error(found, target, matched.share) for found in (matched.velocity, matched.old))
+        own, old = matched.errors()
         error = own if clip is None else errors_within(own, old, matched.advantage, clip)
         return ObjectiveLoss(matched.of_group * matched.advantage * error, {"group_weight": matched.of_group})
