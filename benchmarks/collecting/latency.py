@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.collecting.page import all_saved, chromium, press, voting_page, waits
 from dina_lrm.collecting.asking.job import served
 from dina_lrm.collecting.settings import AnnotateSettings
+from dina_lrm.data.votes import CollectionSettings, VoteStore
 from dina_lrm.synthetic.photographs import write_photographs
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_SWITCHES = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-_PATIENCE_MS = 600_000
-"""Until the first pair is there, which a generator may have to draw."""
-_TIMES = "performance.getEntriesByName('vote to next picture').map(each => each.duration)"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -40,9 +34,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--learn", action="store_true", help="with the bundled model learning in the background")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(words)
-    browser = next(filter(None, map(shutil.which, _NAMES)), None)
-    if browser is None:
-        sys.exit("latency: no browser; accepted: a Chromium on the PATH")
+    browser = chromium()
     with tempfile.TemporaryDirectory() as place:
         settings = _settings(Path(place), options)
         with served(settings) as (address, collection):
@@ -62,27 +54,17 @@ def main(words: list[str] | None = None) -> None:
 
 def voted(browser: str, address: str, votes: int, pause: int) -> list[float]:
     """Press keys, so many milliseconds after each pair is shown; the milliseconds from each key to the next pair."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser, args=list(_SWITCHES))
-        page = opened.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)  # to ask the page by eval
-        page.goto(address)
-        page.get_by_label("Your name").fill("Ada")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#vote:not([hidden]) #right img", timeout=_PATIENCE_MS)
+    with voting_page(browser, address) as page:
         for number in range(votes):
             page.wait_for_timeout(pause)
-            page.keyboard.press("12"[number % 2])
-            page.wait_for_function(f"{_TIMES}.length > {number}")
-        page.get_by_text("All votes are saved.").wait_for()
-        found: list[float] = page.evaluate(_TIMES)
-        opened.close()
-    return found
+            press(page, "12"[number % 2], number)
+        all_saved(page)
+        return waits(page)
 
 
 def _settings(place: Path, options: argparse.Namespace) -> AnnotateSettings:
     given = {"out": place / "votes.sqlite", "port": 0, "learn": "synthetic" if options.learn else None}
+    VoteStore.open(place / "votes.sqlite", CollectionSettings(fastest_ms=0)).close()  # quick votes teach too
     if options.source == "synthetic":
         return AnnotateSettings("synthetic", **given)
     folder = place / "photographs"

@@ -9,13 +9,14 @@ differ, `plain` the world's own mixture. `ceiling` is the same model taught by e
 
     python -m benchmarks collecting taught
     python -m benchmarks collecting taught --pictures plain
-    python -m benchmarks collecting taught --votes 1000 --prompts 250 --json taught.json --plot taught.svg
+    python -m benchmarks collecting taught --votes 1000 --prompts 250 --out taught.jsonl --plot taught.png
+
+A run that is given the same `--out` again goes on behind the seeds that are in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from scipy.special import ndtr
 from scipy.stats import t as student
 
 from benchmarks.collecting.contested import IMAGES, KINDS, correlations, world
+from benchmarks.collecting.kept import Kept
 from dina_lrm import LatentRewardModel
 from dina_lrm.collecting.asking.learning import noise_of
 from dina_lrm.collecting.asking.opinions import chances
@@ -34,37 +36,49 @@ from dina_lrm.collecting.choice.ways import choose
 from dina_lrm.synthetic.utility import PERSONALITIES
 
 MEASURES = ("overall", "within", "off")
+_CEILING = "ceiling"
 _CEILING_VOTES = 50.0
+_SHOWN = (0, 20, 50, 100, 200, 300, 500, 700)
 
 
 def main(words: list[str] | None = None) -> None:
     """Vote, learn, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    counts = (("seeds", 5), ("votes", 300), ("batch", 10), ("prompts", 150), ("held-out", 50))
-    for name, value in counts:
+    for name, value in (("votes", 300), ("batch", 10), ("prompts", 150), ("held-out", 50)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)])
     parser.add_argument("--taste", default="aesthete", choices=sorted(PERSONALITIES))
     parser.add_argument("--pictures", default="contested", choices=KINDS)
     parser.add_argument("--ways", nargs="+", default=["random", "eig"])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help="a file of JSON lines, added to behind each seed and gone on with")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args(words)
+    names = ("votes", "batch", "prompts", "held_out", "taste", "pictures")
+    kept = Kept(options.out, {"part": "taught", **{name: getattr(options, name) for name in names}})
     model = LatentRewardModel.from_pretrained("synthetic", device="cpu")
-    curves: dict[str, list[Any]] = {way: [] for way in options.ways}
-    found = {"taste": options.taste, "pictures": options.pictures, "ceiling": [], "curves": curves}
-    found["votes"] = [*range(0, options.votes + 1, options.batch)]
-    for seed in range(options.seeds):
-        taught = _Taught(model, options, seed)
-        found["ceiling"].append(taught.ceiling())
-        for way in options.ways:
-            curves[way].append(taught.curve(way, options.votes, options.batch))
-            told = ", ".join(f"{name} {a:.3f} to {b:.3f}" for name, a, b in _ends(curves[way][-1]))
-            print(f"seed {seed}, {way}: {told}", flush=True)
-        if options.json is not None:
-            options.json.write_text(json.dumps(found))
+    for seed in options.seeds:
+        _measure(model, options, seed, kept)
+    votes = [*range(0, options.votes + 1, options.batch)]
+    found = {"votes": votes, "curves": {way: kept.of(way, "curve") for way in options.ways}}
+    found["ceiling"] = kept.of(_CEILING, "measures")
     print(table(found))
     if options.plot is not None:
         plot(found, options.plot)
+
+
+def _measure(model: LatentRewardModel, options: argparse.Namespace, seed: int, kept: Kept) -> None:
+    """What a seed lacks still, told as it comes."""
+    ways = [way for way in options.ways if not kept.has(seed, way)]
+    if not ways and kept.has(seed, _CEILING):
+        return
+    taught = _Taught(model, options, seed)
+    for way in ways:
+        curve = taught.curve(way, options.votes, options.batch)
+        told = ", ".join(f"{name} {a:.3f} to {b:.3f}" for name, a, b in _ends(curve))
+        print(f"seed {seed}, {way}: {told}", flush=True)
+        kept.add(seed, way, {"curve": curve})
+    if not kept.has(seed, _CEILING):
+        kept.add(seed, _CEILING, {"measures": taught.ceiling()})
 
 
 class _Taught:
@@ -127,7 +141,9 @@ def table(found: dict[str, Any]) -> str:
     """Means over seeds with their 95 % intervals, at some numbers of votes; and what chosen votes save."""
     votes: Sequence[int] = found["votes"]
     lines = ["| votes | way | " + " | ".join(MEASURES) + " | overall gained | within gained |", "|---|" + "---|" * 6]
-    shown = [row for row, count in enumerate(votes) if count in (0, 20, 50, 100, 200, 300) or count == votes[-1]]
+    shown = [
+        row for row, count in enumerate(votes) if count in (0, 20, 50, 100, 200, 300, 500, 700) or count == votes[-1]
+    ]
     for row in shown:
         for way, curves in found["curves"].items():
             values = np.array(curves)

@@ -12,6 +12,8 @@ from dina_lrm import LatentRewardModel
 from dina_lrm.collecting.asking.learning import Learner, noise_of
 from dina_lrm.collecting.asking.opinions import Seen
 from dina_lrm.data.votes import NewPair, Vote, VoteStore
+from dina_lrm.data.votes.shares import shares
+from dina_lrm.data.votes.trust import Weighed
 from dina_lrm.synthetic.photographs import write_photographs
 from tests.collecting.asking.pages import asked
 
@@ -59,7 +61,10 @@ def test_votes_move_chances_and_ranking_towards_the_taste(model, tmp_path):
         held_out = {name: (tmp_path / "photos" / name).read_bytes() for name in others}
         seen, heard = [Seen(pairs, unasked, [])], queue.Queue()
         read = lambda one: held_out.get(one) or store.picture(one)  # noqa: E731
-        learner = Learner(lambda: model, lambda: seen[0], read, heard.put, [(one, "a picture") for one in others])
+        weigh = lambda: shares([Weighed(one, pairs[one.pair], 1.0) for one in seen[0].votes], "overall")  # noqa: E731
+        learner = Learner(
+            lambda: model, lambda: seen[0], weigh, read, heard.put, [(one, "a picture") for one in others]
+        )
         learner.start()
         found = {0: _opinion_of(heard, 0, len(unasked))}
         seen[0] = Seen(pairs, unasked, votes)
@@ -97,6 +102,7 @@ def test_a_collection_learns_asks_by_it_and_reveals_it(tmp_path):
     with asked(tmp_path, count=8, **more) as server:
         for _ in range(4):
             server.vote(server.event(server.asks()[0]))
+        server.vote(server.event(server.asks()[0], ms=100))
         for _ in range(6000):
             progress = server.post("votes", annotator="Ada", events=[])["progress"]
             if progress["ranking"] and progress["ranking"]["version"] >= 3:
@@ -110,3 +116,4 @@ def test_a_collection_learns_asks_by_it_and_reveals_it(tmp_path):
     written = LatentRewardModel.from_pretrained(tmp_path / "votes-model", device="cpu")
     assert written.config.notes["learnt"]["votes"] == 4 and written.config.head.statistics
     assert f"what 4 votes taught is a model: {tmp_path / 'votes-model'}" in server.collection.notes()
+    assert "learn: 1 votes teach nothing: 1 too fast" in server.collection.notes()

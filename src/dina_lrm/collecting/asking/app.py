@@ -140,7 +140,8 @@ def _ranking(opinion: Opinion) -> dict[str, Any] | None:
     shown = places if len(places) <= 2 * _PLACES else [*places[:_PLACES], *places[-_PLACES:]]
     pictures = [{"key": one.content, "place": one.place, "moved": one.moved} for one in shown]
     told = f"What {opinion.votes} votes make of {len(places)} other pictures: the best, and the last"
-    return {"version": opinion.votes, "told": told, "pictures": pictures}
+    told += f"; {opinion.unread} pairs are yet to be read" if opinion.unread else ""
+    return {"version": opinion.votes, "told": told, "pictures": pictures, "unread": opinion.unread}
 
 
 def _sent(document: Document) -> Callable[[], Awaitable[Response]]:

@@ -19,6 +19,8 @@ from dina_lrm.collecting.asking.taught import Taught
 from dina_lrm.collecting.candidates.candidate import Candidates
 from dina_lrm.collecting.settings import AnnotateSettings
 from dina_lrm.data.votes import Added, CollectionSettings, NewVote, Question, Vote, VoteStore
+from dina_lrm.data.votes.shares import Shares, shares
+from dina_lrm.data.votes.trust import weighed
 from dina_lrm.typed import DinaError
 
 RECORDED: Final = "recorded"
@@ -56,7 +58,7 @@ class Collection:
         self.resumed = self._asks.votes
         controls = ControlMaker(self._ask.control_share, settings.seed) if self._ask.control_share else None
         self._filling = Filling(candidates, store, self._wanted, self._added, controls)
-        self._taught = Taught(settings, self._ask.random_share, self._seen, store.picture, self._heard)
+        self._taught = Taught(settings, self._ask.random_share, self._seen, self._weighed, store.picture, self._heard)
         self._filling.start()
         self._taught.start()
 
@@ -224,6 +226,11 @@ class Collection:
             wanted = {*open_tasks, *(vote.pair for vote in votes)}
             pairs = {id: self._asks.pairs[id] for id in wanted if self._asks.pairs[id].kind != "control"}
         return Seen(pairs, open_tasks, [vote for vote in votes if vote.pair in pairs])
+
+    def _weighed(self) -> Shares:
+        """What all votes come to on the first question, as training reads them of the store."""
+        votes = weighed(self.store.log(), self.store.pairs(), self._ask)
+        return shares(votes, self.questions[0].id)
 
     def _heard(self, opinion: Opinion) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
@@ -23,7 +24,7 @@ from dina_lrm.collecting.choice.posterior import Posterior, fit_posterior
 from dina_lrm.collecting.choice.reading import Reading, check_teachable, read_pictures
 from dina_lrm.collecting.choice.taste import Directions, LearntScore, directions
 from dina_lrm.data.votes import Pair
-from dina_lrm.data.votes.shares import VALUES
+from dina_lrm.data.votes.shares import Shares
 from dina_lrm.reward_model.inputs import Notices
 from dina_lrm.reward_model.model import LatentRewardModel
 
@@ -52,7 +53,8 @@ class Learnt:
 class Learner:
     """Learns whenever there are `every` more votes, until `close`; `heard` is called with each new opinion.
 
-    `look` says what there is, `read` gives the bytes of a picture by content, `held_out` are pictures that are ranked.
+    `look` says what there is, `weigh` what all votes come to, as for training; `read` gives the bytes of a picture by
+    content, `held_out` are pictures that are ranked.
     `learnt` is the newest score, `fault` a sentence on why it learns no more, empty while it does.
     """
 
@@ -60,6 +62,7 @@ class Learner:
         self,
         load: Callable[[], LatentRewardModel],
         look: Callable[[], Seen],
+        weigh: Callable[[], Shares],
         read: Callable[[str], bytes],
         heard: Callable[[Opinion], None],
         held_out: Sequence[Key] = (),
@@ -67,21 +70,24 @@ class Learner:
         random_share: float = 0.2,
         seed: int = 0,
     ) -> None:
-        self._load, self._look, self._read, self._heard = load, look, read, heard
+        self._load, self._look, self._weigh, self._read, self._heard = load, look, weigh, read, heard
         self._held_out, self._every = list(held_out), every
         self._random_share, self._seed = random_share, seed
         self._readings, self._notices = _Readings(), Notices()
         self._last: Opinion | None = None
         self._chosen_from: set[str] = set()
+        self._unused: Counter[str] = Counter()
         self._wake, self._closed = threading.Event(), False
         self.fault = ""
         self.learnt: Learnt | None = None
         self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
 
     def notes(self) -> list[str]:
-        """Sentences on what was resized, cut or could not be read, and on why nothing more is learnt."""
-        unread = len(self._readings.unread)
+        """Sentences on what was resized, cut or not read, on votes that say nothing, and on why no more is learnt."""
+        unread, unused = len(self._readings.unread), self._unused
         told = [f"learn: {unread} pictures could not be read; votes on them teach nothing"] if unread else []
+        reasons = ", ".join(f"{count} {why}" for why, count in unused.most_common())
+        told += [f"learn: {unused.total()} votes teach nothing: {reasons}"] if unused else []
         return [*(message for message, _ in self._notices.told("learn")), *told, *([self.fault] if self.fault else [])]
 
     def start(self) -> None:
@@ -147,21 +153,23 @@ class Learner:
         if not self._readings.rows or not due:
             return
         self._readings.look_for_directions(self._seed)
-        known, used = self._known(seen, noise)
+        known, used = self._known(noise)
         self._last = self._opinion(seen, known, noise)
         self._chosen_from = tasks
         self.learnt = self._readings.learnt(known, used)
         self._heard(self._last)
 
-    def _known(self, seen: Seen, noise: float) -> tuple[Posterior, int]:
-        """What the votes say, and how many do: skips, "both bad" and pairs that cannot be read say nothing."""
-        voted = [(seen.pairs[vote.pair], VALUES[vote.answer]) for vote in seen.votes if vote.answer in VALUES]
-        voted = [(pair, value) for pair, value in voted if self._is_read(pair)]
-        prior = self._readings.directions.before()
-        if not voted:
+    def _known(self, noise: float) -> tuple[Posterior, int]:
+        """What the votes say, by what they weigh, and how many do; those on pairs that are not read say nothing."""
+        found, prior = self._weigh(), self._readings.directions.before()
+        self._unused = found.unused
+        told = [share for share in found.pairs if self._is_read(share.pair)]
+        if not told:
             return prior, 0
-        differences = np.array([self._difference(pair) for pair, _ in voted])
-        return fit_posterior(prior, differences, np.array([value for _, value in voted]), noise), len(voted)
+        differences = np.array([self._difference(share.pair) for share in told])
+        wins = np.array([share.preference for share in told])
+        weights = np.array([share.weight * share.votes for share in told])
+        return fit_posterior(prior, differences, wins, noise, weights), sum(share.votes for share in told)
 
     def _opinion(self, seen: Seen, known: Posterior, noise: float) -> Opinion:
         tasks = [seen.pairs[id] for id in seen.open if self._is_read(seen.pairs[id])]
@@ -170,12 +178,16 @@ class Learner:
         held_out = [key for key in self._held_out if key in self._readings.rows]
         scores = np.array([self._readings.features(key) @ known.weights for key in held_out])
         places = ranked([content for content, _ in held_out], scores, before)
+        unread = sum(not self._is_known(seen.pairs[id]) for id in seen.open)
         if not tasks:
-            return Opinion(votes, places=places)
+            return Opinion(votes, places=places, unread=unread)
         differences = np.array([self._difference(pair) for pair in tasks])
         chosen = choices(known, ids, differences, noise, self._random_share, self._seed + votes)
         told = dict(zip(ids, chances(known, differences, noise).tolist(), strict=True))
-        return Opinion(votes, chosen, told, places)
+        return Opinion(votes, chosen, told, places, unread)
+
+    def _is_known(self, pair: Pair) -> bool:
+        return all(map(self._readings.knows, _keys(pair)))
 
     def _is_read(self, pair: Pair) -> bool:
         return all(key in self._readings.rows for key in _keys(pair))

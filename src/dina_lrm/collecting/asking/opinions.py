@@ -47,12 +47,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a model thinks, having learnt from so many votes; `chances` are P(a is preferred), by the pair's id."""
+    """What a model thinks, having learnt from so many votes; `chances` are P(a is preferred), by the pair's id.
+
+    `unread` is how many of the tasks that nobody has answered have pictures which it has yet to read.
+    """
 
     votes: int
     chosen: Mapping[str, Choice] = field(default_factory=dict)
     chances: Mapping[str, float] = field(default_factory=dict)
     places: Sequence[Place] = ()
+    unread: int = 0
 
 
 def chances(

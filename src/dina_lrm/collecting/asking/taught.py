@@ -11,6 +11,7 @@ from dina_lrm.collecting.asking.opinions import Opinion, Seen
 from dina_lrm.collecting.candidates.pictures import prompted_rows
 from dina_lrm.collecting.choice.learnt_model import learnt_model
 from dina_lrm.collecting.settings import AnnotateSettings
+from dina_lrm.data.votes.shares import Shares
 from dina_lrm.pictures.files import file_bytes
 from dina_lrm.reward_model.formats import ours
 from dina_lrm.reward_model.model import LatentRewardModel
@@ -21,8 +22,8 @@ from dina_lrm.runs.content import content_of
 class Taught:
     """What learns from a collection as its settings say; where nothing does, its opinion stays that of no votes.
 
-    `look` says what there is to learn from, `stored` gives the bytes of a picture of the store, and `heard` is called
-    with each new opinion.
+    `look` says what there is to learn from, `weigh` what the votes come to, `stored` gives the bytes of a picture of
+    the store, and `heard` is called with each new opinion.
     """
 
     def __init__(
@@ -30,13 +31,14 @@ class Taught:
         settings: AnnotateSettings,
         random_share: float,
         look: Callable[[], Seen],
+        weigh: Callable[[], Shares],
         stored: Callable[[str], bytes],
         heard: Callable[[Opinion], None],
     ) -> None:
         self.opinion = Opinion(0)
         self.written = ""
         self._settings, self._closed = settings, False
-        self._stored, self._told = stored, heard
+        self._weigh, self._stored, self._told = weigh, stored, heard
         self._held_out, self._found = _held_out(settings)
         self._learner = None if settings.learn is None else self._made(settings, settings.learn, random_share, look)
 
@@ -90,6 +92,7 @@ class Taught:
         return Learner(
             lambda: LatentRewardModel.from_pretrained(model, device=settings.device),
             look,
+            self._weigh,
             self.bytes_of,
             self._heard,
             [(content, prompt) for content, (_, prompt) in self._held_out.items()],

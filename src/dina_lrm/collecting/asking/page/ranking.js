@@ -2,11 +2,11 @@
 // How the model that learns from the votes ranks pictures that nobody votes on: best, middle and worst.
 
 const find = id => document.getElementById(id);
-let version = null;
+let version = "";
 
 export const showRanking = async (ranking, pictures) => {
-  if (!ranking || ranking.version === version) return;
-  version = ranking.version;
+  if (!ranking || ranking.told === version) return;
+  version = ranking.told;
   const told = await Promise.all(ranking.pictures.map(async place => {
     const image = (await pictures.picture(place.key)).cloneNode();
     image.alt = "place " + place.place;
@@ -17,7 +17,7 @@ export const showRanking = async (ranking, pictures) => {
     figure.append(image, caption);
     return figure;
   })).catch(() => null);
-  if (!told || version !== ranking.version) return;
+  if (!told || version !== ranking.told) return;
   find("ranking-told").textContent = ranking.told;
   find("strip").replaceChildren(...told);
   find("ranking").hidden = false;
