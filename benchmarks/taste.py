@@ -1,13 +1,15 @@
 """How well a taste is learnt: votes on drawn photographs, training, and the order of photographs nobody voted on.
 
-The voter likes what the drawing knows, and errs by a normal deviation of `--doubt` in the difference (the taste of the
-photographs has a deviation of about 0.5). Printed: how many votes were against the taste, seconds of processor time of
-training and ranking, and the rank correlation with its 95 % interval by a bootstrap over the photographs.
+The voter answers the server of `dina-lrm annotate` as its page does, likes what the drawing knows, and errs by a normal
+deviation of `--doubt` in the difference (the taste of the photographs has a deviation of about 0.5). Printed: how many
+votes were against the taste, seconds of processor time of training and ranking, and the rank correlation with its 95 %
+interval by a bootstrap over the photographs.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,8 +20,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from dina_lrm import TrainingPlan, rank, train
-from dina_lrm.collecting.session import VoteSession
-from dina_lrm.collecting.settings import VoteSettings
+from dina_lrm.collecting.asking.job import served
+from dina_lrm.collecting.asking.visitor import Visitor
+from dina_lrm.collecting.settings import AnnotateSettings
 from dina_lrm.recipes import recipe
 from dina_lrm.recipes.data import data_for
 from dina_lrm.synthetic.photographs import write_photographs
@@ -39,7 +42,7 @@ def main(words: list[str] | None = None) -> None:
         wrong, votes = voted(folder, likes, options.votes, options.doubt, options.seed)
         start = time.process_time()
         config = replace(recipe("synthetic"), steps=options.steps, seed=options.seed)
-        data = data_for(config, str(folder / "votes.jsonl"))
+        data = data_for(config, str(folder / "votes.sqlite"))
         train(TrainingPlan(config, data, folder / "run", quiet=True))
         found = rank(folder / "unseen", str(folder / "run" / "model"), out=folder / "ranking.html")
         seconds = time.process_time() - start
@@ -55,17 +58,18 @@ def main(words: list[str] | None = None) -> None:
 
 
 def voted(folder: Path, likes: Mapping[str, float], count: int, doubt: float, seed: int) -> tuple[int, int]:
-    """Vote on pairs as the session shows them; returns how many votes were against the taste, and their number."""
-    session, random, wrong = VoteSession(VoteSettings(folder / "photos", folder / "votes.jsonl")), _random(seed), 0
-    for _ in range(count):
-        pair = session.state().pair
-        if pair is None:
-            break
-        left, right = (likes[session.pictures[number].image] for number in (pair.left, pair.right))
-        seen = left - right + doubt * random.normal()
-        wrong += (seen > 0) != (left > right)
-        session.vote(pair.number, "left" if seen > 0 else "right")
-    return wrong, session.state().votes
+    """Vote on pairs as the page shows them; returns how many votes were against the taste, and their number."""
+    random, wrong, votes = _random(seed), 0, 0
+    liked = {hashlib.sha256((folder / "photos" / name).read_bytes()).hexdigest(): like for name, like in likes.items()}
+    place, out = str(folder / "photos"), folder / "votes.sqlite"
+    with served(AnnotateSettings(place, out=out, controls=0, repeats=0, port=0, seed=seed)) as (address, _):
+        me = Visitor(address, "me")
+        for votes, ask in enumerate(me.asks(count), 1):  # noqa: B007 - their number is what is returned
+            left, right = liked[ask.left], liked[ask.right]
+            seen = left - right + doubt * random.normal()
+            wrong += (seen > 0) != (left > right)
+            me.vote(ask, "left" if seen > 0 else "right")
+    return wrong, votes
 
 
 def interval(scores: np.ndarray, true: np.ndarray, draws: int = 2000) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def test_the_model_of_rewards_loads_no_library_of_generators():
 
 WITHOUT_A_GENERATOR = (
     "annotate", "annotate_agreement", "annotate_exchange", "cache", "cache_add", "calibrate", "compare", "convert",
-    "data_check", "data_filter", "doctor", "evaluate", "prepare", "push", "rank", "score", "vote",
+    "data_check", "data_filter", "doctor", "evaluate", "prepare", "push", "rank", "score",
 )  # fmt: skip
 """Commands that import no library before they need it; those left out train, sample or draw plots."""
 LATER = {

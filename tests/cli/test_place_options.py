@@ -9,7 +9,7 @@ from dina_lrm.cli.commands import COMMANDS
 from dina_lrm.console.completion import completed_words
 
 OF_NO_MODEL = {
-    *("data check", "data filter", "cache info", "convert", "push", "completion", "vote", "integrate", "doctor"),
+    *("data check", "data filter", "cache info", "convert", "push", "completion", "integrate", "doctor"),
     *("annotate export", "annotate import"),
     *("annotate agreement", "cache merge", "cache repack", "cache upgrade", "synthetic generate"),
 }

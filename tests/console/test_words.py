@@ -20,6 +20,7 @@ from dina_lrm.cli.main import main
         ("sample curv --out o", "dina-lrm: error: unknown command 'sample curv'; did you mean 'sample curve'?"),
         ("align --bogus", "dina-lrm: error: align: which command? '--bogus' is an option; the commands are align refl"),
         ("scor --images a", "dina-lrm: error: unknown command 'scor'; did you mean 'score'"),
+        ("vote photos", "dina-lrm: error: vote is now annotate, which takes other options: dina-lrm annotate --help"),
         ("train synthetic --data x --out y --steos 3", "train: error: unknown option --steos; did you mean --steps"),
         ("train synthetic --data x --out y --lr 3", "train: error: unknown option --lr; did you mean --optimizer.lr?"),
         ("train syntetic --data x --out y", "train: error: 'syntetic' is none of its recipes; did you mean synthetic"),

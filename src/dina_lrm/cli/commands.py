@@ -68,9 +68,10 @@ COMMANDS: dict[str, Command] = {
     "integrate": _command("integrate", "Show how a reward goes into a trainer, and write its files."),
     "score": _command("score", "Score image files for prompts into a table."),
     "annotate": replace(
-        _command("annotate", "Ask people which of two pictures is better, in a browser."), takes_a_word=True
+        _command("annotate", "Ask people which of two pictures is better, in a browser."),
+        takes_a_word=True,
+        former="vote",
     ),
-    "vote": _command("vote", "Vote on the pictures of a folder in a browser, two at a time."),
     "annotate import": _command(
         "annotate_exchange:Import", "Bring in votes that another program collected.", "annotate_exchange:bring"
     ),

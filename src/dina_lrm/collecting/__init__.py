@@ -8,6 +8,4 @@
 | how far people agree; what each of them is like | `agreement/`, `vote_models/` |
 | which pair to ask next | `choice/` |
 | votes from and for other programs | `exchange/` |
-| the small page of one person, whose votes are a file of comparisons | `job.py`, `session.py`, `pairs.py`, |
-| | `ballots.py`, `server.py`, `requests.py`, `page.py` |
 """

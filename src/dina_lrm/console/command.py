@@ -22,6 +22,8 @@ class Command:
     """What the command does, in a line."""
     takes_a_word: bool = False
     """Whether it takes a word of its own though it is a group too: a second word that names no command is that."""
+    former: str = ""
+    """A command that is gone and whose work this one does."""
 
     def options(self) -> type[CommonArguments]:
         """The class of its options."""

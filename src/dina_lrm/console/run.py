@@ -128,6 +128,9 @@ def _unknown(group: str | None, given: str, commands: Mapping[str, Command]) -> 
     if group and given.startswith("-"):
         return f"{group}: which command? {escaped(given)!r} is an option; the commands are {', '.join(known)}"
     word = escaped(f"{group} {given}" if group else given)
+    now = next((name for name, command in commands.items() if command.former == word), None)
+    if now is not None:
+        return f"{word} is now {now}, which takes other options: dina-lrm {now} --help"
     close = difflib.get_close_matches(word, known, n=3) or difflib.get_close_matches(word, commands, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the commands are {', '.join(known)}"
     return f"unknown command {word!r}; {hint}"

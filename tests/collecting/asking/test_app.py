@@ -12,10 +12,12 @@ from starlette.testclient import TestClient
 
 from dina_lrm.collecting.asking.app import make_app
 from dina_lrm.collecting.asking.job import open_collection, served
+from dina_lrm.collecting.asking.visitor import Visitor
 from dina_lrm.data.sources import read_comparisons
 from dina_lrm.data.votes import VoteStore
 from dina_lrm.runs.lock import BusyError
 from dina_lrm.serving.http.signing_in import SignedIn
+from dina_lrm.typed import DinaError
 from tests.collecting.asking.pages import PROMPT, asked, settings_of
 from tests.data.votes.drawn import png
 
@@ -247,3 +249,22 @@ def test_what_was_voted_is_trained_on(tmp_path):
             server.vote(server.event(ask))
     found = list(read_comparisons(tmp_path / "votes.sqlite"))
     assert len(found) >= 3 and {one.prompt for one in found} == {PROMPT}
+
+
+def test_a_program_votes_as_the_page_does(tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    with asked(tmp_path, count=4, token_file=tmp_path / "token") as server:
+        visitor = Visitor(server.address, "a judge")
+        first, *others = visitor.asks(3)
+        assert len({first.pair, *(ask.pair for ask in others)}) == 3 and first.prompt == PROMPT
+        assert first in list(visitor.asks(9)), "one that was passed over is asked another time"
+        for ask in (first, *others):
+            visitor.vote(ask, "both_bad" if ask is first else "left", ms=900)
+        (bad, *votes) = server.collection.store.votes()
+        assert bad.answer == "both_bad" and [vote.answer for vote in votes] == [ask.side for ask in others]
+        assert server.collection.store.pair(first.pair).image_a in (first.left, first.right)
+        with pytest.raises(DinaError, match="answer 'up'; accepted: left, right"):
+            visitor.vote(first, "up")
+        assert len(list(visitor.asks(9))) == 3, "of six pairs three are left"
+        with pytest.raises(DinaError, match="token"):
+            next(Visitor(server.address.partition("#")[0], "a judge").asks(1))

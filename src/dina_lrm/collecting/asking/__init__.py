@@ -11,5 +11,6 @@
 | a collection: store, pairs, people, in one place for the routes | `collection.py` |
 | routes, and the HTTP around them | `app.py` |
 | the page: HTML, CSS and scripts by hand | `page/`, `documents.py` |
+| a program that votes as the page does | `visitor.py` |
 | the job, from settings to the last answer | `job.py` |
 """

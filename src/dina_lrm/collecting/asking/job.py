@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from urllib.parse import quote
 
 from dina_lrm.collecting.asking.collection import Collection
 from dina_lrm.collecting.candidates.kinds import open_candidates
-from dina_lrm.collecting.session import training_command
 from dina_lrm.collecting.settings import AnnotateSettings
 from dina_lrm.data.votes import CollectionSettings, Question, VoteStore
 from dina_lrm.runs.lock import one_writer
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 NEEDED: Final = ("fastapi", "uvicorn")
 _LAST_SECONDS: Final = 5.0
+_PAIRS_A_STEP: Final = 84
+"""Of the recipe `synthetic`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,13 @@ def annotate(settings: AnnotateSettings, say: Callable[[str], None] = print) -> 
         asyncio.run(answer_until_signal([listener], [taken], lambda: None))
         collection.close()
         return _collected(collection)
+
+
+def training_command(out: Path, votes: int) -> str:
+    """The command that trains on the votes of a store, ten times on each, on the bundled generator."""
+    steps = min(800, max(50, round(10 * votes / _PAIRS_A_STEP)))
+    words = ["dina-lrm", "train", "synthetic", "--data", str(out), "--out", "runs/taste", "--steps", str(steps)]
+    return shlex.join([*words, "--validation-fraction", "0.1"])
 
 
 @contextmanager
