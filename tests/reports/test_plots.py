@@ -76,6 +76,24 @@ def test_judges_of_sets_that_differ_are_drawn_and_named_all(result: EvaluationRe
     assert len({axes.get_title(loc="left") for axes in panels} - {""}) == 2 * len(result.tests)
 
 
+def test_a_legend_is_never_wider_than_its_figure_and_panels_keep_their_height() -> None:
+    def drawn(*names: str) -> Figure:
+        figure = plots.accuracy_bars(
+            {name: {"in_domain": (0.8, 0.7, 0.9)} for name in names}, {"in_domain": 0.9}, LIGHT
+        )
+        figure.draw_without_rendering()
+        return figure
+
+    short, long = drawn("a", "b", "c"), drawn(*(f"runs/several/models?score={letter * 40}" for letter in "abc"))
+    for figure, rows in ((short, 1), (long, 4)):
+        (legend,) = figure.legends
+        extent = legend.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1, "none is cut"
+        assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == rows
+    heights = [figure.axes[0].get_window_extent().height for figure in (short, long)]
+    assert heights[1] > 0.95 * heights[0]
+
+
 def test_judges_of_pixels_alone_have_no_curve_over_noise_and_all_other_plots(
     result: EvaluationResult, tmp_path: Path
 ) -> None:

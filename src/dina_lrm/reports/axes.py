@@ -17,6 +17,10 @@ from dina_lrm.reports.theme import DASHES, MARKERS, Theme
 _WIDTH: Final = 3.1
 _HEIGHT: Final = 2.7
 _PER_ROW: Final = 3
+_COLUMNS: Final = 5
+"""Most columns of a legend."""
+_ROW: Final = 0.21
+"""Inches of a row of a legend."""
 _LETTERS: Final = 40
 """Most letters of a name in a legend, or beside an axis."""
 
@@ -114,7 +118,10 @@ def percent_axis(axes: Axes) -> None:
 
 
 def legend_above(figure: Figure, *panels: Axes) -> None:
-    """One legend for the whole figure, above the panels; the ceiling is named last. None where nothing is drawn."""
+    """One legend for the whole figure, above the panels, in as many columns as fit; the ceiling is named last.
+
+    Where it takes more rows than with short names, the figure is so much higher. None where nothing is drawn.
+    """
     found: dict[str, Artist] = {}
     for panel in panels:
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -123,4 +130,11 @@ def legend_above(figure: Figure, *panels: Axes) -> None:
         return
     names = sorted(found, key=lambda name: name == "ceiling")
     handles = [found[name] for name in names]
-    figure.legend(handles, names, loc="outside upper left", ncols=min(len(names), 5), columnspacing=1.4)
+    most = min(len(names), _COLUMNS)
+    for columns in range(most, 0, -1):
+        legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, columnspacing=1.4)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+    rows, least = math.ceil(len(names) / columns), math.ceil(len(names) / most)
+    figure.set_figheight(figure.get_figheight() + _ROW * (rows - least))
