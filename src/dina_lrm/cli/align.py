@@ -53,7 +53,8 @@ def _given(arguments: AlignArguments, config: AlignConfig) -> tuple[PairSource |
         columns = parse_columns(arguments.columns, ("prompt",))
         return None, held_prompts(arguments.prompts, looks, wanted, config.seed, columns)
     columns = parse_columns(arguments.columns, (*NAMES, *ROLES))
-    pairs = PairSource(arguments.pairs, columns, arguments.recipe.dpo.liked_from)
+    chosen = arguments.recipe.dpo
+    pairs = PairSource(arguments.pairs, columns, chosen.liked_from, alone=chosen.kind == "kto")
     prompts = None if arguments.prompts == PAIRS else arguments.prompts
     return pairs, held_beside_pairs(pairs.prompts(), prompts, looks, wanted, config.seed)
 

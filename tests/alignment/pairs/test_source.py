@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dina_lrm.alignment.pairs.judged import is_judged, judged_comparisons
+from dina_lrm.alignment.pairs.learned import ITSELF, TIES, learned_pairs
 from dina_lrm.alignment.pairs.source import PairSource
 from dina_lrm.alignment.prompts import held_beside_pairs
 from dina_lrm.data.encoding.comparisons import encode_comparisons
@@ -83,6 +84,37 @@ def test_shares_of_votes_are_soft_labels(generator, tmp_path):
             store.record(said(pairs[pair].id, people[who], answer, number, ms=2000))
     found = PairSource(str(tmp_path / "votes.sqlite")).encoded(generator, BUNDLED_GENERATOR, lambda prompt: True, None)
     assert sorted(found.data.preference.tolist()) == pytest.approx([0.5, 2 / 3], abs=1e-6)
+
+
+def test_both_pictures_of_a_vote_that_both_are_bad_are_disliked_by_kto_and_no_pair(generator, tmp_path):
+    file = tmp_path / "votes.sqlite"
+    with store_of(file, pairs=4, first_controls=0) as store:
+        people, pairs = [store.join(name) for name in ("Ada", "Bert", "Cleo")], store.pairs()
+        answers = [(0, 0, "both_bad"), (0, 1, "a"), (1, 1, "b"), (2, 1, "both_bad"), (0, 2, "a"), (1, 3, "skip")]
+        for number, (who, pair, answer) in enumerate(answers):
+            store.record(said(pairs[pair].id, people[who], answer, number, ms=2000))
+        store.record(said(pairs[3].id, people[0], "both_bad", "too fast", ms=100))
+    plain, alone = (PairSource(str(file), alone=alone) for alone in (False, True))
+    assert set(alone.prompts().prompts) - set(plain.prompts().prompts) == {pairs[0].prompt}
+    found = {one: one.encoded(generator, BUNDLED_GENERATOR, lambda _: True, None) for one in (plain, alone)}
+    of_pairs = learned_pairs(found[plain], lambda _: True, [])
+    assert len(of_pairs.trained) == of_pairs.found == 2, "a preferred one, and two who differ"
+    by_picture = learned_pairs(found[alone], lambda _: True, [], kto=True)
+    rows = zip(
+        [by_picture.data.prompts[row] for row in by_picture.trained.prompt.tolist()],
+        by_picture.trained.preference.tolist(),
+        [round(weight, 3) for weight in by_picture.trained.weight.tolist()],
+        strict=True,
+    )
+    bad, split, liked = (pairs[place].prompt for place in (0, 1, 2))
+    assert sorted(rows) == sorted(
+        [(bad, 0, 1), (bad, 0, 1), (split, 0, 0.333), (split, 0, 0.333), (liked, 1, 1), (liked, 0, 1)]
+    )
+    assert by_picture.found == 6 and by_picture.left_out.counts == {TIES: 1}, "the two who differ say nothing"
+    both = by_picture.trained.take((by_picture.trained.weight == 1).nonzero().flatten())
+    of_bad = [row for row, prompt in enumerate(both.prompt.tolist()) if by_picture.data.prompts[prompt] == bad]
+    assert len(set(both.image_a[of_bad].tolist())) == 2, "both of its pictures"
+    assert learned_pairs(found[alone], lambda _: True, []).left_out.counts == {ITSELF: 4}
 
 
 def test_pictures_that_were_judged_alone_are_liked_or_not(tmp_path):

@@ -5,12 +5,15 @@
 | prompt, image, liked (kept, chosen, good, accepted, label) | it says true, 1, yes, liked, kept, good, up, ... |
 | prompt, image, rating (or score, stars) | the rating is at least what was asked for |
 
+So are the two pictures of a pair that people called bad both, in a store of votes: neither is liked.
+
 A picture judged alone is a comparison of it with itself whose preference is 1 where it is liked and 0 where it is not:
 so it is encoded, counted and left out as all others are. What learns from pairs leaves such comparisons out.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +28,10 @@ from dina_lrm.data.sources.layouts.layout import askable
 from dina_lrm.data.sources.own_values import number_value, optional_values
 from dina_lrm.data.sources.rows import Row
 from dina_lrm.data.sources.tables import FORMATS, scan_rows
+from dina_lrm.data.sources.vote_rows import voted_picture
+from dina_lrm.data.votes.shares import bad_pairs
+from dina_lrm.data.votes.store import VoteStore
+from dina_lrm.data.votes.trust import weighed
 from dina_lrm.typed import DinaError
 
 LIKED: Final = ("liked", "kept", "chosen", "good", "accepted", "label")
@@ -32,6 +39,7 @@ ROLES: Final = ("image", "liked", "rating")
 """What may be mapped beside the columns of comparisons."""
 RATED: Final = ("rating", "score", "stars")
 _YES: Final = frozenset({"true", "1", "1.0", "yes", "liked", "like", "kept", "keep", "good", "accepted", "up"})
+_log = logging.getLogger(__name__)
 _NO: Final = frozenset({"false", "0", "0.0", "no", "disliked", "dislike", "rejected", "reject", "bad", "down"})
 
 
@@ -61,6 +69,25 @@ def judged_comparisons(
             yield _judged(row, liked_from, columns or {})
         except (ValueError, OverflowError) as error:
             raise DinaError(f"{row.where}: {str(error).removeprefix(f'{row.where}: ')}") from error
+
+
+def called_bad(store: Path) -> Iterator[Comparison]:
+    """Each picture of each pair of a store of votes that was called bad both, as one that is not liked.
+
+    It weighs what those who said so weigh among all who answered on the pair. Raises DinaError for no store of votes.
+    """
+    with VoteStore.read(store) as votes:
+        log = weighed(votes.log(), votes.pairs(), votes.settings)
+        found = bad_pairs(log, votes.settings.questions[0].id)
+        number = sum(one.votes for one in found)
+        _log.info("%s: %d votes that both are bad, on %d pairs: neither picture is liked", store, number, len(found))
+        for bad in found:
+            for side, content in (("a", bad.pair.image_a), ("b", bad.pair.image_b)):
+                picture = voted_picture(votes, content, f"{store}, pair {bad.pair.id}, image_{side}")
+                source, name = bad.pair.source or "votes", f"{bad.pair.id}:{side}"
+                yield Comparison(
+                    bad.pair.prompt, picture, picture, 0.0, bad.weight, source=source, pair_id=name, votes=bad.votes
+                )
 
 
 def _judged(row: Row, liked_from: float | None, columns: Mapping[str, str]) -> Comparison:

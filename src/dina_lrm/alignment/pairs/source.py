@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from dina_lrm.alignment.pairs.judged import is_judged, judged_comparisons
+from dina_lrm.alignment.pairs.judged import called_bad, is_judged, judged_comparisons
 from dina_lrm.alignment.pairs.left_out import LeftOut
 from dina_lrm.backbones.anatomy import anatomy_of
 from dina_lrm.backbones.base import Backbone
@@ -30,6 +31,8 @@ from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError
 
 OPTION: Final = "--pairs"
+STORE: Final = ".sqlite"
+"""What stores of votes end with."""
 LONG: Final = "with prompts that are longer than the text encoders read, or were cut"
 
 
@@ -63,12 +66,14 @@ class PairSource:
     """Pairs by name: a table in any layout, a folder or "hub:OWNER/NAME", a store of votes, a cache or its address; or
     a table of pictures judged alone.
 
-    `columns` says where our columns stand in a table with others; ratings of at least `liked_from` are liked.
+    `columns` says where our columns stand in a table with others; ratings of at least `liked_from` are liked. Where
+    pictures are learned from `alone`, as by kto, those of votes that called both bad are among them, and not liked.
     """
 
     name: str
     columns: Mapping[str, str] | None = None
     liked_from: float | None = None
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if not (is_cache(self.name) or is_hub(self.name) or Path(self.name).exists()):
@@ -114,6 +119,7 @@ class PairSource:
         with join_processes().main_process_first():
             if cache is not None:
                 told = {} if self.liked_from is None else {"liked from": self.liked_from}
+                told |= {"alone": True} if self.alone and Path(self.name).suffix.lower() == STORE else {}
                 check_unchanged(self.name, cache, self.columns, OPTION, told)
             return self._encoded(wanted, generator, readable, cache, progress, most)
 
@@ -171,7 +177,8 @@ class PairSource:
         path = Path(self.name)
         if not is_hub(self.name) and is_judged(path, self.columns):
             return judged_comparisons(path, self.liked_from, self.columns)
-        return read_comparisons(self.name if is_hub(self.name) else path, columns=self.columns)
+        found = read_comparisons(self.name if is_hub(self.name) else path, columns=self.columns)
+        return chain(found, called_bad(path)) if self.alone and path.suffix.lower() == STORE else found
 
 
 def backbone_config(settings: GeneratorSettings) -> BackboneConfig:

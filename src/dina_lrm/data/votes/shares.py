@@ -1,7 +1,8 @@
 """From votes to one line a pair: the weighted share of those who prefer a, and what says nothing of a and b kept apart.
 
 Of votes with answers y (a is 1, b is 0, a tie 1/2) and weights w: preference = sum(w y) / sum(w), weight = sum(w) / n,
-votes = n. "Both bad" is no tie, and a skip is no answer: a pair with nothing else has no line.
+votes = n. "Both bad" is no tie, and a skip is no answer: a pair with nothing else has no line. Of each picture alone
+"both bad" does say something: `bad_pairs` has it, weighed by sum(w of both bad) / n, n now all answers but skips.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dina_lrm.data.votes.trust import Weighed
 
 VALUES: Final = {"a": 1.0, "tie": 0.5, "b": 0.0}
 """How likely a is preferred, by what was answered."""
+BOTH_BAD: Final = "both_bad"
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,32 @@ def shares(votes: Iterable[Weighed], question: str) -> Shares:
     return Shares(question, tuple(found), +unused, tuple(bad))
 
 
+@dataclass(frozen=True)
+class BadPair:
+    """A pair that was called bad both: by so many `votes`, and what they weigh beside all answers on it, above 0."""
+
+    pair: Pair
+    weight: float
+    votes: int
+
+
+def bad_pairs(votes: Iterable[Weighed], question: str) -> tuple[BadPair, ...]:
+    """The pairs that somebody whose vote weighs something called bad both, in the order of their first votes."""
+    of_pair: dict[str, list[Weighed]] = {}
+    for one in votes:
+        if one.vote.question == question and one.pair.kind == "task" and one.vote.answer in (*VALUES, BOTH_BAD):
+            of_pair.setdefault(one.pair.id, []).append(one)
+    found = []
+    for given in of_pair.values():
+        bad = [one.weight for one in given if one.vote.answer == BOTH_BAD]
+        found.append(BadPair(given[0].pair, sum(bad) / len(given), len(bad)))
+    return tuple(one for one in found if one.weight > 0)
+
+
 def _share(given: list[Weighed]) -> Share:
     told = [one for one in given if one.vote.answer in VALUES]
     answers = Counter(one.vote.answer for one in given)
     whole = sum(one.weight for one in told)
     wins = sum(one.weight * VALUES[one.vote.answer] for one in told)
     numbers = (wins / whole if whole else 0.5, whole / len(told) if told else 0.0, len(told))
-    return Share(given[0].pair, *numbers, answers["both_bad"], answers["skip"])
+    return Share(given[0].pair, *numbers, answers[BOTH_BAD], answers["skip"])
