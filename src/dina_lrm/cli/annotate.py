@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dina_lrm.cli.arguments.annotate import Arguments
-from dina_lrm.collecting.asking.job import annotate
+from dina_lrm.collecting.asking.alone import PageWritten, write_page
+from dina_lrm.collecting.asking.job import Collected, annotate
 from dina_lrm.console.common import console
 
 
@@ -14,7 +15,8 @@ def run(arguments: Arguments) -> dict[str, object]:
     shown = console(arguments.quiet, live=True)
     device = None if arguments.device is None else arguments.place()
     settings = replace(arguments.settings, device=device, precision=arguments.precision("auto"))
-    found = annotate(settings, shown.print)
+    serves = settings.page is None
+    found: Collected | PageWritten = annotate(settings, shown.print) if serves else write_page(settings)
     for line in found.told():
         shown.print(line)
     return found.to_dict()

@@ -59,6 +59,9 @@ class AnnotateSettings:
     """With --learn: say after each vote how likely the model held it."""
     aim: int = 300
     """Votes of each person that the page counts up to; nothing ends there."""
+    page: Path | None = None
+    """Serve nothing, and write the page as one file (.html) with --aim pairs at most in it: it opens anywhere, can be
+    sent by mail, and the votes that are saved on it come in by `annotate import VOTES page FILE`."""
     host: str = "127.0.0.1"
     """Address of the page; another than this machine's own needs a token."""
     port: int = 8790
@@ -98,8 +101,27 @@ class AnnotateSettings:
         if self.held_out is not None and not self.held_out.is_dir():
             raise DinaError(f"--held-out {self.held_out}: no such folder; accepted: a folder of pictures")
         self.asked()
+        self._check_page()
         self.door.check()
         check_file("--out", self.out, STORES)
+
+    def _check_page(self) -> None:
+        """Refuse what a page cannot do that is a file."""
+        if self.page is None:
+            return
+        served = {
+            "--questions": self.questions,
+            "--learn": self.learn,
+            "--controls": self.controls,
+            "--repeats": self.repeats,
+            "--votes-a-pair": self.votes_a_pair,
+            "--token-file": self.token_file,
+            "--tls-cert": self.tls_cert,
+        }
+        said = [option for option, value in served.items() if value]
+        if said:
+            raise DinaError(f"{', '.join(said)}: no effect on --page {self.page}; accepted: where the page is served")
+        check_file("--page", self.page, (".html",))
 
     def asked(self) -> tuple[Question, ...]:
         """The questions that are said; none where none are. Raises DinaError for words that are none."""

@@ -1,7 +1,8 @@
-"""A page on which people choose between two generators without knowing which is which.
+"""A page on which people choose between two generators without knowing which is which: one file, and no server.
 
-Pictures stand inline, sides and order are drawn by a seeded coin, votes stay in the reader's browser and are saved as
-comparisons in our own format, sides put right again: what is saved can be read, trained on and evaluated at once.
+It is the page of `dina-lrm annotate` with its pairs in it. Pictures stand inline, sides and order are drawn by a seeded
+coin, votes stay in the reader's browser and are saved as a file, which `dina-lrm annotate import VOTES page FILE`
+reads.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dina_lrm import __version__
 from dina_lrm.data.comparison import Comparison
+from dina_lrm.data.votes.records import OVERALL
 from dina_lrm.images import load_image
-from dina_lrm.reports.pages import data_uri, template_environment, write_page
-from dina_lrm.reports.theme import DARK, LIGHT, css_variables
+from dina_lrm.reports.pages import data_uri, write_page
+from dina_lrm.reports.voting.alone import page_alone
 from dina_lrm.runs.files import replaced_when_complete
 from dina_lrm.typed import DinaError
 
@@ -41,25 +42,27 @@ class VotePair:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A pair as the page holds it; `swapped` where B stands on the left."""
+    """A pair as the page holds it: `side` says which picture stands on the left, `left` and `right` are their keys."""
 
-    number: int
+    id: str
     prompt: str
     image_a: str
     image_b: str
     left: str
     right: str
-    swapped: bool
+    side: str
 
 
 def write_blind_vote(
     path: Path | str,
     pairs: Sequence[VotePair],
-    names: tuple[str, str] = ("A", "B"),
-    title: str = "Which picture is better?",
+    names: tuple[str, str] | None = ("A", "B"),
+    title: str = OVERALL.text,
     seed: int = 0,
 ) -> Path:
-    """Write the page to `path` and return the path; `names` of A and B are shown when all pairs are judged.
+    """Write the page to `path` and return the path; `title` is what is asked.
+
+    `names` of A and B, where they have any, are shown with their counts when all pairs are judged.
 
     Saved votes name the image files relative to the page's folder: put `votes-....jsonl` beside the page. Raises
     ValueError without pairs, for an unreadable image, and for a prompt that no vote could be read back with, such as
@@ -70,16 +73,17 @@ def write_blind_vote(
         raise DinaError("write_blind_vote: no pairs; accepted: one or more")
     for number, pair in enumerate(pairs):
         _expect_readable(number, pair)
-    environment = template_environment()
-    shown = _shuffled(pairs, path.parent, seed)
-    page = environment.get_template("blind_vote.html.jinja").render(
-        title=title,
-        data={"id": _identity(shown, title, seed), "names": names, "pairs": [vars(pair) for pair in shown]},
-        version=__version__,
-        light=css_variables(LIGHT),
-        dark=css_variables(DARK),
-    )
-    write_page(path, page)
+    pictures: dict[str, tuple[str, str]] = {}
+    shown = _shuffled(pairs, path.parent, seed, pictures)
+    data = {
+        "id": _identity(shown, title, seed),
+        "title": f"{len(shown)} pairs",
+        "names": names,
+        "question": {"name": OVERALL.id, "text": title},
+        "pairs": [vars(pair) for pair in shown],
+        "pictures": pictures,
+    }
+    write_page(path, page_alone(data))
     return path
 
 
@@ -112,18 +116,18 @@ def _expect_readable(number: int, pair: VotePair) -> None:
         raise DinaError(f"write_blind_vote: pair {number}: {error}") from error
 
 
-def _shuffled(pairs: Sequence[VotePair], folder: Path, seed: int) -> list[_Shown]:
+def _shuffled(pairs: Sequence[VotePair], folder: Path, seed: int, pictures: dict[str, tuple[str, str]]) -> list[_Shown]:
+    """The pairs as they are shown; each picture is put into `pictures` once."""
     coin = random.Random(seed)
     order = coin.sample(range(len(pairs)), len(pairs))
-    return [_shown(number, pairs[number], folder, coin.random() < 0.5) for number in order]
+    keys = {image: _inline(image, pictures) for pair in pairs for image in (pair.image_a, pair.image_b)}
+    return [_shown(number, pairs[number], folder, coin.random() < 0.5, keys) for number in order]
 
 
-def _shown(number: int, pair: VotePair, folder: Path, swapped: bool) -> _Shown:
+def _shown(number: int, pair: VotePair, folder: Path, swapped: bool, keys: Mapping[Path, str]) -> _Shown:
     name_a, name_b = (_from(folder, image) for image in (pair.image_a, pair.image_b))
-    left, right = (_inline(image) for image in (pair.image_a, pair.image_b))
-    if swapped:
-        left, right = right, left
-    return _Shown(number, pair.prompt, name_a, name_b, left, right, swapped)
+    left, right = (keys[image] for image in (pair.image_a, pair.image_b)[:: -1 if swapped else 1])
+    return _Shown(str(number), pair.prompt, name_a, name_b, left, right, "b" if swapped else "a")
 
 
 def _from(folder: Path, image: Path) -> str:
@@ -131,9 +135,15 @@ def _from(folder: Path, image: Path) -> str:
     return Path(os.path.relpath(image.resolve(), folder.resolve())).as_posix()
 
 
-def _inline(path: Path) -> str:
-    """The image as a data URI, written anew: the formats of the files could tell the generators apart."""
-    return data_uri(load_image(path), _LARGEST, quality=92)
+def _inline(path: Path, pictures: dict[str, tuple[str, str]]) -> str:
+    """Put the image into `pictures`, its type and its bytes as Base64, and return its key.
+
+    It is written anew: the formats of the files could tell the generators apart.
+    """
+    kind, _, data = data_uri(load_image(path), _LARGEST, quality=92).removeprefix("data:").partition(";base64,")
+    key = hashlib.sha256(data.encode()).hexdigest()[:32]
+    pictures[key] = (kind, data)
+    return key
 
 
 def _identity(shown: Sequence[_Shown], title: str, seed: int) -> str:

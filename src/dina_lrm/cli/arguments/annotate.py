@@ -19,6 +19,7 @@ class Arguments(DeviceOptions, CommonArguments):
     Examples:
         dina-lrm annotate photos
         dina-lrm annotate mine --against yours --questions overall quality
+        dina-lrm annotate photos --page page.html
     """
 
     settings: Annotated[AnnotateSettings, tyro.conf.arg(name="")]

@@ -26,7 +26,8 @@ class Import(CommonArguments):
     file: Positional[Path]
     """The file of votes; it is begun where there is none."""
     form: Positional[str]
-    """What the other file is: label-studio, argilla, arena (a table), or comparisons (saved by a page of votes)."""
+    """What the other file is: label-studio, argilla, arena (a table), page (saved by a page that is a
+    file), or comparisons (saved by such a page of an earlier version)."""
     given: Positional[Path]
     """The other program's file."""
     images: Path | None = None

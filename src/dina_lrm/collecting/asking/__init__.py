@@ -10,7 +10,8 @@
 | what the page sends, checked | `answers.py` |
 | a collection: store, pairs, people, in one place for the routes | `collection.py` |
 | routes, and the HTTP around them | `app.py` |
-| the page: HTML, CSS and scripts by hand | `page/`, `documents.py` |
+| the page itself | `reports/voting/` |
+| the same page as one file, without a server | `alone.py` |
 | a program that votes as the page does | `visitor.py` |
 | the job, from settings to the last answer | `job.py` |
 """

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dina_lrm.collecting.asking.answers import MOST_EVENTS, asked_of, event_of
 from dina_lrm.collecting.asking.asks import Ask
 from dina_lrm.collecting.asking.collection import Collection
-from dina_lrm.collecting.asking.documents import Document, documents
 from dina_lrm.collecting.asking.opinions import Opinion
 from dina_lrm.collecting.asking.shown import media_type
+from dina_lrm.reports.voting.documents import Document, documents
 from dina_lrm.runs.json_files import parse_json
 from dina_lrm.serving.http.answering import answer_problems
 from dina_lrm.serving.http.bodies import read_bytes

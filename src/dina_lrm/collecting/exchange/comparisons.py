@@ -1,6 +1,6 @@
 """Our own comparison files: the votes of a page come in, and what the votes of a store come to goes out.
 
-A page of a report, or the former command `vote`, writes one judgement a line. A line that says more than one
+Earlier pages of reports, and the former command `vote`, wrote one judgement a line. A line that says more than one
 person's answer, such as a share of several, is no vote and left out.
 """
 

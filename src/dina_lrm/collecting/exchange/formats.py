@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dina_lrm.collecting.exchange import arena, argilla, comparisons, folder, label_studio
+from dina_lrm.collecting.exchange import arena, argilla, comparisons, folder, label_studio, page
 from dina_lrm.collecting.exchange.given import GivenVote, Imported, LeftOut, import_votes
 from dina_lrm.collecting.exchange.names import READS, WRITES
 from dina_lrm.data.votes.store import VoteStore
@@ -53,7 +53,12 @@ def _given(
         return arena.read(path, images, columns)
     if columns is not None:
         raise DinaError(f"columns: {form} knows its own; accepted with arena")
-    readers = {"label-studio": label_studio.read, "argilla": argilla.read, "comparisons": comparisons.read}
+    readers = {
+        "label-studio": label_studio.read,
+        "argilla": argilla.read,
+        "comparisons": comparisons.read,
+        "page": page.read,
+    }
     if form not in readers:
         raise DinaError(f"format {form!r:.60}; accepted: {', '.join(READS)}")
     return readers[form](path, images)

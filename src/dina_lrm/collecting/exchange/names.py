@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-READS: Final = ("label-studio", "argilla", "arena", "comparisons")
+READS: Final = ("label-studio", "argilla", "arena", "comparisons", "page")
 """What votes are imported from."""
 WRITES: Final = ("comparisons", "folder", "label-studio", "argilla")
 """What a store is exported to."""

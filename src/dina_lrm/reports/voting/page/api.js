@@ -17,6 +17,9 @@ export class Refused extends Error {
   }
 }
 
+// What is said of votes that nothing waits for
+export const savedWords = () => "All votes are saved.";
+
 export const keepToken = token => sessionStorage.setItem(KEPT, token);
 
 const ask = async (path, request = {}) => {

@@ -1,7 +1,7 @@
 "use strict";
 // The page: who votes, what is shown, and which key or button says what. The next pairs are here before they are needed.
 
-import {get, keepToken, post, Refused} from "./api.js";
+import {get, keepToken, post, Refused, savedWords} from "./api.js";
 import {newId, Outbox} from "./outbox.js";
 import {Pictures} from "./pictures.js";
 import {showRanking} from "./ranking.js";
@@ -204,7 +204,7 @@ const confirmed = (found, state) => {
 
 const saved = (waiting, fault) => {
   const told = waiting + (waiting === 1 ? " vote waits" : " votes wait");
-  find("saved").textContent = waiting ? told + " in this browser." : "All votes are saved.";
+  find("saved").textContent = waiting ? told + " in this browser." : savedWords();
   if (fault) notice(fault + " " + told + " in this browser, and " + (waiting === 1 ? "is" : "are") + " sent when it can be.");
   else if (find("notice").textContent.includes("in this browser, and")) notice("");
 };
