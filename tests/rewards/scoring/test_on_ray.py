@@ -10,7 +10,6 @@ from dina_lrm.engines.settings import RayEngine
 from dina_lrm.rewards.scoring.files import score_files_by
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from tests.engines.ray_workers import workers_of
-from tests.models import tiny_reward_model
 from tests.rewards.scoring.test_files import picture
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -71,17 +70,6 @@ def test_a_worker_is_killed_and_the_table_is_that_of_one_process(rows, tmp_path)
     assert (found.already, found.scored, found.failed, found.retried) == (22, 36, 2, 2)
     assert dataclasses.replace(found, seconds=goes_on.seconds) == goes_on
     assert stopped.read_bytes() == (tmp_path / "copy.csv").read_bytes()
-
-
-def test_named_scores_have_their_columns_whoever_scores(tiny_folder, rows, tmp_path):
-    tiny_reward_model(tiny_folder, scores=("overall", "quality")).save_pretrained(tmp_path / "model")
-    local, ray, given = tmp_path / "local.csv", tmp_path / "ray.csv", rows[5:17]
-    score_files_by(str(tmp_path / "model"), given, local, **GIVEN)
-    score_files_by(str(tmp_path / "model"), given, ray, engine=TWO, **GIVEN)
-    assert ray.read_bytes() == local.read_bytes()
-    assert {"score.overall", "z.overall", "score.quality", "z.quality"} <= set(
-        ray.read_text().splitlines()[0].split(",")
-    )
 
 
 def test_a_model_that_is_none_is_said_by_the_worker(rows, tmp_path):
