@@ -53,5 +53,6 @@ def test_a_run_goes_on_behind_the_rows_that_were_measured_in_the_same_way(tmp_pa
     again = Kept(tmp_path / "rows.jsonl", {"votes": 300})
     assert again.has(1, "eig") and not again.has(0, "eig") and not again.has(1, "random")
     again.add(0, "eig", {"after": 0.25})
-    assert Kept(tmp_path / "rows.jsonl", {"votes": 300}).of("eig", "after") == [0.25, 0.5]
-    assert other.of("eig", "after") == [0.1]
+    assert Kept(tmp_path / "rows.jsonl", {"votes": 300}).of((0, 1), "eig", "after") == [0.25, 0.5]
+    assert again.seeds(("eig",)) == [0, 1] and again.seeds(("eig", "random")) == []
+    assert other.of((0,), "eig", "after") == [0.1]

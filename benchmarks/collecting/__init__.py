@@ -12,6 +12,7 @@ PARTS: Final = {
     "choice": "how many votes a way of choosing pairs saves, where utilities are linear",
     "personal": "a model of each of two people of different taste, on the votes of each",
     "taught": "how fast a taste is learnt: pairs at random against pairs that are chosen",
+    "curves": "a table and a picture of what `taught` kept",
     "browser": "the same in a real browser: somebody presses the keys of the page, and the command learns",
     "latency": "from a vote to the next picture in a real browser",
 }

@@ -35,9 +35,9 @@ from PIL import Image
 from scipy.special import ndtr
 
 from benchmarks.collecting.contested import IMAGES, KINDS, World, correlations, world
+from benchmarks.collecting.curves import MEASURES, interval
 from benchmarks.collecting.kept import Kept
 from benchmarks.collecting.page import NAME, PATIENCE_MS, all_saved, chromium, press, voting_page, waits
-from benchmarks.collecting.taught import MEASURES, interval
 from dina_lrm import LatentRewardModel
 from dina_lrm.data.votes import CollectionSettings, VoteStore
 from dina_lrm.synthetic.utility import PERSONALITIES
@@ -146,9 +146,10 @@ class Somebody:
 
     def votes(self, page: Page, address: str, count: int) -> list[str]:
         """Cast so many votes, all of which are confirmed when this returns; the keys that were pressed."""
-        pressed = list[str]()
+        pressed, learnt = list[str](), -LEARN_EVERY
         for number in range(count):
-            _wait_for_the_model(page, address, number)
+            if number - learnt >= LEARN_EVERY:
+                learnt = _learnt(page, address, number)
             pressed.append(self.key(*page.evaluate(_SHOWN)))
             press(page, pressed[-1], number)
         all_saved(page)
@@ -168,15 +169,16 @@ def _look(image: Image.Image) -> str:
     return hashlib.sha256(image.convert("RGBA").tobytes()).hexdigest()
 
 
-def _wait_for_the_model(page: Page, address: str, votes: int) -> None:
-    """Until it has read all pictures, and learnt from all but the last votes."""
+def _learnt(page: Page, address: str, votes: int) -> int:
+    """Wait until the model has read all pictures, and learnt from all but the last votes; from how many it has."""
+    asked, pause = {"annotator": NAME, "events": []}, 0.05
     while True:
-        asked = {"annotator": NAME, "events": []}
+        time.sleep(pause)
+        pause = min(1.0, 2 * pause)
         answer = page.request.post(f"{address}api/votes", data=asked, timeout=PATIENCE_MS)
         ranking = answer.json()["progress"]["ranking"]
         if ranking is not None and not ranking["unread"] and votes - ranking["version"] < LEARN_EVERY:
-            return
-        time.sleep(0.2)
+            return int(ranking["version"])
 
 
 def stored(path: Path, pressed: list[str]) -> dict[str, Any]:
@@ -198,21 +200,22 @@ def measured(model: str, own: World, rows: range) -> list[float]:
 
 
 def table(kept: Kept, ways: list[str]) -> str:
-    """Means over seeds with their 95 % intervals."""
+    """Means over the seeds of which all ways were measured, with their 95 % intervals."""
+    seeds = kept.seeds(ways)
     lines = ["| pairs | measure | before | after | gained |", "|---|---|---|---|---|"]
     gained = {}
     for way in ways:
-        before, after = (np.array(kept.of(way, name)) for name in ("before", "after"))
+        before, after = (np.array(kept.of(seeds, way, name)) for name in ("before", "after"))
         gained[way] = after - before
         for place, name in enumerate(MEASURES[:2]):
             cells = (interval(one[:, place]) for one in (before, after, gained[way]))
             lines.append(f"| {way} | {name} | " + " | ".join(cells) + " |")
-    if len({len(one) for one in gained.values()}) == 1 < len(gained):
+    if len(gained) > 1:
         lead = gained["eig"] - gained["random"]
         lines += [f"chosen over random, {name}: {interval(lead[:, at])}" for at, name in enumerate(MEASURES[:2])]
     for way in ways:
-        p50, p95 = (float(np.median(kept.of(way, name))) for name in ("p50_ms", "p95_ms"))
-        sums = [sum(kept.of(way, name)) for name in ("pressed", "stored", "at_random")]
+        p50, p95 = (float(np.median(kept.of(seeds, way, name))) for name in ("p50_ms", "p95_ms"))
+        sums = [sum(kept.of(seeds, way, name)) for name in ("pressed", "stored", "at_random")]
         lines.append(
             f"{way}: {sums[0]} keys pressed, {sums[1]} votes stored, {sums[2]} of them on random pairs; from key to "
             f"next pair {p50:.0f} ms in the middle, {p95:.0f} ms at 95 of 100 (medians of runs)"

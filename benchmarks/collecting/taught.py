@@ -19,13 +19,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import t as student
 
 from benchmarks.collecting.contested import IMAGES, KINDS, correlations, world
+from benchmarks.collecting.curves import CEILING, MEASURES, tell
 from benchmarks.collecting.kept import Kept
 from dina_lrm import LatentRewardModel
 from dina_lrm.collecting.asking.learning import noise_of
@@ -35,10 +34,7 @@ from dina_lrm.collecting.choice.taste import directions
 from dina_lrm.collecting.choice.ways import choose
 from dina_lrm.synthetic.utility import PERSONALITIES
 
-MEASURES = ("overall", "within", "off")
-_CEILING = "ceiling"
 _CEILING_VOTES = 50.0
-_SHOWN = (0, 20, 50, 100, 200, 300, 500, 700)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -54,22 +50,18 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args(words)
     names = ("votes", "batch", "prompts", "held_out", "taste", "pictures")
-    kept = Kept(options.out, {"part": "taught", **{name: getattr(options, name) for name in names}})
+    asked = {"part": "taught", **{name: getattr(options, name) for name in names}}
+    kept = Kept(options.out, asked)
     model = LatentRewardModel.from_pretrained("synthetic", device="cpu")
     for seed in options.seeds:
         _measure(model, options, seed, kept)
-    votes = [*range(0, options.votes + 1, options.batch)]
-    found = {"votes": votes, "curves": {way: kept.of(way, "curve") for way in options.ways}}
-    found["ceiling"] = kept.of(_CEILING, "measures")
-    print(table(found))
-    if options.plot is not None:
-        plot(found, options.plot)
+    tell(kept, asked, options.plot)
 
 
 def _measure(model: LatentRewardModel, options: argparse.Namespace, seed: int, kept: Kept) -> None:
     """What a seed lacks still, told as it comes."""
     ways = [way for way in options.ways if not kept.has(seed, way)]
-    if not ways and kept.has(seed, _CEILING):
+    if not ways and kept.has(seed, CEILING):
         return
     taught = _Taught(model, options, seed)
     for way in ways:
@@ -77,8 +69,8 @@ def _measure(model: LatentRewardModel, options: argparse.Namespace, seed: int, k
         told = ", ".join(f"{name} {a:.3f} to {b:.3f}" for name, a, b in _ends(curve))
         print(f"seed {seed}, {way}: {told}", flush=True)
         kept.add(seed, way, {"curve": curve})
-    if not kept.has(seed, _CEILING):
-        kept.add(seed, _CEILING, {"measures": taught.ceiling()})
+    if not kept.has(seed, CEILING):
+        kept.add(seed, CEILING, {"measures": taught.ceiling()})
 
 
 class _Taught:
@@ -135,62 +127,6 @@ def _off(chance: np.ndarray, won: np.ndarray) -> float:
     """Mean over answers of |chance - share that won| in ten equal parts by chance: how far off calibration is."""
     parts = np.array_split(np.argsort(chance, kind="stable"), 10)
     return float(np.mean([abs(chance[part].mean() - won[part].mean()) for part in parts]))
-
-
-def table(found: dict[str, Any]) -> str:
-    """Means over seeds with their 95 % intervals, at some numbers of votes; and what chosen votes save."""
-    votes: Sequence[int] = found["votes"]
-    lines = ["| votes | way | " + " | ".join(MEASURES) + " | overall gained | within gained |", "|---|" + "---|" * 6]
-    shown = [
-        row for row, count in enumerate(votes) if count in (0, 20, 50, 100, 200, 300, 500, 700) or count == votes[-1]
-    ]
-    for row in shown:
-        for way, curves in found["curves"].items():
-            values = np.array(curves)
-            gained = values[:, row, :2] - values[:, 0, :2]
-            cells = [interval(one) for one in [*values[:, row].T, *gained.T]]
-            lines.append(f"| {votes[row]} | {way} | " + " | ".join(cells) + " |")
-    lines.append("| ceiling | | " + " | ".join(interval(one) for one in np.array(found["ceiling"]).T) + " | | |")
-    if {"random", "eig"} <= set(found["curves"]):
-        lines += ["", *saved(found)]
-    return "\n".join(lines)
-
-
-def saved(found: dict[str, Any]) -> list[str]:
-    """How many chosen votes reach what all random ones reach, by the means over seeds."""
-    votes, lines = found["votes"], []
-    for place, name in enumerate(MEASURES[:2]):
-        random, eig = (np.mean(found["curves"][way], axis=0)[:, place] for way in ("random", "eig"))
-        for row in (len(votes) // 3, 2 * len(votes) // 3, len(votes) - 1):
-            reached = next((votes[at] for at, value in enumerate(eig) if value >= random[row]), None)
-            lines.append(f"{name}: what {votes[row]} random votes reach, {reached or 'more'} chosen ones reach")
-    return lines
-
-
-def interval(values: Sequence[float]) -> str:
-    """A mean over seeds with its interval."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
-
-
-def plot(found: dict[str, Any], path: Path) -> None:
-    """The learning curves: means over seeds, a band of twice the standard error, the ceiling as a line."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for place, axis in enumerate(figure.subplots(1, 2, sharey=True)):
-        for way, curves in found["curves"].items():
-            values = np.array(curves)[:, :, place]
-            mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
-            axis.plot(found["votes"], mean, label=way)
-            axis.fill_between(found["votes"], mean - 2 * error, mean + 2 * error, alpha=0.2)
-        axis.axhline(np.mean(found["ceiling"], axis=0)[place], linestyle=":", color="grey", label="ceiling")
-        axis.set(xlabel="votes", title=f"rank correlation, {MEASURES[place]}")
-    axis.legend()
-    figure.savefig(path)
 
 
 def _ends(curve: Sequence[Sequence[float]]) -> list[tuple[str, float, float]]:
