@@ -43,6 +43,7 @@ UPDATES = {
     "dgpo": alone(DGPO),
     "craft": alone(CRAFT),
     "distill": alone(DISTILL),
+    "distill, its teacher guided": alone(DISTILL, distill=DistillSettings(guidance=3.0)),
     "distill, guided": guided(alone(DISTILL, distill=DistillSettings(lowest=0.5))),
 }
 

@@ -31,6 +31,9 @@ COMMANDS: dict[str, Command] = {
     "train": _command("train", "Train a reward model on comparisons, by a recipe."),
     "evaluate": _command("evaluate", "Measure reward models: accuracy, calibration, what they miss."),
     "calibrate": _command("calibrate", "Fit a temperature, so that win probabilities can be believed."),
+    "align best": _command(
+        "align_distill:Best", "Align a generator as gained most for its compute: guidance and reward.", "align:run"
+    ),
     "align refl": _command("align_by:Refl", "Align a generator by the gradient of a reward.", "align:run"),
     "align flow-grpo": _command("align_by:FlowGrpo", "Align a generator by rewards of groups of images.", "align:run"),
     "align lpo": _command(

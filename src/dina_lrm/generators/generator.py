@@ -182,13 +182,28 @@ class Generator:
 
     def velocity(self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float = 1.0) -> Latents:
         """The velocity at one noise level, guided as its pipeline does without a negative prompt; none up to 1."""
+        return self.plain_and_guided(x, level, conditioning, guidance)[1]
+
+    def check_guided(self, name: str, guidance: float) -> None:
+        """ValueError that names the setting, where it asks for guidance and none can be taken away from the model."""
+        if guidance > 1 and self.backbone.guidance_built_in:
+            raise DinaError(
+                f"{name}: {guidance} for a generator that was distilled with its guidance and is told the scale "
+                "(generator.guidance); accepted: 1"
+            )
+
+    def plain_and_guided(
+        self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float
+    ) -> tuple[Latents, Latents]:
+        """The velocity under the prompts alone, and guided as `velocity` is: one pass up to 1, two above it."""
         levels = level.to(x.device).expand(len(x))
         if guidance <= 1.0:
-            return self.backbone.velocity(x, levels, conditioning)
+            plain = self.backbone.velocity(x, levels, conditioning)
+            return plain, plain
         unguided = self.backbone.unguided_conditioning()[[0] * len(x)]
         both = Conditioning.cat([unguided, conditioning])
         without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
-        return self.backbone.sampling.guide(without, given, guidance)
+        return given, self.backbone.sampling.guide(without, given, guidance)
 
     @torch.no_grad()
     def denoise(

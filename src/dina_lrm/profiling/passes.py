@@ -104,8 +104,9 @@ def _dpo(config: DpoConfig, levels: Sequence[float]) -> UpdatePasses:
 def _distill(config: DistillConfig, levels: Sequence[float]) -> UpdatePasses:
     taught, times = len(levels) - 2, _guided(config)
     asked = sum(config.distill.guides(level) for level in levels[:taught]) * len(config.rewards)
+    teacher = 2 if config.distill.guidance > 1 else 1
     # Without guidance the pass that learns is the one that goes on
-    sampled = taught + times + (times * taught if times > 1 else 0)
+    sampled = teacher * taught + times + (times * taught if times > 1 else 0)
     return UpdatePasses(sampled, taught, scores=len(config.rewards), gradients=asked)
 
 

@@ -20,7 +20,7 @@ from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.settings import LookSettings
 from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.recipes.bundled_alignment import IN_TEN, LOOKS, REWARDS, UNCURATED
-from dina_lrm.recipes.distillation import DISTILL_RECIPES
+from dina_lrm.recipes.distillation import BEST_RECIPES, DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
@@ -248,7 +248,7 @@ def align_recipe(algorithm: str, name: str) -> AlignConfig | None:
         CraftConfig.algorithm: CRAFT_RECIPES,
         CrdConfig.algorithm: CRD_RECIPES,
         DgpoConfig.algorithm: DGPO_RECIPES,
-        DistillConfig.algorithm: DISTILL_RECIPES,
+        DistillConfig.algorithm: {**DISTILL_RECIPES, "best": BEST_RECIPES["synthetic"]},
     }
     make = tables.get(algorithm, {}).get(name)
     return None if make is None else make()

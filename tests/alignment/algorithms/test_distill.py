@@ -11,7 +11,7 @@ from dina_lrm.diffusion.process import RectifiedFlow
 from dina_lrm.generators.kernels import FlowSde
 from dina_lrm.sampling.guidance import joined, matched_guidance
 from dina_lrm.sampling.reward_term import RewardTerm
-from tests.alignment.runs import DISTILL, a_generator, an_algorithm, updated, with_rewards
+from tests.alignment.runs import DISTILL, PROMPTS, a_generator, an_algorithm, updated, with_rewards
 
 SHIFTED = torch.tensor([3 * s / (1 + 2 * s) for s in torch.linspace(1, 0, 11).tolist()])
 """Ten steps with shift 3."""
@@ -136,11 +136,44 @@ def test_rewards_are_asked_within_their_band_alone_and_small_steps_come_nearer_t
     assert after.details["to_teacher"] < before.details["to_teacher"] and after.details["to_base"] > 0
 
 
+def test_a_teacher_with_guidance_alone_is_the_guided_base_and_the_student_is_never_guided():
+    config = replace(DISTILL, distill=DistillSettings(scale=0.0, guidance=3.0))
+    generator = a_generator(config)
+    algorithm = an_algorithm(config, generator)
+    outcome = algorithm.update(0, lambda: 0.0)
+    # The student begins at the base under the prompts alone, but for the size of the batch it is evaluated in
+    assert outcome.details["to_base"] < 1e-10 and algorithm.evaluations == 0
+    assert outcome.loss == pytest.approx(outcome.details["to_teacher"]) and outcome.loss > 0
+    x, level = generator.noise([1, 2]), algorithm.levels[2]
+    conditioning = generator.encode_prompts(PROMPTS[:2])
+    with torch.no_grad():
+        plain, guided = generator.plain_and_guided(x, level, conditioning, 3.0)
+        torch.testing.assert_close(plain, generator.velocity(x, level, conditioning), rtol=1e-4, atol=1e-5)
+        assert torch.equal(guided, generator.velocity(x, level, conditioning, 3.0))
+        assert (guided - plain).abs().max() > 1e-3
+        one, other = generator.plain_and_guided(x, level, conditioning, 1.0)
+        assert one is other
+
+
+def test_guidance_and_rewards_move_the_teacher_at_once():
+    """Beside guidance alone, the reward adds a share of the length of the guided step."""
+    config = replace(DISTILL, distill=DistillSettings(scale=0.4, guidance=3.0))
+    both, alone = (
+        an_algorithm(replace(config, distill=replace(config.distill, scale=scale)), a_generator(config)).update(
+            0, lambda: 0.0
+        )
+        for scale in (0.4, 0.0)
+    )
+    assert both.loss > alone.loss
+
+
 def test_what_cannot_be_meant_is_refused_by_name():
     with pytest.raises(ValueError, match=r"distill.lowest, distill.highest: got \(0.5, 0.5\); accepted: lowest < high"):
         DistillSettings(lowest=0.5, highest=0.5)
     with pytest.raises(ValueError, match=r"distill.scale: got -1"):
         DistillSettings(scale=-1.0)
+    with pytest.raises(ValueError, match=r"distill.guidance: got -1"):
+        DistillSettings(guidance=-1.0)
     with pytest.raises(ValueError, match=r"reward 'jpeg-size' has no gradient"):
         with_rewards(DISTILL, "jpeg-size")
     noisy = replace(with_rewards(DISTILL, "latent:synthetic", "sharpness"), distill=DistillSettings(reading="noisy"))

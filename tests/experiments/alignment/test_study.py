@@ -11,13 +11,23 @@ from dina_lrm.cli.main import main
 from dina_lrm.experiments.alignment.alarms import best_look, heard, rolled_back
 from dina_lrm.experiments.alignment.cells import TRUTH, AlignedCell
 from dina_lrm.experiments.alignment.costs import AlignmentCost, alignment_cost, load_costs, save_costs
-from dina_lrm.experiments.alignment.estimates import compute_ratio, compute_to_reach, gain, gain_difference
+from dina_lrm.experiments.alignment.equal_compute import equal_compute_table
+from dina_lrm.experiments.alignment.estimates import (
+    compute_ratio,
+    compute_to_reach,
+    gain,
+    gain_at,
+    gain_difference,
+    gain_difference_at,
+)
+from dina_lrm.experiments.alignment.guided import GUIDED, GuidedBase, guided_base
 from dina_lrm.experiments.alignment.page import AlignmentResults
 from dina_lrm.experiments.alignment.runs import AlignmentBudget, study_config
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, ALIGNMENT_VARIANTS, variants_of
 from dina_lrm.experiments.cells import load_cells
 from dina_lrm.experiments.page import write_results
 from dina_lrm.locate import BUNDLED_LORAS
+from dina_lrm.synthetic.captions import distinct_captions
 from tests.alignment.runs import DPO, PROMPTS, REFL, a_generator
 
 STEPS = (0, 5, 10, 15, 20)
@@ -130,6 +140,35 @@ def test_what_is_heard_without_the_truth_and_kept_by_it():
     assert kept.value == pytest.approx(-0.2, abs=0.01) and end.value == pytest.approx(-0.4, abs=0.01)
 
 
+def test_at_equal_compute_gains_lie_between_the_looks_and_the_best_run_comes_first(tmp_path):
+    rises = {"recipe": 0.3, "best": 0.8, "nft": -0.1}
+    cells = cells_of(*(a_cell(name, seed, rise, spread=0.0) for name, rise in rises.items() for seed in range(2)))
+    costs = {"recipe": AlignmentCost(1.0, 1.0), "best": AlignmentCost(2.0, 2.0), "nft": AlignmentCost(9.0, 0.5)}
+    # The recipe has 20 updates of 1: so have half of the winner's, and nft is over after 18.5
+    assert gain_at(cells, "best", 20.0, costs["best"]).value == pytest.approx(0.4, abs=1e-3)
+    assert gain_at(cells, "nft", 20.0, costs["nft"]).value == gain(cells, "nft").value
+    assert gain_at(cells, "best", 0.0, costs["best"]).value == 0
+    assert gain_at(cells, "best", 15.0, costs["best"]).value == pytest.approx(0.3, abs=1e-3)  # between two looks
+    ahead = gain_difference_at(cells, ("best", "recipe"), 20.0, costs)
+    assert ahead.value == pytest.approx(0.1, abs=1e-3)
+    assert gain_difference_at(cells, ("best", "lpo"), 20.0, costs) is None
+    table = equal_compute_table(ALIGNMENT_STUDIES["objectives"], cells, costs)
+    assert [row[0] for row in table.rows] == [ALIGNMENT_VARIANTS[name].label for name in ("best", "recipe", "nft")]
+    assert [row[2] for row in table.rows] == ["10", "20", "20"] and "+0.40" in table.rows[0][3]
+    assert equal_compute_table(ALIGNMENT_STUDIES["hacking"], cells, costs) is None
+    assert equal_compute_table(ALIGNMENT_STUDIES["objectives"], cells, {}) is None
+
+
+def test_guidance_without_learning_is_measured_on_the_pictures_of_the_first_look(tmp_path):
+    config = study_config("distill-guidance", 0, AlignmentBudget(None, 2))
+    prompts = distinct_captions(np.random.default_rng(0), 2)
+    found = guided_base(config, prompts, (1.0, 3.0))
+    assert found.gain(1.0, "utility").value == 0 and len(found.values[3.0]["quality"]) == 2
+    found.save(tmp_path / GUIDED)
+    assert GuidedBase.load(tmp_path / GUIDED) == found and GuidedBase.load(tmp_path / "none.json") is None
+    assert [row[0] for row in found.table().rows] == ["3"]
+
+
 def test_a_ratio_of_compute_has_an_interval_that_widens_with_the_noise():
     costs = {"refl": AlignmentCost(1.0, 1.0), "lpo": AlignmentCost(2.0, 2.0)}
     widths = []
@@ -177,7 +216,7 @@ def test_every_variant_is_a_complete_run_of_the_uncurated_generator(name):
 
 
 def test_every_finding_is_about_a_run_of_its_study():
-    assert variants_of(tuple(ALIGNMENT_STUDIES)) == tuple(ALIGNMENT_VARIANTS)
+    assert set(variants_of(tuple(ALIGNMENT_STUDIES))) == set(ALIGNMENT_VARIANTS)
     for study in ALIGNMENT_STUDIES.values():
         named = {claim.better for claim in study.claims} | {claim.worse for claim in study.claims if claim.worse}
         assert named | set(study.pictures) <= set(study.variants)

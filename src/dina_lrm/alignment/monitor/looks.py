@@ -27,7 +27,8 @@ from dina_lrm.typed import DinaError
 SAMPLES: str = "samples"
 PROXY: str = "objective"
 """How records call the weighted sum that is optimised."""
-_FIRST_SEED = 1_000_000
+FIRST_SEED = 1_000_000
+"""Of the noise of the first picture of every look; the others follow."""
 _MIDDLE = 0.5
 
 
@@ -156,7 +157,7 @@ class Looks:
         size, levels = self._config.micro_batch, self._generator.levels(self._sampling_steps)
         for start in range(0, len(self._prompts), size):
             prompts = self._prompts[start : start + size]
-            noise = self._generator.noise([_FIRST_SEED + start + row for row in range(len(prompts))])
+            noise = self._generator.noise([FIRST_SEED + start + row for row in range(len(prompts))])
             conditioning = self._generator.encode_prompts(prompts)
             yield _Sampled(self._generator.denoise(noise, conditioning, levels), noise, conditioning, prompts)
 

@@ -90,7 +90,7 @@ class AlignArguments(DeviceOptions, ReadsPrompts, Forced, ConfigArguments):
     def meant(cls, words: Sequence[str]) -> tuple[type[AlignArguments], list[str]]:
         """Without a recipe, `--generator.pretrained` or a latent reward asks for the recipe own of that generator."""
         recipes = cls.recipes()
-        make = partial(own_alignment_of, type(recipes["own"]()))
+        make = partial(own_alignment_of, recipes["own"])
         named = with_generator(words, partial(value_of, words))
         return with_own(cls, named, "--generator.pretrained", partial(choices, recipes), make)
 
@@ -104,7 +104,7 @@ class AlignArguments(DeviceOptions, ReadsPrompts, Forced, ConfigArguments):
     def recipes_for(cls, given: Given) -> Mapping[str, Callable[[], AlignConfig]]:
         """The recipes, own that of the generator that is given."""
         found = cls.recipes()
-        make = partial(own_alignment_of, type(found["own"]()), given)
+        make = partial(own_alignment_of, found["own"], given)
         return {**found, "own": make} if given("--generator.pretrained") else found
 
     def config(self) -> AlignConfig:

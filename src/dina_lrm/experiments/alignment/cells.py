@@ -17,6 +17,7 @@ from dina_lrm.alignment.monitor.alarm import History
 from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.monitor.records import Record, history_of, read_records
 from dina_lrm.experiments.cells import StudyCell
+from dina_lrm.pictures.measures import diversity
 from dina_lrm.synthetic.captions import true_values
 
 TRUTH: Final = ("utility", "alignment", "quality")
@@ -32,6 +33,8 @@ class AlignedCell(StudyCell):
     truth: dict[str, tuple[tuple[float, ...], ...]]
     seconds: float
     environment: dict[str, str]
+    spread: tuple[float, ...] = ()
+    """How far the pictures of each look lie apart (`diversity` of all as if of one prompt); earlier cells have none."""
 
     @property
     def history(self) -> History:
@@ -53,10 +56,12 @@ def cell_of_run(
     """What a finished run's folder holds."""
     records = read_records(folder)
     rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in TRUTH}
+    spread = []
     for record in records:
         with np.load(folder / SAMPLES / f"step-{record.step}.npz") as found:
             values = true_values(found["images"], [str(prompt) for prompt in found["prompts"]])
+            spread.append(round(diversity(found["images"], [""] * len(found["images"]))[""], _DIGITS))
         for name in TRUTH:
             rows[name].append(tuple(round(float(value), _DIGITS) for value in values[name]))
     truth = {name: tuple(looks) for name, looks in rows.items()}
-    return AlignedCell(variant, seed, config, tuple(records), truth, round(seconds, 1), environment)
+    return AlignedCell(variant, seed, config, tuple(records), truth, round(seconds, 1), environment, tuple(spread))

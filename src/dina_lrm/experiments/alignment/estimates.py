@@ -41,6 +41,36 @@ def gain_difference(cells: Cells, variant: str, other: str, value: str = "utilit
     return estimate([(np.stack([_gains(one, value, -1) - _gains(two, value, -1) for one, two in pairs]), 1)])
 
 
+def gain_at(cells: Cells, variant: str, flops: float, cost: AlignmentCost, value: str = "utility") -> Interval | None:
+    """A true value above that of the first look when so many FLOPs are spent; None without a cell.
+
+    Linear between the looks, picture by picture; of a run that ends before, its last look.
+    """
+    own = of_variant(cells, variant)
+    rows = [_gains_at(cell, value, flops, cost) for cell in own]
+    return estimate([(np.stack(rows), 1)]) if rows else None
+
+
+def gain_difference_at(
+    cells: Cells, variants: tuple[str, str], flops: float, costs: Mapping[str, AlignmentCost]
+) -> Interval | None:
+    """The gain of the first variant above the second's when so many FLOPs are spent, over the seeds that both have."""
+    one, two = variants
+    seeds = [cell.seed for cell in of_variant(cells, one) if cell_name(two, cell.seed) in cells]
+    if not seeds:
+        return None
+    at = [
+        [_gains_at(cells[cell_name(name, seed)], "utility", flops, costs[name]) for name in variants] for seed in seeds
+    ]
+    return estimate([(np.stack([ahead - behind for ahead, behind in at]), 1)])
+
+
+def spent_by(variant: str, cells: Cells, costs: Mapping[str, AlignmentCost]) -> float | None:
+    """FLOPs of a whole run; None where it has no cell or was not counted."""
+    own = of_variant(cells, variant)
+    return costs[variant].after(own[0].steps()[-1]) if own and variant in costs else None
+
+
 def of_variant(cells: Cells, variant: str) -> list[AlignedCell]:
     """Its cells in the order of their seeds."""
     return sorted((cell for cell in cells.values() if cell.variant == variant), key=lambda cell: cell.seed)
@@ -119,3 +149,12 @@ def _first_at(spent: list[float], means: Float[np.ndarray, " looks"], target: fl
 
 def _gains(cell: AlignedCell, value: str, look: int) -> Float[np.ndarray, " pictures"]:
     return cell.values(value, look) - cell.values(value, 0)
+
+
+def _gains_at(cell: AlignedCell, value: str, flops: float, cost: AlignmentCost) -> Float[np.ndarray, " pictures"]:
+    spent = np.array([cost.after(step) for step in cell.steps()])
+    after = int(np.searchsorted(spent, flops))
+    if after == 0 or after == len(spent):
+        return _gains(cell, value, 0 if after == 0 else -1)
+    share = (flops - spent[after - 1]) / (spent[after] - spent[after - 1])
+    return (1 - share) * _gains(cell, value, after - 1) + share * _gains(cell, value, after)

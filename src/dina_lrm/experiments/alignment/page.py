@@ -13,7 +13,17 @@ from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.alignment.alarms import window_of
 from dina_lrm.experiments.alignment.cells import TRUTH, AlignedCell
 from dina_lrm.experiments.alignment.costs import AlignmentCost, load_costs
-from dina_lrm.experiments.alignment.estimates import check_comparable, gain, gain_difference, present
+from dina_lrm.experiments.alignment.equal_compute import equal_compute_table
+from dina_lrm.experiments.alignment.estimates import (
+    check_comparable,
+    gain,
+    gain_at,
+    gain_difference,
+    gain_difference_at,
+    present,
+    spent_by,
+)
+from dina_lrm.experiments.alignment.guided import GUIDED, GuidedBase
 from dina_lrm.experiments.alignment.plots import curves, utility_over_compute
 from dina_lrm.experiments.alignment.runs import COSTS, PICTURES
 from dina_lrm.experiments.alignment.studies import (
@@ -37,6 +47,10 @@ class AlignmentPart(Part):
     """What runs compute until they are equally good; "" where that is not shown."""
     bands: bool
     """Whether the panels show the spread of the seeds."""
+    equal: MarkdownTable | None
+    """What every run gained with the FLOPs of one of them, where that is shown, the best first."""
+    guided: MarkdownTable | None
+    """What guidance of the base model gains without learning, where runs are compared at equal compute."""
     alarms: MarkdownTable
     pictures: Sequence[tuple[str, LinkedImage]]
     """Names of runs with their pictures over the updates."""
@@ -49,6 +63,7 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
 
     cells: Mapping[str, AlignedCell]
     costs: Mapping[str, AlignmentCost]
+    guided: GuidedBase | None
     template: ClassVar[str] = "alignment_study.md.jinja"
     gap_key: ClassVar[str] = "gain"
     gap_form: ClassVar[str] = "+.2f"
@@ -59,7 +74,7 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
         cells = load_cells(AlignedCell, out / "cells")
         chosen = {name: cell for name, cell in cells.items() if cell.seed in seeds}
         check_comparable(chosen)
-        return cls(chosen, load_costs(out / COSTS))
+        return cls(chosen, load_costs(out / COSTS), GuidedBase.load(out / GUIDED))
 
     def is_measured(self, name: str) -> bool:
         """Whether one of its runs is there."""
@@ -79,9 +94,20 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
 
     def gap(self, claim: AlignmentClaim) -> Interval | None:
         """The gain of true utility, or how far it is above that of another run."""
+        named = (claim.better,) if claim.worse is None else (claim.better, claim.worse)
+        if claim.at is not None:
+            return self._gap_at(claim, claim.at) if {*named, claim.at} <= self.costs.keys() else None
         if claim.worse is None:
             return gain(self.cells, claim.better)
         return gain_difference(self.cells, claim.better, claim.worse)
+
+    def _gap_at(self, claim: AlignmentClaim, budget: str) -> Interval | None:
+        flops = spent_by(budget, self.cells, self.costs)
+        if flops is None:
+            return None
+        if claim.worse is None:
+            return gain_at(self.cells, claim.better, flops, self.costs[claim.better])
+        return gain_difference_at(self.cells, (claim.better, claim.worse), flops, self.costs)
 
     def rows(self, name: str) -> dict[str, object]:
         """The gain of each true value by each run, and what an update of it computes."""
@@ -114,6 +140,8 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
             [LinkedImage(f"{study.title}: {shown}", f"{PLOTS}/{name}{end}.png") for end, shown in shows.items()],
             reached(study, self.cells, self.costs) if study.over_compute else "",
             len(present(study, self.cells)) <= MANY_RUNS,
+            equal_compute_table(study, self.cells, self.costs),
+            self.guided.table() if self.guided is not None and study.equal_compute is not None else None,
             alarm_table(study, self.cells),
             [
                 (_label(variant), LinkedImage(f"{_label(variant)}: pictures over the updates", file))

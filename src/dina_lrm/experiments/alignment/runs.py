@@ -15,12 +15,15 @@ from typing import Final
 import numpy as np
 import torch
 
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
+from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.looks import SAMPLES
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.evaluation.environment import environment
 from dina_lrm.experiments.alignment.cells import cell_of_run
 from dina_lrm.experiments.alignment.costs import AlignmentCost, alignment_cost, load_costs, save_costs
+from dina_lrm.experiments.alignment.guided import GUIDED, guided_base
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS
 from dina_lrm.experiments.cells import cell_name
 from dina_lrm.experiments.pool import PoolJob, Stopped
@@ -35,7 +38,9 @@ _PROMPTS: Final = 2_000
 _LOOKED_AT: Final = [0, 7]
 """All seeds look at the same prompts."""
 _COUNTED: Final = 16
-"""Updates, at most, whose FLOPs are counted after the first."""
+"""Updates, at most, whose FLOPs are counted after the first, where one costs more than another."""
+_GUIDED_BESIDE: Final = "distill-guidance"
+"""The run beside which the base model under guidance is measured."""
 _COLUMNS: Final = 5
 _ROWS: Final = 6
 
@@ -68,6 +73,8 @@ def align_cells(
     costs = [
         PoolJob(name, partial(_cost, name, budget), partial(kept, name)) for name in variants if name not in counted
     ]
+    if _GUIDED_BESIDE in variants and not (folder / GUIDED).is_file():
+        costs.append(PoolJob(GUIDED, partial(_guided, budget, folder), lambda told: told))
     jobs = partial(_jobs, budget, folder)
     return run_missing(variants, seeds, folder / "cells", jobs, workers, say, report, costs)
 
@@ -117,6 +124,15 @@ def _training_prompts(seed: int, shown: Sequence[str]) -> list[str]:
     return [prompt for prompt in drawn if prompt not in set(shown)]
 
 
+def _guided(budget: AlignmentBudget, folder: Path) -> str:
+    """Runs in a process of its own."""
+    torch.set_num_threads(1)
+    shown = distinct_captions(np.random.default_rng(_LOOKED_AT), budget.looked_at)
+    found = guided_base(study_config(_GUIDED_BESIDE, 0, budget), list(shown))
+    found.save(folder / GUIDED)
+    return f"guidance of the base model: {', '.join(f'{scale:g}' for scale in found.values)}"
+
+
 def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> None:
     """The first prompts at some looks, evenly spread."""
     places = np.unique(np.linspace(0, len(steps) - 1, min(_COLUMNS, len(steps))).round().astype(int))
@@ -131,5 +147,7 @@ def _cost(name: str, budget: AlignmentBudget) -> AlignmentCost:
     """Runs in a process of its own."""
     torch.set_num_threads(1)
     config = study_config(name, 0, budget)
-    more = min(_COUNTED, max(1, config.steps - 1))
+    # The step that ReFL learns from is drawn, and of LPO's pairs some are kept
+    counted = _COUNTED if isinstance(config, ReflConfig | LpoConfig) else 1
+    more = min(counted, max(1, config.steps - 1))
     return alignment_cost(config, loaded_generator(config.generator, "cpu"), _training_prompts(0, ()), more)

@@ -1,37 +1,21 @@
-"""The alignment study: every run, and which findings each pair of them decides.
+"""The alignment study: its figures, and which findings each pair of runs decides.
 
 All runs start from `synthetic-uncurated`, the bundled generator as it would be had it learned from pictures of which
-most are damaged: there a reward has something to mend. A new run is a row of `ALIGNMENT_VARIANTS`.
+most are damaged: there a reward has something to mend. A new run is a row of a table of variants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
-from dina_lrm.alignment.algorithms.forward.awm_settings import AwmConfig
-from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
-from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
-from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
-from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
-from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.recipes.alignment import dpo_synthetic, grpo_synthetic, lpo_synthetic, refl_synthetic
-from dina_lrm.recipes.forward_alignment import awm_synthetic, nft_synthetic
-from dina_lrm.sampling.reward_term import RewardTerm
+from dina_lrm.experiments.alignment.first_variants import FIRST_VARIANTS
+from dina_lrm.experiments.alignment.objective_variants import OBJECTIVE_VARIANTS
+from dina_lrm.experiments.alignment.variant import AlignmentVariant
 from dina_lrm.typed import DinaError
 
-_WINDOW: Final = 5
-"""Looks that the alarm takes its trends over."""
-
-
-@dataclass(frozen=True)
-class AlignmentVariant:
-    """A run: its name in tables, and its configuration with the seed 0."""
-
-    label: str
-    config: Callable[[], AlignConfig]
+ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {**FIRST_VARIANTS, **OBJECTIVE_VARIANTS}
+"""Runs of the study by name."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +25,8 @@ class AlignmentClaim:
     text: str
     better: str
     worse: str | None = None
+    at: str | None = None
+    """The run whose FLOPs both are compared at; None = at their ends."""
 
 
 @dataclass(frozen=True)
@@ -54,113 +40,10 @@ class AlignmentStudy:
     pictures: tuple[str, ...] = ()
     over_compute: bool = False
     """Whether true utility is drawn over FLOPs too."""
+    equal_compute: str | None = None
+    """The run whose FLOPs all others are compared at, and with whose gain."""
 
 
-def _refl() -> ReflConfig:
-    """At a low rate, with no remedy but the moving average."""
-    config = refl_synthetic()
-    return replace(
-        config,
-        steps=30,
-        batch_size=32,
-        micro_batch=32,
-        lr=3e-4,
-        refl=replace(config.refl, kl_weight=0.0),
-        looks=replace(config.looks, window=_WINDOW),
-    )
-
-
-def _recipe() -> ReflConfig:
-    """Return the run of `dina-lrm align refl synthetic`."""
-    config = refl_synthetic()
-    return replace(config, looks=replace(config.looks, window=_WINDOW))
-
-
-def _refl_pixels() -> ReflConfig:
-    config = _refl()
-    looks = replace(config.looks, golden="image:synthetic")
-    return replace(config, rewards=(RewardTerm("cnn"),), looks=looks)
-
-
-def _grpo() -> GrpoConfig:
-    config = grpo_synthetic()
-    return replace(config, steps=20, looks=replace(config.looks, window=_WINDOW))
-
-
-def _lpo() -> LpoConfig:
-    config = lpo_synthetic()
-    return replace(config, looks=replace(config.looks, every=5, window=_WINDOW))
-
-
-def _lpo_late() -> LpoConfig:
-    """Return a run of as many FLOPs as LPO."""
-    config = _lpo()
-    return replace(config, steps=27, lpo=replace(config.lpo, highest=0.75))
-
-
-def _dpo() -> DpoConfig:
-    """Return a run of as many FLOPs as LPO, the drawing of the pairs included."""
-    config = dpo_synthetic()
-    return replace(config, steps=75, looks=replace(config.looks, every=15, window=_WINDOW))
-
-
-def _nft() -> NftConfig:
-    config = nft_synthetic()
-    return replace(config, looks=replace(config.looks, window=_WINDOW))
-
-
-def _awm() -> AwmConfig:
-    config = awm_synthetic()
-    return replace(config, looks=replace(config.looks, window=_WINDOW))
-
-
-def _hacked() -> ReflConfig:
-    """Three times the rate, half the batch, and no moving average."""
-    return replace(_refl(), steps=30, batch_size=16, micro_batch=16, lr=1e-3, ema_decay=0.0)
-
-
-def _with_pretraining() -> ReflConfig:
-    config = _hacked()
-    return replace(config, refl=replace(config.refl, pretraining_weight=1.0))
-
-
-def _with_kl() -> ReflConfig:
-    config = _hacked()
-    return replace(config, refl=replace(config.refl, kl_weight=1.0))
-
-
-def _with_average() -> ReflConfig:
-    return replace(_hacked(), ema_decay=0.95)
-
-
-def _with_half_lora() -> ReflConfig:
-    config = _hacked()
-    return replace(config, looks=replace(config.looks, lora_scale=0.5))
-
-
-def _with_penalty() -> ReflConfig:
-    config = _hacked()
-    return replace(config, rewards=(*config.rewards, RewardTerm("high-frequency", -0.5)))
-
-
-ALIGNMENT_VARIANTS: Final[dict[str, AlignmentVariant]] = {
-    "refl": AlignmentVariant("ReFL, latent reward", _refl),
-    "refl-pixels": AlignmentVariant("ReFL, pixel reward", _refl_pixels),
-    "recipe": AlignmentVariant("ReFL, shipped recipe", _recipe),
-    "grpo-fast": AlignmentVariant("Flow-GRPO-Fast", _grpo),
-    "lpo": AlignmentVariant("LPO, all noise levels", _lpo),
-    "lpo-late": AlignmentVariant("step-level DPO, t up to 0.75", _lpo_late),
-    "dpo": AlignmentVariant("offline DPO", _dpo),
-    "nft": AlignmentVariant("DiffusionNFT", _nft),
-    "awm": AlignmentVariant("AWM", _awm),
-    "hacked": AlignmentVariant("no remedy", _hacked),
-    "pretraining": AlignmentVariant("pretraining loss", _with_pretraining),
-    "kl": AlignmentVariant("KL to the base", _with_kl),
-    "average": AlignmentVariant("moving average", _with_average),
-    "half-lora": AlignmentVariant("half of the LoRA", _with_half_lora),
-    "penalty": AlignmentVariant("penalty on fine texture", _with_penalty),
-}
-"""Runs of the study by name."""
 LAST_FIRST_SEED: Final = 2
 """Seeds beyond it were added later, and the alarm's settings were chosen before."""
 _REMEDIES: Final = ("pretraining", "kl", "average", "half-lora", "penalty")
@@ -205,16 +88,60 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         over_compute=True,
     ),
     "objectives": AlignmentStudy(
-        "Objectives of the forward process",
-        "Groups of finished samples are scored, noised again, and matched or pushed away: neither a gradient of the "
-        "reward nor a likelihood of the sampler is needed.",
-        ("nft", "awm"),
+        "Objectives at equal compute",
+        "Every objective with the bundled latent reward and as many FLOPs as the shipped ReFL recipe: all that is "
+        "drawn and judged is counted. Objectives of the forward process (DiffusionNFT, AWM, CRD, DGPO, CRAFT) and "
+        "policy gradients (Flow-GRPO) need no gradient of the reward; ReFL, DRTune, PRFL and distillation do. In "
+        "distillation the teacher is the frozen base with the reward's gradient, with classifier-free guidance, or "
+        "with both: students and base are sampled without guidance. Two runs have the truth itself as their reward, "
+        "and so say what the objective can do with a reward that is never wrong.",
         (
-            AlignmentClaim("DiffusionNFT raises the true utility.", "nft"),
-            AlignmentClaim("AWM raises the true utility.", "awm"),
+            "recipe",
+            "refl-kl3",
+            "drtune",
+            "prfl",
+            "distill",
+            "distill-guidance",
+            "best",
+            "nft",
+            "awm",
+            "crd",
+            "dgpo",
+            "craft",
+            "grpo-fast",
+            "grpo-dense",
+            "lpo",
+            "step-groups",
+            "dpo",
+            "nft-truth",
+            "grpo-truth",
         ),
-        ("nft", "awm"),
+        (
+            *(
+                AlignmentClaim(text, *runs, at="recipe")
+                for text, runs in {
+                    "The winner (`align best`) raises the true utility.": ("best",),
+                    "It is ahead of the shipped ReFL recipe.": ("best", "recipe"),
+                    "It is ahead of its teacher's guidance without a reward.": ("best", "distill-guidance"),
+                    "It is ahead of distillation of the reward without guidance.": ("best", "distill"),
+                    "ReFL with a KL weight of 3 is ahead of the recipe.": ("refl-kl3", "recipe"),
+                    "DRTune through four steps is ahead of ReFL with a KL weight of 3.": ("drtune", "refl-kl3"),
+                    "PRFL is ahead of ReFL with a KL weight of 3.": ("prfl", "refl-kl3"),
+                    "DiffusionNFT raises the true utility.": ("nft",),
+                    "AWM raises the true utility.": ("awm",),
+                    "CRD raises the true utility.": ("crd",),
+                    "DGPO raises the true utility.": ("dgpo",),
+                    "CRAFT raises the true utility.": ("craft",),
+                    "Step-GRPO is ahead of LPO.": ("step-groups", "lpo"),
+                }.items()
+            ),
+            AlignmentClaim("Dense credit is ahead of the final reward after 20 updates.", "grpo-dense", "grpo-fast"),
+            AlignmentClaim("The truth as reward is ahead of the model in DiffusionNFT.", "nft-truth", "nft"),
+            AlignmentClaim("The truth as reward is ahead of the model in Flow-GRPO.", "grpo-truth", "grpo-fast"),
+        ),
+        ("best", "distill", "refl-kl3", "nft"),
         over_compute=True,
+        equal_compute="recipe",
     ),
     "hacking": AlignmentStudy(
         "Appendix D: reward hacking and its remedies",

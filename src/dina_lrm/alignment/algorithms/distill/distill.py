@@ -1,7 +1,7 @@
 r"""On-policy distillation of a guided sampler (Diffusion-OPD, arXiv 2605.15055; RG-OPD of LRR).
 
     x_S -> x_0    the student's own rollout; each state x_k is held fixed
-    v_ref         the frozen base model at x_k
+    v_ref         the frozen base model at x_k, under classifier-free guidance of scale `guidance`
     v_T           v_ref, with its next state moved by `scale` of the step's length up the rewards, each of unit size
     L             mean over the steps but the last of w_k (v_S - sg v_T)^2
 
@@ -9,7 +9,8 @@ The target is a bounded move off the frozen base model: a fixed point exists, an
 graph goes through the sampler, and no reward is in the student's. One optimiser step is made for a whole rollout, so
 that every state is one that the student visits as it is (RG-OPD steps behind each state: later states of its rollout
 are an older student's). A generator that is sampled with guidance rolls out with it, and its conditional velocity is
-taught, as ReFL does.
+taught, as ReFL does; a teacher with guidance of its own is for students that are sampled without (guidance
+distillation, Meng et al., arXiv 2210.03142, here on the student's own states and up the rewards at once).
 
 Everything that is drawn is a function of (seed, step, image): a run that was killed goes on as if it had not been.
 """
@@ -65,6 +66,7 @@ class Distill(Algorithm[DistillConfig]):
         super().__init__(config, generator, objective, prompts, processes)
         if config.distill.reading == "noisy":
             objective.check_states("distill.reading noisy")
+        generator.check_guided("distill.guidance", config.distill.guidance)
         weights = step_weights(config.distill.weights, generator.process, self.levels)
         self._weights = weights / weights.mean()
         self.evaluations = 0
@@ -122,20 +124,20 @@ class Distill(Algorithm[DistillConfig]):
 
     @torch.no_grad()
     def _teacher(self, x: Latents, k: int, batch: _Batch) -> tuple[Latents, Latents]:
-        """Velocities of the base model and of the teacher, at a state."""
+        """Velocities of the base model under the prompts alone, and of the teacher, at a state."""
         generator, settings, level = self.generator, self.config.distill, self.levels[k]
         with generator.reference():
-            base = generator.velocity(x, level, batch.conditioning)
+            base, led = generator.plain_and_guided(x, level, batch.conditioning, settings.guidance)
         if not settings.guides(level.item()):
-            return base, base
-        gradients = self._gradients(x, base, level, batch)
+            return base, led
+        gradients = self._gradients(x, led, level, batch)
         self.evaluations += len(x) * len(gradients)
-        behind = Ode().step(generator.process, x, base, level, self.levels[k + 1]).mean
+        behind = Ode().step(generator.process, x, led, level, self.levels[k + 1]).mean
         move = matched_move(x, behind, gradients, self.objective.weights, settings.scale)
-        return base, base + move / velocity_factor(generator.process, level, self.levels[k + 1])
+        return base, led + move / velocity_factor(generator.process, level, self.levels[k + 1])
 
-    def _gradients(self, x: Latents, base: Latents, level: Tensor, batch: _Batch) -> dict[str, Latents]:
+    def _gradients(self, x: Latents, led: Latents, level: Tensor, batch: _Batch) -> dict[str, Latents]:
         told = batch.prompts, batch.reward_seed, batch.conditioning
         if self.config.distill.reading == "noisy":
             return self.objective.gradients(x, *told, level=level.item())
-        return self.objective.gradients(self.generator.process.clean_from_velocity(x, base, level), *told)
+        return self.objective.gradients(self.generator.process.clean_from_velocity(x, led, level), *told)

@@ -21,6 +21,9 @@ class DistillSettings:
     scale: float = ranged(0.4, NOT_NEGATIVE)
     """How far the teacher's step goes up the rewards, as a share of the length of the base model's own step; 0 teaches
     the base model."""
+    guidance: float = ranged(1.0, NOT_NEGATIVE)
+    """Scale of classifier-free guidance of the teacher; up to 1 there is none. Above it guidance is distilled too: the
+    student needs one pass a step where its teacher takes two. Looks are guided by `generator.guidance`."""
     reading: TeacherReading = "clean"
     """Where the gradients are taken: at the clean estimate of the base model, which every differentiable reward reads,
     or at the noisy state and its own level, which rewards latent:MODEL do."""

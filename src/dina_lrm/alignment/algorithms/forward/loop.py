@@ -65,11 +65,7 @@ class ForwardLoop(Algorithm[ForwardConfig]):
         settings, parts = config.forward, self.own_parts()
         if len(parts) % settings.updates:
             raise DinaError(f"forward.updates: {settings.updates} for {len(parts)} micro-batches of a process")
-        if settings.rollout_guidance > 1 and generator.backbone.guidance_built_in:
-            raise DinaError(
-                f"forward.rollout_guidance: {settings.rollout_guidance} for a generator that was distilled with its "
-                "guidance and is told the scale (generator.guidance); accepted: 1"
-            )
+        generator.check_guided("forward.rollout_guidance", settings.rollout_guidance)
         self._objective: ForwardObjective[Any] = FORWARD_OBJECTIVES[type(config)](config)
         for fault in self._objective.faults():
             warnings.warn(fault, ForwardWarning, stacklevel=2)
