@@ -130,14 +130,15 @@ class Distill(Algorithm[DistillConfig]):
             base, led = generator.plain_and_guided(x, level, batch.conditioning, settings.guidance)
         if not settings.guides(level.item()):
             return base, led
-        gradients = self._gradients(x, led, level, batch)
+        gradients = self._gradients(x, base, level, batch)
         self.evaluations += len(x) * len(gradients)
         behind = Ode().step(generator.process, x, led, level, self.levels[k + 1]).mean
         move = matched_move(x, behind, gradients, self.objective.weights, settings.scale)
         return base, led + move / velocity_factor(generator.process, level, self.levels[k + 1])
 
-    def _gradients(self, x: Latents, led: Latents, level: Tensor, batch: _Batch) -> dict[str, Latents]:
+    def _gradients(self, x: Latents, base: Latents, level: Tensor, batch: _Batch) -> dict[str, Latents]:
+        # Read without guidance, under which clean estimates of noisy states are far larger than latents are
         told = batch.prompts, batch.reward_seed, batch.conditioning
         if self.config.distill.reading == "noisy":
             return self.objective.gradients(x, *told, level=level.item())
-        return self.objective.gradients(self.generator.process.clean_from_velocity(x, led, level), *told)
+        return self.objective.gradients(self.generator.process.clean_from_velocity(x, base, level), *told)
