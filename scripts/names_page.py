@@ -14,12 +14,13 @@ from dina_lrm.backbones.registry import FAMILIES
 from dina_lrm.data.sources import SOURCES
 from dina_lrm.recipes import RECIPES
 from dina_lrm.recipes.alignment import DPO_RECIPES, GRPO_RECIPES, LPO_RECIPES, REFL_RECIPES
-from dina_lrm.recipes.distillation import DISTILL_RECIPES
+from dina_lrm.recipes.distillation import BEST_RECIPES, DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
 from dina_lrm.rewards.names import REWARDS, RewardFamily
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "names.md"
 ALIGNMENT: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = {
+    "best": BEST_RECIPES,
     "refl": REFL_RECIPES,
     "flow-grpo": GRPO_RECIPES,
     "lpo": LPO_RECIPES,

@@ -11,7 +11,7 @@ from dina_lrm.experiments.alignment.studies import ALIGNMENT_STUDIES, alignment_
 
 @dataclass
 class Arguments(StudyArguments):
-    """Align a generator of the synthetic world in many ways, three seeds each, and say what it was truly worth.
+    """Align a generator of the synthetic world in many ways, and say what it was truly worth.
 
     A run takes two to five minutes of one core; what OUT/cells holds is not run again. Names: rewards, algorithms,
     preferences, objectives, hacking, or all.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -26,17 +25,25 @@ def equal_compute_table(
     study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]
 ) -> MarkdownTable | None:
     """A row for each run that was counted, by its gain, the best first; None where the study has no such run."""
-    if study.equal_compute is None or (flops := spent_by(study.equal_compute, cells, costs)) is None:
+    flops = _budget(study, cells, costs)
+    if flops is None:
         return None
-    names = [name for name in present(study, cells) if name in costs]
-    rows = [_row(name, flops, cells, costs[name]) for name in names]
-    gains = [_value(gain_at(cells, name, flops, costs[name])) for name in names]
-    return MarkdownTable(_HEADS, [rows[place] for place in np.argsort(-np.array(gains), kind="stable")])
+    rows = [_row(name, flops, cells, costs[name]) for name, _ in gains_by_run(study, cells, costs)]
+    return MarkdownTable(_HEADS, rows)
 
 
-def _value(found: Interval | None) -> float:
-    """The number by which runs are ordered; one that has none comes last."""
-    return -math.inf if found is None or found.value is None else found.value
+def gains_by_run(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> list[tuple[str, Interval]]:
+    """Names of runs with their gains of true utility at equal compute, the best first; none where it is not shown."""
+    flops = _budget(study, cells, costs)
+    if flops is None:
+        return []
+    gains = {name: gain_at(cells, name, flops, costs[name]) for name in present(study, cells) if name in costs}
+    found = [(name, gained) for name, gained in gains.items() if gained is not None]
+    return sorted(found, key=lambda each: -each[1].span[0])
+
+
+def _budget(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> float | None:
+    return None if study.equal_compute is None else spent_by(study.equal_compute, cells, costs)
 
 
 def _row(name: str, flops: float, cells: Cells, cost: AlignmentCost) -> list[str]:

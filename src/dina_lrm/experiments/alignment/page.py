@@ -13,7 +13,7 @@ from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.alignment.alarms import window_of
 from dina_lrm.experiments.alignment.cells import TRUTH, AlignedCell
 from dina_lrm.experiments.alignment.costs import AlignmentCost, load_costs
-from dina_lrm.experiments.alignment.equal_compute import equal_compute_table
+from dina_lrm.experiments.alignment.equal_compute import equal_compute_table, gains_by_run
 from dina_lrm.experiments.alignment.estimates import (
     check_comparable,
     gain,
@@ -24,7 +24,7 @@ from dina_lrm.experiments.alignment.estimates import (
     spent_by,
 )
 from dina_lrm.experiments.alignment.guided import GUIDED, GuidedBase
-from dina_lrm.experiments.alignment.plots import curves, utility_over_compute
+from dina_lrm.experiments.alignment.plots import curves, gains_at_equal_compute, utility_over_compute
 from dina_lrm.experiments.alignment.runs import COSTS, PICTURES
 from dina_lrm.experiments.alignment.studies import (
     ALIGNMENT_STUDIES,
@@ -125,6 +125,9 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
         figures = {name: curves(study, self.cells)}
         if study.over_compute:
             figures[f"{name}-compute"] = utility_over_compute(study, self.cells, self.costs)
+        equal = gains_at_equal_compute(study, self.cells, self.costs)
+        if equal is not None:
+            figures[f"{name}-equal"] = equal
         return figures
 
     def part(self, name: str, out: Path) -> AlignmentPart:
@@ -132,14 +135,16 @@ class AlignmentResults(StudyResults[AlignmentClaim]):
         study, shows = ALIGNMENT_STUDIES[name], {"": "reward, truth and measures of the pictures"}
         if study.over_compute:
             shows["-compute"] = "true utility over compute"
+        if gains_by_run(study, self.cells, self.costs):
+            shows = {"-equal": "true utility at equal compute", **shows}
         pictures = {variant: f"{PICTURES}/{variant}.png" for variant in study.pictures}
         return AlignmentPart(
             study.title,
             study.about,
             runs_table(study, self.cells, self.costs),
             [LinkedImage(f"{study.title}: {shown}", f"{PLOTS}/{name}{end}.png") for end, shown in shows.items()],
-            reached(study, self.cells, self.costs) if study.over_compute else "",
-            len(present(study, self.cells)) <= MANY_RUNS,
+            reached(study, self.cells, self.costs) if study.over_compute and study.equal_compute is None else "",
+            sum(run in study.drawn for run in present(study, self.cells)) <= MANY_RUNS,
             equal_compute_table(study, self.cells, self.costs),
             self.guided.table() if self.guided is not None and study.equal_compute is not None else None,
             alarm_table(study, self.cells),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from dina_lrm.alignment.monitor.alarm import AlarmSettings
 from dina_lrm.experiments.alignment.alarms import window_of
 from dina_lrm.experiments.alignment.costs import AlignmentCost
+from dina_lrm.experiments.alignment.equal_compute import gains_by_run
 from dina_lrm.experiments.alignment.estimates import Cells, gain, of_variant, present
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS, AlignmentStudy
 from dina_lrm.reports.alignment_plots import alignment_curves
@@ -22,6 +23,7 @@ def curves(study: AlignmentStudy, cells: Cells) -> Figure:
     runs = {
         ALIGNMENT_VARIANTS[name].label: [cell.history for cell in of_variant(cells, name)]
         for name in present(study, cells)
+        if name in study.drawn
     }
     return alignment_curves(runs, AlarmSettings(window=window_of(next(iter(cells.values())))), LIGHT)
 
@@ -31,7 +33,7 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
     with drawing(LIGHT):
         figure = Figure(figsize=(7.2, 4.0))
         axes = figure.add_subplot()
-        for index, name in enumerate(present(study, cells)):
+        for index, name in enumerate(name for name in present(study, cells) if name in study.drawn):
             own = of_variant(cells, name)
             looks = range(len(own[0].steps()))
             found = [gain(cells, name, "utility", look) for look in looks]
@@ -42,4 +44,24 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
         axes.set_xlabel("TFLOPs of the alignment")
         axes.set_ylabel("true utility above the base model's")
         legend_above(figure, axes)
+        return figure
+
+
+def gains_at_equal_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str, AlignmentCost]) -> Figure | None:
+    """Each run's gain of true utility with the FLOPs of one of them, the best on top; None where that is not shown."""
+    found = gains_by_run(study, cells, costs)
+    if not found:
+        return None
+    with drawing(LIGHT):
+        figure = Figure(figsize=(7.2, 0.8 + 0.27 * len(found)))
+        axes = figure.add_subplot()
+        for row, (name, gained) in enumerate(found):
+            colour = LIGHT.colour(0 if name != study.equal_compute else 1)
+            middle, low, high = gained.span
+            axes.hlines(row, low, high, color=colour, linewidth=1.8)
+            axes.plot([middle], [row], "o", color=colour, markersize=5)
+        axes.set_yticks(range(len(found)), [ALIGNMENT_VARIANTS[name].label.replace("`", "") for name, _ in found])
+        axes.set_ylim(len(found) - 0.5, -0.5)
+        axes.axvline(0, color=LIGHT.quiet, linewidth=0.8)
+        axes.set_xlabel("true utility above the base model's, at equal compute")
         return figure

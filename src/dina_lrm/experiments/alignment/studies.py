@@ -42,11 +42,24 @@ class AlignmentStudy:
     """Whether true utility is drawn over FLOPs too."""
     equal_compute: str | None = None
     """The run whose FLOPs all others are compared at, and with whose gain."""
+    lines: tuple[str, ...] = ()
+    """The runs whose curves are drawn, where all would be too many."""
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Return the runs whose curves are drawn."""
+        return self.lines or self.variants
 
 
 LAST_FIRST_SEED: Final = 2
 """Seeds beyond it were added later, and the alarm's settings were chosen before."""
 _REMEDIES: Final = ("pretraining", "kl", "average", "half-lora", "penalty")
+
+
+def _at_equal_compute(run: str, *claims: tuple[str, str, str | None]) -> tuple[AlignmentClaim, ...]:
+    """Findings that are decided when so many FLOPs are spent as that run spends."""
+    return tuple(AlignmentClaim(*claim, at=run) for claim in claims)
+
 
 ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
     "rewards": AlignmentStudy(
@@ -117,23 +130,21 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
             "grpo-truth",
         ),
         (
-            *(
-                AlignmentClaim(text, *runs, at="recipe")
-                for text, runs in {
-                    "The winner (`align best`) raises the true utility.": ("best",),
-                    "It is ahead of the shipped ReFL recipe.": ("best", "recipe"),
-                    "It is ahead of its teacher's guidance without a reward.": ("best", "distill-guidance"),
-                    "It is ahead of distillation of the reward without guidance.": ("best", "distill"),
-                    "ReFL with a KL weight of 3 is ahead of the recipe.": ("refl-kl3", "recipe"),
-                    "DRTune through four steps is ahead of ReFL with a KL weight of 3.": ("drtune", "refl-kl3"),
-                    "PRFL is ahead of ReFL with a KL weight of 3.": ("prfl", "refl-kl3"),
-                    "DiffusionNFT raises the true utility.": ("nft",),
-                    "AWM raises the true utility.": ("awm",),
-                    "CRD raises the true utility.": ("crd",),
-                    "DGPO raises the true utility.": ("dgpo",),
-                    "CRAFT raises the true utility.": ("craft",),
-                    "Step-GRPO is ahead of LPO.": ("step-groups", "lpo"),
-                }.items()
+            *_at_equal_compute(
+                "recipe",
+                ("The winner (`align best`) raises the true utility.", "best", None),
+                ("It is ahead of the shipped ReFL recipe.", "best", "recipe"),
+                ("It is ahead of its teacher's guidance without a reward.", "best", "distill-guidance"),
+                ("It is ahead of distillation of the reward without guidance.", "best", "distill"),
+                ("ReFL with a KL weight of 3 is ahead of the recipe.", "refl-kl3", "recipe"),
+                ("DRTune through four steps is ahead of ReFL with a KL weight of 3.", "drtune", "refl-kl3"),
+                ("PRFL is ahead of ReFL with a KL weight of 3.", "prfl", "refl-kl3"),
+                ("DiffusionNFT raises the true utility.", "nft", None),
+                ("AWM raises the true utility.", "awm", None),
+                ("CRD raises the true utility.", "crd", None),
+                ("DGPO raises the true utility.", "dgpo", None),
+                ("CRAFT raises the true utility.", "craft", None),
+                ("Step-GRPO is ahead of LPO.", "step-groups", "lpo"),
             ),
             AlignmentClaim("Dense credit is ahead of the final reward after 20 updates.", "grpo-dense", "grpo-fast"),
             AlignmentClaim("The truth as reward is ahead of the model in DiffusionNFT.", "nft-truth", "nft"),
@@ -142,6 +153,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         ("best", "distill", "refl-kl3", "nft"),
         over_compute=True,
         equal_compute="recipe",
+        lines=("recipe", "refl-kl3", "best", "distill-guidance", "distill", "nft", "grpo-fast"),
     ),
     "hacking": AlignmentStudy(
         "Appendix D: reward hacking and its remedies",
