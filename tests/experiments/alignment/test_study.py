@@ -162,11 +162,11 @@ def test_at_equal_compute_gains_lie_between_the_looks_and_the_best_run_comes_fir
 def test_guidance_without_learning_is_measured_on_the_pictures_of_the_first_look(tmp_path):
     config = study_config("distill-guidance", 0, AlignmentBudget(None, 2))
     prompts = distinct_captions(np.random.default_rng(0), 2)
-    found = guided_base(config, prompts, (1.0, 3.0))
-    assert found.gain(1.0, "utility").value == 0 and len(found.values[3.0]["quality"]) == 2
+    found = guided_base(config, prompts, ((3, 1.0), (3, 3.0)))
+    assert found.gain(found.looks[0], "utility").value == 0 and len(found.looks[1].truth["quality"]) == 2
     found.save(tmp_path / GUIDED)
     assert GuidedBase.load(tmp_path / GUIDED) == found and GuidedBase.load(tmp_path / "none.json") is None
-    assert [row[0] for row in found.table().rows] == ["3"]
+    assert [row[:3] for row in found.table().rows] == [["3", "3", "6"]]
 
 
 def test_a_ratio_of_compute_has_an_interval_that_widens_with_the_noise():

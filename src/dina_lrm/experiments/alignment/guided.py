@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,60 +15,77 @@ from dina_lrm.evaluation.interval import Interval
 from dina_lrm.experiments.alignment.cells import TRUTH
 from dina_lrm.experiments.estimates import estimate
 from dina_lrm.experiments.page import MarkdownTable
+from dina_lrm.generators.generator import Generator
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.runs.files import write_json
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.synthetic.captions import true_values
+from dina_lrm.typed import from_plain
 
 GUIDED: Final = "guided.json"
-_SCALES: Final = (1.0, 1.5, 2.0, 3.0, 4.5)
+_DRAWN: Final = ((10, 1.0), (10, 2.0), (10, 3.0), (10, 4.5), (5, 1.5), (5, 2.0), (5, 3.0))
+"""Steps and scale of guidance; the first is what the others are set against."""
 _BATCH: Final = 32
 
 
 @dataclass(frozen=True)
+class GuidedLook:
+    """True values of the base model's pictures of a look, one number a picture."""
+
+    steps: int
+    guidance: float
+    truth: dict[str, tuple[float, ...]]
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of the model that a picture takes."""
+        return self.steps * (2 if self.guidance > 1 else 1)
+
+
+@dataclass(frozen=True)
 class GuidedBase:
-    """True values of the base model's pictures of a look, by the scale of guidance: one number a picture."""
+    """Looks at the base model at some scales of guidance, the first without."""
 
-    values: Mapping[float, Mapping[str, tuple[float, ...]]]
+    looks: tuple[GuidedLook, ...]
 
-    def gain(self, scale: float, value: str) -> Interval:
-        """A true value under guidance above that without, on the same prompts and noise; 95 % over the prompts."""
-        without, guided = (np.array(self.values[each][value]) for each in (1.0, scale))
-        return estimate([((guided - without)[None], 1)])
+    def gain(self, look: GuidedLook, value: str) -> Interval:
+        """A true value above that of the first look, on the same prompts and noise; 95 % over the prompts."""
+        gained = np.array(look.truth[value]) - np.array(self.looks[0].truth[value])
+        return estimate([(gained[None], 1)])
 
     def table(self) -> MarkdownTable:
-        """A row for each scale above 1."""
-        scales = [scale for scale in self.values if scale > 1]
-        rows = [[f"{scale:g}", *(self.gain(scale, value).text("+.2f") for value in TRUTH)] for scale in scales]
-        return MarkdownTable(("guidance of the base model", "true utility", *TRUTH[1:]), rows)
+        """A row for each look but the first."""
+        rows = [
+            [str(look.steps), f"{look.guidance:g}", str(look.passes)]
+            + [self.gain(look, value).text("+.2f") for value in TRUTH]
+            for look in self.looks[1:]
+        ]
+        heads = ("steps of the base model", "guidance", "passes a picture", "true utility", *TRUTH[1:])
+        return MarkdownTable(heads, rows)
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        write_json(path, {f"{scale:g}": {name: list(found) for name, found in each.items()}
-                          for scale, each in self.values.items()})  # fmt: skip
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> GuidedBase | None:
         """Read it; None where there is no file."""
-        if not path.is_file():
-            return None
-        found = read_json_object(path)
-        return cls({float(scale): {name: tuple(each[name]) for name in TRUTH} for scale, each in found.items()})
+        return from_plain(cls, read_json_object(path), str(path)) if path.is_file() else None
 
 
 @torch.no_grad()
-def guided_base(config: AlignConfig, prompts: list[str], scales: tuple[float, ...] = _SCALES) -> GuidedBase:
-    """Sample what a look of a run that has not learned shows, at some scales of guidance, and tell the truth of it."""
+def guided_base(config: AlignConfig, prompts: list[str], drawn: tuple[tuple[int, float], ...] = _DRAWN) -> GuidedBase:
+    """Sample what a look of a run that has not learned shows, under guidance, and tell the truth of it."""
     generator = loaded_generator(config.generator, "cpu")
-    levels = generator.levels(config.looks.sampling_steps or config.generator.sampling_steps)
-    values = {}
-    for scale in scales:
-        pictures = []
-        for start in range(0, len(prompts), _BATCH):
-            some = prompts[start : start + _BATCH]
-            noise = generator.noise([FIRST_SEED + start + row for row in range(len(some))])
-            drawn = generator.denoise(noise, generator.encode_prompts(some), levels, guidance=scale)
-            pictures.append(generator.pictures(drawn))
-        truth = true_values(np.concatenate(pictures), prompts)
-        values[scale] = {name: tuple(round(float(value), 4) for value in truth[name]) for name in TRUTH}
-    return GuidedBase(values)
+    return GuidedBase(tuple(_look(generator, prompts, steps, guidance) for steps, guidance in drawn))
+
+
+def _look(generator: Generator, prompts: list[str], steps: int, guidance: float) -> GuidedLook:
+    levels, pictures = generator.levels(steps), []
+    for start in range(0, len(prompts), _BATCH):
+        some = prompts[start : start + _BATCH]
+        noise = generator.noise([FIRST_SEED + start + row for row in range(len(some))])
+        latents = generator.denoise(noise, generator.encode_prompts(some), levels, guidance=guidance)
+        pictures.append(generator.pictures(latents))
+    truth = true_values(np.concatenate(pictures), prompts)
+    return GuidedLook(steps, guidance, {name: tuple(round(float(value), 4) for value in truth[name]) for name in TRUTH})

@@ -130,7 +130,7 @@ def _guided(budget: AlignmentBudget, folder: Path) -> str:
     shown = distinct_captions(np.random.default_rng(_LOOKED_AT), budget.looked_at)
     found = guided_base(study_config(_GUIDED_BESIDE, 0, budget), list(shown))
     found.save(folder / GUIDED)
-    return f"guidance of the base model: {', '.join(f'{scale:g}' for scale in found.values)}"
+    return f"the base model under guidance: {len(found.looks)} looks"
 
 
 def _draw(run: Path, shown: Sequence[str], steps: Sequence[int], path: Path) -> None:
