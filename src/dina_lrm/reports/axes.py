@@ -68,13 +68,15 @@ def line_with_band(
     index: int,
     theme: Theme,
     letters: int = _LETTERS,
+    band: bool = True,
 ) -> None:
     """The index-th series: a line with markers through (value, low, high) of each x, and its intervals as a band.
 
-    Its `label` has at most so many letters in the legend.
+    Its `label` has at most so many letters in the legend. Many bands hide each other: without `band` there is none.
     """
     value, low, high = np.array(estimates).T
-    axes.fill_between(x, low, high, color=theme.colour(index), alpha=0.15, linewidth=0)
+    if band:
+        axes.fill_between(x, low, high, color=theme.colour(index), alpha=0.15, linewidth=0)
     axes.plot(
         x,
         value,

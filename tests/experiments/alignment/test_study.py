@@ -148,6 +148,7 @@ def test_at_equal_compute_gains_lie_between_the_looks_and_the_best_run_comes_fir
     assert gain_at(cells, "best", 20.0, costs["best"]).value == pytest.approx(0.4, abs=1e-3)
     assert gain_at(cells, "nft", 20.0, costs["nft"]).value == gain(cells, "nft").value
     assert gain_at(cells, "best", 0.0, costs["best"]).value == 0
+    assert gain_at(cells, "nft", 8.9, costs["nft"]).value == 0  # it still draws
     assert gain_at(cells, "best", 15.0, costs["best"]).value == pytest.approx(0.3, abs=1e-3)  # between two looks
     ahead = gain_difference_at(cells, ("best", "recipe"), 20.0, costs)
     assert ahead.value == pytest.approx(0.1, abs=1e-3)

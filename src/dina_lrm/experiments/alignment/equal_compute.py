@@ -51,12 +51,12 @@ def _row(name: str, flops: float, cells: Cells, cost: AlignmentCost) -> list[str
     gains = [gain_at(cells, name, flops, cost, value) for value in ("utility", "alignment", "quality")]
     told = [found.text("+.2f") for found in gains if found is not None]
     last = min(flops, cost.after(of_variant(cells, name)[0].steps()[-1]))
-    updates = f"{1 + (last - cost.first) / cost.update:.1f}".removesuffix(".0")
+    updates = 0.0 if last < cost.first else 1 + (last - cost.first) / cost.update
     drift = [value for cell in own if (value := cell.records[-1].extra.get("drift")) is not None]
     return [
         ALIGNMENT_VARIANTS[name].label,
         f"{cost.update / 1e12:.3f}",
-        updates,
+        f"{updates:.1f}".removesuffix(".0"),
         *told,
         alarmed(own, False),
         f"{np.mean(drift):.2g}" if drift else "",

@@ -44,7 +44,8 @@ def gain_difference(cells: Cells, variant: str, other: str, value: str = "utilit
 def gain_at(cells: Cells, variant: str, flops: float, cost: AlignmentCost, value: str = "utility") -> Interval | None:
     """A true value above that of the first look when so many FLOPs are spent; None without a cell.
 
-    Linear between the looks, picture by picture; of a run that ends before, its last look.
+    Linear between the looks, picture by picture; of a run that ends before, its last look. Before the first update is
+    done, with what is drawn for it, nothing is gained.
     """
     own = of_variant(cells, variant)
     rows = [_gains_at(cell, value, flops, cost) for cell in own]
@@ -154,7 +155,9 @@ def _gains(cell: AlignedCell, value: str, look: int) -> Float[np.ndarray, " pict
 def _gains_at(cell: AlignedCell, value: str, flops: float, cost: AlignmentCost) -> Float[np.ndarray, " pictures"]:
     spent = np.array([cost.after(step) for step in cell.steps()])
     after = int(np.searchsorted(spent, flops))
-    if after == 0 or after == len(spent):
-        return _gains(cell, value, 0 if after == 0 else -1)
+    if flops < cost.first or after == 0:
+        return _gains(cell, value, 0)
+    if after == len(spent):
+        return _gains(cell, value, -1)
     share = (flops - spent[after - 1]) / (spent[after] - spent[after - 1])
     return (1 - share) * _gains(cell, value, after - 1) + share * _gains(cell, value, after)

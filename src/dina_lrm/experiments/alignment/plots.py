@@ -12,7 +12,7 @@ from dina_lrm.experiments.alignment.costs import AlignmentCost
 from dina_lrm.experiments.alignment.equal_compute import gains_by_run
 from dina_lrm.experiments.alignment.estimates import Cells, gain, of_variant, present
 from dina_lrm.experiments.alignment.studies import ALIGNMENT_VARIANTS, AlignmentStudy
-from dina_lrm.reports.alignment_plots import alignment_curves
+from dina_lrm.reports.alignment_plots import MANY_RUNS, alignment_curves
 from dina_lrm.reports.axes import legend_above, line_with_band
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import LIGHT
@@ -33,13 +33,16 @@ def utility_over_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[str
     with drawing(LIGHT):
         figure = Figure(figsize=(7.2, 4.0))
         axes = figure.add_subplot()
-        for index, name in enumerate(name for name in present(study, cells) if name in study.drawn):
+        names = [name for name in present(study, cells) if name in study.drawn]
+        for index, name in enumerate(names):
             own = of_variant(cells, name)
             looks = range(len(own[0].steps()))
             found = [gain(cells, name, "utility", look) for look in looks]
             known = [each.span for each in found if each is not None]
             spent = [costs[name].after(step) / 1e12 for step in own[0].steps()]
-            line_with_band(axes, spent, known, ALIGNMENT_VARIANTS[name].label, index, LIGHT)
+            line_with_band(
+                axes, spent, known, ALIGNMENT_VARIANTS[name].label, index, LIGHT, band=len(names) <= MANY_RUNS
+            )
         axes.axhline(0, color=LIGHT.quiet, linewidth=0.8)
         axes.set_xlabel("TFLOPs of the alignment")
         axes.set_ylabel("true utility above the base model's")
@@ -60,7 +63,7 @@ def gains_at_equal_compute(study: AlignmentStudy, cells: Cells, costs: Mapping[s
             middle, low, high = gained.span
             axes.hlines(row, low, high, color=colour, linewidth=1.8)
             axes.plot([middle], [row], "o", color=colour, markersize=5)
-        axes.set_yticks(range(len(found)), [ALIGNMENT_VARIANTS[name].label.replace("`", "") for name, _ in found])
+        axes.set_yticks(range(len(found)), [ALIGNMENT_VARIANTS[name].label for name, _ in found])
         axes.set_ylim(len(found) - 0.5, -0.5)
         axes.axvline(0, color=LIGHT.quiet, linewidth=0.8)
         axes.set_xlabel("true utility above the base model's, at equal compute")

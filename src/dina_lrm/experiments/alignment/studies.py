@@ -153,7 +153,7 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         ("best", "distill", "refl-kl3", "nft"),
         over_compute=True,
         equal_compute="recipe",
-        lines=("recipe", "refl-kl3", "best", "distill-guidance", "distill", "nft", "grpo-fast"),
+        lines=("recipe", "refl-kl3", "best", "distill-guidance", "nft", "grpo-fast"),
     ),
     "hacking": AlignmentStudy(
         "Appendix D: reward hacking and its remedies",
