@@ -187,10 +187,8 @@ class Generator:
     def check_guided(self, name: str, guidance: float) -> None:
         """ValueError that names the setting, where it asks for guidance and none can be taken away from the model."""
         if guidance > 1 and self.backbone.guidance_built_in:
-            raise DinaError(
-                f"{name}: {guidance} for a generator that was distilled with its guidance and is told the scale "
-                "(generator.guidance); accepted: 1"
-            )
+            told = "for a generator that was distilled with its guidance and is told the scale (generator.guidance)"
+            raise DinaError(f"{name}: {guidance} {told}; accepted: 1")
 
     def plain_and_guided(
         self, x: Latents, level: Tensor, conditioning: Conditioning, guidance: float
@@ -201,8 +199,8 @@ class Generator:
             plain = self.backbone.velocity(x, levels, conditioning)
             return plain, plain
         unguided = self.backbone.unguided_conditioning()[[0] * len(x)]
-        both = Conditioning.cat([unguided, conditioning])
-        without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), both).chunk(2)
+        conditions = Conditioning.cat([unguided, conditioning])
+        without, given = self.backbone.velocity(torch.cat([x, x]), levels.repeat(2), conditions).chunk(2)
         return given, self.backbone.sampling.guide(without, given, guidance)
 
     @torch.no_grad()
@@ -255,9 +253,7 @@ class Generator:
     def pictures_where_finite(
         self, latents: Latents
     ) -> tuple[UInt8[np.ndarray, "batch rows columns 3"], Bool[np.ndarray, " batch"]]:
-        """Decode as `pictures` does, and say which are pictures: others come of NaN or infinite values, and are
-        black.
-        """
+        """Decode as `pictures` does, and say which are pictures: others, of NaN or infinite values, are black."""
         pixels = self._decoded(latents)
         finite = latents.isfinite().flatten(1).all(1).to(pixels.device) & pixels.isfinite().flatten(1).all(1)
         levels = (pixels.clamp(0, 1) * 255).round() * finite[:, None, None, None]
