@@ -17,6 +17,8 @@ from dina_lrm.reports.theme import DASHES, MARKERS, Theme
 _WIDTH: Final = 3.1
 _HEIGHT: Final = 2.7
 _PER_ROW: Final = 3
+_ROOM: Final = 0.94
+"""Share of a figure's width that a legend may take: it stands a little inside, and is measured before it is drawn."""
 _COLUMNS: Final = 5
 """Most columns of a legend."""
 _ROW: Final = 0.21
@@ -135,7 +137,7 @@ def legend_above(figure: Figure, *panels: Axes) -> None:
     most = min(len(names), _COLUMNS)
     for columns in range(most, 0, -1):
         legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, columnspacing=1.4)
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+        if columns == 1 or legend.get_window_extent().width <= _ROOM * figure.bbox.width:
             break
         legend.remove()
     rows, least = math.ceil(len(names) / columns), math.ceil(len(names) / most)

@@ -106,9 +106,9 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
         "drawn and judged is counted. Objectives of the forward process (DiffusionNFT, AWM, CRD, DGPO, CRAFT) and "
         "policy gradients (Flow-GRPO) need no gradient of the reward; ReFL, DRTune, PRFL and distillation do. In "
         "distillation the teacher is the frozen base with the reward's gradient, with classifier-free guidance, or "
-        "with both: students and base are sampled without guidance. The winner's rate, steps and guidance were chosen on "
-        "the seeds 0 and 1, those of the others on none or as they were. Two runs have the truth itself as their "
-        "reward, and so say what the objective can do with a reward that is never wrong.",
+        "with both: students and base are sampled without guidance. The winner's rate, steps and guidance were chosen "
+        "on the seeds 0 and 1. Two runs have the truth itself as their reward, and so say what the objective can do "
+        "with a reward that is never wrong.",
         (
             "recipe",
             "refl-kl3",
