@@ -18,7 +18,7 @@ from dina_lrm.cli.main import main
             "sample curve: error: unknown option --candidatez; did you mean --c",
         ),
         ("sample curv --out o", "dina-lrm: error: unknown command 'sample curv'; did you mean 'sample curve'?"),
-        ("align --bogus", "dina-lrm: error: align: which command? '--bogus' is an option; the commands are align best,"),
+        ("align --bogus", "dina-lrm: error: align: which command? '--bogus' is an option; the commands are align "),
         ("scor --images a", "dina-lrm: error: unknown command 'scor'; did you mean 'score'"),
         ("vote photos", "dina-lrm: error: vote is now annotate, which takes other options: dina-lrm annotate --help"),
         ("train synthetic --data x --out y --steos 3", "train: error: unknown option --steos; did you mean --steps"),
