@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dina_lrm.evaluation.calibration import calibration, reliability_bins, truth_distance
+from dina_lrm.evaluation.calibration import calibration, truth_distance
 
 
 def simulate(pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,13 +70,6 @@ def test_certainty_that_is_wrong_costs_a_finite_log_score() -> None:
     assert calibration(np.array([1.0]), np.array([0.0])).log_score == pytest.approx(-np.log(1e-12), rel=1e-3)
 
 
-def test_bins_partition_the_pairs() -> None:
-    truth, labels = simulate(1000)
-    table = reliability_bins(truth, labels, bins=7)
-    assert sum(row.pairs for row in table) == 1000
-    assert all(row.low <= row.confidence <= row.high for row in table)
-
-
 def test_missing_probabilities_are_left_out_and_nonsense_is_refused() -> None:
     assert calibration(np.array([0.7, np.nan]), np.array([1.0, 0.0])).pairs == 1
     with pytest.raises(ValueError, match=r"probability reaches from 0\.5 to 1\.5"):
@@ -84,7 +77,7 @@ def test_missing_probabilities_are_left_out_and_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="none of 1 pairs has a probability"):
         calibration(np.array([np.nan]), np.ones(1))
     with pytest.raises(ValueError, match="bins is 0"):
-        reliability_bins(np.array([0.5]), np.ones(1), bins=0)
+        calibration(np.array([0.5]), np.ones(1), bins=0)
 
 
 def test_the_interval_covers_what_more_pairs_would_show() -> None:

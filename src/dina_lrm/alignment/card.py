@@ -10,6 +10,7 @@ from typing import Final
 from dina_lrm import __version__
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.config import AlignConfig
+from dina_lrm.alignment.monitor.pair_calibration import calibration_sentence
 from dina_lrm.alignment.monitor.records import Record, Summary
 from dina_lrm.cards.bases import UNKNOWN, base_metadata, base_name, hub_id, licence_of, metadata
 from dina_lrm.cards.text import PLACE, card_text, facts_table, measured_part, python, table
@@ -113,12 +114,19 @@ def _facts(config: AlignConfig, step: int) -> dict[str, object]:
 
 def _told(term: RewardTerm) -> str:
     """A reward by name and weight, without where on this machine or network it lies, and its licence."""
-    family, model = parsed_name(term.shown)
+    name, model = _reward_name(term.shown), parsed_name(term.shown)[1]
+    if parsed_name(term.shown)[0] == "remote":
+        return f"{name}, weight {term.weight:g}"
+    return f"{name}, weight {term.weight:g} (licence {licence_of(model) if model else UNKNOWN})"
+
+
+def _reward_name(shown: str) -> str:
+    """A reward's name without where on this machine or network it lies."""
+    family, model = parsed_name(shown)
     if family == "remote":
-        return f"a reward on a server, weight {term.weight:g}"
-    licence = licence_of(model) if model else UNKNOWN
-    shown = model if hub_id(model) or "/" not in model else _last(model)
-    return f"`{family}{f':{shown}' if shown else ''}`, weight {term.weight:g} (licence {licence})"
+        return "a reward on a server"
+    name = model if hub_id(model) or "/" not in model else _last(model)
+    return f"`{family}{f':{name}' if name else ''}`"
 
 
 def _gains(records: Sequence[Record], step: int, objective: str) -> str:
@@ -143,7 +151,17 @@ def _gains(records: Sequence[Record], step: int, objective: str) -> str:
         "before and after. The intervals are those of two means that have nothing to do with each other: as a rule "
         "wider than those of a comparison picture by picture, which `dina-lrm evaluate-generator` makes."
     )
-    return f"{table(tuple(rows[0]), rows)}\n\n{told}"
+    parts = [table(tuple(rows[0]), rows), told]
+    if now.win_rates:
+        parts.append(f"It was learned from win rates. {_calibrated(now, objective)}")
+    return "\n\n".join(parts)
+
+
+def _calibrated(now: Record, objective: str) -> str:
+    """Whether the win rates that were learned from were calibrated in the end."""
+    reward, judges = next(reversed(now.win_rates.items()))
+    name = f"the objective ({objective})" if reward == now.proxy else _reward_name(reward)
+    return " ".join(calibration_sentence(name, judge, found) for judge, found in judges.items())
 
 
 def gain(before: Summary, after: Summary) -> str:

@@ -93,6 +93,8 @@ class AlignmentJob:
         taken, window = self.config.number_of_looks(), self.config.looks.window
         if taken < window and not self.rehearsal:
             say(f"{taken} looks, and an alarm needs {window} (--looks.window): none can sound")
+        if self.config.win_rates and self.config.looks.images == 1 and not self.rehearsal:
+            say("--looks.images 1: looks have no two images of a prompt to tell by whether win rates are calibrated")
         clock = _Clock(time.perf_counter())
         outcome = run.run(clock.looking(on_look), clock.stepping(on_step))
         export = self._export(generator) if processes.main and not outcome.interrupted else None

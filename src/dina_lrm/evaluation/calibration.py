@@ -18,23 +18,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dina_lrm.evaluation.interval import Interval
+from dina_lrm.preference.reliability import (
+    ReliabilityBin,
+    bin_index,
+    error_of_a_perfect_model,
+    expected_error,
+    folded,
+    reliability_bins,
+)
 from dina_lrm.typed import DinaError
 
 _SMALLEST_PROBABILITY: Final = 1e-12
 """Floor of p in the log score: one pair can cost at most 27.6 nats."""
-_FLOOR_DRAWS: Final = 100
 _INTERVAL_DRAWS: Final = 400
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Pairs whose confidence lies in [low, high): mean confidence, mean outcome and the number of pairs."""
-
-    low: float
-    high: float
-    pairs: int
-    confidence: float
-    outcome: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +83,14 @@ def calibration(
     """
     p, y = _usable(probability, target)
     table = reliability_bins(p, y, bins)
-    ece = _expected_error(table)
+    ece = expected_error(table)
     low, high = _error_interval(p, y, None if prompts is None else prompts[~np.isnan(probability)], ece, bins, seed)
     return Calibration(
         pairs=p.size,
         ece=ece,
         ece_low=low,
         ece_high=high,
-        ece_floor=_error_of_a_perfect_model(p, bins, seed),
+        ece_floor=error_of_a_perfect_model(p, bins, seed),
         brier=float(np.mean((p - y) ** 2)),
         log_score=_cross_entropy(y, p),
         bins=table,
@@ -109,33 +105,10 @@ def truth_distance(
     table = reliability_bins(p, q, bins)
     return TruthDistance(
         pairs=p.size,
-        ece=_expected_error(table),
+        ece=expected_error(table),
         mean_absolute=float(np.mean(np.abs(p - q))),
         kl=_cross_entropy(q, p) - _cross_entropy(q, q),
         bins=table,
-    )
-
-
-def reliability_bins(
-    probability: Float[np.ndarray, " pairs"], target: Float[np.ndarray, " pairs"], bins: int = 10
-) -> tuple[ReliabilityBin, ...]:
-    """Folded reliability table over `bins` equally wide bins of confidence in [1/2, 1]; empty bins are left out."""
-    confidence, outcome = _fold(probability, target)
-    index = _bin_index(confidence, bins)
-    count = np.bincount(index, minlength=bins)
-    mean_confidence = np.bincount(index, weights=confidence, minlength=bins) / np.maximum(count, 1)
-    mean_outcome = np.bincount(index, weights=outcome, minlength=bins) / np.maximum(count, 1)
-    edges = np.linspace(0.5, 1.0, bins + 1)
-    return tuple(
-        ReliabilityBin(
-            low=float(edges[b]),
-            high=float(edges[b + 1]),
-            pairs=int(count[b]),
-            confidence=float(mean_confidence[b]),
-            outcome=float(mean_outcome[b]),
-        )
-        for b in range(bins)
-        if count[b]
     )
 
 
@@ -154,24 +127,6 @@ def _usable(
     return p, y
 
 
-def _fold(
-    p: Float[np.ndarray, " pairs"], y: Float[np.ndarray, " pairs"]
-) -> tuple[Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
-    first = p >= 0.5
-    return np.where(first, p, 1 - p), np.where(first, y, 1 - y)
-
-
-def _bin_index(confidence: Float[np.ndarray, " pairs"], bins: int) -> np.ndarray:
-    if bins < 1:
-        raise DinaError(f"bins is {bins}; accepted: at least 1")
-    return np.minimum(((confidence - 0.5) * 2 * bins).astype(np.int64), bins - 1)
-
-
-def _expected_error(table: tuple[ReliabilityBin, ...]) -> float:
-    total = sum(row.pairs for row in table)
-    return sum(row.pairs * abs(row.outcome - row.confidence) for row in table) / total
-
-
 def _error_interval(
     p: Float[np.ndarray, " pairs"],
     y: Float[np.ndarray, " pairs"],
@@ -181,30 +136,19 @@ def _error_interval(
     seed: int,
 ) -> tuple[float, float] | tuple[None, None]:
     """Bootstrap interval, moved to ECE: resampled ECEs are biased upwards once more, as far as they lie above it."""
-    confidence, outcome = _fold(p, y)
+    confidence, outcome = folded(p, y)
     _, cluster = np.unique(np.arange(p.size) if prompts is None else prompts, return_inverse=True)
     clusters = int(cluster.max()) + 1
     if clusters < 2:
         return None, None
     gap = np.zeros((clusters, bins))
-    np.add.at(gap, (cluster, _bin_index(confidence, bins)), outcome - confidence)
+    np.add.at(gap, (cluster, bin_index(confidence, bins)), outcome - confidence)
     count = np.bincount(cluster, minlength=clusters).astype(np.float64)
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=_INTERVAL_DRAWS).astype(np.float64)
     resampled = np.abs(drawn @ gap).sum(axis=1) / (drawn @ count)
     low, high = np.quantile(resampled - resampled.mean(), [0.025, 0.975])
     return max(0.0, ece + float(low)), ece + float(high)
-
-
-def _error_of_a_perfect_model(p: Float[np.ndarray, " pairs"], bins: int, seed: int) -> float:
-    """Mean ECE over label sets drawn from p itself: binomial outcomes per bin, approximated at the bin's mean."""
-    confidence, _ = _fold(p, p)
-    index = _bin_index(confidence, bins)
-    count = np.bincount(index, minlength=bins)
-    filled = count > 0
-    mean = np.bincount(index, weights=confidence, minlength=bins)[filled] / count[filled]
-    drawn = np.random.default_rng(seed).binomial(count[filled], mean, size=(_FLOOR_DRAWS, int(filled.sum())))
-    return float(np.mean(np.abs(drawn - count[filled] * mean).sum(axis=1) / count.sum()))
 
 
 def _cross_entropy(y: Float[np.ndarray, " pairs"], p: Float[np.ndarray, " pairs"]) -> float:

@@ -27,6 +27,7 @@ from dina_lrm.reports.first.verdicts import Verdict, Voice, Witness, change_of, 
 from dina_lrm.reports.gallery import gallery, save_gallery
 from dina_lrm.reports.html import write_report
 from dina_lrm.reports.theme import LIGHT
+from dina_lrm.reports.win_rates import win_rate_section
 from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.screen import NO_NUMBER, number_text
 from dina_lrm.synthetic.captions import true_values
@@ -93,6 +94,7 @@ def write_alignment_report(folder: Path, command: str = "") -> Path:
         Section("Gain", [_heads(records)]),
         _pictures(steps, images, prompts),
         alignment_section(runs, settings),
+        *_win_rates(records),
         _change(records),
         settings_section(config, None if usual is None else usual.to_dict()),
     ]
@@ -119,6 +121,7 @@ def alignment_sections(folder: Path) -> tuple[list[Section], Verdict]:
         Section("Gain", [_heads(records)]),
         alignment_section(runs, settings),
         _pictures(steps, images, prompts, vote=False),
+        *_win_rates(records),
         _change(records),
     ]
     gain = _true_gain(images[steps[0]], images[steps[-1]], prompts)
@@ -193,6 +196,11 @@ def _heads(records: Sequence[Record]) -> Headlines:
             if name in getattr(last, kind) and name in getattr(first, kind)
         ]
     )
+
+
+def _win_rates(records: Sequence[Record]) -> list[Section]:
+    found = win_rate_section(records)
+    return [] if found is None else [found]
 
 
 def _change(records: Sequence[Record]) -> Section:

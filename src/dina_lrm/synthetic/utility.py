@@ -49,7 +49,11 @@ class Annotator:
 
     def probability(self, parts_a: NDArray[np.float64], parts_b: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probability that this person prefers the first picture."""
-        return ndtr((self.utility(parts_a) - self.utility(parts_b)) / (np.sqrt(2) * self.noise))
+        return self.preference(self.utility(parts_a) - self.utility(parts_b))
+
+    def preference(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) the same probability from the first utility minus the second; NaN stays NaN."""
+        return np.asarray(ndtr(margin / (np.sqrt(2) * self.noise)))
 
 
 PERSONALITIES: Final = {

@@ -14,6 +14,7 @@ import torch
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.alarm import AlarmSettings, Finding, alarms
 from dina_lrm.alignment.monitor.monitor import Monitor
+from dina_lrm.alignment.monitor.pair_calibration import PairJudge, overconfidence
 from dina_lrm.alignment.monitor.records import MONITOR_FILE, Record, best_record
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Generator, Latents
@@ -44,12 +45,21 @@ class Look:
     """The alarms that this look set off."""
 
     def means(self) -> dict[str, float]:
-        """Return means of judges, of the truth where it is known, and of what the trainer added, but for what is
-        missing.
+        """Return means of judges, of the truth where it is known, how much surer than right the win rates are, and what
+        the trainer added, but for what is missing.
         """
         means = {name: summary.mean for name, summary in self.record.judges.items()}
         truth = {f"true {name}": summary.mean for name, summary in self.record.truth.items()}
-        return {name: value for name, value in {**means, **truth, **self.record.extra}.items() if value is not None}
+        said = {**means, **truth, **self._overconfidence(), **self.record.extra}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def _overconfidence(self) -> dict[str, float]:
+        learned_from = next(reversed(self.record.win_rates.values()), {})
+        return {
+            f"overconfidence ({judge})": gap[0]
+            for judge, found in learned_from.items()
+            if (gap := overconfidence(found)) is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,8 @@ class Looks:
         self._prompts = tuple(prompt for prompt in prompts for _ in range(config.looks.images))
         judges, self._settings = _judges(config), AlarmSettings(window=config.looks.window)
         used = (*objective.rewards, *witnesses)  # whatever decides on what is learned cannot judge it
-        self._monitor = Monitor(folder, judges, PROXY, config.looks.golden, used, resumed_step, config.micro_batch)
+        golden, pairs = config.looks.golden, _pairs(config, objective)
+        self._monitor = Monitor(folder, judges, PROXY, golden, used, resumed_step, config.micro_batch, pairs)
 
     def begin(self) -> None:
         """Make the folder of samples; only once the run's config.json says whose folder this is."""
@@ -172,6 +183,13 @@ class Looks:
 
     def _alarms(self, step: int) -> tuple[Finding, ...]:
         return tuple(each for each in alarms(self._monitor.history(), self._settings) if each.step == step)
+
+
+def _pairs(config: AlignConfig, objective: Objective) -> PairJudge | None:
+    """What compares the win rates that a run learns from; None where it does not."""
+    if not config.win_rates:
+        return None
+    return PairJudge(objective.likelihoods("win rates"), objective.weights, PROXY)
 
 
 def _judges(config: AlignConfig) -> dict[str, Reward]:

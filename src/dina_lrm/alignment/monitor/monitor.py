@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.monitor.alarm import History
+from dina_lrm.alignment.monitor.pair_calibration import PairJudge
 from dina_lrm.alignment.monitor.records import (
     MONITOR_FILE,
     Record,
@@ -53,7 +54,8 @@ class Monitor:
 
     `judges` read pixels. `proxy` names the one that stands for the objective (or scores that the trainer hands over),
     `golden` one that shares nothing with any reward of `objective`: all that takes part in the loss or the advantage.
-    A run that goes on gives the step it was resumed from; records beyond it are dropped.
+    A run that goes on gives the step it was resumed from; records beyond it are dropped. `pairs` compares win rates of
+    scores that the trainer hands over with golden reward and truth.
 
     Raises:
         ValueError: a golden reward that takes part in the objective or is not among the judges, a judge that reads
@@ -69,11 +71,12 @@ class Monitor:
         objective: Sequence[Reward],
         resumed_step: int | None = None,
         batch_size: int = 32,
+        pairs: PairJudge | None = None,
     ) -> None:
         _check_judges(judges, proxy, golden, objective)
         self._folder, self._judges = folder, dict(judges)
         self._proxy, self._golden = proxy, golden
-        self._batch_size = batch_size
+        self._batch_size, self._pairs = batch_size, pairs
         folder.mkdir(parents=True, exist_ok=True)
         before = read_records(folder)
         if before and resumed_step is None:
@@ -139,6 +142,8 @@ class Monitor:
         asked = {name: judged(judge, images, prompts, self._batch_size) for name, judge in self._judges.items()}
         found = {**given, **asked}
         judges = {name: _said_of_missing(name, summarise(row, prompts)) for name, row in found.items()}
+        truth = true_values(images, prompts)
+        golden = None if self._golden is None else (self._golden, found[self._golden])
         return Record(
             step=step,
             pictures=len(images),
@@ -147,11 +152,12 @@ class Monitor:
             golden=self._golden,
             judges=judges,
             measures=measures,
-            truth=_truth(images, prompts),
+            truth=_summarised(truth, prompts),
             extra={name: _finite(value) for name, value in extra.items()},
             scores={
                 name: tuple(map(_finite, row)) for name, row in found.items() if name in (self._proxy, self._golden)
             },
+            win_rates={} if self._pairs is None else self._pairs(given, prompts, golden, truth["utility"]),
         )
 
 
@@ -185,9 +191,8 @@ def _said_of_missing(name: str, summary: Summary) -> Summary:
     return summary
 
 
-def _truth(images: Images, prompts: Sequence[str]) -> dict[str, Summary]:
+def _summarised(found: Mapping[str, Scores], prompts: Sequence[str]) -> dict[str, Summary]:
     """Utility, alignment and quality by the oracle; nothing where no prompt is of the synthetic world."""
-    found = true_values(images, prompts)
     if np.isnan(found["utility"]).all():
         return {}
     return {name: summarise(values, prompts) for name, values in found.items()}

@@ -37,6 +37,25 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class PairCalibration:
+    """How sure a reward was of `pairs` pairs of a look, in the mean, and how often it was `right` by a judge; a tie is
+    half right. `left_out` pairs had no winner.
+
+    `error` is the standard error of right - confidence, with prompts as the unit that is drawn. `ece_floor` is the ECE
+    that winners drawn from the reward's own probabilities would have, 0 where true probabilities are compared with.
+    None where there are no pairs; the error also where there are too few prompts.
+    """
+
+    pairs: int
+    left_out: int
+    confidence: float | None
+    right: float | None
+    error: float | None
+    ece: float | None
+    ece_floor: float | None
+
+
+@dataclass(frozen=True)
 class Record:
     """One look at the generator. `proxy` and `golden` name a member of `judges`.
 
@@ -55,6 +74,8 @@ class Record:
     extra: dict[str, float | None] = field(default_factory=dict)
     scores: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     """Of proxy and golden, one a picture and None where there was none: looks are compared picture by picture."""
+    win_rates: dict[str, dict[str, PairCalibration]] = field(default_factory=dict)
+    """By reward and then by judge, in runs that learn from win rates; the last reward is what is learned from."""
 
 
 def summarise(values: Float[np.ndarray, " pictures"], prompts: Sequence[str]) -> Summary:
