@@ -86,7 +86,19 @@ def _craft() -> CraftConfig:
 
 def _grpo_dense() -> GrpoConfig:
     config = looked_at(replace(grpo_synthetic(), steps=20))
-    return replace(config, grpo=replace(config.grpo, credit="dense"))
+    dense = replace(config.grpo.dense, reading="noisy")
+    return replace(config, grpo=replace(config.grpo, credit="dense", dense=dense))
+
+
+def _grpo_dense_kl() -> GrpoConfig:
+    """With a KL, whose pass of the base model scores the states as well."""
+    config = _grpo_dense()
+    return replace(config, grpo=replace(config.grpo, kl_weight=0.3))
+
+
+def _grpo_look_ahead() -> GrpoConfig:
+    config = _grpo_dense()
+    return replace(config, grpo=replace(config.grpo, dense=replace(config.grpo.dense, reading="look-ahead")))
 
 
 def _step_groups() -> LpoConfig:
@@ -114,7 +126,9 @@ OBJECTIVE_VARIANTS: Final[dict[str, AlignmentVariant]] = {
     "crd": AlignmentVariant("CRD", _crd),
     "dgpo": AlignmentVariant("DGPO", _dgpo),
     "craft": AlignmentVariant("CRAFT", _craft),
-    "grpo-dense": AlignmentVariant("Flow-GRPO-Fast, dense credit", _grpo_dense),
+    "grpo-dense": AlignmentVariant("Flow-GRPO-Fast, dense: noisy states", _grpo_dense),
+    "grpo-dense-kl": AlignmentVariant("Flow-GRPO-Fast, dense: noisy states, KL", _grpo_dense_kl),
+    "grpo-look-ahead": AlignmentVariant("Flow-GRPO-Fast, dense: look-ahead", _grpo_look_ahead),
     "step-groups": AlignmentVariant("Step-GRPO", _step_groups),
     "nft-truth": AlignmentVariant("DiffusionNFT, the truth as reward", _nft_truth),
     "grpo-truth": AlignmentVariant("Flow-GRPO-Fast, the truth as reward", _grpo_truth),

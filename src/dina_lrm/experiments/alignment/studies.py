@@ -124,6 +124,8 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
             "craft",
             "grpo-fast",
             "grpo-dense",
+            "grpo-dense-kl",
+            "grpo-look-ahead",
             "lpo",
             "step-groups",
             "dpo",
@@ -147,7 +149,14 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
                 ("CRAFT raises the true utility.", "craft", None),
                 ("Step-GRPO is ahead of LPO.", "step-groups", "lpo"),
             ),
-            AlignmentClaim("Dense credit is ahead of the final reward after 20 updates.", "grpo-dense", "grpo-fast"),
+            *(
+                AlignmentClaim(f"Dense credit by {what} is ahead of the final reward after 20 updates.", run, "grpo-fast")
+                for run, what in (
+                    ("grpo-dense", "noisy states"),
+                    ("grpo-dense-kl", "noisy states with a KL"),
+                    ("grpo-look-ahead", "look-ahead"),
+                )
+            ),
             AlignmentClaim("The truth as reward is ahead of the model in DiffusionNFT.", "nft-truth", "nft"),
             AlignmentClaim("The truth as reward is ahead of the model in Flow-GRPO.", "grpo-truth", "grpo-fast"),
         ),
