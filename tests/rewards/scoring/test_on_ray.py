@@ -7,9 +7,11 @@ import psutil
 import pytest
 
 from dina_lrm.engines.settings import RayEngine
+from dina_lrm.reward_model.config import ScoreScale
 from dina_lrm.rewards.scoring.files import score_files_by
 from dina_lrm.rewards.scoring.rows import ScoreRow
 from tests.engines.ray_workers import workers_of
+from tests.models import tiny_reward_model
 from tests.rewards.scoring.test_files import picture
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -70,6 +72,15 @@ def test_a_worker_is_killed_and_the_table_is_that_of_one_process(rows, tmp_path)
     assert (found.already, found.scored, found.failed, found.retried) == (22, 36, 2, 2)
     assert dataclasses.replace(found, seconds=goes_on.seconds) == goes_on
     assert stopped.read_bytes() == (tmp_path / "copy.csv").read_bytes()
+
+
+def test_named_scores_have_their_columns(rows, tiny_folder, tmp_path):
+    model, scales = tmp_path / "model", {"quality": ScoreScale(mean=-1.0, std=4.0)}
+    tiny_reward_model(tiny_folder, scores=("overall", "quality"), other_scales=scales).save_pretrained(model)
+    local, ray = tmp_path / "local.csv", tmp_path / "ray.csv"
+    score_files_by(str(model), rows[:12], local, **GIVEN)
+    score_files_by(str(model), rows[:12], ray, engine=RayEngine(actors=1), **GIVEN)
+    assert "score.quality" in local.read_text().splitlines()[0] and ray.read_bytes() == local.read_bytes()
 
 
 def test_a_model_that_is_none_is_said_by_the_worker(rows, tmp_path):
