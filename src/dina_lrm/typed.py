@@ -35,7 +35,7 @@ def require(condition: bool, where: str, given: object, accepted: str) -> None:
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
     """`value` with dataclasses as dictionaries, tuples as lists and paths as text, ready for `json.dumps`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _field_to_plain(field, getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: field_to_plain(field, getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -43,7 +43,8 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - walks any JSON-like tree
     return str(value) if isinstance(value, Path) else value
 
 
-def _field_to_plain(field: dataclasses.Field[Any], value: Any) -> Any:  # noqa: ANN401
+def field_to_plain(field: dataclasses.Field[Any], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """`value` of a field as `to_plain` gives it, with its tag where the field holds one of several kinds."""
     table = field.metadata.get(_TABLE)
     return to_plain(value) if table is None else to_tagged(value, table, field.metadata[_TAG])
 

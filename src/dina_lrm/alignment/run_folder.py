@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.rewards.addresses import without_passwords
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_json_object, read_record
-from dina_lrm.typed import DinaError, from_plain, to_plain
+from dina_lrm.runs.later_settings import with_later_settings
+from dina_lrm.typed import DinaError, from_plain
 
 _PROMPTS: Final = "prompts.json"
 _SCALES: Final = "scales.json"
@@ -72,7 +73,7 @@ class RunFolder:
         """
         if not holds_run(self.path, resume, _RESULTS):
             return []
-        found = _with_defaults(self.config, without_passwords(read_json_object(self.path / CONFIG)))
+        found = with_later_settings(without_passwords(read_json_object(self.path / CONFIG)), self.config)
         if isinstance(found.get("steps"), int) and found["steps"] < self.config.steps:
             # A run may be prolonged: what is drawn depends on the step alone, and nothing on how many there will be
             found["steps"] = self.config.steps
@@ -133,23 +134,6 @@ class RunFolder:
             return None
         found = read_record(RunOutcome, file)
         return found if found.stopped or found.steps >= self.config.steps else None
-
-
-def _with_defaults(settings: Any, stored: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """What is stored, and for settings that it does not know what earlier versions did without the word: the default.
-
-    At any depth, so that a run goes on that was started before a setting of its algorithm was there.
-    """
-    found = dict(stored)
-    for each in fields(settings):
-        own, there = getattr(settings, each.name), stored.get(each.name)
-        if each.name not in stored and each.default is not MISSING:
-            found[each.name] = to_plain(each.default)
-        elif each.name not in stored and each.default_factory is not MISSING:
-            found[each.name] = to_plain(each.default_factory())
-        elif is_dataclass(own) and isinstance(there, Mapping):
-            found[each.name] = _with_defaults(own, there)
-    return found
 
 
 def fingerprint(prompts: Sequence[str]) -> str:

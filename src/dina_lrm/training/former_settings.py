@@ -1,41 +1,17 @@
-"""Settings as earlier versions stored them: those that came later have the values that stood for them."""
+"""Settings as earlier versions stored them, in today's places."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from dina_lrm.preference.distributions import LEVEL_DISTRIBUTIONS
-from dina_lrm.training.spike_settings import SpikeSettings
 from dina_lrm.typed import from_tagged, to_plain, to_tagged
-
-_LATER: Final[Mapping[str, Mapping[str, Any]]] = {
-    "optimizer": {"kind": "fused"},
-    "adaptation": {"precision": "fp32"},
-    "model": {"scores": [], "main_score": None, "buckets": []},
-    "model.head": {"statistics": False},
-    "objective": {"score_weights": {}},
-    "objective.teacher": {"of": {}, "gap": None},
-}
-
-
-def with_later_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored settings, with those that their version did not have."""
-    found = {"validation_by": "auto", "spikes": to_plain(SpikeSettings()), **values}
-    for group, added in _LATER.items():
-        above, _, last = group.rpartition(".")
-        place = found if not above else dict(found.get(above) or {})
-        known = place.get(last)
-        if isinstance(known, Mapping):
-            place[last] = {**added, **known}
-            if above:
-                found[above] = place
-    return found
 
 
 def moved_settings(values: Mapping[str, Any], parts: Mapping[tuple[str, str], object]) -> dict[str, Any]:
     """Stored settings in today's places; `parts` has, by group and name, what was stored beside the group's others."""
-    found = with_later_settings(values)
+    found = dict(values)
     objective = found.get("objective")
     levels = objective.get("noise_levels") if isinstance(objective, Mapping) else None
     if isinstance(objective, Mapping) and isinstance(levels, Mapping) and "name" in levels:

@@ -15,6 +15,7 @@ from dina_lrm.runs.checkpoints.stored import newest_values
 from dina_lrm.runs.files import clear_litter, write_json
 from dina_lrm.runs.folder import CHECKPOINTS, CONFIG, check_same_settings, holds_run
 from dina_lrm.runs.json_files import read_record
+from dina_lrm.runs.later_settings import with_later_settings
 from dina_lrm.training.config import TrainConfig, in_todays_places
 from dina_lrm.typed import DinaError, from_plain, to_plain
 
@@ -99,7 +100,8 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _check_same_run(stored: StoredRun, record: RunRecord, folder: Path) -> None:
-    before, given = in_todays_places(stored.train), record.to_dict()["train"]
+    before = with_later_settings(in_todays_places(stored.train), record.config)
+    given = record.to_dict()["train"]
     if _batches(before) != _batches(given):
         raise DinaError(
             f"{folder / CONFIG}: the run was started with {_batches(before)}; given: {_batches(given)}. Resume with "
