@@ -28,7 +28,7 @@ def run(arguments: Arguments) -> dict[str, object]:
     if arguments.dry_run:
         return say_estimate(estimate, arguments.out, arguments.quiet)
     check_room(estimate, arguments.out, arguments.force)
-    found = plan.run(arguments.out / "samples", titled_progress(arguments.quiet, "block"), command_line())
+    found = plan.run(arguments.out / "samples", titled_progress(arguments.quiet, "picture"), command_line())
     shown, result = console(arguments.quiet), found.result
     shown.print(f"report: {write_generator_evaluation(arguments.out, found)}")
     for table in result_tables(result):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -211,16 +211,18 @@ class Generator:
         levels: Float[Tensor, " levels"],
         steps: int | None = None,
         guidance: float | None = None,
+        went_on: Callable[[], None] = lambda: None,
     ) -> Latents:
         """Follow the ODE from noise through the first `steps` intervals of `levels` (all of them: to clean latents).
 
-        With its own `guidance` where no other is given.
+        With its own `guidance` where no other is given. `went_on` is called after every step: what it raises ends this.
         """
         count = len(levels) - 1 if steps is None else steps
         x = self.start(x, levels[0])
         for t, t_next in pairwise(levels[: count + 1]):
             velocity = self.velocity(x, t, conditioning, self.guidance if guidance is None else guidance)
             x = Ode().step(self.process, x, velocity, t, t_next).mean
+            went_on()
         return x
 
     def images(self, latents: Latents) -> Float[Tensor, "batch 3 rows columns"]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dina_lrm.generators.generator import Generator
 from dina_lrm.runs.files import replaced_when_complete
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError
 
 
@@ -68,8 +69,13 @@ class PicturePlan:
 
 
 @torch.no_grad()
-def draw_samples(generator: Generator, plan: PicturePlan, block: range) -> Samples:
-    """The pictures of a block, those of a prompt side by side. Prompts that are too long are cut and counted."""
+def draw_samples(
+    generator: Generator, plan: PicturePlan, block: range, went_on: Callable[[], None] = lambda: None
+) -> Samples:
+    """The pictures of a block, those of a prompt side by side. Prompts that are too long are cut and counted.
+
+    `went_on` is called after every step of the sampler: what it raises ends this.
+    """
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     seeds, levels = plan.seeds(block), generator.levels(plan.steps)
     images, latents, finite, cut = [], [], [], 0
@@ -77,7 +83,7 @@ def draw_samples(generator: Generator, plan: PicturePlan, block: range) -> Sampl
         part = slice(start, start + plan.batch_size)
         conditioning = generator.backbone.encode_prompts(prompts[part])
         cut += sum(told is not None for told in conditioning.truncated or ())
-        clean = generator.denoise(generator.noise(seeds[part]), conditioning, levels)
+        clean = generator.denoise(generator.noise(seeds[part]), conditioning, levels, went_on=went_on)
         seen, whole = generator.pictures_where_finite(clean)
         images.append(seen)
         finite.append(whole)
@@ -95,22 +101,28 @@ class StoredSamples:
         self,
         generator: Generator,
         weights: Callable[[], AbstractContextManager[None]],
-        progress: Callable[[int, int], None],
+        progress: ReportProgress,
     ) -> int:
-        """Draw what is missing, each block inside `weights()`; returns how many blocks were there already."""
-        found, blocks = 0, list(self._plan.blocks())
+        """Draw what is missing, each block inside `weights()`; returns how many blocks were there already.
+
+        `progress` is told the pictures that are kept, after every block, and after every step of one that is drawn.
+        """
+        found, total = 0, len(self._plan.prompts) * self._plan.images
         self._folder.mkdir(parents=True, exist_ok=True)
-        for number, block in enumerate(blocks, start=1):
+        for block in self._plan.blocks():
             path = self._path(block)
             if path.is_file():
                 found += 1
             else:
                 with weights():
-                    drawn = draw_samples(generator, self._plan, block)
+                    drawn = draw_samples(generator, self._plan, block, self._going_on(block, total, progress))
                 with replaced_when_complete(path) as temporary:
                     np.savez(temporary, **vars(drawn))
-            progress(number, len(blocks))
+            progress(block.stop * self._plan.images, total)
         return found
+
+    def _going_on(self, block: range, total: int, progress: ReportProgress) -> Callable[[], None]:
+        return lambda: progress(block.start * self._plan.images, total)
 
     def read(self, block: range) -> Samples:
         """A block that was drawn. Raises ValueError for a file that is not whole."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,17 +18,25 @@ from dina_lrm.runs.files import replaced_when_complete
 
 FONT_FAMILY: Final = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 
+_ONE_AT_A_TIME: Final = threading.RLock()
+"""Matplotlib's settings are those of the process: threads that draw take turns."""
+
 
 @contextmanager
 def drawing(theme: Theme) -> Iterator[None]:
     """Matplotlib's settings while a figure is made and saved; the caller's own settings are left alone."""
-    with mpl.rc_context(mpl.RcParams(_settings(theme))):
+    with _ONE_AT_A_TIME, mpl.rc_context(mpl.RcParams(_settings(theme))):
         yield
 
 
-def _saving() -> AbstractContextManager[None]:
+@contextmanager
+def _saving() -> Iterator[None]:
     # Labels of ticks are made while a figure is saved
-    return mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm", "text.parse_math": False})
+    with (
+        _ONE_AT_A_TIME,
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "dina-lrm", "text.parse_math": False}),
+    ):
+        yield
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -13,6 +13,7 @@ from dina_lrm.reward_model.model import LatentRewardModel
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.latent import ImageReward
 from dina_lrm.rewards.names import check_rewards, load_reward
+from dina_lrm.studio.bench import Bench
 from dina_lrm.studio.settings import StudioSettings
 
 
@@ -26,6 +27,8 @@ class Room:
     device: str = "cpu"
     collection: Collection | None = None
     """What people vote on in the studio, where that was asked for."""
+    bench: Bench = field(default_factory=Bench)
+    """Where what takes long is done, one work at a time."""
     _rewards: list[Reward] = field(default_factory=list, init=False)
 
     @property

@@ -31,7 +31,7 @@ from dina_lrm.studio.settings import StudioSettings
 
 _LARGEST_UPLOAD: Final = "64mb"
 _LAST_SECONDS: Final = 2
-"""A page that is open holds a connection for as long as it is."""
+"""A page that is open holds a connection for as long as it is; a work that goes on has as long to end a step."""
 
 
 def run_studio(
@@ -58,7 +58,10 @@ def run_studio(
             timeout_graceful_shutdown=_LAST_SECONDS,
         )  # fmt: skip
         listener = Listener(config, lambda: told(f"studio at {place} (Ctrl-C ends)"))
-        asyncio.run(answer_until_signal([listener], [listening], lambda: None))
+        try:
+            asyncio.run(answer_until_signal([listener], [listening], lambda: None))
+        finally:
+            room.bench.close(_LAST_SECONDS)
 
 
 def studio_app(room: Room, token: str | None, uploads: str) -> SignedIn:

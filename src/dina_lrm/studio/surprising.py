@@ -17,13 +17,14 @@ from dina_lrm.reports.first.of_evaluation import evaluation_verdict
 from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.reports.tables import accuracy_table, counts_table
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import TitledProgress, silent
 from dina_lrm.typed import DinaError
 
 MOST_PAIRS: Final = 2_000
 
 
 def surprising_pairs(
-    model: LatentRewardModel, name: str, on: str, pairs: int = 500, seed: int = 0
+    model: LatentRewardModel, name: str, on: str, pairs: int = 500, seed: int = 0, progress: TitledProgress = silent
 ) -> tuple[list[Section], Verdict]:
     """Score pairs of a set and show those that contradict the model most, with their pictures and the accuracy.
 
@@ -37,7 +38,8 @@ def surprising_pairs(
         raise DinaError(f"set {on}: names {len(named)} sets; accepted: one, such as {named[0].word}")
     item, notes = _first(made_set(named[0], lambda: model.backbone, pairs, seed), pairs)
     judge = LatentJudge(model, name, ensembles=(), batch_size=16)
-    result = evaluate_judge(judge, {item.name: item}, seed)
+    with progress("pairs judged") as report:
+        result = evaluate_judge(judge, {item.name: item}, seed, report)
     sections = [
         _shown(item, disagreements_section(result, _pictures(model, item)), bool(result.tests[0].disagreements))
     ]

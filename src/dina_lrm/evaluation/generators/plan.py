@@ -90,7 +90,7 @@ class GeneratorPlan:
         rehearse(sides.base, pictures, rewards)
         kept, measured = sides.draw(progress), {}
         for name, stored in sides.stored.items():
-            with progress(f"judging, {name}") as report:
+            with progress(f"pictures judged, {name}") as report:
                 measured[name] = measure_side(stored, pictures, rewards, report)
         result = self._compared(sides, pictures, rewards, measured, command, time.perf_counter() - began)
         return GeneratorEvaluation(result, pictures, sides.stored, measured, kept)

@@ -101,9 +101,9 @@ class Sides:
         self._folder.mkdir(parents=True, exist_ok=True)
         with one_writer(self._folder):
             write_json(self._folder / SETTINGS, self._decides)
-            with progress("pictures, base") as report:
+            with progress("pictures drawn, base") as report:
                 found = self.stored["base"].draw(self.base, self.base.reference, report)
-            with progress("pictures, tuned") as report:
+            with progress("pictures drawn, tuned") as report:
                 return found + self.stored["tuned"].draw(self._tuned, self._tuned_weights, report)
 
 

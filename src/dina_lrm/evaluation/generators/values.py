@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from dina_lrm.generators.samples import PicturePlan, Samples, StoredSamples
 from dina_lrm.pictures.measures import MEASURES, diversity
 from dina_lrm.rewards.base import Reward
 from dina_lrm.rewards.judged import judged
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.sampling.tuned import TuningRun
 from dina_lrm.synthetic.captions import true_values
 from dina_lrm.synthetic.composition import composition
@@ -37,18 +38,27 @@ def measure_side(
     samples: StoredSamples,
     plan: PicturePlan,
     rewards: Sequence[Reward],
-    progress: Callable[[int, int], None],
+    progress: ReportProgress,
 ) -> MeasuredSide:
-    """Measure all blocks of a side. Raises ValueError for a judge that answers with another number than asked."""
-    blocks, parts, cut, not_finite = list(plan.blocks()), [], 0, 0
-    for number, block in enumerate(blocks, start=1):
+    """Measure all blocks of a side; `progress` is told the pictures after every block, and before every judge of one.
+
+    Raises ValueError for a judge that answers with another number than asked.
+    """
+    parts, total, cut, not_finite = [], len(plan.prompts) * plan.images, 0, 0
+    for block in plan.blocks():
         drawn = samples.read(block)
-        parts.append(_block(drawn, block, plan, rewards))
+        parts.append(_block(drawn, block, plan, _told(rewards, block.start * plan.images, total, progress)))
         cut += drawn.cut
         not_finite += int((~drawn.finite).sum())
-        progress(number, len(blocks))
+        progress(block.stop * plan.images, total)
     kinds = parts[0].keys()
     return MeasuredSide({kind: _joined([part[kind] for part in parts]) for kind in kinds}, cut, not_finite)
+
+
+def _told(rewards: Sequence[Reward], done: int, total: int, progress: ReportProgress) -> Iterator[Reward]:
+    for reward in rewards:
+        progress(done, total)
+        yield reward
 
 
 def rehearse(generator: Generator, plan: PicturePlan, rewards: Sequence[Reward]) -> None:
@@ -92,7 +102,7 @@ def role_of(reward: Reward, run: TuningRun | None) -> Role:
     return "optimised" if run.optimised(reward) else "held out"
 
 
-def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Sequence[Reward]) -> dict[MeasureKind, Values]:
+def _block(drawn: Samples, block: range, plan: PicturePlan, rewards: Iterable[Reward]) -> dict[MeasureKind, Values]:
     prompts = [plan.prompts[number] for number in block for _ in range(plan.images)]
     # By number, not by text: a prompt that a set holds twice has pictures of its own each time
     numbers = np.array([str(number) for number in block for _ in range(plan.images)])[drawn.finite]

@@ -6,6 +6,7 @@ import gradio as gr
 
 from dina_lrm.studio.pages.annotating import annotating_page
 from dina_lrm.studio.pages.hacked import hacked_page
+from dina_lrm.studio.pages.jobs import stop_with_page
 from dina_lrm.studio.pages.surprising import surprising_page
 from dina_lrm.studio.pages.watching import watching_page
 from dina_lrm.studio.pages.why import why_page
@@ -28,4 +29,5 @@ def studio_pages(room: Room) -> gr.Blocks:
         for title, add in _ADDED.items():
             with gr.Tab(title):
                 add(room)
+        pages.unload(stop_with_page(room.bench))
     return pages

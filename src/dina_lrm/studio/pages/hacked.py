@@ -12,11 +12,14 @@ import gradio as gr
 from dina_lrm.evaluation.generators.plan import GeneratorPlan
 from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
+from dina_lrm.runs.progress import TitledProgress
 from dina_lrm.studio.hacked.finding import hacking_of
 from dina_lrm.studio.hacked.of_folders import folder_pairs, sides_of_folders
 from dina_lrm.studio.hacked.of_generators import sides_of_generators
 from dina_lrm.studio.hacked.shown import hacking_sections
-from dina_lrm.studio.pages.parts import answer_field, answered
+from dina_lrm.studio.hacked.sides import Sides
+from dina_lrm.studio.pages.jobs import job, job_buttons
+from dina_lrm.studio.pages.parts import answer_field
 from dina_lrm.studio.room import Room
 from dina_lrm.synthetic.prompts import judged_prompts
 from dina_lrm.typed import DinaError
@@ -28,19 +31,20 @@ Answer = tuple[Sequence[Section], Verdict | None]
 def hacked_page(room: Room) -> None:
     """Add the fields and what follows from them to the tab that is open."""
 
-    def of_folders(before: str, after: str, prompt: str, optimised: str) -> Answer:
+    def of_folders(progress: TitledProgress, before: str, after: str, prompt: str, optimised: str) -> Answer:
         pairs = folder_pairs(_folder("before", before), _folder("after", after), prompt.strip() or "a picture")
         told = None if optimised == _UNKNOWN else [optimised]
-        sides = sides_of_folders(pairs, room.rewards(), (before, after), told)
-        finding = hacking_of(sides)
-        return hacking_sections(finding), finding.verdict
+        with progress("pairs judged") as report:
+            sides = sides_of_folders(pairs, room.rewards(), (before, after), told, report)
+        return _answer(sides, progress)
 
-    def of_generators(base: str, tuned: str, prompts: str, count: float, images: float) -> Answer:
+    def of_generators(
+        progress: TitledProgress, base: str, tuned: str, prompts: str, count: float, images: float
+    ) -> Answer:
         judged = judged_prompts(prompts.strip() or "synthetic", 0, int(count))
         plan = GeneratorPlan(base.strip(), tuned.strip(), judged, room.reward_names, int(images), device=room.device)
         with tempfile.TemporaryDirectory() as kept:
-            finding = hacking_of(sides_of_generators(plan, Path(kept)))
-            return hacking_sections(finding), finding.verdict
+            return _answer(sides_of_generators(plan, Path(kept), progress), progress)
 
     shown_first = "A verdict in words, and the evidence: who wins, what changed, the most suspicious pictures."
     with gr.Tab("Two folders"):
@@ -50,9 +54,11 @@ def hacked_page(room: Room) -> None:
         with gr.Row():
             prompt = gr.Textbox(label="Prompt of pictures without a caption", placeholder="a picture")
             optimised = gr.Dropdown([_UNKNOWN, *room.reward_names], value=_UNKNOWN, label="What was optimised")
-        go = gr.Button("Compare folders", variant="primary")
+        buttons = job_buttons("Compare folders")
         shown = answer_field(shown_first)
-        go.click(answered(of_folders, "folders"), [before, after, prompt, optimised], shown, api_visibility="private")
+        fields = [before, after, prompt, optimised]
+        begins = [buttons[0].click, before.submit, after.submit, prompt.submit]
+        job(room.bench, of_folders, "folders", fields, begins, buttons, shown)
     with gr.Tab("A base and a LoRA"):
         with gr.Row():
             base = gr.Textbox("synthetic", label="Base generator")
@@ -61,10 +67,16 @@ def hacked_page(room: Room) -> None:
             prompts = gr.Textbox("synthetic", label="Prompts: synthetic, or a file")
             count = gr.Slider(2, 256, 32, step=1, label="Prompts")
             images = gr.Slider(1, 8, 2, step=1, label="Pictures a prompt")
-        draw = gr.Button("Draw and compare", variant="primary")
+        buttons = job_buttons("Draw and compare")
         drawn = answer_field(shown_first)
-        fields = [base, tuned, prompts, count, images]
-        draw.click(answered(of_generators, "drawn"), fields, drawn, api_visibility="private")
+        begins = [buttons[0].click, base.submit, tuned.submit, prompts.submit]
+        job(room.bench, of_generators, "drawn", [base, tuned, prompts, count, images], begins, buttons, drawn)
+
+
+def _answer(sides: Sides, progress: TitledProgress) -> Answer:
+    with progress("both sides compared"):
+        finding = hacking_of(sides)
+        return hacking_sections(finding), finding.verdict
 
 
 def _folder(which: str, given: str) -> Path:

@@ -14,6 +14,7 @@ import gradio as gr
 from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.reports.html import render_part
+from dina_lrm.studio.bench import WorkStopped
 
 Asked = ParamSpec("Asked")
 _UPLOADED: Final = re.compile(r"\S*/[0-9a-f]{64}/")
@@ -35,20 +36,30 @@ def _path_of(payload: Any) -> str | None:  # noqa: ANN401 - Gradio's own class o
 
 
 def answered(find: Callable[Asked, tuple[Sequence[Section], Verdict | None]], prefix: str) -> Callable[Asked, str]:
-    """The answer as HTML: sections under a verdict, or, whatever goes wrong, a sentence that says it."""
+    """`answer_to` of a function for each of its arguments."""
 
     @wraps(find)
     def answer(*args: Asked.args, **kwargs: Asked.kwargs) -> str:
-        try:
-            sections, verdict = find(*args, **kwargs)
-            return render_part(sections, prefix, verdict)
-        except (ValueError, OSError) as error:
-            return problem(str(error) or repr(error))
-        except Exception as error:
-            _LOG.exception("a page of the studio failed")
-            return problem(f"The studio failed on this, which is its own fault: {type(error).__name__}: {error}")
+        return answer_to(lambda: find(*args, **kwargs), prefix)
 
     return answer
+
+
+def answer_to(find: Callable[[], tuple[Sequence[Section], Verdict | None]], prefix: str) -> str:
+    """The answer as HTML: sections under a verdict, or, whatever goes wrong, a sentence that says it.
+
+    Raises WorkStopped where the work was asked to stop.
+    """
+    try:
+        sections, verdict = find()
+        return render_part(sections, prefix, verdict)
+    except WorkStopped:
+        raise
+    except (ValueError, OSError) as error:
+        return problem(str(error) or repr(error))
+    except Exception as error:
+        _LOG.exception("a page of the studio failed")
+        return problem(f"The studio failed on this, which is its own fault: {type(error).__name__}: {error}")
 
 
 def problem(sentence: str) -> str:

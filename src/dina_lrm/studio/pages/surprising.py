@@ -8,7 +8,9 @@ import gradio as gr
 
 from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
-from dina_lrm.studio.pages.parts import answer_field, answered
+from dina_lrm.runs.progress import TitledProgress
+from dina_lrm.studio.pages.jobs import job, job_buttons
+from dina_lrm.studio.pages.parts import answer_field
 from dina_lrm.studio.room import Room
 from dina_lrm.studio.surprising import MOST_PAIRS, surprising_pairs
 from dina_lrm.typed import DinaError
@@ -17,16 +19,14 @@ from dina_lrm.typed import DinaError
 def surprising_page(room: Room) -> None:
     """Add the fields and what follows from them to the tab that is open."""
 
-    def found(on: str, pairs: float) -> tuple[Sequence[Section], Verdict]:
+    def found(progress: TitledProgress, on: str, pairs: float) -> tuple[Sequence[Section], Verdict]:
         if not on.strip():
             raise DinaError("set: none was given; accepted: synthetic:in_domain, a file of comparisons, or a cache")
-        return surprising_pairs(room.model, room.name, on.strip(), int(pairs))
+        return surprising_pairs(room.model, room.name, on.strip(), int(pairs), progress=progress)
 
     with gr.Row():
         on = gr.Textbox("synthetic:in_domain", label="Comparisons: synthetic:SET, a file, or the folder of a cache")
         pairs = gr.Slider(10, MOST_PAIRS, 200, step=10, label="Pairs at most")
-    go = gr.Button("Find surprises", variant="primary")
+    buttons = job_buttons("Find surprises")
     shown = answer_field("The pairs in which the model is most certain, and people chose the other picture.")
-    find = answered(found, "surprising")
-    go.click(find, [on, pairs], shown, api_visibility="private")
-    on.submit(find, [on, pairs], shown, api_visibility="private")
+    job(room.bench, found, "surprising", [on, pairs], [buttons[0].click, on.submit], buttons, shown)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import TitledProgress, silent
 from dina_lrm.studio.why.given import GivenPair, Reading, given_pair
 from dina_lrm.studio.why.levels import LevelCurve, level_curve
 from dina_lrm.studio.why.maps import PictureMap, attention_map, gradient_map
@@ -34,6 +35,7 @@ def explain(
     prompt: str,
     reference: GivenPicture | None = None,
     reading: Reading | None = None,
+    progress: TitledProgress = silent,
 ) -> Explanation:
     """Explain the score of a picture for a prompt, beside a reference picture for the same prompt if there is one.
 
@@ -42,16 +44,23 @@ def explain(
     """
     asked = reading or Reading()
     asked.at(model)
-    pair = given_pair(model, picture, prompt)
-    other = None if reference is None else given_pair(model, reference, prompt)
+    with progress("pictures read"):
+        pair = given_pair(model, picture, prompt)
+        other = None if reference is None else given_pair(model, reference, prompt)
+    with progress("score"):
+        score = picture_score(model, pair, asked, other)
+    with progress("draws scored over noise levels") as report:
+        curve = level_curve(model, pair, asked, progress=report)
+    other_curve = None
+    if other is not None:
+        with progress("draws of the reference") as report:
+            other_curve = level_curve(model, other, asked, progress=report)
+    with progress("draws of the gradient") as report:
+        gradient = gradient_map(model, pair, asked, report)
+    with progress("draws of the attention") as report:
+        attention = attention_map(model, pair, asked, report)
+    with progress("edits of the prompt scored") as report:
+        effects = effects_of_edits(model, pair, asked, report)
     return Explanation(
-        pair=pair,
-        score=picture_score(model, pair, asked, other),
-        curve=level_curve(model, pair, asked),
-        gradient=gradient_map(model, pair, asked),
-        attention=attention_map(model, pair, asked),
-        effects=effects_of_edits(model, pair, asked),
-        not_read=not_read(model, pair.prompt),
-        reference=other,
-        reference_curve=None if other is None else level_curve(model, other, asked),
+        pair, score, curve, gradient, attention, effects, not_read(model, pair.prompt), other, other_curve
     )

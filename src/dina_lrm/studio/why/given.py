@@ -20,6 +20,7 @@ from dina_lrm.images import fit, load_pixels
 from dina_lrm.pictures.sources import GivenPicture
 from dina_lrm.reward_model.checks import checked_levels, checked_prompts
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.typed import DinaError
 
 AT_ONCE: Final = 8
@@ -88,13 +89,15 @@ def scores_over_levels(
     reading: Reading,
     levels: Sequence[float],
     conditioning: Conditioning | None = None,
+    progress: ReportProgress = lambda done, total: None,
 ) -> Float[np.ndarray, "draws levels"]:
-    """Raw scores of the pair at each level, a row a draw: every level sees the same draws."""
+    """Raw scores of the pair at each level, a row a draw: every level sees the same draws; `progress` is told them."""
     asked = pair.conditioning if conditioning is None else conditioning
-    rows = []
+    rows: list[Tensor] = []
     for noise in reading.noise(pair.latents).split(AT_ONCE):
         copies = pair.latents.expand(len(noise), -1, -1, -1)
         rows.append(model.score_levels(copies, asked[[0] * len(noise)], levels, noise=noise).single)
+        progress(sum(map(len, rows)), reading.draws)
     return torch.cat(rows).double().cpu().numpy()
 
 

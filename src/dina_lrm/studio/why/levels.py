@@ -13,6 +13,7 @@ from dina_lrm.reports.axes import legend_above
 from dina_lrm.reports.drawing import drawing
 from dina_lrm.reports.theme import ADAPTIVE, Theme
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.studio.why.given import GivenPair, Reading, scores_over_levels
 
 LEVELS: Final = tuple(round(0.05 + 0.1 * number, 2) for number in range(10))
@@ -37,10 +38,14 @@ class LevelCurve:
 
 
 def level_curve(
-    model: LatentRewardModel, pair: GivenPair, reading: Reading, levels: tuple[float, ...] = LEVELS
+    model: LatentRewardModel,
+    pair: GivenPair,
+    reading: Reading,
+    levels: tuple[float, ...] = LEVELS,
+    progress: ReportProgress = lambda done, total: None,
 ) -> LevelCurve:
-    """Score a picture at every level with the draws of a reading."""
-    return LevelCurve(levels, scores_over_levels(model, pair, reading, levels))
+    """Score a picture at every level with the draws of a reading; `progress` is told the draws."""
+    return LevelCurve(levels, scores_over_levels(model, pair, reading, levels, progress=progress))
 
 
 def draw_levels(

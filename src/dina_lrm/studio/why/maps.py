@@ -18,6 +18,7 @@ from jaxtyping import Float
 from dina_lrm.heads.reading import read_features
 from dina_lrm.reward_model.level_scores import scoring_mode
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.studio.why.given import AT_ONCE, GivenPair, Reading
 
 
@@ -33,20 +34,33 @@ class PictureMap:
         return float(self.shares.max() * self.shares.size)
 
 
-def gradient_map(model: LatentRewardModel, pair: GivenPair, reading: Reading) -> PictureMap:
-    """Where the score reacts to the picture, on the grid of its latent."""
-    total, level = torch.zeros_like(pair.latents[0], dtype=torch.float32), reading.at(model)
+def gradient_map(
+    model: LatentRewardModel,
+    pair: GivenPair,
+    reading: Reading,
+    progress: ReportProgress = lambda done, total: None,
+) -> PictureMap:
+    """Where the score reacts to the picture, on the grid of its latent; `progress` is told the draws."""
+    total, level, done = torch.zeros_like(pair.latents[0], dtype=torch.float32), reading.at(model), 0
     for noise in reading.noise(pair.latents).split(AT_ONCE):
         copies = pair.latents.detach().float().repeat(len(noise), 1, 1, 1).requires_grad_(True)
         scores = model.score_latents(copies, pair.conditioning[[0] * len(noise)], level, noise=noise)
         [gradients] = torch.autograd.grad(scores.sum(), copies)
         total += gradients.sum(dim=0)
+        done += len(noise)
+        progress(done, reading.draws)
     return _shares(total.norm(dim=0).double().cpu().numpy())
 
 
-def attention_map(model: LatentRewardModel, pair: GivenPair, reading: Reading) -> PictureMap | None:
+def attention_map(
+    model: LatentRewardModel,
+    pair: GivenPair,
+    reading: Reading,
+    progress: ReportProgress = lambda done, total: None,
+) -> PictureMap | None:
     """Where the head looks, on the grid of its tokens; None for a head that has no attention."""
-    found, level = [], reading.at(model)
+    found: list[Float[np.ndarray, " tokens"]] = []
+    level = reading.at(model)
     with scoring_mode(model, model.backbone):
         for noise in reading.noise(pair.latents):
             noisy = model.process.add_noise(pair.latents, noise[None], level)
@@ -55,6 +69,7 @@ def attention_map(model: LatentRewardModel, pair: GivenPair, reading: Reading) -
             if weights is None:
                 return None
             found.append(weights[0].double().cpu().numpy())
+            progress(len(found), reading.draws)
     mean = np.mean(found, axis=0)
     return _shares(mean.reshape(_grid(mean.size, pair.latents.shape[-2:], features.grids)))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dina_lrm.evaluation.bootstrap import interval_of_mean
 from dina_lrm.evaluation.interval import Interval
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.progress import ReportProgress
 from dina_lrm.studio.why.edits import Edit, edits_of
 from dina_lrm.studio.why.given import GivenPair, Reading, said, scores_of_draws
 
@@ -21,7 +22,12 @@ class EditEffect:
     change: Interval
 
 
-def effects_of_edits(model: LatentRewardModel, pair: GivenPair, reading: Reading) -> list[EditEffect]:
+def effects_of_edits(
+    model: LatentRewardModel,
+    pair: GivenPair,
+    reading: Reading,
+    progress: ReportProgress = lambda done, total: None,
+) -> list[EditEffect]:
     """Score the picture for every edit of its prompt; the largest change first, whatever its sign."""
     edits = edits_of(pair.prompt, MOST_WORDS)
     if not edits:
@@ -29,10 +35,11 @@ def effects_of_edits(model: LatentRewardModel, pair: GivenPair, reading: Reading
     before = scores_of_draws(model, pair, reading)
     with said():
         rows = model.encode_prompts([edit.text for edit in edits])
-    found = [
-        EditEffect(edit, interval_of_mean(scores_of_draws(model, pair, reading, rows[[number]]) - before))
-        for number, edit in enumerate(edits)
-    ]
+    found = []
+    for number, edit in enumerate(edits):
+        change = scores_of_draws(model, pair, reading, rows[[number]]) - before
+        found.append(EditEffect(edit, interval_of_mean(change)))
+        progress(len(found), len(edits))
     return sorted(found, key=lambda one: -abs(one.change.value or 0.0))
 
 
