@@ -1,15 +1,25 @@
-"""A studio that answers, for tests in a browser: in this process, on a free port."""
+"""A studio that answers, for tests in a browser: in this process, on a free port.
 
+With STUDIO_PICTURES=FOLDER what is seen is kept there, to be looked at.
+"""
+
+import io
+import os
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.reports.browser import WIDTHS
+
+WIDE = "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 
 @contextmanager
@@ -47,3 +57,15 @@ def visited(browser: Browser, url: str, width: str = "desktop", scheme: str = "l
     finally:
         context.close()
     assert not strange and not broken, (strange, broken)
+
+
+def seen(page, name: str) -> np.ndarray:
+    """The whole page as pixels, which may scroll down and not sideways; a page that shows nothing has few colours."""
+    total, shown = page.evaluate(WIDE)
+    assert total <= shown, f"{total} wide in a window of {shown}"
+    content = page.screenshot(full_page=True)
+    if folder := os.environ.get("STUDIO_PICTURES"):
+        (Path(folder) / f"{name}.png").write_bytes(content)
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100 and pixels.std() > 5
+    return pixels

@@ -1,16 +1,10 @@
-"""The studio in a real browser: it loads, reads uploads, explains and refuses, wide and narrow, light and dark.
+"""The studio in a real browser: it loads, reads uploads, explains and refuses, wide and narrow, light and dark."""
 
-With STUDIO_PICTURES=FOLDER what is seen is kept there, to be looked at.
-"""
-
-import io
 import json
-import os
 import re
 import signal
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
@@ -25,7 +19,7 @@ from dina_lrm.studio.settings import StudioSettings
 from dina_lrm.synthetic.sets import synthetic_comparisons
 from tests.reports.aligned import aligned_folder
 from tests.reports.browser import WIDTHS, chromium
-from tests.studio.pages import studio, visited
+from tests.studio.pages import seen, studio, visited
 
 pytest.importorskip("gradio")
 pytestmark = [
@@ -35,7 +29,6 @@ pytestmark = [
 expect.set_options(timeout=400_000)  # a machine may be busy
 PROMPT = "two large red rings on white"
 TOKEN = "a-token-of-many-letters"
-WIDE = "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +60,6 @@ def files(tmp_path_factory):
         Image.fromarray(noisy).save(folder / "after" / f"{number}.png")
     (folder / "bad.png").write_text("no picture")
     return folder
-
-
-def seen(page, name: str) -> np.ndarray:
-    """The whole page as pixels, which may scroll down and not sideways; a page that shows nothing has few colours."""
-    total, shown = page.evaluate(WIDE)
-    assert total <= shown, f"{total} wide in a window of {shown}"
-    content = page.screenshot(full_page=True)
-    if folder := os.environ.get("STUDIO_PICTURES"):
-        (Path(folder) / f"{name}.png").write_bytes(content)
-    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100 and pixels.std() > 5
-    return pixels
 
 
 def explain(page, file, prompt=PROMPT):

@@ -159,10 +159,16 @@ class Bench:
         thread.start()
         return work
 
-    def before(self, work: Work[Any]) -> tuple[Work[Any], ...]:
-        """The works that one waits for, the one that goes on first; none where it goes on itself."""
+    @property
+    def works(self) -> tuple[Work[Any], ...]:
+        """The work that goes on, and those that wait for it in their order."""
         with self._changed:
-            return tuple(self._line[: self._line.index(work)]) if work in self._line else ()
+            return tuple(self._line)
+
+    def before(self, work: Work[Any]) -> tuple[Work[Any], ...]:
+        """The works that one waits for, the one that goes on first; none where it goes on itself, or has ended."""
+        works = self.works
+        return works[: works.index(work)] if work in works else ()
 
     def stop(self, is_meant: Callable[[Hashable], bool]) -> tuple[Work[Any], ...]:
         """Ask all works to stop of whose owner `is_meant` is true; returns them."""
