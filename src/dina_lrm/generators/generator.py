@@ -217,10 +217,9 @@ class Generator:
 
         With its own `guidance` where no other is given. `went_on` is called after every step: what it raises ends this.
         """
-        count = len(levels) - 1 if steps is None else steps
-        x = self.start(x, levels[0])
-        for t, t_next in pairwise(levels[: count + 1]):
-            velocity = self.velocity(x, t, conditioning, self.guidance if guidance is None else guidance)
+        x, scale = self.start(x, levels[0]), self.guidance if guidance is None else guidance
+        for t, t_next in pairwise(levels if steps is None else levels[: steps + 1]):
+            velocity = self.velocity(x, t, conditioning, scale)
             x = Ode().step(self.process, x, velocity, t, t_next).mean
             went_on()
         return x
