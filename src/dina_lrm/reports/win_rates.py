@@ -31,18 +31,19 @@ def win_rate_section(records: Sequence[Record]) -> Section | None:
     reward = next(reversed(last.win_rates))
     name = _NAME if reward == last.proxy else reward
     verdicts = [calibration_sentence(name, judge, found) for judge, found in last.win_rates[reward].items()]
-    blocks: list[Text | Figure | Table] = [Text(f"At step {last.step}: {' '.join(verdicts)}")]
+    blocks: list[Text | Figure | Table] = [Text(f"Step {last.step:,}. {' '.join(verdicts)}")]
     if any(found.pairs for found in last.win_rates[reward].values()):
         caption = "The preferred image of each pair of a prompt: its P(win), and how often it won. Bands: 95 %."
         blocks.append(Figure(win_rate_curves(told), caption))
     rows = [row for record in ([first, last] if last is not first else [last]) for row in _rows(record)]
-    heads = ["Step", "Reward", "Judge", "Sure", "Right", "Sure - right, points", "ECE", "Perfect", "Pairs", "Left out"]
+    numbers = ["Sure, %", "Right, %", "Sure - right, points", "ECE, %", "Perfect, %", "Pairs", "Left out"]
+    heads = ["Step", "Reward", "Judge", *numbers]
     note = (
         "A run that learns from win rates is as good as they are calibrated. ECE is biased upwards: winners drawn from "
         "the reward's own probabilities would show the value beside it. Where a judge errs by chance, a calibrated "
         f"reward looks too sure; {TRUTH} tells true probabilities."
     )
-    return Section("Are the win rates calibrated?", [*blocks, Table(heads, rows, note=note)], folded=True)
+    return Section("Are the win rates calibrated?", [*blocks, Table(heads, rows, note=note)])
 
 
 def win_rate_curves(records: Sequence[Record], theme: Theme = ADAPTIVE) -> Plot:
@@ -62,7 +63,7 @@ def win_rate_curves(records: Sequence[Record], theme: Theme = ADAPTIVE) -> Plot:
             panel.set_xlabel("step")
             panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
             percent_axis(panel)
-        label_rows(panels, "of pairs, preferred image")
+        label_rows(panels, "preferred image wins")
         legend_above(figure, panels[0])
         return figure
 

@@ -151,9 +151,13 @@ def calibration_sentence(reward: str, judge: str, found: PairCalibration) -> str
     points = interval_text(100 * surer, low, high, "+.0f")
     pairs = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
     return (
-        f"By {judge}, {reward} was {_verdict(surer, half)}: sure of {found.confidence:.0%} in the mean, right in "
-        f"{found.right:.0%} of {pairs}; the difference in points is {points}."
+        f"By {judge}, {reward} was {_verdict(surer, half)}: sure of {_percent(found.confidence)} in the mean, right in "
+        f"{_percent(found.right)} of {pairs}; the difference in points is {points}."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _verdict(surer: float, half: float | None) -> str:
