@@ -28,7 +28,9 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
     Applies(("grpo.window_until",), lambda c: c.grpo.window == "random", "--grpo.window random"),
     Applies(("grpo.window_period",), lambda c: c.grpo.window == "sliding", "--grpo.window sliding"),
     Applies(("grpo.window_steps",), lambda c: c.grpo.window != "every", "another --grpo.window than every"),
-    Applies(("grpo.kl",), lambda c: c.grpo.kl_weight > 0, "--grpo.kl-weight above 0"),
+    Applies(
+        ("grpo.kl", "grpo.reset_every", "grpo.reset_kl"), lambda c: c.grpo.kl_weight > 0, "--grpo.kl-weight above 0"
+    ),
     Applies(("grpo.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
     Applies(("grpo.clip",), lambda c: c.grpo.trust == "clip", "--grpo.trust clip"),
     Applies(("grpo.divergence",), lambda c: c.grpo.trust == "divergence", "--grpo.trust divergence"),

@@ -9,6 +9,7 @@ import torch
 
 from dina_lrm.alignment.algorithms.grpo.credit import DenseCredit
 from dina_lrm.alignment.algorithms.grpo.dense_settings import DenseSettings
+from dina_lrm.alignment.algorithms.grpo.moving_reference import MovingReference
 from dina_lrm.alignment.algorithms.grpo.readings import Asked, StateReader, states_of
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoSettings
 from dina_lrm.alignment.algorithms.rollout import roll_out, step_of
@@ -99,6 +100,63 @@ def test_a_gate_for_all_is_the_kl_of_today_and_a_narrow_one_is_less():
     assert 0 < some.details["kl"] < today.details["kl"] and some.details["held"] == 0.25
     nobody, free = gradients(settled(kl_weight=10.0, kl_gate=("latent:synthetic",)), learned_generator())
     assert nobody.details["held"] <= 0.25 and free.isfinite().all()
+
+
+def test_a_reference_that_was_never_reset_is_the_base_model():
+    kept, found = gradients(settled(kl_weight=10.0))
+    moving, same = gradients(settled(kl_weight=10.0, reset_every=9))
+    assert torch.equal(found, same) and moving.details.pop("reset") == 0 and moving.details == kept.details
+
+
+def test_the_kl_is_to_the_policy_of_the_last_reset():
+    algorithm = an_algorithm(settled(kl_weight=10.0, reset_every=2))
+    kls, resets = [], []
+
+    def learn():
+        with torch.no_grad():
+            for name, parameter in algorithm.generator.parameters.items():
+                parameter += 0.02 * ("lora_B" in name)
+                parameter.grad = None
+        return 1.0
+
+    for step in range(5):
+        details = algorithm.update(step, learn).details
+        kls.append(details["kl"])
+        resets.append(details["reset"])
+    assert resets == [0, 1, 0, 1, 0]
+    # The KL of an update is that before it learned: of no move, of one, and of none again after a reset
+    assert kls[1] > 0 and kls[0] == kls[2] == kls[4] == pytest.approx(0, abs=1e-9)
+    assert kls[3] > 0
+    reference = algorithm.state()["reference"]
+    for name, parameter in algorithm.generator.parameters.items():
+        torch.testing.assert_close(reference[name], parameter.detach() - 0.02 * ("lora_B" in name))
+
+
+def test_a_reset_is_due_by_age_or_by_the_kl_and_nan_is_beyond_no_limit():
+    parameters = {"weight": torch.nn.Parameter(torch.zeros(2))}
+    far = MovingReference(parameters, limit=0.5)
+    assert [far.follow(kl) for kl in (0.5, float("nan"), 0.6, 0.1)] == [False, False, True, False]
+    both = MovingReference(parameters, every=3, limit=0.5)
+    assert [both.follow(kl) for kl in (0.0, 0.6, 0.0, 0.0, float("nan"))] == [False, True, False, False, True]
+    with torch.no_grad():
+        parameters["weight"] += 1
+    with both.acting():
+        assert parameters["weight"].tolist() == [0, 0]
+    assert both.follow(1.0) and both.tensors()["reference"]["weight"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="a number of updates, a KL, or both"):
+        MovingReference(parameters)
+
+
+def test_a_run_with_resets_goes_on_to_the_same_bytes(tmp_path):
+    settings = replace(ONE.grpo, kl_weight=1.0, reset_every=2, reset_kl=1e3)
+    config = replace(ONE, grpo=settings, steps=4, checkpoint_every=1, looks=replace(ONE.looks, every=4))
+    a_run(config, tmp_path / "whole")
+    a_run(config, tmp_path / "run", stop_after=1)  # in the middle of what is counted until a reset
+    a_run(config, tmp_path / "run", resume=True)
+    for file in ("metrics.jsonl", "monitor.jsonl", "lora/pytorch_lora_weights.safetensors"):
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["reset"] for row in rows] == [0, 1, 0, 1]
 
 
 def a_rollout(generator, window=range(1, 3)):

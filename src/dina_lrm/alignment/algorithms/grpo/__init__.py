@@ -8,4 +8,5 @@
 | steps weighted by their noise (TempFlow) | `noise_weights` |
 | a mask by divergence in place of the clip (FlowDPPO) | `divergence_loss` |
 | a KL for images whose reward nobody shares, diverse advantages (GARDO) | `gated_kl`, `kl_gate`, `diverse` |
+| a KL to a reference that follows in leaps (GARDO) | `moving_reference` |
 """

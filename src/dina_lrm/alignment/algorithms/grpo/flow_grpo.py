@@ -5,7 +5,7 @@ r"""Flow-GRPO (arXiv 2505.05470) and Flow-GRPO-Fast: the policy gradient of a re
     L             the clipped surrogate on the stochastic steps, beside a KL to the base model
 
 What others made of it since are settings, each in a file of its own: `credit.py` (DenseGRPO), `noise_weights.py`
-(TempFlow), `divergence_loss.py` (FlowDPPO), `kl_gate.py` and `diverse.py` (GARDO).
+(TempFlow), `divergence_loss.py` (FlowDPPO), `kl_gate.py`, `moving_reference.py` and `diverse.py` (GARDO).
 
 A step's log-probability is that of the function by which it was sampled, so the ratio is 1 before anything was learned:
 the first update of a run checks it.
@@ -34,6 +34,7 @@ from dina_lrm.alignment.algorithms.grpo.divergence_loss import divergence_policy
 from dina_lrm.alignment.algorithms.grpo.diverse import diverse_advantages, features_of
 from dina_lrm.alignment.algorithms.grpo.gated_kl import GatedKl
 from dina_lrm.alignment.algorithms.grpo.level_scales import LevelScales
+from dina_lrm.alignment.algorithms.grpo.moving_reference import MovingReference
 from dina_lrm.alignment.algorithms.grpo.noise_weights import noise_weights
 from dina_lrm.alignment.algorithms.grpo.readings import Asked
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
@@ -142,6 +143,9 @@ class FlowGrpo(Algorithm[GrpoConfig]):
             self._credit = DenseCredit(config, generator, objective, self.levels, self._kernel)
         self._gate = GatedKl(generator, settings) if settings.kl_gate else None
         self.witnesses = self._gate.rewards if self._gate else ()
+        self._reference = None
+        if settings.resets:
+            self._reference = MovingReference(generator.parameters, settings.reset_every, settings.reset_kl)
         self._known = False
         self._likelihoods = objective.likelihoods("grpo.transform win-rate") if config.win_rates else {}
         parts = self.own_parts()
@@ -152,6 +156,10 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         nothing = torch.zeros(1, 1, 1, 1)
         # A kernel that this process has not is refused before anything is sampled
         self._kernel.step(generator.process, nothing, nothing, level, after)
+
+    def state(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """What the KL is to, where that is not the base model for good."""
+        return {} if self._reference is None else self._reference.tensors()
 
     def update(self, step: int, learn: Learn) -> Outcome:
         """Sample groups, then take `grpo.updates` optimiser steps, each on a share of the images."""
@@ -179,6 +187,8 @@ class FlowGrpo(Algorithm[GrpoConfig]):
                 "kl": float(np.mean([each.kl for each in learned])),
             }
         )
+        if self._reference is not None:
+            details["reset"] = float(self._reference.follow(details["kl"]))
         flat = sampled.advantages.zero_spread_groups
         details |= {"zero_spread_groups": float(flat), **sampled.details}
         warn_of_flat_groups(step, flat, config.batch_size // settings.group)
@@ -295,6 +305,8 @@ class FlowGrpo(Algorithm[GrpoConfig]):
 
     def _loss(self, images: _Images, number: int, weight: float) -> tuple[Float[Tensor, ""], _Learned]:
         settings, taken = self.config.grpo, images.rollout.transitions[number]
+        # Before the pass that learns: a copy that acts as the reference is written over what that pass has read
+        near = self._near(taken, images) if settings.kl_weight and images.held else None
         new = step_of(self.generator, self._kernel, taken.x, taken.level, taken.next_level, images.rollout.conditioning)
         found = self._policy_loss(new, taken, images.at(number))
         if not self._checked:
@@ -306,8 +318,8 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         if weight != 1:
             loss = weight * loss
         kl = torch.zeros(())
-        if settings.kl_weight and images.held:
-            kl = self._kl(new, taken, images)
+        if near is not None:
+            kl = self._kl(new, near, taken, images)
             loss = loss + settings.kl_weight * kl
         learned = _Learned(
             loss.item(), found.ratio.mean().item(), found.clipped.item(), found.divergence.item(), kl.item()
@@ -323,14 +335,21 @@ class FlowGrpo(Algorithm[GrpoConfig]):
         ratio = guarded_log_ratio(new, old, taken.x_next) if settings.guard else new.log_ratio(old, taken.x_next)
         return clipped_policy_loss(ratio, advantages, settings.clip)
 
-    def _kl(self, new: DenoisingStep, taken: Transition, images: _Images) -> Float[Tensor, ""]:
-        """The mean over all images of the KL of those that are held; only they are passed through the base model."""
-        count, conditioning = len(images), images.rollout.conditioning
+    @torch.no_grad()
+    def _near(self, taken: Transition, images: _Images) -> DenoisingStep:
+        """The step of what the KL is to, of the images that are held: only they are passed through it."""
+        conditioning = images.rollout.conditioning
+        if len(images.held) < len(images):
+            taken, conditioning = taken.of(images.held), conditioning[images.held]
+        if taken.base is not None and self._reference is None:
+            return taken.base
+        with self.generator.reference() if self._reference is None else self._reference.acting():
+            return step_of(self.generator, self._kernel, taken.x, taken.level, taken.next_level, conditioning)
+
+    def _kl(self, new: DenoisingStep, near: DenoisingStep, taken: Transition, images: _Images) -> Float[Tensor, ""]:
+        """The mean over all images of the KL of those that are held."""
+        count = len(images)
         if len(images.held) < count:
-            new, taken, conditioning = step_of_rows(new, images.held), taken.of(images.held), conditioning[images.held]
-        base = taken.base
-        if base is None:
-            with torch.no_grad(), self.generator.reference():
-                base = step_of(self.generator, self._kernel, taken.x, taken.level, taken.next_level, conditioning)
-        kl = gaussian_kl(new, base, self.config.grpo.kl, taken.dt)
+            new = step_of_rows(new, images.held)
+        kl = gaussian_kl(new, near, self.config.grpo.kl, taken.dt)
         return kl.mean() if len(images.held) == count else kl.sum() / count

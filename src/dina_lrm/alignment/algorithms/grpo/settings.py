@@ -70,6 +70,12 @@ class GrpoSettings:
     than they do (GARDO)."""
     kl_share: float = ranged(0.1, UNIT_ABOVE_0)
     """kl_gate: the largest share of a batch that the KL is for; 1 = all images."""
+    reset_every: int | None = ranged(None, COUNT)
+    """Updates after which the policy as it is becomes what the KL is to, in place of the base model (GARDO: 15); None =
+    never for that."""
+    reset_kl: float | None = ranged(None, ABOVE_0)
+    """Mean KL of an update above which it becomes that too (GARDO: 3e-4, `kl` of metrics.jsonl); None = never for
+    that."""
     diverse: bool = False
     """Multiply advantages above 0 by how far an image's clean latents are from the nearest of its group, in
     means of the group (GARDO)."""
@@ -89,6 +95,11 @@ class GrpoSettings:
         require(gated, "grpo.kl_gate", self.kl_gate, "grpo.kl_weight above 0, the KL that it opens")
         once = len(set(self.kl_gate)) == len(self.kl_gate)
         require(once, "grpo.kl_gate", self.kl_gate, "each auxiliary reward once")
+
+    @property
+    def resets(self) -> bool:
+        """Whether the KL is to a reference that follows the policy."""
+        return self.kl_weight > 0 and (self.reset_every is not None or self.reset_kl is not None)
 
     def _check_trust(self) -> None:
         """What takes a step's scale out of its loss is there once, and knows a Gaussian step's density."""
@@ -134,6 +145,11 @@ class GrpoConfig(AlignConfig):
         require(one, "grpo.dense.reading", f"noisy with {names}", "one latent reward, or clean, look-ahead")
         fits = self.grpo.window == "every" or self.grpo.window_steps <= last
         require(fits, "grpo.window_steps", self.grpo.window_steps, f"at most {last}")
+
+    @property
+    def copies(self) -> int:
+        """The reference of the KL, where it does not stay the base model."""
+        return int(self.grpo.resets)
 
     @property
     def win_rates(self) -> bool:
