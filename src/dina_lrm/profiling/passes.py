@@ -18,7 +18,7 @@ from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig
 from dina_lrm.alignment.config import AlignConfig
-from dina_lrm.typed import DinaError, require
+from dina_lrm.typed import DinaError
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class UpdatePasses:
     """Whether the reward's graph stands beside those of the passes, or alone."""
     states: bool = False
     """Whether the reward has to read unfinished samples, which rewards of pixels cannot."""
+    heads: float = 0.0
+    """Scores of the reward's head alone, on features of a pass that is counted as the generator's."""
 
 
 Count = Callable[[Any, Sequence[float]], UpdatePasses]
@@ -47,7 +49,9 @@ Count = Callable[[Any, Sequence[float]], UpdatePasses]
 def passes_of(config: AlignConfig, levels: Sequence[float]) -> UpdatePasses:
     """Of a run whose sampler visits these noise levels. ValueError for an objective, or a way, that is not counted.
 
-    Guided steps are two passes. Of LPO all pairs count as kept: at most that many are learned from. Text encoders, the
+    Guided steps are two passes. Of LPO all pairs count as kept: at most that many are learned from. Of a KL that is
+    gated as many images count as it may hold, and each auxiliary reward as a score of the reward. Step rewards of noisy
+    states beside a KL are those of a reward without a LoRA, whose head reads the base model's pass. Text encoders, the
     LoRA's own products and what is drawn once before the run are left out.
     """
     if not is_counted(config):
@@ -81,19 +85,50 @@ def _refl(config: ReflConfig, levels: Sequence[float]) -> UpdatePasses:
 
 def _grpo(config: GrpoConfig, levels: Sequence[float]) -> UpdatePasses:
     steps, grpo, times = len(levels) - 1, config.grpo, _guided(config)
-    require(grpo.credit == "final", "grpo.credit", grpo.credit, "final: the passes of others are not counted")
-    require(not grpo.kl_gate, "grpo.kl_gate", grpo.kl_gate, "none: auxiliary rewards are not counted")
     window = steps - 1 if grpo.window == "every" else grpo.window_steps
-    return UpdatePasses(times * (steps + window * (grpo.kl_weight > 0)), times * window, times, scores=1)
+    dense, noisy = grpo.credit == "dense", grpo.dense.reading == "noisy"
+    in_pass = dense and noisy and grpo.kl_weight > 0
+    held = 1.0 if in_pass or not grpo.kl_gate else grpo.kl_share
+    base = held * window if grpo.kl_weight > 0 else 0.0
+    states, ahead = (0.0, 0.0) if not dense else _state_scores(config, steps, window)
+    heads = float(window) if in_pass else 0.0
+    scores = 1 + states - heads + len(grpo.kl_gate)
+    sampled, learned = times * (steps + base + ahead), times * window
+    return UpdatePasses(sampled, learned, times, scores, heads=heads, states=dense and noisy)
+
+
+def _state_scores(config: GrpoConfig, steps: int, window: int) -> tuple[float, float]:
+    """Scores of the states of a window of steps, and passes of the generator to where they look ahead."""
+    dense = config.grpo.dense
+    if dense.reading != "look-ahead":
+        return window + 1, 0
+    starts = _window_starts(config, steps)
+    scores = passes = 0
+    for start in starts:
+        for first in range(start, start + window + 1):
+            left = steps - first
+            ahead = min(dense.look_ahead or left, left)
+            # The sample itself went from the last state to its end
+            if first < start + window or ahead < left:
+                scores, passes = scores + 1, passes + ahead - 1
+    return scores / len(starts), passes / len(starts)
+
+
+def _window_starts(config: GrpoConfig, steps: int) -> range:
+    """Where the stochastic steps may begin; each place is as likely, or as long."""
+    grpo = config.grpo
+    if grpo.window == "random":
+        return range(min(int(grpo.window_until * steps + 1e-9), steps - 1) - grpo.window_steps + 1)
+    return range(max(steps - grpo.window_steps, 1)) if grpo.window == "sliding" else range(1)
 
 
 def _lpo(config: LpoConfig, levels: Sequence[float]) -> UpdatePasses:
     lpo, steps, times = config.lpo, len(levels) - 1, _guided(config)
-    require(lpo.loss == "pair", "lpo.loss", lpo.loss, "pair: the passes of others are not counted")
     trained = sum(level <= lpo.highest + 1e-6 for level in levels[: steps if lpo.last_step else steps - 1])
     judged = lpo.candidates * trained
     estimates = judged if lpo.scored == "clean" else 0
-    sampled = times * (steps + lpo.last_step + trained) + estimates
+    base = trained if lpo.loss == "pair" else 0  # groups are compared with the steps that drew them
+    sampled = times * (steps + lpo.last_step + base) + estimates
     return UpdatePasses(sampled, times * trained, times, scores=judged + 1, states=True)
 
 

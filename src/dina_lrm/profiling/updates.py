@@ -13,6 +13,10 @@ from typing import Any, Final
 
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from dina_lrm.alignment.algorithms.distill.settings import DistillConfig
+from dina_lrm.alignment.algorithms.grpo.dense_settings import DenseSettings
+from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig
+from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.trainer import ALGORITHMS
@@ -78,7 +82,8 @@ def update_costs(subject: str, chosen: FullSizeGenerator, pixels: int, batch: in
     """Count an update of every objective of `align`, with the latent reward and with the judge of pixels."""
     step = by_batch(lambda n: transformer_cost(chosen, chosen.blocks, n, pixels, True), batch)
     body = by_batch(lambda n: transformer_cost(chosen, chosen.depth, n, pixels, True), batch).without_weights()
-    latent = body + by_batch(lambda n: head_cost(chosen, n, pixels, 1, True), batch)
+    head = by_batch(lambda n: head_cost(chosen, n, pixels, 1, True), batch)
+    latent = body + head
     pixel = by_batch(lambda n: vae_cost(n, pixels, True, True), batch)
     pixel = pixel + by_batch(partial(judge_cost, judge, backward=True), batch)
     decoding = _DECODING * AUTOENCODER["block_out_channels"][0] * pixels**2 * WEIGHT_BYTES * batch
@@ -91,14 +96,15 @@ def update_costs(subject: str, chosen: FullSizeGenerator, pixels: int, batch: in
             unknown.append(name)
             continue
         passes = passes_of(config, levels)
-        with_latent = _flops(passes, step, latent) / batch, _peak(passes, step, latent, 0.0)
+        flops = _flops(passes, step, latent) + passes.heads * head.forward
+        with_latent = flops / batch, _peak(passes, step, latent, 0.0)
         with_pixel = _flops(passes, step, pixel) / batch, _peak(passes, step, pixel, decoding)
         rows.append(UpdateCost(name, passes, *with_latent, *((None, None) if passes.states else with_pixel)))
     return Updates(subject, pixels, batch, judge, tuple(rows), tuple(unknown))
 
 
 def full_size_objectives() -> Iterator[tuple[str, AlignConfig]]:
-    """Every objective with its name: ReFL's ways, through one step and more, and all others as they come."""
+    """Every objective with its name, as it comes, and ways of it that cost otherwise."""
     generator = GeneratorSettings(sampling_steps=STEPS, guidance=1.0)
     refl = ReflConfig(generator=generator, refl=ReflSettings(first=7, last=STEPS - 1))
     yield "refl", refl
@@ -108,7 +114,24 @@ def full_size_objectives() -> Iterator[tuple[str, AlignConfig]]:
     yield "refl, prfl", replace(refl, refl=replace(refl.refl, through="prfl", first=0))
     for kind in ALGORITHMS:
         if kind is not ReflConfig:
-            yield kind.algorithm, kind(generator=generator, batch_size=_BATCH, micro_batch=8)
+            config = kind(generator=generator, batch_size=_BATCH, micro_batch=8)
+            yield kind.algorithm, config
+            yield from ((f"{kind.algorithm}, {way}", other) for way, other in _ways(config))
+
+
+def _ways(config: AlignConfig) -> Iterator[tuple[str, AlignConfig]]:
+    """Other ways of an objective, with their names."""
+    if isinstance(config, GrpoConfig):
+        grpo = config.grpo
+        noisy, clean, ahead = DenseSettings("noisy"), DenseSettings("clean"), DenseSettings("look-ahead")
+        ways = {"noisy states": (noisy, 0.0), "noisy states, KL": (noisy, 1.0), "clean": (clean, 0.0)}
+        for way, (dense, kl) in {**ways, "look-ahead": (ahead, 0.0)}.items():
+            yield way, replace(config, grpo=replace(grpo, credit="dense", dense=dense, kl_weight=kl))
+        yield "gated KL", replace(config, grpo=replace(grpo, kl_weight=1.0, kl_gate=("jpeg-size",)))
+    elif isinstance(config, LpoConfig):
+        yield "groups", replace(config, lpo=replace(config.lpo, loss="group"))
+    elif isinstance(config, DistillConfig):
+        yield "guided teacher", replace(config, distill=replace(config.distill, guidance=3.0))
 
 
 def _flops(passes: UpdatePasses, step: Cost, reward: Cost) -> float:
