@@ -37,10 +37,11 @@ MARKER = ".dina-lrm.json"
 Mode = Literal["before", "emptied", "half"]
 MODES: tuple[Mode, ...] = ("before", "emptied", "half")
 TRAIN = "train synthetic --batch-size 4 --steps 4 --quiet --log.log-every 1 --log.checkpoint-every 2 --log.trackers"
-ALIGN = (
-    "align refl synthetic --prompts prompts.txt --batch-size 2 --micro-batch 2 --ema-every 1 --steps 3 "
-    "--looks.prompts 2 --looks.images 1 --looks.every 2 --looks.golden None --checkpoint-every 2 --quiet"
+RUN = (
+    "--batch-size 2 --micro-batch 2 --ema-every 1 --steps 3 "
+    "--looks.images 1 --looks.every 2 --looks.golden None --checkpoint-every 2 --quiet"
 )
+SAMPLED = f"--prompts prompts.txt --looks.prompts 2 {RUN}"
 COMMANDS: dict[str, str] = {
     "generate": "synthetic generate --prompts 2 --images 2 --out out --quiet",
     "prepare": "prepare pairs/comparisons.jsonl --backbone synthetic --out out --quiet",
@@ -54,10 +55,13 @@ COMMANDS: dict[str, str] = {
     "convert": "convert model out --quiet",
     "sample": "sample --prompts prompts.txt --n 2 --steps 2 --out out --quiet",
     "train": f"{TRAIN} --data cache --out out",
-    "align": f"{ALIGN} --out out",
+    "align": f"align refl synthetic {SAMPLED} --out out",
+    "align nft": f"align nft synthetic {SAMPLED} --forward.group 2 --out out",
+    "align pairs": f"align dpo synthetic --pairs pairs/comparisons.jsonl --looks.prompts 1 {RUN} --out out",
+    "align cached pairs": f"align dpo synthetic --pairs cache --looks.prompts 1 {RUN} --out out",
 }
 """By name; each is run in a folder of its own that holds what `_materials` makes."""
-RESUMED = {"train", "align"}
+RESUMED = {name for name in COMMANDS if name.startswith(("train", "align"))}
 SCORE_DIGITS = 0.02
 """Scores may differ by this where a processor's bfloat16 products do not repeat: there are such, without any kill."""
 DRAWN = re.compile(r"(^|/)tensorboard/|\.(html|png)$")

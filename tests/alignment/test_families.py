@@ -1,24 +1,31 @@
 """Every family of generators can be aligned, by every algorithm, and gives a LoRA that plain diffusers reads."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from dina_lrm.alignment.algorithms.distill.distill import Distill
+from dina_lrm.alignment.algorithms.distill.settings import DistillSettings
 from dina_lrm.alignment.trainer import AlignmentRun
 from dina_lrm.backbones.settings import BackboneConfig
+from dina_lrm.generators.kernels import Ode
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.heads.settings import QFormerConfig
 from dina_lrm.locate import locate_generator
 from dina_lrm.reward_model.config import RewardModelConfig
 from dina_lrm.reward_model.model import LatentRewardModel
+from dina_lrm.runs.processes import Processes
+from dina_lrm.sampling.objective import Objective
 from dina_lrm.sampling.reward_term import RewardTerm
 from dina_lrm.synthetic.world import bundled_pipeline
-from tests.alignment.runs import CONFIGS, OWN_PAIRS, an_update_on_pairs, variance_preserving
+from tests.alignment.runs import CONFIGS, DISTILL, OWN_PAIRS, an_update_on_pairs, variance_preserving
 from tests.backbones.families import ONE_OF_EACH, SETTINGS
 from tests.models import randomised
 
@@ -96,3 +103,38 @@ def test_it_learns_from_given_pairs(place):
     outcome = an_update_on_pairs(config, generator)
     assert outcome.details["winner_error"] == pytest.approx(outcome.details["winner_reference"], rel=1e-4)
     assert outcome.gradient_norm > 0
+
+
+def test_a_guided_teacher_is_the_family_s_own_guidance_or_is_refused_by_name(place):
+    config = config_of(replace(DISTILL, distill=DistillSettings(guidance=3.0, scale=0.0)), place)
+    generator = loaded_generator(config.generator, "cpu")
+    if generator.backbone.guidance_built_in:
+        with pytest.raises(ValueError, match=r"distill\.guidance: 3\.0 for a generator that was distilled with"):
+            distilled(config, generator)
+        return
+    algorithm = distilled(config, generator)
+    outcome = algorithm.update(0, lambda: 0.0)
+    every = [parameter.grad for parameter in generator.parameters.values() if parameter.grad is not None]
+    assert any(bool(grad.abs().max() > 0) for grad in every) and all(bool(grad.isfinite().all()) for grad in every)
+    assert outcome.details["to_base"] < 1e-9  # a pass of both conditions rounds otherwise
+    assert outcome.details["to_teacher"] == pytest.approx(guidance_moves(algorithm, config), rel=1e-3)
+
+
+def distilled(config, generator):
+    objective = Objective(generator, config.rewards, differentiable=True)
+    return Distill(config, generator, objective, PROMPTS, Processes(cpu=True))
+
+
+def guidance_moves(algorithm, config):
+    """The mean square of what guidance adds to the velocity, at the states of the base model's first rollout."""
+    generator, levels, rng = algorithm.generator, algorithm.levels, np.random.default_rng([config.seed, 0])
+    prompts, seeds = algorithm.drawn_prompts(rng, config.batch_size), rng.integers(2**62, size=config.batch_size)
+    added = []
+    with torch.no_grad():
+        conditioning = generator.encode_prompts(prompts)
+        x = generator.start(generator.noise(seeds.tolist()), levels[0])
+        for level, after in itertools.pairwise(levels[:-1]):
+            plain = generator.velocity(x, level, conditioning)
+            added.append((generator.velocity(x, level, conditioning, 3.0) - plain).square().mean().item())
+            x = Ode().step(generator.process, x, plain, level, after).mean
+    return np.mean(added)
