@@ -43,6 +43,11 @@ _GRPO: Final[tuple[Applies[Any], ...]] = (
     Applies(("grpo.dense.first_gain",), lambda c: not c.grpo.shared_noise, "no --grpo.shared-noise, which allows it"),
 )
 _FORWARD: Final[tuple[Applies[Any], ...]] = (
+    Applies(
+        ("forward.kl_guidance", "forward.kl_by_reward"),
+        lambda c: c.forward.kl_weight > 0,
+        "--forward.kl-weight above 0",
+    ),
     Applies(("forward.combination",), lambda c: len(c.rewards) > 1, "several rewards"),
     Applies(("forward.scope", "forward.advantage_clip"), lambda c: not c.win_rates, "--forward.transform none"),
 )

@@ -154,7 +154,8 @@ def _forward(config: ForwardConfig, levels: Sequence[float]) -> UpdatePasses:
     drawn = (len(levels) - 1) * (2 if forward.rollout_guidance > 1 else 1)
     learned = config.passes_per_image
     old = not (forward.old == "copy" and forward.updates == 1)
-    base = forward.kl_weight > 0 or objective.needs_reference
+    guided = forward.kl_weight > 0 and forward.kl_guidance > 1
+    base = 2 if guided else int(forward.kl_weight > 0 or objective.needs_reference)
     # Else one micro-batch an optimiser step tells how far the run has come
     told = forward.updates * config.micro_batch / config.batch_size
     apart = objective.compares_groups and config.micro_batch % forward.group > 0

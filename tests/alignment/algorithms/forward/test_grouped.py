@@ -11,6 +11,7 @@ from dina_lrm.alignment.algorithms.forward.old_policy import DECAYS
 from dina_lrm.sampling.reward_term import RewardTerm
 from tests.alignment.runs import CRD, DGPO, GRPO, NFT, a_generator, an_algorithm, updated
 
+ADAPTIVE = replace(CRD, crd=CrdSettings(weighting="adaptive"))
 LOG_ODDS = replace(CRD, crd=CrdSettings(target="log-odds", kind="bce", beta=3.0))
 
 
@@ -31,7 +32,9 @@ def learned(config):
 
 
 @pytest.mark.parametrize(
-    "config", [CRD, LOG_ODDS, of_forward(DGPO, group=4, updates=1)], ids=["crd", "log-odds", "dgpo"]
+    "config",
+    [CRD, ADAPTIVE, LOG_ODDS, of_forward(DGPO, group=4, updates=1)],
+    ids=["crd", "adaptive", "log-odds", "dgpo"],
 )
 def test_groups_may_be_shared_by_micro_batches(config):
     (whole, one), (parts, four) = learned(replace(config, micro_batch=4)), learned(replace(config, micro_batch=1))

@@ -25,6 +25,8 @@ from dina_lrm.runs.processes import Processes
 
 TOLD: Final = ("loss", "deviation", "old_to_ref", "kl", "error_good", "error_bad")
 """What a tally has of every run."""
+_LEAST_KL: Final = 1e-4
+"""Weight of the KL of the worst samples, where it goes by rewards."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Learner:
         self._config, self._generator, self._objective = config, generator, objective
         self._old, self._processes = old, processes
         self._kl = config.forward.kl_weight
+        self._guided_kl = self._kl > 0 and config.forward.kl_guidance > 1
 
     def noising(
         self, rng: np.random.Generator, sampler: Float[Tensor, " levels"], samples: int
@@ -99,8 +102,16 @@ class Learner:
                     found = replace(found, old=self._velocity(found))
             if self._kl or self._objective.needs_reference or told:
                 with generator.reference():
-                    found = replace(found, reference=self._velocity(found))
+                    found = self._with_base(found)
         return found
+
+    def _with_base(self, state: Noised) -> Noised:
+        """The state with the velocity of the generator as it is, the base model, and the guided one beside it."""
+        if not self._guided_kl:
+            return replace(state, reference=self._velocity(state))
+        guidance = self._config.forward.kl_guidance
+        plain, guided = self._generator.plain_and_guided(state.state, state.level, state.conditioning, guidance)
+        return replace(state, reference=plain, held_to=guided)
 
     def _velocity(self, state: Noised) -> Latents:
         return self._generator.velocity(state.state, state.level, state.conditioning)
@@ -115,7 +126,7 @@ class Learner:
         if not self._objective.compares_groups or self._whole_groups:
             return [None] * len(share)
         with torch.no_grad():
-            own = [errors_of(self._velocity(state), state) for state in states]
+            own = [self._errors(self._velocity(state), state) for state in states]
         reference = [each.reference for each in own if each.reference is not None]
         errors = Errors(
             self._in_order([each.own for each in own]),
@@ -140,9 +151,12 @@ class Learner:
     ) -> Matched:
         velocity, advantage = self._velocity(state), lessons.advantage[part.rows]
         if self._objective.compares_groups and term is None:
-            errors = errors_of(velocity, state)
+            errors = self._errors(velocity, state)
             term = self._objective.of_group(errors, advantage, lessons.prompt_ids[part.rows])
         return Matched(velocity, state, self._generator.process.sigma(state.level), advantage, term)
+
+    def _errors(self, velocity: Latents, state: Noised) -> Errors:
+        return self._objective.errors(velocity, state, self._generator.process.sigma(state.level))
 
     def _total(self, matched: Matched, tally: Tally) -> Float[Tensor, " samples"]:
         """The loss of each sample, with its KL to the base model."""
@@ -151,8 +165,9 @@ class Learner:
         if reference is not None:
             tally.add("old_to_ref", per_sample((wide(matched.old) - wide(reference)).square()))
         if self._kl and reference is not None:
-            distance = per_sample((wide(matched.velocity) - wide(reference)).square())
-            loss = loss + self._kl * distance
+            held_to = reference if matched.noised.held_to is None else matched.noised.held_to
+            distance = per_sample((wide(matched.velocity) - wide(held_to)).square())
+            loss = loss + self._kl_weights(matched) * distance
             tally.add("kl", distance)
         error, advantage = errors_of(matched.velocity, matched.noised).own, matched.advantage
         tally.add("loss", loss)
@@ -162,3 +177,18 @@ class Learner:
         for name, values in found.logs.items():
             tally.add(name, values)
         return loss
+
+    def _kl_weights(self, matched: Matched) -> float | Float[Tensor, " samples"]:
+        """The weight of each sample's KL."""
+        if not self._config.forward.kl_by_reward:
+            return self._kl
+        return kl_weights(self._objective.optimality(matched.advantage), self._kl)
+
+
+def kl_weights(optimality: Float[Tensor, " samples"], weight: float) -> Float[Tensor, " samples"]:
+    """The KL's weight w for samples that are so good: w (m + r (1 - m)) with m = min(1, 1e-4 / w), r in [0, 1].
+
+    The reward-adaptive KL of CRD (arXiv 2603.14128).
+    """
+    least = min(1.0, _LEAST_KL / weight)
+    return weight * (least + optimality * (1 - least))

@@ -66,6 +66,7 @@ class ForwardLoop(Algorithm[ForwardConfig]):
         if len(parts) % settings.updates:
             raise DinaError(f"forward.updates: {settings.updates} for {len(parts)} micro-batches of a process")
         generator.check_guided("forward.rollout_guidance", settings.rollout_guidance)
+        generator.check_guided("forward.kl_guidance", settings.kl_guidance)
         self._objective: ForwardObjective[Any] = FORWARD_OBJECTIVES[type(config)](config)
         for fault in self._objective.faults():
             warnings.warn(fault, ForwardWarning, stacklevel=2)

@@ -7,7 +7,12 @@ r"""The error of flow matching at a noised sample, with the weights that objecti
     huber     s sqrt(e)
     ghuber    s (e^p - c^p) / p,  c = 1e-10           p = 1/4 in AWM's published runs
 
-with s the noise's share of the state, its noise level for rectified flow (AWM, arXiv 2509.25050).
+with s the noise's share of the state, its noise level for rectified flow (AWM, arXiv 2509.25050). Beside them
+
+    adaptive  s^2 e / max(sg s mean |v - v*|, 1e-5)
+
+the error of the clean prediction, divided by its own mean absolute error (the code of DiffusionNFT, arXiv 2509.16117,
+and of CRD, arXiv 2603.14128): it grows with the first power of what is wrong, and no sample outweighs the others.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from dina_lrm.typed import DinaError
 
 _NOTHING: Final = 1e-10
 """Errors below it count as it: roots have no gradient at 0."""
+_SMALLEST: Final = 1e-5
+"""Sizes below it count as it: what is not wrong divides by nothing."""
 
 
 def matching_error(
@@ -54,6 +61,17 @@ def matching_error(
     if weighting == "ghuber":
         return share * (kept**power - _NOTHING**power) / power
     raise DinaError(f"weighting is {weighting!r}; accepted: 'none', 'level', 'square', 'huber' and 'ghuber'")
+
+
+def adaptive_error(residual: Latents, share: Float[Tensor, " samples"]) -> Float[Tensor, " samples"]:
+    """The `adaptive` error of each sample, whose divisor passes no gradient on.
+
+    `residual` is v - v*, in float32 at least, and `share` the noise's share of each state.
+    """
+    squared = per_sample(residual.square())
+    share = share.to(squared)
+    size = share * per_sample(residual.detach().abs())
+    return share.square() * squared / size.clamp(min=_SMALLEST)
 
 
 def wide(values: Tensor) -> Tensor:

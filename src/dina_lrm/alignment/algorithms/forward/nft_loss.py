@@ -22,12 +22,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dina_lrm.alignment.algorithms.forward.matching import per_sample, wide
+from dina_lrm.alignment.algorithms.forward.matching import adaptive_error, per_sample, wide
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftWeighting
 from dina_lrm.generators.generator import Latents
 from dina_lrm.typed import DinaError
-
-_FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,8 @@ def nft_loss(
 
 def _error(residual: Latents, level: Float[Tensor, " samples"], weighting: NftWeighting) -> Float[Tensor, " samples"]:
     """Mean square of a residual of velocities, weighted."""
-    squared = per_sample(residual.square())
     if weighting == "uniform":
-        return squared
+        return per_sample(residual.square())
     if weighting != "adaptive":
         raise DinaError(f"weighting is {weighting!r}; accepted: 'adaptive' and 'uniform'")
-    share = level.to(squared)
-    size = share * per_sample(residual.detach().abs())
-    return share.square() * squared / size.clamp(min=_FLOOR)
+    return adaptive_error(residual, level)

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from dina_lrm.alignment.algorithms.forward.optimality import Judged, judged
-from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
+from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched, Noised, errors_of
 from dina_lrm.alignment.algorithms.forward.settings import ForwardConfig
 from dina_lrm.alignment.algorithms.win_rate import Preferred
+from dina_lrm.generators.generator import Latents
 from dina_lrm.sampling.objective import ObjectiveScores
 
 Config = TypeVar("Config", bound=ForwardConfig)
@@ -59,6 +60,17 @@ class ForwardObjective(ABC, Generic[Config]):
     ) -> Float[Tensor, " samples"]:
         """What `loss` is given for each sample of complete groups; asked only where `compares_groups`."""
         raise NotImplementedError(f"{type(self).__name__} compares no groups")
+
+    def errors(self, velocity: Latents, noised: Noised, share: Float[Tensor, " samples"]) -> Errors:
+        """The errors that `of_group` compares, of the policy's `velocity` and of the others; squared ones by default.
+
+        `share` is the noise's share of each state.
+        """
+        return errors_of(velocity, noised)
+
+    def optimality(self, advantage: Float[Tensor, " samples"]) -> Float[Tensor, " samples"]:
+        """How good samples of these advantages are, in [0, 1]."""
+        return ((advantage + 1) / 2).clamp(0, 1)
 
     def faults(self) -> tuple[str, ...]:
         """What is doubtful in the settings, in sentences; they are warned of before anything is drawn."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dina_lrm.alignment.algorithms.forward.awm_settings import MatchingWeighting
-from dina_lrm.alignment.algorithms.forward.matching import matching_error, per_sample, wide
+from dina_lrm.alignment.algorithms.forward.matching import adaptive_error, matching_error, per_sample, wide
 from dina_lrm.backbones.conditioning import Conditioning
 from dina_lrm.generators.generator import Latents
 
@@ -26,6 +26,8 @@ class Noised:
     """The velocity of the policy that drew the samples; None where that is the one that learns."""
     reference: Latents | None = None
     """The velocity of the base model, where it is needed."""
+    held_to: Latents | None = None
+    """What the KL holds the policy to, where that is another velocity than `reference`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Matched:
         )
         return own, old
 
+    def adaptive_errors(self) -> tuple[Float[Tensor, " samples"], Float[Tensor, " samples"]]:
+        """The `adaptive_error` of the policy that learns, with its gradient, and of the one that drew the samples."""
+        target = wide(self.noised.target)
+        own, old = (adaptive_error(wide(each) - target, self.share) for each in (self.velocity, self.old))
+        return own, old
+
     @property
     def deviation(self) -> Float[Tensor, " samples"]:
         """Mean squared distance of the policy from the one that drew the samples, with its gradient."""
@@ -65,18 +73,19 @@ class Matched:
 
 @dataclass(frozen=True)
 class Errors:
-    """Mean squared errors of the velocities of three models at each sample, without gradient."""
+    """Errors of the velocities of three models at each sample, without gradient."""
 
     own: Float[Tensor, " samples"]
     old: Float[Tensor, " samples"]
     reference: Float[Tensor, " samples"] | None = None
 
 
-def errors_of(velocity: Latents, noised: Noised) -> Errors:
-    """Errors of the policy's `velocity`, and of the others."""
+def errors_of(velocity: Latents, noised: Noised, adaptive_share: Float[Tensor, " samples"] | None = None) -> Errors:
+    """Mean squared errors of the policy's `velocity` and of the others; adaptive where the noise's share is given."""
 
     def error(found: Latents) -> Float[Tensor, " samples"]:
-        return per_sample((wide(found.detach()) - wide(noised.target)).square())
+        residual = wide(found.detach()) - wide(noised.target)
+        return per_sample(residual.square()) if adaptive_share is None else adaptive_error(residual, adaptive_share)
 
     own, reference = error(velocity), None if noised.reference is None else error(noised.reference)
     return Errors(own, own if noised.old is None else error(noised.old), reference)

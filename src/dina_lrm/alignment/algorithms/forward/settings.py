@@ -48,6 +48,12 @@ class ForwardSettings:
     place of scores; of several rewards the weighted mean. Needs neither scale nor clip."""
     kl_weight: float = ranged(0.0, NOT_NEGATIVE)
     """Weight of the mean squared distance to the base model's velocity in the loss; 0 = none."""
+    kl_guidance: float = ranged(1.0, NOT_NEGATIVE)
+    """Scale of guidance of that velocity; up to 1 there is none. Above it the policy, which learns without guidance, is
+    drawn to what the guided base model does."""
+    kl_by_reward: bool = False
+    """Weigh that distance by how good each image is, from 0.0001 for the worst to `kl_weight` for the best: what is to
+    be left behind is hardly held."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "forward")

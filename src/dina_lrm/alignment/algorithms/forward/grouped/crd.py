@@ -13,9 +13,10 @@ from dina_lrm.alignment.algorithms.forward.grouped.crd_loss import centred_loss
 from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.objective import ForwardObjective, ObjectiveLoss
 from dina_lrm.alignment.algorithms.forward.optimality import Judged
-from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched
+from dina_lrm.alignment.algorithms.forward.passes import Errors, Matched, Noised, errors_of
 from dina_lrm.alignment.algorithms.groups import centred, group_means, groups_of
 from dina_lrm.alignment.algorithms.win_rate import Preferred
+from dina_lrm.generators.generator import Latents
 from dina_lrm.sampling.objective import ObjectiveScores
 
 _SURE: Final = 1e-4
@@ -49,11 +50,23 @@ class Crd(ForwardObjective[CrdConfig]):
         group, counts = groups_of(prompt_ids, len(advantage))
         return group_means(errors.old - errors.own, group, counts)[group]
 
+    def errors(self, velocity: Latents, noised: Noised, share: Float[Tensor, " samples"]) -> Errors:
+        """Squared, or each divided by its own size."""
+        return errors_of(velocity, noised, share if self._adaptive else None)
+
+    def optimality(self, advantage: Float[Tensor, " samples"]) -> Float[Tensor, " samples"]:
+        """As its target says: log-odds count as what they are the odds of."""
+        return (advantage / 2).sigmoid() if self.config.crd.target == "log-odds" else super().optimality(advantage)
+
+    @property
+    def _adaptive(self) -> bool:
+        return self.config.crd.weighting == "adaptive"
+
     def loss(self, matched: Matched) -> ObjectiveLoss:
         """`centred_loss`, divided by beta so that its gradient at the older policy is that of matching."""
         settings = self.config.crd
         assert matched.of_group is not None
-        own, old = matched.errors()
+        own, old = matched.adaptive_errors() if self._adaptive else matched.errors()
         log_ratio = old.detach() - own
         loss = centred_loss(log_ratio, matched.of_group, matched.advantage / 2, settings.beta, settings.kind)
         return ObjectiveLoss(loss / settings.beta, {"log_ratio": log_ratio})

@@ -22,6 +22,9 @@ class CrdSettings:
     """The squared difference of the two gaps, or the cross-entropy of their sigmoids."""
     target: Literal["optimality", "log-odds"] = "optimality"
     """What gaps are compared with: how good each image is, in [0, 1]; or the log-odds of its win rate."""
+    weighting: Literal["uniform", "adaptive"] = "uniform"
+    """Of the errors that are compared: all alike; or each divided by its own size, so that no image outweighs others of
+    its prompt."""
     sampling: Schedule = "late"
     """How the copy that draws the samples follows; `forward.old` is the one that errors are compared with."""
 
