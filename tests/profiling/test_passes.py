@@ -66,6 +66,9 @@ UPDATES = {
     "nft": alone(NFT),
     "awm": alone(AWM, forward=ForwardSettings(group=2, old="copy", updates=1)),
     "crd": alone(CRD, forward=replace(CRD.forward, group=2)),
+    "crd, held to the guided base": alone(
+        CRD, forward=replace(CRD.forward, group=2, kl_weight=1e-2, kl_guidance=3.0, kl_by_reward=True)
+    ),
     "dgpo": alone(DGPO),
     "craft": alone(CRAFT),
     "distill": alone(DISTILL),
