@@ -1,5 +1,8 @@
 """Two sides of pictures: pairs by name, values of the judges themselves, symptoms, suspects, and every verdict."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,12 +60,24 @@ def test_pairs_are_those_of_one_name_and_everything_is_accounted_for(folders):
     found = folder_pairs(*folders)
     assert len(found.pairs) == COUNT and {pair.name for pair in found.pairs} >= {"0", "deep/1"}
     assert {pair.prompt for pair in found.pairs} == {f"picture {n}" for n in range(20)}
-    told = " ".join(found.notes)
-    assert "1 pictures of" in told and "no partner" in told and ".md" in told
+    [told] = found.notes
+    assert told.startswith(f"{folders[1]}: 42 files and folders found: 40 pictures compared, 2 left out: ")
+    assert "1 without a partner (such as alone.png)" in told and "1 called .md (such as notes.md)" in told
     few = folder_pairs(*folders, most=5)
-    assert len(few.pairs) == 5 and "The first 5 of 40" in " ".join(few.notes)
+    assert len(few.pairs) == 5 and "35 after the first 5 pairs by name (such as " in few.notes[0]
+    assert_counted(found)
+    assert_counted(few)
     (folders[1] / "0.txt").write_text("another caption")
-    assert len(folder_pairs(*folders).pairs) == COUNT - 1
+    other = folder_pairs(*folders)
+    assert len(other.pairs) == COUNT - 1 and all("1 with two captions (such as 0." in note for note in other.notes)
+    assert_counted(other)
+
+
+def assert_counted(pairs):
+    """What is compared and what is left out are all files that there are."""
+    for folder, scan in zip(pairs.folders, pairs.scans, strict=True):
+        assert len(scan.names) == len(pairs.pairs)
+        assert scan.found == sum(not path.is_dir() for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +94,9 @@ def test_a_lattice_is_found_by_values_symptom_and_spectrum(folders):
     rewards = [load_reward("sharpness"), load_reward("colourfulness")]
     sides = sides_of_folders(folder_pairs(*folders), rewards, optimised=["sharpness"])
     finding = hacking_of(sides)
-    assert sum("Left out" in note for note in sides.notes) == 1
+    assert sum("Left out" in note for note in sides.notes) == 1 and "2" not in sides.names
     [sharp] = [each for each in sides.values if each.name == "sharpness"]
-    assert sharp.role == "optimised" and np.isnan(sharp.base).sum() == 1
+    assert sharp.role == "optimised" and np.isfinite(sharp.base).all() and len(sharp.base) == COUNT - 1
     assert finding.result.find("sharpness").win_rate.value == 1
     assert {"grid_energy", "edge_strength"} <= {one.measure for one in finding.symptoms}
     assert finding.verdict.standing == -1 and "regular texture" in finding.verdict.text
@@ -91,6 +106,73 @@ def test_a_lattice_is_found_by_values_symptom_and_spectrum(folders):
     page = render_part(hacking_sections(finding), "x", finding.verdict)
     for words in ("Hacked", "Evidence", "Who wins", "Texture spectrum", "What was left out", "Left out"):
         assert words in page
+
+
+def test_every_bad_file_is_named_with_its_reason_and_counted(tmp_path):
+    """Broken, empty, enormous, moving and missing pictures, twice the same name, and a name that is not UTF-8."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    red, blue = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
+    for folder in (before, after):
+        folder.mkdir()
+        for name in (
+            "fine",
+            "moving",
+            "broken",
+            "empty",
+            "huge",
+            "twice",
+            b"no-\xff-text".decode(errors="surrogateescape"),
+        ):
+            red.save(folder / f"{name}.png")
+        red.save(folder / "twice.bmp")
+        (folder / "twice.txt").write_text("one caption of both")
+    (before / "broken.png").write_bytes(b"no picture")
+    (after / "broken.png").write_bytes((after / "fine.png").read_bytes()[:60])
+    (after / "empty.png").write_bytes(b"")
+    (after / "huge.png").write_bytes(header_of(12_000, 9_000))
+    (after / "moving.png").unlink()
+    red.save(after / "moving.gif", save_all=True, append_images=[blue])
+    (after / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    pairs = folder_pairs(before, after)
+    sides = sides_of_folders(pairs, [load_reward("colourfulness")])
+    assert len(sides.names) == 3 and {"fine", "moving"} < set(sides.names)
+    told = "\n".join(sides.notes)
+    for words in (
+        f"{before}: 9 files and folders found: 3 pictures compared, 1 files of captions read, 5 left out: ",
+        f"{after}: 10 files and folders found: 3 pictures compared, 1 files of captions read, 6 left out: ",
+        "2 whose partner cannot be read (such as empty.png)", "3 that cannot be read (such as broken.png)",
+        "2 of one name with another (such as twice.bmp)", "1 link to nothing (such as gone.png)",
+        f"Left out: {before}/broken.png: not a readable image", f"Left out: {after}/broken.png: not a readable image",
+        f"Left out: {after}/empty.png: not a readable image: the file is empty",
+        f"Left out: {after}/huge.png: not a readable image: 12000x9000 pixels; at most ",
+        f"{after}/moving.gif: an animation, or pages; the first picture is read.",
+    ):  # fmt: skip
+        assert words in told, told
+    assert pairs.notes != sides.notes[:2] and len(pairs.pairs) == 6, "the pairs themselves are as they were"
+    page = render_part(hacking_sections(hacking_of(sides)), "x")
+    page.encode()
+    assert "broken.png" in page and "moving.gif" in page
+
+
+def header_of(width, height):
+    """The head of a PNG that claims to be so large, and no pixels."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(head)) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def test_a_name_that_is_not_text_is_shown_by_its_bytes(tmp_path):
+    name = b"no-\xff-text.png".decode(errors="surrogateescape")
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (32, 32), "red").save(tmp_path / folder / "fine.png")
+        (tmp_path / folder / name).write_bytes(b"no picture")
+    sides = sides_of_folders(folder_pairs(tmp_path / "before", tmp_path / "after"), [load_reward("colourfulness")])
+    assert sum("no-\\xff-text.png" in note for note in sides.notes) == 4, "in both accounts, and for each of both"
+    "\n".join(sides.notes).encode()
+    (tmp_path / "after" / "fine.png").write_bytes(b"")
+    with pytest.raises(DinaError, match=r"no pair can be read, of 2: Left out: .*fine\.png"):
+        sides_of_folders(folder_pairs(tmp_path / "before", tmp_path / "after"), [load_reward("colourfulness")])
 
 
 def test_pictures_of_any_size_may_be_compared(tmp_path):

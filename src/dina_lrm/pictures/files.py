@@ -74,7 +74,23 @@ def file_bytes(path: Path) -> bytes:
         raise DinaError(f"{shown(path)}: not a readable image: a folder or a device; accepted: an image file")
     if status.st_size > MAX_BYTES:
         raise DinaError(f"{shown(path)}: {status.st_size} bytes; accepted: image files of at most {MAX_BYTES}")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DinaError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+
+
+def is_animated(path: Path) -> bool:
+    """Whether a file that can be read is an animation, or has pages, of which the first alone is read.
+
+    What cameras put behind a JPEG (previews, maps of brightness) is no further picture.
+    """
+    chosen = tuple(kind for kind in _formats() if kind != "TGA")
+    try:
+        with Image.open(io.BytesIO(file_bytes(path)), formats=chosen) as image:
+            return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # decoders raise whatever comes to hand; a TGA, and a PNG with endless texts, have one picture
+        return False
 
 
 def decoded_bytes(data: bytes, name: str) -> RgbImage:

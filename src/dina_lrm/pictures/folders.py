@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +53,15 @@ class PictureFolder:
         self.beside += 1
         if self.example.get(reason) == name:
             del self.example[reason]
+
+    def without(self, names: Collection[str], reason: str) -> PictureFolder:
+        """The same folder, with some of its pictures left out too."""
+        left = [name for name in self.names if name in names]
+        if not left:
+            return self
+        kept = [name for name in self.names if name not in names]
+        counts = self.left_out + Counter({reason: len(left)})
+        return replace(self, names=kept, left_out=counts, example={reason: left[0], **self.example})
 
     def told(self) -> str:
         """What was left out, as a sentence; empty where nothing was."""

@@ -150,7 +150,9 @@ ALIGNMENT_STUDIES: Final[dict[str, AlignmentStudy]] = {
                 ("Step-GRPO is ahead of LPO.", "step-groups", "lpo"),
             ),
             *(
-                AlignmentClaim(f"Dense credit by {what} is ahead of the final reward after 20 updates.", run, "grpo-fast")
+                AlignmentClaim(
+                    f"Dense credit by {what} is ahead of the final reward after 20 updates.", run, "grpo-fast"
+                )
                 for run, what in (
                     ("grpo-dense", "noisy states"),
                     ("grpo-dense-kl", "noisy states with a KL"),

@@ -48,6 +48,7 @@ def read_captions(folder: Path, names: Sequence[str]) -> Captions:
             if text:
                 found.of[name] = text
                 found.files.append(str(beside))
+    found.files = list(dict.fromkeys(found.files))  # x.png and x.jpg share x.txt
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -14,7 +14,8 @@ from PIL import Image
 
 from dina_lrm.evaluation.generators.comparison import MeasureKind, PairedValues, Role
 from dina_lrm.images import load_image
-from dina_lrm.pictures.folders import scan_pictures
+from dina_lrm.pictures.files import is_animated
+from dina_lrm.pictures.folders import PictureFolder, scan_pictures
 from dina_lrm.pictures.measures import MEASURES, diversity
 from dina_lrm.pictures.names import shown
 from dina_lrm.pictures.spectrum import TextureSpectrum, texture_spectrum
@@ -47,6 +48,11 @@ class FolderPair:
     without_caption: bool = False
 
     @property
+    def files(self) -> tuple[Path, Path]:
+        """Both pictures."""
+        return self.base, self.tuned
+
+    @property
     def drawn_with(self) -> str:
         """Pairs of one caption are not independent; those that nobody said a caption of may have many."""
         return f"name {self.name}" if self.without_caption else f"caption {self.prompt}"
@@ -54,10 +60,34 @@ class FolderPair:
 
 @dataclass(frozen=True)
 class FolderPairs:
-    """The pairs of two folders, and what has no partner, in sentences."""
+    """The pairs of two folders; `scans` say of each folder which of its pictures are compared, and what is left out."""
 
     pairs: tuple[FolderPair, ...]
-    notes: tuple[str, ...]
+    folders: tuple[Path, Path]
+    scans: tuple[PictureFolder, PictureFolder]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How what is read and what is left out make up all that was found, a sentence for a folder that has both."""
+        both = zip(self.folders, self.scans, strict=True)
+        return tuple(_account(folder, scan) for folder, scan in both if scan.left_out)
+
+    def without(self, unread: Mapping[int, Collection[int]]) -> FolderPairs:
+        """The other pairs than those by whose number stand the sides (0, 1) of which the picture cannot be read."""
+
+        def left(side: int) -> PictureFolder:
+            files = {
+                number: self.pairs[number].files[side].relative_to(self.folders[side]).as_posix() for number in unread
+            }
+            bad = {name for number, name in files.items() if side in unread[number]}
+            return (
+                self.scans[side]
+                .without(bad, "that cannot be read")
+                .without(set(files.values()) - bad, "whose partner cannot be read")
+            )
+
+        kept = tuple(pair for number, pair in enumerate(self.pairs) if number not in unread)
+        return replace(self, pairs=kept, scans=(left(0), left(1)))
 
 
 def folder_pairs(base: Path, tuned: Path, prompt: str = "a picture", most: int = MOST_PAIRS) -> FolderPairs:
@@ -73,27 +103,25 @@ def folder_pairs(base: Path, tuned: Path, prompt: str = "a picture", most: int =
             f"{shown(base)} and {shown(tuned)}: no two pictures have one name; accepted: folders of pictures of the "
             "same names, such as those of the same prompts and seeds"
         )
-    pairs, notes = [], [note for side in sides for note in side.notes]
-    for folder, side in zip((base, tuned), sides, strict=True):
-        alone = len(side.names) - len(common)
-        if alone:
-            notes.append(f"{alone} pictures of {shown(folder)} have no partner of the same name.")
-    other = 0
+    pairs, other = [], []
     for name in common:
         texts = [side.captions.get(name) for side in sides]
         if None not in texts and texts[0] != texts[1]:
-            other += 1
+            other.append(name)
             continue
         text = texts[0] or texts[1]
         before, after = (side.folder / side.names[name] for side in sides)
         pairs.append(FolderPair(name, text or prompt, before, after, without_caption=not text))
-    if other:
-        notes.append(f"{other} pairs have two different captions, and are left out.")
     if not pairs:
         raise DinaError(f"{shown(base)} and {shown(tuned)}: every pair has two captions; accepted: the same prompts")
-    if len(pairs) > most:
-        notes.append(f"The first {most} of {len(pairs)} pairs by name are compared.")
-    return FolderPairs(tuple(pairs[:most]), tuple(notes))
+    beyond = [pair.name for pair in pairs[most:]]
+    scans = [
+        side.scan.without({side.names[name] for name in side.names.keys() - set(common)}, "without a partner")
+        .without({side.names[name] for name in other}, "with two captions")
+        .without({side.names[name] for name in beyond}, f"after the first {most} pairs by name")
+        for side in sides
+    ]
+    return FolderPairs(tuple(pairs[:most]), (base, tuned), (scans[0], scans[1]))
 
 
 def sides_of_folders(
@@ -105,41 +133,59 @@ def sides_of_folders(
 ) -> Sides:
     """Judge and measure every pair, two pictures in memory at a time.
 
-    A pair of which a picture cannot be read is counted as missing by everything, and said. `optimised` names the
-    rewards that the second side was tuned for, None where that is not known.
+    A pair of which a picture cannot be read is left out, and said: which file, and why. `optimised` names the rewards
+    that the second side was tuned for, None where that is not known. Raises DinaError where no pair can be read.
     """
-    parts, notes = _Parts(), list(found.notes)
+    parts, unread, notes = _Parts(), dict[int, Collection[int]](), list[str]()
     spectra: tuple[list[TextureSpectrum], list[TextureSpectrum]] = ([], [])
     small: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
     for number, pair in enumerate(found.pairs):
         with said() as heard:
-            try:
-                both = [np.array(load_image(path)) for path in (pair.base, pair.tuned)]  # torch wants to own them
-            except (ValueError, OSError) as error:
-                notes.append(f"Left out: {error}")
-                both = []
-            parts.add([_measured(pixels, pair.prompt, rewards) for pixels in both])
-        notes += (f"{pair.name}: {line}" for line in heard)
-        for side, pixels in enumerate(both):
-            spectra[side].extend(_spectrum(pixels))
-            small[side].append(_reduced(pixels))
+            both, errors = _read(pair)
+            if errors:
+                unread[number] = errors.keys()
+                notes += (f"Left out: {error}" for error in errors.values())
+            else:
+                parts.add([_measured(pixels, pair.prompt, rewards) for pixels in both])
+                moving = filter(is_animated, pair.files)
+                notes += (f"{shown(path)}: an animation, or pages; the first picture is read." for path in moving)
+                for side, pixels in enumerate(both):
+                    spectra[side].extend(_spectrum(pixels))
+                    small[side].append(_reduced(pixels))
+        notes += (f"{shown(pair.name)}: {line}" for line in heard)
         progress(number + 1, len(found.pairs))
-    if not small[0]:
-        raise DinaError(f"no pair can be read: {notes[-1]}")
-    readable = [pair.drawn_with for pair, row in zip(found.pairs, parts.rows, strict=True) if row]
-    values = parts.values([pair.drawn_with for pair in found.pairs], optimised)
-    spread = _spread(readable, small)
+    if not parts.rows:
+        raise DinaError(f"no pair can be read, of {len(found.pairs)}: {notes[0]}")
+    found = found.without(unread)
+    drawn_with = [pair.drawn_with for pair in found.pairs]
     return Sides(
         base=named[0],
         tuned=named[1],
         names=tuple(pair.name for pair in found.pairs),
         prompts=tuple(pair.prompt for pair in found.pairs),
-        values=(*values, *spread),
+        values=(*parts.values(drawn_with, optimised), *_spread(drawn_with, small)),
         spectra=(TextureSpectrum.mean(spectra[0]), TextureSpectrum.mean(spectra[1])),
         pictures=lambda number: _both(found.pairs[number]),
         optimised=None if optimised is None else tuple(optimised),
-        notes=tuple(_few(notes)),
+        notes=(*found.notes, *_few(notes)),
     )
+
+
+def _account(folder: Path, scan: PictureFolder) -> str:
+    captions = f"{scan.beside:,} files of captions read, " if scan.beside else ""
+    compared = f"{len(scan.names):,} pictures compared"
+    return f"{shown(folder)}: {scan.found:,} files and folders found: {compared}, {captions}{scan.told()}."
+
+
+def _read(pair: FolderPair) -> tuple[list[NDArray[np.uint8]], dict[int, Exception]]:
+    """The pixels of those of the two pictures that can be read, and why not for the side of each other."""
+    read, errors = list[NDArray[np.uint8]](), dict[int, Exception]()
+    for side, path in enumerate(pair.files):
+        try:
+            read.append(np.array(load_image(path)))  # torch wants to own them
+        except (ValueError, OSError) as error:
+            errors[side] = error
+    return read, errors
 
 
 def _few(notes: Sequence[str]) -> Iterator[str]:
@@ -154,7 +200,7 @@ class _Named:
     folder: Path
     names: dict[str, str]
     captions: dict[str, str]
-    notes: tuple[str, ...]
+    scan: PictureFolder
 
 
 def _named(folder: Path) -> _Named:
@@ -168,12 +214,10 @@ def _named(folder: Path) -> _Named:
     captions = read_captions(folder, found.names)
     for file in captions.files:
         found.read_beside(file)
-    twice = sum(count for count in counts.values() if count > 1)
-    notes = [f"{shown(folder)}: {twice} pictures share a name with another and are left out."] if twice else []
-    if found.left_out:
-        notes.append(f"{shown(folder)}: {found.told()}.")
+    twice = {name for stem, name in zip(stems, found.names, strict=True) if counts[stem] > 1}
+    found = found.without(twice, "of one name with another")
     told = {stem: captions.of[name] for stem, name in names.items() if name in captions.of}
-    return _Named(folder, names, told, tuple(notes))
+    return _Named(folder, names, told, found)
 
 
 Measured = dict[tuple[MeasureKind, str], float]
@@ -191,7 +235,7 @@ def _measured(pixels: NDArray[np.uint8], prompt: str, rewards: Sequence[Reward])
 
 
 class _Parts:
-    """Values of the pairs so far; an empty row is a pair that could not be read."""
+    """Values of the pairs so far."""
 
     def __init__(self) -> None:
         self.rows: list[list[Measured]] = []
@@ -202,12 +246,8 @@ class _Parts:
     def values(self, drawn_with: Sequence[str], optimised: Sequence[str] | None) -> Iterator[PairedValues]:
         """One a judge and measure; those that nobody has a value of are left out."""
         numbers = np.unique(list(drawn_with), return_inverse=True)[1]
-        keys = next((row[0].keys() for row in self.rows if row), ())
-        for kind, name in keys:
-            sides = [
-                np.array([row[side][kind, name] if row else np.nan for row in self.rows], dtype=float)
-                for side in (0, 1)
-            ]
+        for kind, name in self.rows[0][0]:
+            sides = [np.array([row[side][kind, name] for row in self.rows], dtype=float) for side in (0, 1)]
             if kind == "reward" or any(np.isfinite(side).any() for side in sides):
                 role = _role(name, optimised) if kind == "reward" else ""
                 yield PairedValues(name, kind, sides[0], sides[1], numbers, role)
@@ -239,5 +279,5 @@ def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _both(pair: FolderPair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    base, tuned = (np.asarray(load_image(path)) for path in (pair.base, pair.tuned))
+    base, tuned = (np.asarray(load_image(path)) for path in pair.files)
     return base, tuned
