@@ -69,6 +69,11 @@ def test_a_training_is_shown_while_it_runs(tmp_path):
 
 def test_an_alignment_is_shown_with_pictures_and_alarms(tmp_path):
     folder = aligned_folder(tmp_path / "aligned")
+    (folder / "monitor.jsonl").rename(tmp_path / "later")
+    (folder / "metrics.jsonl").touch()
+    with pytest.raises(DinaError, match="has not looked at pictures yet"):
+        run_sections(folder)
+    (tmp_path / "later").rename(folder / "monitor.jsonl")
     sections, verdict = run_sections(folder)
     page = render_part(sections, "x", verdict)
     assert "Is the gain real?" in page and "data:image" in page and verdict.text

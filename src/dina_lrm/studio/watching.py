@@ -10,6 +10,8 @@ from dina_lrm.reports.alignment import alignment_sections
 from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.reports.run import training_sections
+from dina_lrm.runs.folder import CONFIG
+from dina_lrm.runs.json_files import read_json_object
 from dina_lrm.runs.metrics import METRICS_FILE
 from dina_lrm.typed import DinaError
 
@@ -31,12 +33,20 @@ def stamp_of(folder: Path) -> Stamp:
     return tuple(found)
 
 
+def _is_alignment(folder: Path) -> bool:
+    """Whether the settings of a run are those of an alignment, which alone looks at pictures."""
+    file = folder / CONFIG
+    return file.is_file() and "looks" in read_json_object(file)
+
+
 def run_sections(folder: Path) -> tuple[list[Section], Verdict]:
     """The page of a run so far. Raises DinaError for a folder that is none of a run, or has logged nothing yet."""
     if not folder.is_dir():
         raise DinaError(f"{shown(folder)}: no such folder; accepted: the folder of a training or of an alignment")
     if (folder / MONITOR_FILE).is_file():
         return alignment_sections(folder)
+    if _is_alignment(folder):
+        raise DinaError(f"{shown(folder)}: this alignment has not looked at pictures yet; they appear here when it has")
     if (folder / METRICS_FILE).is_file():
         return training_sections(folder)
     raise DinaError(

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from dina_lrm.evaluation.generators.plan import GeneratorEvaluation, GeneratorPlan
 from dina_lrm.evaluation.generators.values import paired
+from dina_lrm.locate import BUNDLED
 from dina_lrm.pictures.spectrum import TextureSpectrum, texture_spectrum
 from dina_lrm.runs.progress import TitledProgress, silent
+from dina_lrm.sampling.tuned import lora_file, tuning_run
 from dina_lrm.studio.hacked.sides import Sides
 from dina_lrm.typed import DinaError
 
@@ -43,6 +45,16 @@ def sides_of_generators(plan: GeneratorPlan, folder: Path, progress: TitledProgr
         settings=found.result.settings,
         per_prompt=count,
     )
+
+
+def base_of(tuned: str) -> str:
+    """The generator that a run tuned, by its name; that of the bundled world where no run is known.
+
+    Raises ValueError for a run that has not ended.
+    """
+    lora = lora_file(tuned)
+    run = None if lora is None else tuning_run(lora)
+    return BUNDLED if run is None else run.generator.pretrained
 
 
 def _spectrum(found: GeneratorEvaluation, side: str) -> TextureSpectrum:

@@ -15,11 +15,11 @@ from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.runs.progress import TitledProgress
 from dina_lrm.studio.hacked.finding import hacking_of
 from dina_lrm.studio.hacked.of_folders import folder_pairs, sides_of_folders
-from dina_lrm.studio.hacked.of_generators import sides_of_generators
+from dina_lrm.studio.hacked.of_generators import base_of, sides_of_generators
 from dina_lrm.studio.hacked.shown import hacking_sections
 from dina_lrm.studio.hacked.sides import Sides
 from dina_lrm.studio.pages.jobs import job, job_buttons
-from dina_lrm.studio.pages.parts import answer_field
+from dina_lrm.studio.pages.parts import answer_field, line_field
 from dina_lrm.studio.room import Room
 from dina_lrm.synthetic.prompts import judged_prompts
 from dina_lrm.typed import DinaError
@@ -41,18 +41,23 @@ def hacked_page(room: Room) -> None:
     def of_generators(
         progress: TitledProgress, base: str, tuned: str, prompts: str, count: float, images: float
     ) -> Answer:
+        after = tuned.strip()
+        if not after:
+            raise DinaError("tuned generator: none was given; accepted: the folder of a run, a LoRA, another generator")
         judged = judged_prompts(prompts.strip() or "synthetic", 0, int(count))
-        plan = GeneratorPlan(base.strip(), tuned.strip(), judged, room.reward_names, int(images), device=room.device)
+        plan = GeneratorPlan(
+            base.strip() or base_of(after), after, judged, room.reward_names, int(images), device=room.device
+        )
         with tempfile.TemporaryDirectory() as kept:
             return _answer(sides_of_generators(plan, Path(kept), progress), progress)
 
     shown_first = "A verdict in words, and the evidence: who wins, what changed, the most suspicious pictures."
     with gr.Tab("Two folders"):
         with gr.Row():
-            before = gr.Textbox(label="Folder of pictures before", placeholder="runs/base/pictures")
-            after = gr.Textbox(label="Folder of pictures after, of the same names", placeholder="runs/tuned/pictures")
+            before = line_field("Folder of pictures before", placeholder="runs/base/pictures")
+            after = line_field("Folder of pictures after, of the same names", placeholder="runs/tuned/pictures")
         with gr.Row():
-            prompt = gr.Textbox(label="Prompt of pictures without a caption", placeholder="a picture")
+            prompt = line_field("Prompt of pictures without a caption", placeholder="a picture")
             optimised = gr.Dropdown([_UNKNOWN, *room.reward_names], value=_UNKNOWN, label="What was optimised")
         buttons = job_buttons("Compare folders")
         shown = answer_field(shown_first)
@@ -61,10 +66,10 @@ def hacked_page(room: Room) -> None:
         job(room.bench, of_folders, "folders", fields, begins, buttons, shown)
     with gr.Tab("A base and a LoRA"):
         with gr.Row():
-            base = gr.Textbox("synthetic", label="Base generator")
-            tuned = gr.Textbox(label="Run, LoRA or other generator", placeholder="runs/refl")
+            base = line_field("Base generator", placeholder="that of the run")
+            tuned = line_field("Run, LoRA or other generator", placeholder="runs/refl")
         with gr.Row():
-            prompts = gr.Textbox("synthetic", label="Prompts: synthetic, or a file")
+            prompts = line_field("Prompts: synthetic, or a file", "synthetic")
             count = gr.Slider(2, 256, 32, step=1, label="Prompts")
             images = gr.Slider(1, 8, 2, step=1, label="Pictures a prompt")
         buttons = job_buttons("Draw and compare")

@@ -35,6 +35,11 @@ def _path_of(payload: Any) -> str | None:  # noqa: ANN401 - Gradio's own class o
     return None if payload is None else payload.path
 
 
+def line_field(label: str, value: str = "", placeholder: str = "", scale: int | None = None) -> gr.Textbox:
+    """A field for a path or a name: one line, which scrolls where it is longer than a telephone is wide."""
+    return gr.Textbox(value, label=label, placeholder=placeholder, max_lines=1, scale=scale)
+
+
 def answered(find: Callable[Asked, tuple[Sequence[Section], Verdict | None]], prefix: str) -> Callable[Asked, str]:
     """`answer_to` of a function for each of its arguments."""
 

@@ -10,7 +10,7 @@ from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
 from dina_lrm.runs.progress import TitledProgress
 from dina_lrm.studio.pages.jobs import job, job_buttons
-from dina_lrm.studio.pages.parts import answer_field
+from dina_lrm.studio.pages.parts import answer_field, line_field
 from dina_lrm.studio.room import Room
 from dina_lrm.studio.surprising import MOST_PAIRS, surprising_pairs
 from dina_lrm.typed import DinaError
@@ -25,7 +25,7 @@ def surprising_page(room: Room) -> None:
         return surprising_pairs(room.model, room.name, on.strip(), int(pairs), progress=progress)
 
     with gr.Row():
-        on = gr.Textbox("synthetic:in_domain", label="Comparisons: synthetic:SET, a file, or the folder of a cache")
+        on = line_field("Comparisons: synthetic:SET, a file, or the folder of a cache", "synthetic:in_domain")
         pairs = gr.Slider(10, MOST_PAIRS, 200, step=10, label="Pairs at most")
     buttons = job_buttons("Find surprises")
     shown = answer_field("The pairs in which the model is most certain, and people chose the other picture.")

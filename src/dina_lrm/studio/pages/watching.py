@@ -10,7 +10,7 @@ import gradio as gr
 
 from dina_lrm.reports.blocks import Section
 from dina_lrm.reports.first.verdicts import Verdict
-from dina_lrm.studio.pages.parts import answer_field, answered
+from dina_lrm.studio.pages.parts import answer_field, answered, line_field
 from dina_lrm.studio.room import Room
 from dina_lrm.studio.watching import Stamp, run_sections, stamp_of
 from dina_lrm.typed import DinaError
@@ -37,7 +37,7 @@ def watching_page(_: Room) -> None:
         return (gr.skip(), gr.skip()) if now == before else (draw(folder), now)
 
     with gr.Row():
-        folder = gr.Textbox(label="Folder of a run", placeholder="runs/refl", scale=4)
+        folder = line_field("Folder of a run", placeholder="runs/refl", scale=4)
         go = gr.Button("Watch", variant="primary", scale=1)
     shown = answer_field(f"Curves, pictures and alarms, looked for anew every {_EVERY:g} seconds.")
     seen, timer = gr.State(None), gr.Timer(_EVERY, active=False)
