@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dina_lrm.evaluation.generators.plan import GeneratorEvaluation, GeneratorPlan
 from dina_lrm.evaluation.generators.values import paired
-from dina_lrm.locate import BUNDLED
+from dina_lrm.generators.settings import BUNDLED_GENERATOR
 from dina_lrm.pictures.spectrum import TextureSpectrum, texture_spectrum
 from dina_lrm.runs.progress import TitledProgress, silent
 from dina_lrm.sampling.tuned import lora_file, tuning_run
@@ -54,7 +54,7 @@ def base_of(tuned: str) -> str:
     """
     lora = lora_file(tuned)
     run = None if lora is None else tuning_run(lora)
-    return BUNDLED if run is None else run.generator.pretrained
+    return BUNDLED_GENERATOR if run is None else run.generator.pretrained
 
 
 def _spectrum(found: GeneratorEvaluation, side: str) -> TextureSpectrum:
