@@ -54,7 +54,7 @@ def base_of(tuned: str) -> str:
     """
     lora = lora_file(tuned)
     run = None if lora is None else tuning_run(lora)
-    return BUNDLED_GENERATOR if run is None else run.generator.pretrained
+    return BUNDLED_GENERATOR.pretrained if run is None else run.generator.pretrained
 
 
 def _spectrum(found: GeneratorEvaluation, side: str) -> TextureSpectrum:
