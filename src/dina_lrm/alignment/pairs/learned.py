@@ -7,7 +7,7 @@ their sides by the hashes of the pictures.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -16,6 +16,7 @@ from torch import Tensor
 from dina_lrm.alignment.pairs.left_out import LeftOut
 from dina_lrm.alignment.pairs.source import LONG, Found
 from dina_lrm.data.cache.encoded import EncodedComparisons
+from dina_lrm.data.cache.pairs import PairTable
 from dina_lrm.data.held_out import same_text
 from dina_lrm.typed import DinaError
 
@@ -40,6 +41,11 @@ class PairColumns:
     prompt: Int64[Tensor, " pairs"]
     preference: Float[Tensor, " pairs"]
     weight: Float[Tensor, " pairs"]
+
+    @classmethod
+    def of_table(cls, table: PairTable) -> PairColumns:
+        """Those of a table, without its names."""
+        return cls(*(getattr(table, field.name) for field in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.preference)
@@ -139,14 +145,13 @@ def _of_prompts(data: EncodedComparisons, which: Sequence[bool]) -> Bool[Tensor,
 
 def _faults(data: EncodedComparisons, kto: bool) -> dict[str, Bool[Tensor, " pairs"]]:
     """Which comparisons say nothing that could be learned, by reason."""
-    pairs = data.pairs
-    alone = (pairs.image_a == pairs.image_b) & (pairs.bucket_a == pairs.bucket_b)
+    pairs = PairColumns.of_table(data.pairs)
     tie = pairs.preference == 0.5
     always = {WEIGHTLESS: pairs.weight == 0}
     if kto:
         return {**always, TIES: tie}
-    said = ALONE if bool(alone.all()) else ITSELF
-    return {**always, TWO_SIZES: pairs.bucket_a != pairs.bucket_b, said: alone}
+    said = ALONE if bool(pairs.alone.all()) else ITSELF
+    return {**always, TWO_SIZES: pairs.bucket_a != pairs.bucket_b, said: pairs.alone}
 
 
 def _image_keys(data: EncodedComparisons) -> dict[tuple[int, int], str]:
@@ -157,11 +162,11 @@ def _image_keys(data: EncodedComparisons) -> dict[tuple[int, int], str]:
 def _canonical(data: EncodedComparisons, rows: Int64[Tensor, " rows"], keys: dict[tuple[int, int], str]) -> PairColumns:
     """The comparisons of some rows with their sides and in their order by what they hold."""
     table = data.pairs.select(rows)
-    columns = (table.bucket_a, table.image_a, table.bucket_b, table.image_b)
-    places = list(zip(*(column.tolist() for column in columns), strict=True))
+    pairs = PairColumns.of_table(table)
+    places = list(zip(*(getattr(pairs, side).tolist() for side in _SIDES), strict=True))
     told = [(keys[a, b], keys[c, d]) for a, b, c, d in places]
     swapped = torch.tensor([first > second for first, second in told], dtype=torch.bool)
-    found = PairColumns(*columns, table.prompt, table.preference, table.weight).swapped(swapped)
+    found = pairs.swapped(swapped)
     names = zip(
         [data.prompts[row] for row in table.prompt.tolist()],
         [tuple(sorted(pair)) for pair in told],

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import final
 
-from jaxtyping import Float
-from torch import Tensor
-
-from dina_lrm.alignment.algorithms.through.way import Drawn, GraphWay
+from dina_lrm.alignment.algorithms.through.way import Drawn, OneVelocity
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.generators.generator import Latents
 from dina_lrm.sampling.objective import ObjectiveScores
 
 
 @final
-class OneStep(GraphWay):
+class OneStep(OneVelocity):
     """One step with gradient, from `first` to `last`."""
 
     @property
@@ -24,16 +23,7 @@ class OneStep(GraphWay):
         """Those from `first` to `last`."""
         return range(self.settings.first, self.settings.last + 1)
 
-    def loss(self, drawn: Drawn) -> tuple[Float[Tensor, ""], ObjectiveScores]:
-        """The loss of the clean estimates at step `drawn.step`, and the distance to the base model there."""
-        generator = self.generator
-        conditioning = generator.encode_prompts(drawn.prompts)
-        x = generator.denoise(generator.noise(drawn.seeds), conditioning, self.levels, steps=drawn.step)
-        level = self.levels[drawn.step]
-        velocity = generator.velocity(x, level, conditioning)
-        clean = generator.process.clean_from_velocity(x, velocity, level)
-        found = self.objective(clean, drawn.prompts, drawn.reward_seed, conditioning)
-        loss = self.shaped(found.total)
-        if self.settings.kl_weight:
-            loss = loss + self.settings.kl_weight * self.distance(velocity, x, level, conditioning)
-        return loss, found
+    def rewards(self, drawn: Drawn, x: Latents, velocity: Latents, conditioning: Conditioning) -> ObjectiveScores:
+        """Those of the clean estimates."""
+        clean = self.generator.process.clean_from_velocity(x, velocity, self.levels[drawn.step])
+        return self.objective(clean, drawn.prompts, drawn.reward_seed, conditioning)

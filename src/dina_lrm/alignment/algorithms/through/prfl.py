@@ -17,14 +17,15 @@ from torch import Tensor
 
 from dina_lrm.alignment.algorithms.refl_settings import ReflSettings
 from dina_lrm.alignment.algorithms.through.pretraining import Pretraining
-from dina_lrm.alignment.algorithms.through.way import Drawn, GraphWay
-from dina_lrm.generators.generator import Generator
+from dina_lrm.alignment.algorithms.through.way import Drawn, OneVelocity
+from dina_lrm.backbones.conditioning import Conditioning
+from dina_lrm.generators.generator import Generator, Latents
 from dina_lrm.generators.kernels import Ode
 from dina_lrm.sampling.objective import Objective, ObjectiveScores
 
 
 @final
-class NoisyState(GraphWay):
+class NoisyState(OneVelocity):
     """One step with gradient, any but the last. Raises ValueError for any but one latent reward of weight above 0."""
 
     def __init__(
@@ -44,16 +45,9 @@ class NoisyState(GraphWay):
         """Those from `first` to `last` but the sampler's last, behind which nothing is noisy."""
         return range(self.settings.first, min(self.settings.last + 1, len(self.levels) - 2))
 
-    def loss(self, drawn: Drawn) -> tuple[Float[Tensor, ""], ObjectiveScores]:
-        """The loss of the states behind step `drawn.step`, and the distance to the base model there."""
-        generator, k = self.generator, drawn.step
-        conditioning = generator.encode_prompts(drawn.prompts)
-        x = generator.denoise(generator.noise(drawn.seeds), conditioning, self.levels, steps=k)
-        velocity = generator.velocity(x, self.levels[k], conditioning)
-        behind = Ode().step(generator.process, x, velocity, self.levels[k], self.levels[k + 1]).mean
-        scores = self._reward.noisy(behind, self.levels[k + 1].item(), drawn.prompts, conditioning)
-        found = ObjectiveScores(self._weight * scores, {self._name: scores})
-        loss = self.shaped(found.total)
-        if self.settings.kl_weight:
-            loss = loss + self.settings.kl_weight * self.distance(velocity, x, self.levels[k], conditioning)
-        return loss, found
+    def rewards(self, drawn: Drawn, x: Latents, velocity: Latents, conditioning: Conditioning) -> ObjectiveScores:
+        """Those of the states behind the step, at their own noise level."""
+        level, after = self.levels[drawn.step], self.levels[drawn.step + 1]
+        behind = Ode().step(self.generator.process, x, velocity, level, after).mean
+        scores = self._reward.noisy(behind, after.item(), drawn.prompts, conditioning)
+        return ObjectiveScores(self._weight * scores, {self._name: scores})

@@ -95,6 +95,26 @@ class GraphWay(Way):
         return Pulled(loss.item(), detached(found))
 
 
+class OneVelocity(GraphWay):
+    """A graph way through one velocity, whose state has no graph: x_T -> x_k without gradient, guided."""
+
+    @abstractmethod
+    def rewards(self, drawn: Drawn, x: Latents, velocity: Latents, conditioning: Conditioning) -> ObjectiveScores:
+        """Rewards, with their graph, of what a velocity at the state x of step `drawn.step` leads to."""
+
+    def loss(self, drawn: Drawn) -> tuple[Float[Tensor, ""], ObjectiveScores]:
+        """The loss of the rewards at step `drawn.step`, and the distance to the base model there."""
+        generator, level = self.generator, self.levels[drawn.step]
+        conditioning = generator.encode_prompts(drawn.prompts)
+        x = generator.denoise(generator.noise(drawn.seeds), conditioning, self.levels, steps=drawn.step)
+        velocity = generator.velocity(x, level, conditioning)
+        found = self.rewards(drawn, x, velocity, conditioning)
+        loss = self.shaped(found.total)
+        if self.settings.kl_weight:
+            loss = loss + self.settings.kl_weight * self.distance(velocity, x, level, conditioning)
+        return loss, found
+
+
 def detached(found: ObjectiveScores) -> ObjectiveScores:
     """The scores without what they were computed from."""
     return ObjectiveScores(found.total.detach(), {name: values.detach() for name, values in found.parts.items()})
