@@ -69,6 +69,7 @@ OWN_PAIRS = {
 
 LAUNCHED = {
     **{config.algorithm: config for config in CONFIGS},
+    "dpo on pairs": OWN_PAIRS["dpo"],
     "kto on pairs": OWN_PAIRS["kto"],
     "everything": EVERYTHING,
     "step-groups": STEP_GROUPS,
