@@ -50,7 +50,7 @@ def visited(browser: Browser, url: str, width: str = "desktop", scheme: str = "l
     own = (url, "data:", "blob:")
     page.on("request", lambda asked: strange.append(asked.url) if not asked.url.startswith(own) else None)
     page.on("pageerror", lambda error: broken.append(str(error)))
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(400_000)
     try:
         page.goto(url)
         yield page

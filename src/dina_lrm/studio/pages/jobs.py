@@ -94,7 +94,8 @@ def _going_on(bench: Bench, work: Work[str]) -> str:
         first = before[0].told().now
         where = f" ({first})" if first is not None else ""
         others = f", and {len(before) - 1} more" if len(before) > 1 else ""
-        return _bar(f"Waits: “{before[0].name}” goes on{where}{others}. One work is done at a time.", told)
+        sentence = f"Waits: “{before[0].name}” goes on{where}{others}. One work is done at a time."
+        return f'<div class="part work"><p>{html.escape(sentence)}</p></div>'
     now = told.now
     return _bar("Reads what is needed." if now is None else f"{str(now)[:1].upper()}{str(now)[1:]}.", told)
 

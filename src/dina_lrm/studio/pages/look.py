@@ -21,7 +21,10 @@ _OWN: Final = """
 .part .picture { width: calc((100% - 1.8rem) / 3); min-width: 9rem; max-width: 16rem; }
 .part .grid .row .pictures .picture img { width: 100%; }
 .problem { border-left: 4px solid #d55e00; padding: .4rem .9rem; margin: 0; overflow-wrap: anywhere; }
-.work progress { width: 100%; height: .6rem; accent-color: #0072b2; }
+.work progress { appearance: none; display: block; width: 100%; height: .6rem; border: 0; border-radius: .3rem; }
+.work progress, .work progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: .3rem; }
+.work progress::-webkit-progress-value { background: var(--color-accent); border-radius: .3rem; }
+.work progress::-moz-progress-bar { background: var(--color-accent); border-radius: .3rem; }
 .work p { margin: .5rem 0; }
 .waits { color: var(--body-text-color-subdued); }
 .gradio-container { width: 100% !important; max-width: 78rem !important; margin: 0 auto !important; }
