@@ -8,7 +8,9 @@ from PIL import Image
 
 from dina_lrm.backbones.families import FAMILIES
 from dina_lrm.cli.main import main
+from dina_lrm.generators.settings import usual_settings
 from dina_lrm.recipes.own import own
+from dina_lrm.recipes.own_alignment import own_best
 from dina_lrm.reward_model.model import LatentRewardModel
 from tests.backbones.families import FAMILY_CASES
 
@@ -94,6 +96,24 @@ def test_its_generator_is_aligned_by_it_into_a_lora_of_plain_diffusers(trained, 
     pipeline = case.pipeline()
     pipeline.load_lora_weights(tmp_path / "run" / "lora", adapter_name="mine")
     assert pipeline.get_active_adapters() == ["mine"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # numpy 2 in diffusers
+def test_the_best_objective_distils_the_guidance_that_a_generator_has(place, tmp_path):
+    case, folder = place
+    config = own_best(str(folder / "generator"), "high-frequency=-1", resolution=64)
+    guided = usual_settings(str(folder / "generator"), 64).guidance
+    assert (config.generator.guidance, config.distill.guidance) == (1.0, max(guided, 1.0))
+    if case.config.family not in {"sd3", "flux"}:  # tests/alignment/test_families.py has a guided teacher of each
+        return
+    assert (guided > 1) == (case.config.family == "sd3")
+    (tmp_path / "prompts.txt").write_text("\n".join([*PROMPTS, "a small table"]) + "\n")
+    words = ["align", "best", "--generator.pretrained", folder / "generator", "--reward", "high-frequency=-1"]
+    quick = ["--generator.sampling-steps", 2, "--looks.sampling-steps", 2, "--batch-size", 2, "--looks.prompts", 1]
+    told = tmp_path / "told.json"
+    words += ["--prompts", tmp_path / "prompts.txt", "--out", tmp_path / "run", *quick, "--dry-run", "--quiet"]
+    assert run(*words, "--json", told) == 0
+    assert json.loads(told.read_text())["algorithm"] == "distill" and not (tmp_path / "run").exists()
 
 
 def test_a_command_without_recipe_and_generator_says_which_there_are(capsys):

@@ -22,11 +22,9 @@ from dina_lrm.generators.settings import GeneratorSettings
 from dina_lrm.recipes.bundled_alignment import IN_TEN, LOOKS, REWARDS, UNCURATED
 from dina_lrm.recipes.distillation import BEST_RECIPES, DISTILL_RECIPES
 from dina_lrm.recipes.forward_alignment import AWM_RECIPES, CRAFT_RECIPES, CRD_RECIPES, DGPO_RECIPES, NFT_RECIPES
+from dina_lrm.recipes.full_size_alignment import RELEASED
 from dina_lrm.recipes.own_alignment import own_dpo, own_grpo, own_lpo, own_refl
 from dina_lrm.sampling.reward_term import RewardTerm
-
-_RELEASED: Final = (RewardTerm("latent:liuhuohuo/DiNa-LRM-SD35M-12layers"),)
-"""The reward model that the paper's authors released, by its hub id; it learned from HPDv3."""
 
 
 def refl_synthetic() -> ReflConfig:
@@ -86,7 +84,7 @@ def refl_sd35m() -> ReflConfig:
     return ReflConfig(
         name="paper-sd35m",
         generator=GeneratorSettings(gradient_checkpointing=True),
-        rewards=_RELEASED,
+        rewards=RELEASED,
         looks=LookSettings(every=10, golden="pickscore"),
     )
 
@@ -140,7 +138,7 @@ def grpo_fast_sd35m() -> GrpoConfig:
         batch_size=576,
         micro_batch=9,
         generator=GeneratorSettings(sampling_steps=10, gradient_checkpointing=True),
-        rewards=_RELEASED,
+        rewards=RELEASED,
         grpo=GrpoSettings(clip=3e-6),
         lr=3e-4,
         looks=LookSettings(every=20, golden="pickscore", sampling_steps=40),

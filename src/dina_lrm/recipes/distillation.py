@@ -8,6 +8,7 @@ from typing import Final
 
 from dina_lrm.alignment.algorithms.distill.settings import DistillConfig, DistillSettings
 from dina_lrm.recipes.bundled_alignment import LOOKS, REWARDS, UNCURATED
+from dina_lrm.recipes.full_size_alignment import distill_sd35m
 from dina_lrm.recipes.own_alignment import own_best, own_distill
 
 
@@ -53,7 +54,11 @@ def distill_best() -> DistillConfig:
     )
 
 
-DISTILL_RECIPES: Final[dict[str, Callable[[], DistillConfig]]] = {"own": own_distill, "synthetic": distill_synthetic}
+DISTILL_RECIPES: Final[dict[str, Callable[[], DistillConfig]]] = {
+    "own": own_distill,
+    "synthetic": distill_synthetic,
+    "paper-sd35m": distill_sd35m,
+}
 """Runs of on-policy distillation by name."""
 BEST_RECIPES: Final[dict[str, Callable[[], DistillConfig]]] = {"own": own_best, "synthetic": distill_best}
 """Runs of the objective that gained most at equal compute, by name."""

@@ -13,6 +13,7 @@ from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConf
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
 from dina_lrm.recipes.bundled_alignment import LOOKS, REWARDS, UNCURATED
+from dina_lrm.recipes.full_size_alignment import awm_sd35m, craft_sd35m, crd_sd35m, dgpo_sd35m, nft_sd35m
 from dina_lrm.recipes.own_alignment import own_awm, own_craft, own_crd, own_dgpo, own_nft
 
 
@@ -78,13 +79,33 @@ def _shared() -> dict[str, Any]:
     }
 
 
-NFT_RECIPES: Final[dict[str, Callable[[], NftConfig]]] = {"own": own_nft, "synthetic": nft_synthetic}
+NFT_RECIPES: Final[dict[str, Callable[[], NftConfig]]] = {
+    "own": own_nft,
+    "synthetic": nft_synthetic,
+    "paper-sd35m": nft_sd35m,
+}
 """DiffusionNFT runs by name."""
-AWM_RECIPES: Final[dict[str, Callable[[], AwmConfig]]] = {"own": own_awm, "synthetic": awm_synthetic}
+AWM_RECIPES: Final[dict[str, Callable[[], AwmConfig]]] = {
+    "own": own_awm,
+    "synthetic": awm_synthetic,
+    "paper-sd35m": awm_sd35m,
+}
 """Runs of advantage-weighted matching by name."""
-CRD_RECIPES: Final[dict[str, Callable[[], CrdConfig]]] = {"own": own_crd, "synthetic": crd_synthetic}
+CRD_RECIPES: Final[dict[str, Callable[[], CrdConfig]]] = {
+    "own": own_crd,
+    "synthetic": crd_synthetic,
+    "paper-sd35m": crd_sd35m,
+}
 """Runs of centred reward distillation by name."""
-DGPO_RECIPES: Final[dict[str, Callable[[], DgpoConfig]]] = {"own": own_dgpo, "synthetic": dgpo_synthetic}
+DGPO_RECIPES: Final[dict[str, Callable[[], DgpoConfig]]] = {
+    "own": own_dgpo,
+    "synthetic": dgpo_synthetic,
+    "paper-sd35m": dgpo_sd35m,
+}
 """Runs of direct group preference optimisation by name."""
-CRAFT_RECIPES: Final[dict[str, Callable[[], CraftConfig]]] = {"own": own_craft, "synthetic": craft_synthetic}
+CRAFT_RECIPES: Final[dict[str, Callable[[], CraftConfig]]] = {
+    "own": own_craft,
+    "synthetic": craft_synthetic,
+    "paper-sd35m": craft_sd35m,
+}
 """Runs of CRAFT by name."""
