@@ -23,8 +23,8 @@ pytestmark = [
 ]
 expect.set_options(timeout=400_000)  # a machine may be busy
 RUN = (
-    "align refl synthetic --prompts synthetic --steps 12 --batch-size 2 --micro-batch 2 --generator.sampling-steps 4 "
-    "--refl.first 2 --refl.last 3 --looks.every 3 --looks.prompts 4 --looks.images 1 --checkpoint-every 12 "
+    "align refl synthetic --prompts synthetic --steps 24 --batch-size 2 --micro-batch 2 --generator.sampling-steps 4 "
+    "--refl.first 2 --refl.last 3 --looks.every 4 --looks.prompts 4 --looks.images 1 --checkpoint-every 24 "
     "--generator.rank 2 --lr 1e-2 --quiet"
 ).split()
 
