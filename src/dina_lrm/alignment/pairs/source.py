@@ -20,6 +20,7 @@ from dina_lrm.data.buckets import Sizes
 from dina_lrm.data.cache.encoded import EncodedComparisons
 from dina_lrm.data.comparison import Comparison
 from dina_lrm.data.encoding.comparisons import encode_comparisons
+from dina_lrm.data.encoding.plan import PLAN
 from dina_lrm.data.prompt_sets import PromptSet
 from dina_lrm.data.run_cache import check_unchanged, is_cache
 from dina_lrm.data.sources import is_hub, read_comparisons
@@ -133,7 +134,8 @@ class PairSource:
         most: int | None,
     ) -> Found:
         left_out = LeftOut()
-        if cache is not None and cache.is_dir():
+        # With its plan it is one whose making was killed at its end, which making it again ends
+        if cache is not None and cache.is_dir() and not (cache / PLAN).exists():
             for comparison in self._comparisons():
                 left_out.add(LONG, not readable(comparison.prompt))
             return Found(EncodedComparisons.load(cache, wanted), left_out)
