@@ -1,6 +1,7 @@
 """Pairs by name: files and votes are encoded as `prepare` would, once; caches are read, or refused with both values."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from dina_lrm.alignment.pairs.source import PairSource
 from dina_lrm.alignment.prompts import held_beside_pairs
 from dina_lrm.data.encoding.comparisons import encode_comparisons
 from dina_lrm.data.encoding.encoders import encoding_backbone
+from dina_lrm.data.encoding.plan import PLAN
 from dina_lrm.data.sources import read_comparisons
 from dina_lrm.generators.load import loaded_generator
 from dina_lrm.generators.settings import BUNDLED_GENERATOR
@@ -63,6 +65,24 @@ def test_a_file_is_encoded_as_prepare_would_and_only_once(generator, tmp_path):
     (tmp_path / "pairs.jsonl").write_text((tmp_path / "pairs.jsonl").read_text().replace("0.25", "0.75"))
     with pytest.raises(ValueError, match=r"--pairs .* was changed since it was encoded"):
         source.encoded(generator, BUNDLED_GENERATOR, lambda prompt: True, tmp_path / "run" / "cache")
+
+
+def test_a_cache_that_was_killed_at_the_end_of_its_making_is_ended(generator, tmp_path, monkeypatch):
+    source, cache = PairSource(str(pairs_in(tmp_path))), tmp_path / "run" / "cache"
+    encoded = lambda: source.encoded(generator, BUNDLED_GENERATOR, lambda prompt: True, cache)  # noqa: E731
+    unlink = Path.unlink
+
+    def stopping(path, missing_ok=False):
+        if path == cache / PLAN:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", stopping)
+        encoded()
+    assert (cache / PLAN).is_file()
+    content = encoded().data.content_hash
+    assert not (cache / PLAN).exists() and encoded().data.content_hash == content
 
 
 def test_a_cache_of_another_size_or_generator_is_refused_with_both(generator, tmp_path):
