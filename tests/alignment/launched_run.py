@@ -1,4 +1,4 @@
-"""Two updates, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run NAME FOLDER`."""
+"""Two updates of every run, for `torchrun --nproc-per-node 2 -m tests.alignment.launched_run FOLDER`."""
 
 import sys
 from dataclasses import replace
@@ -14,10 +14,11 @@ def two_updates(algorithm, folder):
     if isinstance(config, GrpoConfig):
         # Which micro-batches an optimiser step has depends on the number of processes
         config = replace(config, grpo=replace(config.grpo, updates=1))
-    a_run(replace(config, steps=2), Path(folder))
+    a_run(replace(config, steps=2), folder)
 
 
 if __name__ == "__main__":
-    name, place = sys.argv[1:]
+    (place,) = sys.argv[1:]
     assert Processes(cpu=True).count == 2
-    two_updates(name, place)
+    for name in LAUNCHED:
+        two_updates(name, Path(place) / name)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -325,15 +326,22 @@ def test_diffusers_own_loading_is_what_a_folder_gets(tmp_path):
     assert torch.equal(Generator(loaded, 32).levels(5), Generator(bundled_pipeline(), 32).levels(5))
 
 
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory, warm_programs):
+    """The folders of all runs by two processes, which are launched once."""
+    folder, python = tmp_path_factory.mktemp("two"), str(warm_programs / "python")
+    launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    environment = {**os.environ, "PYTHON_EXEC": python}
+    words = [*launch, "tests.alignment.launched_run", str(folder)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=900, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", LAUNCHED)
-def test_two_processes_learn_what_one_learns(algorithm, tmp_path, warm_programs):
-    python = str(warm_programs / "python")
-    launch = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    words = [*launch, "tests.alignment.launched_run", algorithm, str(tmp_path / "2")]
-    environment = {**os.environ, "PYTHON_EXEC": python}
-    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=600, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_two_processes_learn_what_one_learns(algorithm, tmp_path, by_two):
+    shutil.copytree(by_two / algorithm, tmp_path / "2")
     two_updates(algorithm, tmp_path / "1")
     one, two = (
         [json.loads(line) for line in (tmp_path / count / "metrics.jsonl").read_text().splitlines()]

@@ -215,6 +215,9 @@ def test_bfloat16(case, folder, conditioning, autocast):
     assert torch.isfinite(latents).all() and all(g.dtype == torch.float32 for g in lora if g is not None)
 
 
+GENERATED = ("sd35-medium", "sd15")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 @pytest.mark.parametrize("case", [case for case in FAMILY_CASES if case.compiled], indirect=True, ids=lambda c: c.name)
@@ -224,7 +227,8 @@ def test_compiled_blocks_agree(case, folder, conditioning):
     standalone.add_lora(SETTINGS)
     randomize_lora(standalone)
     plain = features_and_gradients(case, standalone, conditioning)
-    standalone.compile_blocks()
+    # What a family's blocks ask of the compiler is how they are traced; code is generated for one of each kind
+    standalone.compile_blocks(backend="inductor" if case.name in GENERATED else "aot_eager")
     features, learned = features_and_gradients(case, standalone, conditioning)
     assert_close(features, plain[0])
     for a, b in zip(learned, plain[1], strict=True):
