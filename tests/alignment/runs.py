@@ -13,6 +13,7 @@ from dina_lrm.alignment.algorithms.forward.grouped.crd_settings import CrdConfig
 from dina_lrm.alignment.algorithms.forward.grouped.dgpo_settings import DgpoConfig
 from dina_lrm.alignment.algorithms.forward.nft_settings import NftConfig
 from dina_lrm.alignment.algorithms.forward.settings import ForwardSettings
+from dina_lrm.alignment.algorithms.grpo.dense_settings import DenseSettings
 from dina_lrm.alignment.algorithms.grpo.settings import GrpoConfig, GrpoSettings
 from dina_lrm.alignment.algorithms.lpo_settings import LpoConfig, LpoSettings
 from dina_lrm.alignment.algorithms.refl_settings import ReflConfig, ReflSettings
@@ -54,8 +55,8 @@ DGPO = DgpoConfig(**_SHARED, forward=ForwardSettings(group=2, levels_per_image=2
 EVERYTHING = replace(
     GRPO,
     grpo=replace(
-        GRPO.grpo, credit="dense", trust="divergence", step_weights="tempflow", kl_weight=1e-2, kl_gate=("sharpness",),
-        kl_share=0.5, diverse=True,
+        GRPO.grpo, credit="dense", dense=DenseSettings("noisy"), trust="divergence", step_weights="tempflow",
+        kl_weight=1e-2, kl_gate=("sharpness",), kl_share=0.5, diverse=True,
     ),
 )  # fmt: skip
 """Flow-GRPO with all that was made of it."""

@@ -49,7 +49,7 @@ def guided(config):
 
 
 REFL_2 = replace(REFL, refl=ReflSettings(first=2, last=2, **HELD))
-DENSE = replace(GRPO.grpo, updates=1, credit="dense", window_steps=2)
+DENSE = replace(GRPO.grpo, updates=1, credit="dense", window_steps=2, dense=DenseSettings("noisy"))
 READINGS = ("noisy", "clean", "look-ahead")
 UPDATES = {
     "refl, guided": guided(alone(REFL_2)),

@@ -29,7 +29,7 @@ def settled(**changes):
 
 
 def dense(**changes):
-    return settled(credit="dense", dense=DenseSettings(**changes))
+    return settled(credit="dense", dense=DenseSettings(**{"reading": "noisy", **changes}))
 
 
 def gradients(config, generator=None):
@@ -167,7 +167,7 @@ def a_rollout(generator, window=range(1, 3)):
 
 def read(generator, objective, rollout, levels, base=False, **settings):
     final = objective(rollout.latents, PROMPTS, 5, rollout.conditioning).total
-    reader = StateReader(generator, objective, DenseSettings(**settings), levels, KERNEL, base)
+    reader = StateReader(generator, objective, DenseSettings(**{"reading": "noisy", **settings}), levels, KERNEL, base)
     return reader(rollout, Asked(PROMPTS, 5, rollout.conditioning, final)), final
 
 

@@ -12,9 +12,9 @@ from dina_lrm.runs.ranges import COUNT_OR_0, UNIT, UNIT_ABOVE_0, check_ranges, r
 class DenseSettings:
     """Step rewards: how a state on the way is scored, and how its score becomes a step's credit."""
 
-    reading: Literal["noisy", "clean", "look-ahead"] = "noisy"
-    """What the reward sees of a state: itself at its own noise level (one latent reward); the clean latents that its
-    velocity points at; or those at the end of an ODE from it."""
+    reading: Literal["noisy", "clean", "look-ahead"] = "look-ahead"
+    """What the reward sees of a state: itself at its own noise level (one latent reward), to be held by a KL; the clean
+    latents that its velocity points at; or those at the end of an ODE from it."""
     look_ahead: int = ranged(0, COUNT_OR_0)
     """look-ahead: steps of that ODE; 0 = all that the schedule has left. One step is the reading clean."""
     scope: Literal["step", "trajectory"] = "step"
