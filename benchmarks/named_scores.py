@@ -1,10 +1,11 @@
 """Two scores from one model beside two models: `python -m benchmarks named_scores [--seeds N] [--json FILE]`.
 
-On the bundled world people are asked for alignment and for quality. One model with a head of two scores and two models
-of one score each learn from the same comparisons, for as many steps of as many pairs, and are measured on the same test
-pairs: the accuracy of each axis on what people said of it, beside the accuracy of a judge who knows the truth of that
-axis (its ceiling), and on which picture is truly better, where they differ. Accuracies are means over all test pairs of
-all seeds, with 95 % intervals over prompts; differences are of the same pairs. Costs are CPU seconds of this process.
+On the bundled world people are asked for alignment and for quality. One model with a head of two scores and two
+models of one score each learn from the same comparisons, for as many steps of as many pairs (`--together 2`: the one
+for twice as many, which takes what both others take), and are measured on the same test pairs: the accuracy of each
+axis on what people said of it, beside the accuracy of a judge who knows the truth of that axis (its ceiling), and on
+which picture is truly better, where they differ. Accuracies are means over all test pairs of all seeds, with 95 %
+intervals over prompts; differences are of the same pairs. Costs are CPU seconds of this process.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Sizes:
     steps: int = 200
     batch: int = 56
     pairs: int = 1_000
+    together: int = 1
+    """How many times as many steps the one model takes as each of the two: at 2 it takes what both take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     for name, usual in Sizes().__dict__.items():
         parser.add_argument(f"--{name}", type=int, default=usual)
     given = parser.parse_args(arguments)
-    sizes = Sizes(given.prompts, given.steps, given.batch, given.pairs)
+    sizes = Sizes(**{name: getattr(given, name) for name in Sizes().__dict__})
     found = []
     for seed in range(given.seeds):
         found.append(measured(sizes, seed))
@@ -82,7 +85,7 @@ def measured(sizes: Sizes, seed: int) -> Measured:
     learned = encode(training_comparisons(sizes.prompts, seed=seed), backbone, by_name=True)
     drawn = in_domain(sizes.pairs, seed)
     test = encode(drawn, backbone, by_name=True)
-    one, one_seconds = _trained(sizes, seed, AXES, learned)
+    one, one_seconds = _trained(replace(sizes, steps=sizes.together * sizes.steps), seed, AXES, learned)
     two, two_seconds = {}, 0.0
     for axis in AXES:
         two[axis], seconds = _trained(sizes, seed, (axis,), learned)
