@@ -21,7 +21,7 @@ def test_the_golden_judge_decides_where_nobody_knows_the_truth(tmp_path, golden,
     assert verdict.text.startswith(opening) and verdict.standing == standing
     page = Page(write_alignment_report(folder, "dina-lrm align x").read_text())
     assert verdict.text in page.text and "dina-lrm align x" in page.text
-    assert "6 of 12 prompts at even distances: none was picked." in page.text
+    assert "6 of 12 pictures at even distances: none was picked." in page.text
     assert "30 (recipe: 40)" in page.text and "vote.html" in page.addresses
     assert len(page.images) == 6 * 4 and (folder / "vote.html").is_file()
 

@@ -26,10 +26,10 @@ def by_gain(gains: Float[np.ndarray, " rows"], shown: int) -> Chosen:
 def how_chosen(chosen: Chosen, of: int, gain: str) -> str:
     """The choice as a sentence; `gain` names what was gained."""
     if len(chosen) == of:
-        return f"All {of} prompts." if of > 1 else "The only prompt."
+        return f"All {of} pictures." if of > 1 else "The only picture."
     if not any(place for _, place in chosen):
-        return f"{len(chosen)} of {of} prompts at even distances: none was picked."
-    return f"{len(chosen)} of {of} prompts by their gain in {gain}, from the lowest to the highest at even quantiles."
+        return f"{len(chosen)} of {of} pictures at even distances: none was picked."
+    return f"{len(chosen)} of {of} pictures by their gain in {gain}, from the lowest to the highest at even quantiles."
 
 
 def _even(number: int, shown: int) -> list[int]:
@@ -42,4 +42,4 @@ def _place(place: int, number: int) -> str:
     if number == 1:
         return "the only gain"
     names = {0: "lowest gain", number - 1: "highest gain"}
-    return names.get(place, f"gain above {100 * place / (number - 1):.0f} % of prompts")
+    return names.get(place, f"gain above {100 * place / (number - 1):.0f} % of pictures")
