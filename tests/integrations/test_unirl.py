@@ -10,7 +10,7 @@ import yaml
 
 from dina_lrm.integrations.shown import files_of
 
-CLOSE = 2e-6
+CLOSE = 1e-5  # batches of another size differ by some units of the last place of a score of 4, by the processor
 
 
 @pytest.fixture

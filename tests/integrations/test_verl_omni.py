@@ -12,7 +12,7 @@ from dina_lrm.integrations.scorer import ScorerSettings, shared_scorer
 from dina_lrm.integrations.shown import files_of
 from tests.integrations.trainers.verl_omni_like import Manager
 
-CLOSE = 2e-6
+CLOSE = 1e-5  # batches of another size differ by some units of the last place of a score of 4, by the processor
 
 
 def entries(file="in_process.yaml", **changes):
