@@ -12,13 +12,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from dina_lrm import LatentRewardModel
 from dina_lrm.collecting.asking.job import open_collection
-from dina_lrm.studio.room import Room
 from dina_lrm.studio.settings import StudioSettings
 from dina_lrm.synthetic.sets import synthetic_comparisons
 from tests.reports.aligned import aligned_folder
-from tests.reports.browser import WIDTHS, chromium
+from tests.reports.browser import WIDTHS
 from tests.studio.pages import seen, studio, visited
 
 pytest.importorskip("gradio")
@@ -29,23 +27,6 @@ pytestmark = [
 expect.set_options(timeout=400_000)  # a machine may be busy
 PROMPT = "two large red rings on white"
 TOKEN = "a-token-of-many-letters"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def room():
-    return Room(LatentRewardModel.from_pretrained("synthetic"), "synthetic", ("sharpness",))
-
-
-@pytest.fixture(scope="module")
-def url(room):
-    with studio(room) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from dina_lrm import LatentRewardModel
-from dina_lrm.studio.room import Room
-from tests.reports.browser import chromium
-from tests.studio.pages import seen, studio, visited
+from tests.studio.pages import seen, visited
 
 pytest.importorskip("gradio")
 pytestmark = [
@@ -18,10 +15,9 @@ expect.set_options(timeout=20_000)  # a machine may be busy
 
 
 @pytest.fixture(scope="module")
-def page():
+def page(browser, url):
     """One page on a telephone for all tests of the file."""
-    room = Room(LatentRewardModel.from_pretrained("synthetic"), "synthetic", ("sharpness",))
-    with chromium() as browser, studio(room) as url, visited(browser, url, "phone") as found:
+    with visited(browser, url, "phone") as found:
         found.set_default_timeout(20_000)
         yield found
 

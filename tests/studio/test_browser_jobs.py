@@ -11,10 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from dina_lrm import LatentRewardModel
-from dina_lrm.studio.room import Room
-from tests.reports.browser import WIDTHS, chromium
-from tests.studio.pages import seen, studio, visited
+from tests.reports.browser import WIDTHS
+from tests.studio.pages import seen, visited
 
 pytest.importorskip("gradio")
 pytestmark = [
@@ -27,23 +25,6 @@ RUN = (
     "--refl.first 2 --refl.last 3 --looks.every 4 --looks.prompts 4 --looks.images 1 --checkpoint-every 24 "
     "--generator.rank 2 --lr 1e-2 --quiet"
 ).split()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def room():
-    return Room(LatentRewardModel.from_pretrained("synthetic"), "synthetic", ("sharpness",))
-
-
-@pytest.fixture(scope="module")
-def url(room):
-    with studio(room) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
