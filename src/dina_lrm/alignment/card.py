@@ -11,7 +11,7 @@ from dina_lrm import __version__
 from dina_lrm.alignment.algorithms.dpo_settings import DpoConfig
 from dina_lrm.alignment.config import AlignConfig
 from dina_lrm.alignment.monitor.pair_calibration import calibration_sentence
-from dina_lrm.alignment.monitor.records import Record, Summary
+from dina_lrm.alignment.monitor.records import ERRORS_95, Record, Summary
 from dina_lrm.cards.bases import UNKNOWN, base_metadata, base_name, hub_id, licence_of, metadata
 from dina_lrm.cards.text import PLACE, card_text, facts_table, measured_part, python, table
 from dina_lrm.generators.settings import GeneratorSettings
@@ -25,7 +25,6 @@ from dina_lrm.screen import escaped, interval_text, number_text
 KIND: Final = "LoRA"
 """What the marker of its folder says."""
 CARD: Final = "README.md"
-_95: Final = 1.96
 
 
 def keep_card(
@@ -171,7 +170,7 @@ def gain(before: Summary, after: Summary) -> str:
     value = after.mean - before.mean
     if before.standard_error is None or after.standard_error is None:
         return interval_text(value, None, None, "+.3g")
-    half = _95 * math.hypot(before.standard_error, after.standard_error)
+    half = ERRORS_95 * math.hypot(before.standard_error, after.standard_error)
     return interval_text(value, value - half, value + half, "+.3g")
 
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 
 from dina_lrm.alignment.algorithms.win_rate import Preferred
-from dina_lrm.alignment.monitor.records import PairCalibration, summarise
+from dina_lrm.alignment.monitor.records import ERRORS_95, PairCalibration, summarise
 from dina_lrm.preference.reliability import error_of_a_perfect_model, expected_error, folded, reliability_bins
 from dina_lrm.screen import interval_text
 from dina_lrm.synthetic.utility import PERSONALITIES
@@ -28,7 +28,6 @@ from dina_lrm.typed import DinaError
 TRUTH: Final = "true utility"
 Scores = Float[np.ndarray, " pictures"]
 Pairs = Float[np.ndarray, " pairs"]
-_95: Final = 1.96
 
 
 @final
@@ -138,7 +137,7 @@ def overconfidence(found: PairCalibration) -> tuple[float, float | None] | None:
     """How much surer than right, and half of its 95 % interval; None where it needs more prompts, and without pairs."""
     if found.confidence is None or found.right is None:
         return None
-    return found.confidence - found.right, None if found.error is None else _95 * found.error
+    return found.confidence - found.right, None if found.error is None else ERRORS_95 * found.error
 
 
 def calibration_sentence(reward: str, judge: str, found: PairCalibration) -> str:

@@ -19,6 +19,8 @@ from dina_lrm.typed import DinaError, from_plain, to_plain
 MONITOR_FILE: Final = "monitor.jsonl"
 _ONCE: Final = {"sharpness": "edge_strength"}
 _FEW_PROMPTS: Final = 6
+ERRORS_95: Final = 1.96
+"""How many standard errors half of a 95 % interval is."""
 
 
 @dataclass(frozen=True)
